@@ -1,0 +1,72 @@
+/*
+ * compat.h
+ *		What differs between PostgreSQL 15 and 18.
+ *
+ * The only file of the project that looks at PG_VERSION_NUM.  Every wrapper
+ * has the shape of the newest version.
+ */
+#ifndef SIERRA_COMPAT_H
+#define SIERRA_COMPAT_H
+
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "catalog/pg_class.h"
+#include "executor/executor.h"
+#include "storage/proc.h"
+#include "utils/acl.h"
+
+#if PG_VERSION_NUM < 150000
+#error "sierra_es needs PostgreSQL 15 or newer"
+#endif
+
+/* 16 added onlySummarizing (19d8e2308b) */
+static inline void
+sierra_compat_insert_index_tuples(ResultRelInfo *rri, TupleTableSlot *slot, EState *estate)
+{
+#if PG_VERSION_NUM >= 160000
+	(void) ExecInsertIndexTuples(rri, slot, estate, false, false, NULL, NIL, false);
+#else
+	(void) ExecInsertIndexTuples(rri, slot, estate, false, false, NULL, NIL);
+#endif
+}
+
+/* 18 added scan instrumentation (0fbceae841) */
+static inline IndexScanDesc
+sierra_compat_index_beginscan(Relation heap, Relation index, Snapshot snapshot, int nkeys)
+{
+#if PG_VERSION_NUM >= 180000
+	return index_beginscan(heap, index, snapshot, NULL, nkeys, 0);
+#else
+	return index_beginscan(heap, index, snapshot, nkeys, 0);
+#endif
+}
+
+/* 16 folded the object-specific checks into one (afbfc02983) */
+static inline bool
+sierra_compat_owns_relation(Oid relid, Oid roleid)
+{
+#if PG_VERSION_NUM >= 160000
+	return object_ownercheck(RelationRelationId, relid, roleid);
+#else
+	return pg_class_ownercheck(relid, roleid);
+#endif
+}
+
+/* 17 grouped the parts of a virtual transaction id (28f3915b73) */
+static inline LocalTransactionId
+sierra_compat_local_transaction_id(void)
+{
+#if PG_VERSION_NUM >= 170000
+	return MyProc->vxid.lxid;
+#else
+	return MyProc->lxid;
+#endif
+}
+
+/* from 16 the server declares entry points of extensions itself */
+#if PG_VERSION_NUM < 160000
+extern PGDLLEXPORT void _PG_init(void);
+#endif
+
+#endif							/* SIERRA_COMPAT_H */

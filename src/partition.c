@@ -1,0 +1,59 @@
+/*
+ * partition.c
+ *		The partition lock.
+ *
+ * It is a heavyweight lock, so that waiting can be interrupted and timed out,
+ * deadlocks are found, PREPARE TRANSACTION keeps it and it shows in pg_locks
+ * (locktype advisory, objsubid 1509).  Its class keeps it apart from the locks
+ * of pg_advisory_lock(), which are of class 1 and 2.
+ */
+#include "postgres.h"
+
+#include "partition.h"
+
+#include "miscadmin.h"
+#include "storage/lock.h"
+
+/* The class ("objsubid") of our advisory locks; Citus uses 4 to 16. */
+#define PARTITION_LOCK_CLASS 0x5E5
+
+static void
+set_lock_tag(LOCKTAG *tag, Oid relation)
+{
+	SET_LOCKTAG_ADVISORY(*tag, MyDatabaseId, relation, 0, PARTITION_LOCK_CLASS);
+}
+
+bool
+sierra_partition_lock(Oid leaf)
+{
+	LOCKTAG tag;
+
+	set_lock_tag(&tag, leaf);
+	return LockAcquire(&tag, ExclusiveLock, false, false) != LOCKACQUIRE_ALREADY_HELD;
+}
+
+void
+sierra_partition_unlock(Oid leaf)
+{
+	LOCKTAG tag;
+
+	set_lock_tag(&tag, leaf);
+	LockRelease(&tag, ExclusiveLock, false);
+}
+
+bool
+sierra_partition_locked_by_other(Oid leaf)
+{
+	LOCKTAG tag;
+	int holders;
+
+	set_lock_tag(&tag, leaf);
+	pfree(GetLockConflicts(&tag, ShareLock, &holders));
+	return holders > 0;
+}
+
+void
+sierra_partition_lock_store(Oid global_position)
+{
+	(void) sierra_partition_lock(global_position);
+}

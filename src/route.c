@@ -1,0 +1,355 @@
+/*
+ * route.c
+ *		The first half of an append: which streams, which partitions, locked.
+ *
+ * A stream lives in the partition of its key.  The key is that of its name
+ * unless the stream's first event came with another; such streams stand in
+ * stream_keys.  Two sessions must not create one stream under two keys, so who
+ * creates a stream under a key of its own also locks the stream's home, the
+ * partition of the key of its name: every creator of a stream holds the lock
+ * of its home, and under that lock looks whether the stream exists elsewhere.
+ *
+ * Where a stream lives is a guess until its partition is locked.  A wrong
+ * guess (only for streams with keys of their own) gives the locks back, which
+ * is harmless as nothing is written yet, and starts again with what was found;
+ * so locks are always taken in ascending order, and appends that lock several
+ * partitions cannot deadlock with each other.
+ */
+#include "postgres.h"
+
+#include "compat.h"
+#include "registry.h"
+#include "route.h"
+#include "uuid.h"
+
+#include "access/tableam.h"
+#include "access/xact.h"
+#include "common/hashfn.h"
+#include "utils/snapmgr.h"
+
+static inline uint32
+hash_stream_id(const text *id)
+{
+	return hash_bytes((const unsigned char *) VARDATA_ANY(id), VARSIZE_ANY_EXHDR(id));
+}
+
+static inline bool
+same_stream_id(const text *a, const text *b)
+{
+	return VARSIZE_ANY_EXHDR(a) == VARSIZE_ANY_EXHDR(b) &&
+		   memcmp(VARDATA_ANY(a), VARDATA_ANY(b), VARSIZE_ANY_EXHDR(a)) == 0;
+}
+
+typedef struct StreamSlot
+{
+	const text *stream_id;
+	SierraRouteStream *stream;
+	char status;
+} StreamSlot;
+
+#define SH_PREFIX streamtab
+#define SH_ELEMENT_TYPE StreamSlot
+#define SH_KEY_TYPE const text *
+#define SH_KEY stream_id
+#define SH_HASH_KEY(tb, key) hash_stream_id(key)
+#define SH_EQUAL(tb, a, b) same_stream_id(a, b)
+#define SH_SCOPE static inline
+#define SH_DEFINE
+#define SH_DECLARE
+#include "lib/simplehash.h"
+
+static void
+key_of_name(const text *stream_id, pg_uuid_t *key)
+{
+	sierra_uuid_of_name(VARDATA_ANY(stream_id), VARSIZE_ANY_EXHDR(stream_id), key);
+}
+
+static void
+move_to_key(SierraRoute *route, SierraRouteStream *stream, const pg_uuid_t *key)
+{
+	stream->key = *key;
+	stream->partition = sierra_uuid_partition(key, route->store->partitions);
+}
+
+static SierraRouteStream *
+add_stream(SierraRoute *route, const SierraNewEvent *event)
+{
+	SierraRouteStream *stream = palloc0(sizeof(SierraRouteStream));
+	pg_uuid_t key;
+
+	stream->stream_id = event->stream_id;
+	stream->event = event;
+	stream->home = -1;
+	stream->version = SIERRA_NONE;
+	stream->repeated_version = SIERRA_NONE;
+	if (route->key != NULL)
+		move_to_key(route, stream, route->key);
+	else
+	{
+		key_of_name(event->stream_id, &key);
+		move_to_key(route, stream, &key);
+	}
+	route->streams[route->nstreams++] = stream;
+	return stream;
+}
+
+static void
+collect_streams(SierraRoute *route)
+{
+	streamtab_hash *table;
+
+	route->stream_of = palloc(sizeof(SierraRouteStream *) * route->count);
+	route->streams = palloc(sizeof(SierraRouteStream *) * route->count);
+	route->nstreams = 0;
+	if (route->count == 1)
+	{
+		route->stream_of[0] = add_stream(route, &route->events[0]);
+		return;
+	}
+
+	table = streamtab_create(CurrentMemoryContext, route->count, NULL);
+	for (int i = 0; i < route->count; i++)
+	{
+		bool found;
+		StreamSlot *slot = streamtab_insert(table, route->events[i].stream_id, &found);
+
+		if (!found)
+			slot->stream = add_stream(route, &route->events[i]);
+		route->stream_of[i] = slot->stream;
+	}
+	streamtab_destroy(table);
+}
+
+/* Opens the partitions of all streams, then locks them, both in ascending order. */
+static void
+open_and_lock(SierraRoute *route)
+{
+	bool *wanted = palloc0(sizeof(bool) * route->store->partitions);
+	int count = 0;
+
+	for (int i = 0; i < route->nstreams; i++)
+	{
+		wanted[route->streams[i]->partition] = true;
+		if (route->streams[i]->home >= 0)
+			wanted[route->streams[i]->home] = true;
+	}
+	for (int partition = 0; partition < route->store->partitions; partition++)
+		count += wanted[partition];
+
+	/* Tables before locks: else DDL that queues between two appends deadlocks. */
+	route->leaves = palloc(sizeof(SierraLeaf) * count);
+	route->nleaves = 0;
+	for (int partition = 0; partition < route->store->partitions; partition++)
+	{
+		if (wanted[partition])
+			sierra_insert_open_leaf(route->store, partition, &route->leaves[route->nleaves++]);
+	}
+	for (int i = 0; i < route->nleaves; i++)
+		route->leaves[i].lock_is_new = sierra_partition_lock(RelationGetRelid(route->leaves[i].rel));
+	pfree(wanted);
+}
+
+static SierraLeaf *
+find_leaf(SierraRoute *route, int partition)
+{
+	for (int i = 0; i < route->nleaves; i++)
+	{
+		if (route->leaves[i].partition == partition)
+			return &route->leaves[i];
+	}
+	return NULL;
+}
+
+/*
+ * Under REPEATABLE READ and SERIALIZABLE a stream may not have grown since the
+ * transaction's snapshot: what the caller decided on was not its newest state.
+ */
+static bool
+grew_after_snapshot(SierraLeaf *leaf, TupleTableSlot *newest)
+{
+	bool isnull;
+	TransactionId xmin;
+
+	if (!IsolationUsesXactSnapshot())
+		return false;
+	xmin = DatumGetTransactionId(slot_getsysattr(newest, MinTransactionIdAttributeNumber, &isnull));
+	if (TransactionIdIsCurrentTransactionId(xmin))
+		return false;
+	return !table_tuple_satisfies_snapshot(leaf->rel, newest, GetTransactionSnapshot());
+}
+
+/*
+ * Reads the newest event of a stream in one partition.  SnapshotSelf sees what
+ * is committed now, and our own rows of this very command; under the partition
+ * lock that is all there is.  It takes no predicate locks, so appends to
+ * neighbouring streams are no conflicts under SERIALIZABLE.
+ */
+static bool
+probe_stream(SierraLeaf *leaf, const text *stream_id, int64 *version, pg_uuid_t *key,
+			 bool *not_serializable)
+{
+	ScanKeyData scan_key;
+	SierraScan scan;
+	bool found;
+
+	sierra_scan_key_text(&scan_key, 1, stream_id);
+	sierra_scan_begin(&scan, leaf->rel, leaf->stream_index, false, SnapshotSelf, 1);
+	sierra_scan_rescan(&scan, &scan_key);
+	found = sierra_scan_next(&scan, BackwardScanDirection);
+	if (found)
+	{
+		*version = sierra_slot_int8(scan.slot, Anum_events_stream_version);
+		*key = *sierra_slot_uuid(scan.slot, Anum_events_partition_key);
+		*not_serializable = grew_after_snapshot(leaf, scan.slot);
+	}
+	sierra_scan_end(&scan);
+	return found;
+}
+
+static void
+probe_partition(SierraLeaf *leaf)
+{
+	SierraScan scan;
+
+	leaf->sequence = leaf->position = SIERRA_NONE;
+	sierra_scan_begin(&scan, leaf->rel, leaf->sequence_index, false, SnapshotSelf, 0);
+	sierra_scan_rescan(&scan, NULL);
+	if (sierra_scan_next(&scan, BackwardScanDirection))
+	{
+		leaf->sequence = sierra_slot_int8(scan.slot, Anum_events_partition_sequence);
+		leaf->position = sierra_slot_int8(scan.slot, Anum_events_global_position);
+	}
+	sierra_scan_end(&scan);
+}
+
+/* What looking at one stream under the locks led to. */
+typedef enum Settled
+{
+	SETTLED,
+	MOVED, /* the locks taken are not the right ones */
+	REFUSED
+} Settled;
+
+static Settled
+refuse_key(SierraRouteStream *stream, const SierraRoute *route, const pg_uuid_t *stream_key,
+		   SierraAppendStatus *status, SierraRefusal *refusal)
+{
+	refusal->event = stream->event;
+	refusal->stream_key = *stream_key;
+	refusal->given_key = *route->key;
+	*status = SIERRA_APPEND_KEY_MISMATCH;
+	return REFUSED;
+}
+
+/*
+ * A stream that is to begin under the call's key must not exist under the key
+ * of its name, nor begin there at the same time.
+ */
+static Settled
+settle_new_key(SierraRoute *route, SierraRouteStream *stream, SierraAppendStatus *status,
+			   SierraRefusal *refusal)
+{
+	pg_uuid_t name_key;
+	pg_uuid_t stream_key;
+	int64 version;
+	bool not_serializable;
+	SierraLeaf *home;
+
+	key_of_name(stream->stream_id, &name_key);
+	if (sierra_uuid_equal(&name_key, route->key))
+		return SETTLED;
+
+	stream->home = sierra_uuid_partition(&name_key, route->store->partitions);
+	home = find_leaf(route, stream->home);
+	if (home == NULL)
+		return MOVED;
+	if (probe_stream(home, stream->stream_id, &version, &stream_key, &not_serializable))
+		return refuse_key(stream, route, &stream_key, status, refusal);
+	stream->register_key = true;
+	return SETTLED;
+}
+
+static Settled
+settle_stream(SierraRoute *route, SierraRouteStream *stream, SierraAppendStatus *status,
+			  SierraRefusal *refusal)
+{
+	pg_uuid_t stream_key;
+	bool not_serializable = false;
+
+	stream->leaf = find_leaf(route, stream->partition);
+	stream->register_key = false;
+	if (probe_stream(stream->leaf, stream->stream_id, &stream->version, &stream_key,
+					 &not_serializable))
+	{
+		if (route->key != NULL && !sierra_uuid_equal(&stream_key, route->key))
+			return refuse_key(stream, route, &stream_key, status, refusal);
+		stream->key = stream_key;
+		if (not_serializable)
+		{
+			refusal->event = stream->event;
+			*status = SIERRA_APPEND_NOT_SERIALIZABLE;
+			return REFUSED;
+		}
+		return SETTLED;
+	}
+
+	if (sierra_registry_find_key(route->store, stream->stream_id, SnapshotSelf, &stream_key))
+	{
+		if (route->key != NULL && !sierra_uuid_equal(&stream_key, route->key))
+			return refuse_key(stream, route, &stream_key, status, refusal);
+		move_to_key(route, stream, &stream_key);
+		return stream->partition == stream->leaf->partition ? SETTLED : MOVED;
+	}
+	if (route->key != NULL)
+		return settle_new_key(route, stream, status, refusal);
+	return SETTLED;
+}
+
+SierraAppendStatus
+sierra_route_open(SierraRoute *route, SierraRefusal *refusal)
+{
+	SierraAppendStatus status = SIERRA_APPEND_DONE;
+	bool moved = true;
+
+	collect_streams(route);
+	while (moved)
+	{
+		moved = false;
+		open_and_lock(route);
+		for (int i = 0; i < route->nstreams && status == SIERRA_APPEND_DONE; i++)
+		{
+			if (settle_stream(route, route->streams[i], &status, refusal) == MOVED)
+				moved = true;
+		}
+		if (status != SIERRA_APPEND_DONE || moved)
+		{
+			sierra_route_unlock(route);
+			sierra_route_close(route);
+		}
+		if (status != SIERRA_APPEND_DONE)
+			return status;
+	}
+	for (int i = 0; i < route->nleaves; i++)
+		probe_partition(&route->leaves[i]);
+	return SIERRA_APPEND_DONE;
+}
+
+void
+sierra_route_unlock(SierraRoute *route)
+{
+	for (int i = 0; i < route->nleaves; i++)
+	{
+		if (route->leaves[i].lock_is_new)
+			sierra_partition_unlock(RelationGetRelid(route->leaves[i].rel));
+	}
+}
+
+void
+sierra_route_close(SierraRoute *route)
+{
+	for (int i = 0; i < route->nleaves; i++)
+		sierra_insert_close_leaf(&route->leaves[i]);
+	pfree(route->leaves);
+	route->leaves = NULL;
+	route->nleaves = 0;
+}

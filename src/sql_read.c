@@ -1,0 +1,344 @@
+/*
+ * sql_read.c
+ *		eget(), escan(), epscan(), eall(), esver() and epseq().
+ */
+#include "postgres.h"
+
+#include "event.h"
+#include "read.h"
+#include "read_all.h"
+#include "row_security.h"
+#include "scan.h"
+#include "uuid.h"
+
+#include "catalog/pg_type.h"
+#include "fmgr.h"
+#include "funcapi.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+
+PG_FUNCTION_INFO_V1(sierra_eget);
+PG_FUNCTION_INFO_V1(sierra_escan);
+PG_FUNCTION_INFO_V1(sierra_epscan);
+PG_FUNCTION_INFO_V1(sierra_epscan_key);
+PG_FUNCTION_INFO_V1(sierra_eall);
+PG_FUNCTION_INFO_V1(sierra_esver);
+PG_FUNCTION_INFO_V1(sierra_epseq);
+PG_FUNCTION_INFO_V1(sierra_epseq_key);
+
+/* The column of an events table behind each column of sierra_event. */
+static const AttrNumber event_column[Natts_events] = {
+	Anum_events_global_position, Anum_events_partition_id,	 Anum_events_partition_sequence,
+	Anum_events_stream_id,		 Anum_events_stream_version, Anum_events_event_id,
+	Anum_events_event_name,		 Anum_events_timestamp,		 Anum_events_partition_key,
+	Anum_events_transaction_id,	 Anum_events_metadata,		 Anum_events_payload,
+	Anum_events_payload_bytes};
+
+/* A sink that returns rows to the caller of the SQL function. */
+typedef struct ResultSink
+{
+	SierraSink base;
+	ReturnSetInfo *rsinfo;
+	int64 remaining;
+} ResultSink;
+
+static bool
+return_row(void *arg, Datum *values, bool *nulls)
+{
+	ResultSink *sink = arg;
+
+	tuplestore_putvalues(sink->rsinfo->setResult, sink->rsinfo->setDesc, values, nulls);
+	return --sink->remaining > 0;
+}
+
+static bool
+return_event(SierraSink *base, TupleTableSlot *slot)
+{
+	Datum values[Natts_events];
+	bool nulls[Natts_events];
+
+	slot_getallattrs(slot);
+	for (int i = 0; i < Natts_events; i++)
+	{
+		values[i] = slot->tts_values[event_column[i] - 1];
+		nulls[i] = slot->tts_isnull[event_column[i] - 1];
+	}
+	return return_row((ResultSink *) base, values, nulls);
+}
+
+/* What a read function needs besides its own arguments. */
+typedef struct Reading
+{
+	SierraStore *store;
+	SierraSink *sink;
+	ResultSink result;
+	bool row_security;
+} Reading;
+
+static void
+begin_reading(FunctionCallInfo fcinfo, int64 max_count, Reading *reading)
+{
+	InitMaterializedSRF(fcinfo, 0);
+	reading->store = sierra_store_open(ACL_SELECT);
+	reading->result.base.put = return_event;
+	reading->result.rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	reading->result.remaining = max_count;
+	reading->row_security = sierra_store_has_row_security(reading->store);
+	reading->sink = reading->row_security
+						? sierra_row_security_sink(reading->store, return_row, &reading->result,
+												   max_count)
+						: &reading->result.base;
+}
+
+static Datum
+end_reading(Reading *reading)
+{
+	if (reading->row_security)
+		sierra_row_security_finish(reading->sink);
+	return (Datum) 0;
+}
+
+static void
+require_argument(FunctionCallInfo fcinfo, int arg, const char *name)
+{
+	if (PG_ARGISNULL(arg))
+		ereport(ERROR, errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				errmsg("argument \"%s\" must not be null", name));
+}
+
+/* The argument max_count: NULL is no limit. */
+static int64
+get_max_count(FunctionCallInfo fcinfo, int arg)
+{
+	int64 max_count;
+
+	if (PG_ARGISNULL(arg))
+		return PG_INT64_MAX;
+	max_count = PG_GETARG_INT64(arg);
+	if (max_count < 0)
+		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				errmsg("max_count must not be negative"),
+				errdetail("It is %lld.", (long long) max_count),
+				errhint("Pass NULL to read everything."));
+	return max_count;
+}
+
+/* Arguments from, to, max_count, backward, in this order from arg on. */
+static SierraRange
+get_range(FunctionCallInfo fcinfo, int arg, const char *from_name)
+{
+	SierraRange range;
+
+	require_argument(fcinfo, arg, from_name);
+	require_argument(fcinfo, arg + 3, "backward");
+	range.from = PG_GETARG_INT64(arg);
+	range.to = PG_ARGISNULL(arg + 1) ? PG_INT64_MAX : PG_GETARG_INT64(arg + 1);
+	range.backward = PG_GETARG_BOOL(arg + 3);
+	if (range.from < 0)
+		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				errmsg("%s must not be negative", from_name),
+				errdetail("It is %lld.", (long long) range.from),
+				errhint("Numbers start at 0."));
+	return range;
+}
+
+Datum
+sierra_eget(PG_FUNCTION_ARGS)
+{
+	Reading reading;
+
+	require_argument(fcinfo, 0, "event_id");
+	begin_reading(fcinfo, 1, &reading);
+	sierra_read_event(reading.store, PG_GETARG_UUID_P(0), reading.sink);
+	return end_reading(&reading);
+}
+
+Datum
+sierra_escan(PG_FUNCTION_ARGS)
+{
+	Reading reading;
+	SierraRange range;
+	int64 max_count;
+
+	require_argument(fcinfo, 0, "stream_id");
+	range = get_range(fcinfo, 1, "from_version");
+	max_count = get_max_count(fcinfo, 3);
+	begin_reading(fcinfo, max_count, &reading);
+	if (max_count > 0)
+		sierra_read_stream(reading.store, PG_GETARG_TEXT_PP(0), range, reading.sink);
+	return end_reading(&reading);
+}
+
+static void
+check_partition(const SierraStore *store, int partition)
+{
+	if (partition < 0 || partition >= store->partitions)
+		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				errmsg("partition %d does not exist", partition),
+				errdetail("Store \"%s\" has partitions 0 to %d.", NameStr(store->name),
+						  store->partitions - 1));
+}
+
+/* The partition that argument 0, text, names by its partition key. */
+static int
+get_partition_of_key(FunctionCallInfo fcinfo, const SierraStore *store)
+{
+	text *given = PG_GETARG_TEXT_PP(0);
+	pg_uuid_t key;
+
+	sierra_uuid_of_key_text(VARDATA_ANY(given), VARSIZE_ANY_EXHDR(given), &key);
+	return sierra_uuid_partition(&key, store->partitions);
+}
+
+static Datum
+scan_partition(FunctionCallInfo fcinfo, bool by_key)
+{
+	Reading reading;
+	SierraRange range;
+	int64 max_count;
+	int partition;
+
+	require_argument(fcinfo, 0, by_key ? "partition_key" : "partition");
+	range = get_range(fcinfo, 1, "from_sequence");
+	max_count = get_max_count(fcinfo, 3);
+	begin_reading(fcinfo, max_count, &reading);
+	partition = by_key ? get_partition_of_key(fcinfo, reading.store) : PG_GETARG_INT32(0);
+	check_partition(reading.store, partition);
+	if (max_count > 0)
+		sierra_read_partition(reading.store, partition, range, reading.sink);
+	return end_reading(&reading);
+}
+
+Datum
+sierra_epscan(PG_FUNCTION_ARGS)
+{
+	return scan_partition(fcinfo, false);
+}
+
+Datum
+sierra_epscan_key(PG_FUNCTION_ARGS)
+{
+	return scan_partition(fcinfo, true);
+}
+
+static SierraFilter
+get_filter(FunctionCallInfo fcinfo, int arg, const char *name)
+{
+	SierraFilter filter = {false, 0, NULL};
+	Datum *values;
+	bool *nulls;
+
+	if (PG_ARGISNULL(arg))
+		return filter;
+	deconstruct_array(PG_GETARG_ARRAYTYPE_P(arg), TEXTOID, -1, false, TYPALIGN_INT, &values,
+					  &nulls, &filter.count);
+	filter.given = true;
+	filter.items = palloc(sizeof(text *) * Max(filter.count, 1));
+	for (int i = 0; i < filter.count; i++)
+	{
+		if (nulls[i])
+			ereport(ERROR, errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+					errmsg("argument \"%s\" must not contain nulls", name),
+					errdetail("Element %d is null.", i + 1));
+		filter.items[i] = DatumGetTextPP(values[i]);
+	}
+	return filter;
+}
+
+Datum
+sierra_eall(PG_FUNCTION_ARGS)
+{
+	Reading reading;
+	SierraReadAll request;
+	int64 max_count;
+
+	require_argument(fcinfo, 0, "after_position");
+	require_argument(fcinfo, 4, "backward");
+	request.after = PG_GETARG_INT64(0);
+	if (request.after < SIERRA_NONE)
+		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				errmsg("after_position must not be less than -1"),
+				errdetail("It is %lld.", (long long) request.after),
+				errhint("-1 reads from the start; backward, from the end."));
+	max_count = get_max_count(fcinfo, 1);
+	request.streams = get_filter(fcinfo, 2, "streams");
+	request.event_names = get_filter(fcinfo, 3, "event_names");
+	request.backward = PG_GETARG_BOOL(4);
+
+	begin_reading(fcinfo, max_count, &reading);
+	if (max_count > 0)
+		sierra_read_all(reading.store, &request, reading.sink);
+	return end_reading(&reading);
+}
+
+/* A sink that keeps one number of the first event it is given. */
+typedef struct NumberSink
+{
+	SierraSink base;
+	AttrNumber column;
+	bool found;
+	int64 number;
+} NumberSink;
+
+static bool
+keep_number(SierraSink *base, TupleTableSlot *slot)
+{
+	NumberSink *sink = (NumberSink *) base;
+
+	sink->number = sierra_slot_int8(slot, sink->column);
+	sink->found = true;
+	return false;
+}
+
+static const SierraRange newest_first = {0, PG_INT64_MAX, true};
+
+Datum
+sierra_esver(PG_FUNCTION_ARGS)
+{
+	NumberSink sink = {.base = {keep_number}, .column = Anum_events_stream_version};
+	SierraStore *store;
+	text *stream_id;
+
+	require_argument(fcinfo, 0, "stream_id");
+	stream_id = PG_GETARG_TEXT_PP(0);
+	store = sierra_store_open(ACL_SELECT);
+	if (sierra_store_has_row_security(store))
+		sink.found = sierra_row_security_stream_version(store, stream_id, &sink.number);
+	else
+		sierra_read_stream(store, stream_id, newest_first, &sink.base);
+	if (!sink.found)
+		PG_RETURN_NULL();
+	PG_RETURN_INT64(sink.number);
+}
+
+static Datum
+partition_sequence(FunctionCallInfo fcinfo, bool by_key)
+{
+	NumberSink sink = {.base = {keep_number}, .column = Anum_events_partition_sequence};
+	SierraStore *store;
+	int partition;
+
+	require_argument(fcinfo, 0, by_key ? "partition_key" : "partition");
+	store = sierra_store_open(ACL_SELECT);
+	partition = by_key ? get_partition_of_key(fcinfo, store) : PG_GETARG_INT32(0);
+	check_partition(store, partition);
+	if (sierra_store_has_row_security(store))
+		sink.found = sierra_row_security_sequence(store, partition, &sink.number);
+	else
+		sierra_read_partition(store, partition, newest_first, &sink.base);
+	if (!sink.found)
+		PG_RETURN_NULL();
+	PG_RETURN_INT64(sink.number);
+}
+
+Datum
+sierra_epseq(PG_FUNCTION_ARGS)
+{
+	return partition_sequence(fcinfo, false);
+}
+
+Datum
+sierra_epseq_key(PG_FUNCTION_ARGS)
+{
+	return partition_sequence(fcinfo, true);
+}
