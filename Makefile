@@ -10,6 +10,23 @@ DATA_built  = sql/$(EXTENSION)--$(EXTVERSION).sql
 EXTRA_CLEAN = sql/$(EXTENSION)--$(EXTVERSION).sql tmp_check tmp_check_iso
 PG_CFLAGS   = -Wall -Wextra -Wno-unused-parameter -Wno-sign-compare $(if $(WERROR),-Werror)
 
+# Tests.  Each needs a server of its own, which the suites start and stop.
+TEST_OPTS      = --inputdir=$(srcdir)/test --temp-config=$(srcdir)/test/sierra_es.conf --load-extension=$(EXTENSION)
+REGRESS       ?= $(sort $(basename $(notdir $(wildcard test/sql/*.sql))))
+REGRESS_OPTS   = $(TEST_OPTS) --temp-instance=tmp_check
+ISOLATION     ?= $(sort $(basename $(notdir $(wildcard test/specs/*.spec))))
+# --outputdir: PostgreSQL 15 looks for expected files below it
+ISOLATION_OPTS = $(TEST_OPTS) --temp-instance=tmp_check_iso --outputdir=.
+TAP_TESTS      = 1
+PROVE_TESTS   ?= $(sort $(wildcard test/t/*.pl))
+export PGISOLATIONTIMEOUT = 60
+
+# ./sql/NAME.sql would be run instead of test/sql/NAME.sql
+CLASH := $(filter $(REGRESS),$(basename $(notdir $(wildcard sql/*.sql))))
+ifneq ($(CLASH),)
+$(error test named like a file in sql/: $(CLASH))
+endif
+
 PG_CONFIG ?= pg_config
 PGXS := $(shell $(PG_CONFIG) --pgxs)
 include $(PGXS)
@@ -18,3 +35,18 @@ $(DATA_built): sql/$(EXTENSION).sql sierra_es.control
 	cp $< $@
 
 $(OBJS): $(wildcard src/*.h)
+
+bench: all
+	bench/run
+
+format:
+	clang-format -i src/*.c src/*.h
+
+lint:
+	@! grep -n PG_VERSION_NUM src/*.[ch] | grep -v '^src/compat.h' || (echo 'PG_VERSION_NUM outside compat.h'; exit 1)
+	@! grep -nE '\b(sprintf|strcpy|strcat|usleep|malloc) *\(|^[[:space:]]*//' src/*.[ch] || (echo 'banned function or comment style'; exit 1)
+	@! grep -nE 'err(msg|msg_plural)\("([A-Z][a-z]|[^"]*\."\))' src/*.c || (echo 'message style'; exit 1)
+	clang-format --dry-run --Werror src/*.c src/*.h
+	cppcheck --quiet --error-exitcode=1 --enable=warning,portability --inline-suppr --library=test/cppcheck.cfg src
+
+.PHONY: bench format lint

@@ -142,7 +142,6 @@ CREATE FUNCTION sierra_guard_events() RETURNS trigger
     AS 'MODULE_PATHNAME', 'sierra_guard_events';
 COMMENT ON FUNCTION sierra_guard_events() IS
     'trigger: refuses statements that would change events (SE006)';
-REVOKE ALL ON FUNCTION sierra_guard_events() FROM PUBLIC;
 
 -- Refuses every way to write a table of a store but the append functions'.
 CREATE FUNCTION sierra_guard_table(relation text) RETURNS void
@@ -159,9 +158,8 @@ END
 $$;
 COMMENT ON FUNCTION sierra_guard_table(text) IS
     'makes a table (qualified, quoted) append-only; create_event_store() calls it';
-REVOKE ALL ON FUNCTION sierra_guard_table(text) FROM PUBLIC;
 
--- One partition: table, unique indexes, guard.
+-- One partition: table and unique indexes.
 CREATE FUNCTION sierra_create_partition(store name, partition_id integer) RETURNS void
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
@@ -183,12 +181,10 @@ BEGIN
         ' ADD CONSTRAINT %I UNIQUE (event_id)',
         leaf, format('events_%s_sequence', partition_id), format('events_%s_stream', partition_id),
         format('events_%s_event_id', partition_id));
-    PERFORM @extschema@.sierra_guard_table(leaf);
 END
 $$;
 COMMENT ON FUNCTION sierra_create_partition(name, integer) IS
     'makes one partition of a store; create_event_store() calls it';
-REVOKE ALL ON FUNCTION sierra_create_partition(name, integer) FROM PUBLIC;
 
 -- The tables of a store, in an existing schema.
 CREATE FUNCTION sierra_create_tables(store name) RETURNS void
@@ -238,19 +234,76 @@ END
 $$;
 COMMENT ON FUNCTION sierra_create_tables(name) IS
     'makes the tables of a store, without partitions; create_event_store() calls it';
-REVOKE ALL ON FUNCTION sierra_create_tables(name) FROM PUBLIC;
 
--- Is there a store of this name?
+-- Is there a store of this name?  Told by its tables: it has no other mark.
 CREATE FUNCTION sierra_is_store(store name) RETURNS boolean
     LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp
-    RETURN EXISTS (
-        SELECT FROM pg_trigger AS t
-          JOIN pg_class AS c ON c.oid = t.tgrelid
+    RETURN (
+        SELECT count(*) = 4
+          FROM pg_class AS c
           JOIN pg_namespace AS n ON n.oid = c.relnamespace
-         WHERE n.nspname = $1 AND c.relname = 'events' AND c.relkind = 'p'
-           AND t.tgfoid = '@extschema@.sierra_guard_events()'::regprocedure);
+         WHERE n.nspname = $1
+           AND (c.relname::text, c.relkind) IN (('events', 'p'), ('stream_keys', 'r'),
+                                                ('event_ids', 'r'), ('global_position', 'S')));
 COMMENT ON FUNCTION sierra_is_store(name) IS 'does a store of this name exist?';
+
+-- What functions about a store say when there is none.
+CREATE FUNCTION sierra_require_store(store name) RETURNS name
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    wanted constant name := coalesce(store, current_setting('sierra_es.store')::name);
+BEGIN
+    IF NOT @extschema@.sierra_is_store(wanted) THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'SE005',
+            MESSAGE = format('no event store "%s"', wanted),
+            HINT = 'event_stores() lists the stores of this database.';
+    END IF;
+    RETURN wanted;
+END
+$$;
+COMMENT ON FUNCTION sierra_require_store(name) IS
+    'the name of a store (default: sierra_es.store); SE005 if there is none';
+
+CREATE FUNCTION guard_event_store(store name DEFAULT NULL) RETURNS integer
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    wanted constant name := @extschema@.sierra_require_store(store);
+    guarded integer := 0;
+    unguarded record;
+BEGIN
+    FOR unguarded IN
+        SELECT c.relname, g.oid IS NOT NULL AS disabled
+          FROM pg_class AS c
+          LEFT JOIN pg_trigger AS g
+            ON g.tgrelid = c.oid
+           AND g.tgfoid = '@extschema@.sierra_guard_events()'::regprocedure
+         WHERE c.relnamespace = (SELECT n.oid FROM pg_namespace AS n WHERE n.nspname = wanted)
+           AND (c.relname IN ('events', 'stream_keys', 'event_ids')
+                OR c.oid IN (SELECT i.inhrelid FROM pg_inherits AS i
+                              WHERE i.inhparent = to_regclass(format('%I.events', wanted))))
+           AND g.tgenabled IS DISTINCT FROM 'A'
+         ORDER BY c.oid
+    LOOP
+        IF unguarded.disabled THEN
+            EXECUTE format('ALTER TABLE %I.%I ENABLE ALWAYS TRIGGER sierra_guard', wanted,
+                           unguarded.relname);
+        ELSE
+            PERFORM @extschema@.sierra_guard_table(format('%I.%I', wanted, unguarded.relname));
+        END IF;
+        guarded := guarded + 1;
+    END LOOP;
+    RETURN guarded;
+END
+$$;
+COMMENT ON FUNCTION guard_event_store(name) IS
+    'puts back the guards that a store (default: sierra_es.store) has lost, as after DROP EXTENSION CASCADE; returns on how many tables';
 
 CREATE FUNCTION create_event_store(name name DEFAULT 'es', partitions integer DEFAULT 32)
     RETURNS void
@@ -292,9 +345,7 @@ BEGIN
     FOR i IN 0 .. partitions - 1 LOOP
         PERFORM @extschema@.sierra_create_partition(name, i);
     END LOOP;
-    PERFORM @extschema@.sierra_guard_table(format('%I.events', name));
-    PERFORM @extschema@.sierra_guard_table(format('%I.stream_keys', name));
-    PERFORM @extschema@.sierra_guard_table(format('%I.event_ids', name));
+    PERFORM @extschema@.guard_event_store(name);
 END
 $$;
 COMMENT ON FUNCTION create_event_store(name, integer) IS
@@ -308,12 +359,10 @@ AS $$
 DECLARE
     has_events boolean;
 BEGIN
-    IF name IS NULL OR NOT @extschema@.sierra_is_store(name) THEN
-        RAISE EXCEPTION USING
-            ERRCODE = 'SE005',
-            MESSAGE = format('no event store "%s"', name),
-            HINT = 'event_stores() lists the stores of this database.';
+    IF name IS NULL THEN
+        RAISE null_value_not_allowed USING MESSAGE = 'argument "name" must not be null';
     END IF;
+    PERFORM @extschema@.sierra_require_store(name);
     -- Appends in flight end first, and none begins.
     EXECUTE format('LOCK TABLE %I.events IN ACCESS EXCLUSIVE MODE', name);
     EXECUTE format('SELECT EXISTS (SELECT FROM %I.events)', name) INTO has_events;
@@ -348,15 +397,9 @@ CREATE FUNCTION event_partitions(store name DEFAULT NULL)
 AS $$
 #variable_conflict use_column
 DECLARE
-    wanted constant name := coalesce(store, current_setting('sierra_es.store')::name);
+    wanted constant name := @extschema@.sierra_require_store(store);
     leaf record;
 BEGIN
-    IF NOT @extschema@.sierra_is_store(wanted) THEN
-        RAISE EXCEPTION USING
-            ERRCODE = 'SE005',
-            MESSAGE = format('no event store "%s"', wanted),
-            HINT = 'event_stores() lists the stores of this database.';
-    END IF;
     FOR leaf IN
         SELECT c.oid, substr(c.relname, 8)::integer AS id
           FROM pg_inherits AS i JOIN pg_class AS c ON c.oid = i.inhrelid
@@ -677,16 +720,10 @@ CREATE FUNCTION everify(store name DEFAULT NULL)
 AS $$
 #variable_conflict use_column
 DECLARE
-    wanted constant name := coalesce(store, current_setting('sierra_es.store')::name);
+    wanted constant name := @extschema@.sierra_require_store(store);
     parent constant regclass := to_regclass(format('%I.events', wanted));
     partitions integer;
 BEGIN
-    IF NOT @extschema@.sierra_is_store(wanted) THEN
-        RAISE EXCEPTION USING
-            ERRCODE = 'SE005',
-            MESSAGE = format('no event store "%s"', wanted),
-            HINT = 'event_stores() lists the stores of this database.';
-    END IF;
     IF row_security_active(parent) THEN
         RAISE insufficient_privilege USING
             MESSAGE = format('cannot check store "%s" under row-level security', wanted),

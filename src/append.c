@@ -125,8 +125,7 @@ fill_numbers(SierraRoute *route, SierraAppended *numbers)
 		numbers[i].partition_sequence = ++leaf->sequence;
 		numbers[i].partition_id = leaf->partition;
 		numbers[i].partition_key = route->stream_of[i]->key;
-		numbers[i].timestamp =
-			route->events[i].has_timestamp ? route->events[i].timestamp : now;
+		numbers[i].timestamp = route->events[i].has_timestamp ? route->events[i].timestamp : now;
 	}
 }
 

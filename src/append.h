@@ -16,7 +16,7 @@
  */
 typedef enum SierraAppendStatus
 {
-	SIERRA_APPEND_DONE, /* written now */
+	SIERRA_APPEND_DONE,		/* written now */
 	SIERRA_APPEND_REPEATED, /* stood there already: the numbers are the first ones */
 	SIERRA_APPEND_WRONG_VERSION,
 	SIERRA_APPEND_KEY_MISMATCH,
@@ -30,10 +30,10 @@ typedef struct SierraRefusal
 {
 	const SierraNewEvent *event;
 	int64 current_version; /* wrong version; SIERRA_NONE for an empty stream */
-	pg_uuid_t stream_key; /* key mismatch: what the stream has */
-	pg_uuid_t given_key; /* key mismatch: what the call says */
-	pg_uuid_t event_id; /* duplicate event */
-	const char *reason; /* duplicate event: a full sentence */
+	pg_uuid_t stream_key;  /* key mismatch: what the stream has */
+	pg_uuid_t given_key;   /* key mismatch: what the call says */
+	pg_uuid_t event_id;	   /* duplicate event */
+	const char *reason;	   /* duplicate event: a full sentence */
 } SierraRefusal;
 
 /*
@@ -50,4 +50,4 @@ extern SierraAppendStatus sierra_append(const SierraStore *store, const pg_uuid_
 										const SierraNewEvent *events, int count,
 										SierraAppended *numbers, SierraRefusal *refusal);
 
-#endif							/* SIERRA_APPEND_H */
+#endif /* SIERRA_APPEND_H */

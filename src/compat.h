@@ -15,6 +15,9 @@
 #include "executor/executor.h"
 #include "storage/proc.h"
 #include "utils/acl.h"
+#if PG_VERSION_NUM >= 160000
+#include "varatt.h" /* split off postgres.h in 16 (d952373a98) */
+#endif
 
 #if PG_VERSION_NUM < 150000
 #error "sierra_es needs PostgreSQL 15 or newer"
@@ -69,4 +72,4 @@ sierra_compat_local_transaction_id(void)
 extern PGDLLEXPORT void _PG_init(void);
 #endif
 
-#endif							/* SIERRA_COMPAT_H */
+#endif /* SIERRA_COMPAT_H */

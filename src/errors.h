@@ -23,4 +23,4 @@
 /* event tables are written by the append functions only */
 #define ERRCODE_SIERRA_APPEND_ONLY MAKE_SQLSTATE('S', 'E', '0', '0', '6')
 
-#endif							/* SIERRA_ERRORS_H */
+#endif /* SIERRA_ERRORS_H */

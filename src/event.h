@@ -46,12 +46,12 @@ typedef struct SierraNewEvent
 	text *stream_id;
 	text *event_name;
 	SierraExpectedVersion expected;
-	bool has_event_id; /* else an id is generated */
+	bool has_event_id;	/* else an id is generated */
 	bool has_timestamp; /* else the time of the append is taken */
 	pg_uuid_t event_id;
 	TimestampTz timestamp;
-	text *metadata; /* json, or NULL */
-	text *payload; /* json, or NULL */
+	text *metadata;		  /* json, or NULL */
+	text *payload;		  /* json, or NULL */
 	bytea *payload_bytes; /* or NULL; never together with payload */
 } SierraNewEvent;
 
@@ -74,4 +74,4 @@ extern char *sierra_expected_version_text(SierraExpectedVersion expected);
  */
 extern bool sierra_expected_version_parse(const char *text, SierraExpectedVersion *expected);
 
-#endif							/* SIERRA_EVENT_H */
+#endif /* SIERRA_EVENT_H */

@@ -10,6 +10,7 @@
  */
 #include "postgres.h"
 
+#include "compat.h"
 #include "event_json.h"
 
 #include "catalog/pg_type.h"
@@ -101,6 +102,8 @@ read_value(Reader *reader)
 		if (c == '"')
 		{
 			skip_string(reader);
+			if (depth == 0)
+				break;
 			continue;
 		}
 		if (depth == 0 && strchr(",]} \t\n\r", c) != NULL)
@@ -154,9 +157,9 @@ static void
 require_string(Reader *reader, Member member, Slice slice)
 {
 	if (*slice.start != '"')
-		refuse(psprintf("member \"%s\" of an event must be a string", member_names[member]),
-			   psprintf("Element %d of the array has another kind of value there.",
-						reader->element));
+		refuse(
+			psprintf("member \"%s\" of an event must be a string", member_names[member]),
+			psprintf("Element %d of the array has another kind of value there.", reader->element));
 }
 
 static Member
@@ -247,8 +250,8 @@ read_member(Reader *reader, Member member, Slice slice, SierraNewEvent *event)
 			break;
 		case MEMBER_EVENT_ID:
 			event->has_event_id = true;
-			event->event_id = *DatumGetUUIDP(
-				DirectFunctionCall1(uuid_in, CStringGetDatum(slice_value(slice))));
+			event->event_id =
+				*DatumGetUUIDP(DirectFunctionCall1(uuid_in, CStringGetDatum(slice_value(slice))));
 			break;
 		case MEMBER_TIMESTAMP:
 			read_timestamp(slice, event);

@@ -20,4 +20,4 @@
  */
 extern SierraNewEvent *sierra_event_json_read(const text *json, int *count);
 
-#endif							/* SIERRA_EVENT_JSON_H */
+#endif /* SIERRA_EVENT_JSON_H */

@@ -16,4 +16,4 @@ extern bool sierra_guc_restore;
 
 extern void sierra_guc_define(void);
 
-#endif							/* SIERRA_GUC_H */
+#endif /* SIERRA_GUC_H */

@@ -26,4 +26,4 @@ typedef struct SierraReadLeaf
  */
 extern int64 sierra_horizon(const SierraStore *store, SierraReadLeaf *leaves);
 
-#endif							/* SIERRA_HORIZON_H */
+#endif /* SIERRA_HORIZON_H */

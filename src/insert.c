@@ -216,9 +216,8 @@ static void
 insert_by_executor(const SierraStore *store, const SierraNewEvent *const *events,
 				   SierraAppended *const *numbers, int count)
 {
-	Oid types[Natts_events] = {
-		INT8OID, INT8OID, INT8OID, TIMESTAMPTZOID, UUIDOID, UUIDOID, UUIDOID,
-		INT4OID, TEXTOID, TEXTOID, JSONOID,		   JSONOID, BYTEAOID};
+	Oid types[Natts_events] = {INT8OID, INT8OID, INT8OID, TIMESTAMPTZOID, UUIDOID, UUIDOID, UUIDOID,
+							   INT4OID, TEXTOID, TEXTOID, JSONOID,		  JSONOID, BYTEAOID};
 	SPIPlanPtr plan;
 
 	SPI_connect();
@@ -264,8 +263,7 @@ needs_executor(const SierraStore *store, const SierraLeaf *leaf)
 
 void
 sierra_insert_events(const SierraStore *store, SierraLeaf *leaf, EState *estate,
-					 const SierraNewEvent *const *events, SierraAppended *const *numbers,
-					 int count)
+					 const SierraNewEvent *const *events, SierraAppended *const *numbers, int count)
 {
 	if (needs_executor(store, leaf))
 		insert_by_executor(store, events, numbers, count);

@@ -46,4 +46,4 @@ extern void sierra_insert_companion(Oid relation, EState *estate, Datum *values)
  */
 extern bool sierra_insert_take_permit(void);
 
-#endif							/* SIERRA_INSERT_H */
+#endif /* SIERRA_INSERT_H */

@@ -23,8 +23,8 @@ typedef struct SierraLeaf
 	Relation stream_index;
 	Relation event_id_index;
 	bool lock_is_new; /* taken by this call, so it may give it back */
-	int64 sequence; /* of the newest event, or SIERRA_NONE */
-	int64 position; /* of the newest event, or SIERRA_NONE */
+	int64 sequence;	  /* of the newest event, or SIERRA_NONE */
+	int64 position;	  /* of the newest event, or SIERRA_NONE */
 } SierraLeaf;
 
 /* Waits for the lock; true when the transaction did not hold it before. */
@@ -42,4 +42,4 @@ extern bool sierra_partition_locked_by_other(Oid leaf);
  */
 extern void sierra_partition_lock_store(Oid global_position);
 
-#endif							/* SIERRA_PARTITION_H */
+#endif /* SIERRA_PARTITION_H */

@@ -9,4 +9,4 @@
 extern bool sierra_pattern_matches(const char *pattern, int pattern_length, const char *text,
 								   int text_length);
 
-#endif							/* SIERRA_PATTERN_H */
+#endif /* SIERRA_PATTERN_H */

@@ -22,4 +22,4 @@ extern int64 sierra_position_last(const SierraStore *store);
  */
 extern void sierra_position_check(const SierraStore *store);
 
-#endif							/* SIERRA_POSITION_H */
+#endif /* SIERRA_POSITION_H */

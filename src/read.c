@@ -7,6 +7,7 @@
  */
 #include "postgres.h"
 
+#include "compat.h"
 #include "read.h"
 #include "registry.h"
 #include "scan.h"

@@ -27,4 +27,4 @@ extern void sierra_read_partition(const SierraStore *store, int partition, Sierr
 extern void sierra_read_event(const SierraStore *store, const pg_uuid_t *event_id,
 							  SierraSink *sink);
 
-#endif							/* SIERRA_READ_H */
+#endif /* SIERRA_READ_H */

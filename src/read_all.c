@@ -9,6 +9,7 @@
  */
 #include "postgres.h"
 
+#include "compat.h"
 #include "event.h"
 #include "horizon.h"
 #include "pattern.h"
@@ -45,7 +46,8 @@ static struct
 } last_page;
 
 static bool
-filter_passes_text(const SierraFilter *filter, TupleTableSlot *slot, AttrNumber column, bool pattern)
+filter_passes_text(const SierraFilter *filter, TupleTableSlot *slot, AttrNumber column,
+				   bool pattern)
 {
 	bool isnull;
 	text *value;
@@ -57,11 +59,11 @@ filter_passes_text(const SierraFilter *filter, TupleTableSlot *slot, AttrNumber 
 	{
 		const text *item = filter->items[i];
 
-		if (pattern ? sierra_pattern_matches(VARDATA_ANY(item), VARSIZE_ANY_EXHDR(item),
-											 VARDATA_ANY(value), VARSIZE_ANY_EXHDR(value))
-					: VARSIZE_ANY_EXHDR(item) == VARSIZE_ANY_EXHDR(value) &&
-						  memcmp(VARDATA_ANY(item), VARDATA_ANY(value),
-								 VARSIZE_ANY_EXHDR(item)) == 0)
+		if (pattern
+				? sierra_pattern_matches(VARDATA_ANY(item), VARSIZE_ANY_EXHDR(item),
+										 VARDATA_ANY(value), VARSIZE_ANY_EXHDR(value))
+				: VARSIZE_ANY_EXHDR(item) == VARSIZE_ANY_EXHDR(value) &&
+					  memcmp(VARDATA_ANY(item), VARDATA_ANY(value), VARSIZE_ANY_EXHDR(item)) == 0)
 			return true;
 	}
 	return false;
@@ -128,9 +130,10 @@ search_position(Source *source, int64 position)
 
 		if (guess <= low || guess >= high)
 		{
-			guess = step % 2 == 0 ? low + (int64) ((double) (high - low) * (position - low_position) /
-												   (high_position - low_position))
-								  : low + (high - low) / 2;
+			guess = step % 2 == 0
+						? low + (int64) ((double) (high - low) * (position - low_position) /
+										 (high_position - low_position))
+						: low + (high - low) / 2;
 			guess = Min(Max(guess, low + 1), high - 1);
 			width = SEARCH_ENOUGH;
 		}
@@ -281,8 +284,8 @@ remember_page(const SierraStore *store, const Source *sources, int64 position)
 }
 
 static void
-read_forward(const SierraStore *store, const SierraReadAll *request, Source *sources,
-			 int64 horizon, SierraSink *sink)
+read_forward(const SierraStore *store, const SierraReadAll *request, Source *sources, int64 horizon,
+			 SierraSink *sink)
 {
 	binaryheap *heap = binaryheap_allocate(store->partitions, compare_forward, NULL);
 	bool hinted = last_page.events == store->events && last_page.position <= request->after;

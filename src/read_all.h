@@ -18,8 +18,8 @@ typedef struct SierraFilter
 
 typedef struct SierraReadAll
 {
-	int64 after; /* first position is after + 1; backward: after - 1 */
-	bool backward; /* with after < 0: from the horizon */
+	int64 after;		  /* first position is after + 1; backward: after - 1 */
+	bool backward;		  /* with after < 0: from the horizon */
 	SierraFilter streams; /* patterns, see pattern.h */
 	SierraFilter event_names;
 } SierraReadAll;
@@ -28,4 +28,4 @@ typedef struct SierraReadAll
 extern void sierra_read_all(const SierraStore *store, const SierraReadAll *request,
 							SierraSink *sink);
 
-#endif							/* SIERRA_READ_ALL_H */
+#endif /* SIERRA_READ_ALL_H */

@@ -19,8 +19,8 @@
 extern bool sierra_registry_find_key(const SierraStore *store, const text *stream_id,
 									 Snapshot snapshot, pg_uuid_t *key);
 
-extern void sierra_registry_add_key(const SierraStore *store, EState *estate,
-									const text *stream_id, const pg_uuid_t *key);
+extern void sierra_registry_add_key(const SierraStore *store, EState *estate, const text *stream_id,
+									const pg_uuid_t *key);
 
 /* The partition of a registered event id as the snapshot sees it, or -1. */
 extern int sierra_registry_find_id(const SierraStore *store, const pg_uuid_t *event_id,
@@ -33,4 +33,4 @@ extern int sierra_registry_find_settled_id(const SierraStore *store, const pg_uu
 extern void sierra_registry_add_id(const SierraStore *store, EState *estate,
 								   const pg_uuid_t *event_id, int partition);
 
-#endif							/* SIERRA_REGISTRY_H */
+#endif /* SIERRA_REGISTRY_H */

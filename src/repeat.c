@@ -8,6 +8,7 @@
  */
 #include "postgres.h"
 
+#include "compat.h"
 #include "registry.h"
 #include "repeat.h"
 #include "uuid.h"
@@ -151,8 +152,8 @@ check_id(SierraRoute *route, int i, SierraAppended *numbers, SierraRefusal *refu
 static bool
 follows_in_stream(SierraRouteStream *stream, int64 version)
 {
-	bool follows = stream->repeated_version == SIERRA_NONE ||
-				   version == stream->repeated_version + 1;
+	bool follows =
+		stream->repeated_version == SIERRA_NONE || version == stream->repeated_version + 1;
 
 	stream->repeated_version = version;
 	return follows;

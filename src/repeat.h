@@ -16,4 +16,4 @@
 extern SierraAppendStatus sierra_repeat_check(SierraRoute *route, SierraAppended *numbers,
 											  SierraRefusal *refusal);
 
-#endif							/* SIERRA_REPEAT_H */
+#endif /* SIERRA_REPEAT_H */

@@ -145,7 +145,8 @@ open_and_lock(SierraRoute *route)
 			sierra_insert_open_leaf(route->store, partition, &route->leaves[route->nleaves++]);
 	}
 	for (int i = 0; i < route->nleaves; i++)
-		route->leaves[i].lock_is_new = sierra_partition_lock(RelationGetRelid(route->leaves[i].rel));
+		route->leaves[i].lock_is_new =
+			sierra_partition_lock(RelationGetRelid(route->leaves[i].rel));
 	pfree(wanted);
 }
 

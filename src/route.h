@@ -16,8 +16,8 @@ typedef struct SierraRouteStream
 	int partition;
 	int home; /* the partition of the key of its name; -1 while not needed */
 	SierraLeaf *leaf;
-	bool register_key; /* new, under a key that is not that of its name */
-	int64 version; /* SIERRA_NONE if empty; the append counts it up */
+	bool register_key;		/* new, under a key that is not that of its name */
+	int64 version;			/* SIERRA_NONE if empty; the append counts it up */
 	int64 repeated_version; /* repeat.c: version of the last event that stands */
 } SierraRouteStream;
 
@@ -29,7 +29,7 @@ typedef struct SierraRoute
 	int count;
 	EState *estate;
 	SierraRouteStream **stream_of; /* by event */
-	SierraRouteStream **streams; /* in the order of their first events */
+	SierraRouteStream **streams;   /* in the order of their first events */
 	int nstreams;
 	SierraLeaf *leaves; /* open and locked, by ascending partition */
 	int nleaves;
@@ -47,4 +47,4 @@ extern void sierra_route_unlock(SierraRoute *route);
 
 extern void sierra_route_close(SierraRoute *route);
 
-#endif							/* SIERRA_ROUTE_H */
+#endif /* SIERRA_ROUTE_H */

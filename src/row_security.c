@@ -66,8 +66,8 @@ flush_batch(RowSecuritySink *sink)
 	if (sink->count == 0)
 		return;
 	SPI_connect();
-	values[0] = PointerGetDatum(construct_array(sink->partitions, sink->count, INT4OID,
-												sizeof(int32), true, TYPALIGN_INT));
+	values[0] = PointerGetDatum(
+		construct_array(sink->partitions, sink->count, INT4OID, sizeof(int32), true, TYPALIGN_INT));
 	values[1] = PointerGetDatum(construct_array(sink->sequences, sink->count, INT8OID,
 												sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
 	query = psprintf(

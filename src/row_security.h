@@ -24,7 +24,6 @@ extern void sierra_row_security_finish(SierraSink *sink);
 /* The greatest stream version or partition sequence that the user may see. */
 extern bool sierra_row_security_stream_version(const SierraStore *store, const text *stream_id,
 											   int64 *version);
-extern bool sierra_row_security_sequence(const SierraStore *store, int partition,
-										 int64 *sequence);
+extern bool sierra_row_security_sequence(const SierraStore *store, int partition, int64 *sequence);
 
-#endif							/* SIERRA_ROW_SECURITY_H */
+#endif /* SIERRA_ROW_SECURITY_H */

@@ -128,7 +128,7 @@ sierra_scan_end(SierraScan *scan)
 void
 sierra_scan_key_int8(ScanKey key, AttrNumber column, StrategyNumber strategy, int64 value)
 {
-	RegProcedure procedure = strategy == BTEqualStrategyNumber		  ? F_INT8EQ
+	RegProcedure procedure = strategy == BTEqualStrategyNumber			? F_INT8EQ
 							 : strategy == BTGreaterEqualStrategyNumber ? F_INT8GE
 																		: F_INT8LE;
 

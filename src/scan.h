@@ -22,8 +22,8 @@
 typedef enum SierraIndex
 {
 	SIERRA_INDEX_SEQUENCE, /* (partition_sequence) */
-	SIERRA_INDEX_STREAM, /* (stream_id, stream_version) */
-	SIERRA_INDEX_EVENT_ID /* (event_id) */
+	SIERRA_INDEX_STREAM,   /* (stream_id, stream_version) */
+	SIERRA_INDEX_EVENT_ID  /* (event_id) */
 } SierraIndex;
 
 typedef struct SierraScan
@@ -69,4 +69,4 @@ extern void sierra_scan_key_uuid(ScanKey key, AttrNumber column, const pg_uuid_t
 extern int64 sierra_slot_int8(TupleTableSlot *slot, AttrNumber column);
 extern const pg_uuid_t *sierra_slot_uuid(TupleTableSlot *slot, AttrNumber column);
 
-#endif							/* SIERRA_SCAN_H */
+#endif /* SIERRA_SCAN_H */

@@ -15,4 +15,4 @@ struct SierraSink
 	bool (*put)(SierraSink *sink, TupleTableSlot *slot);
 };
 
-#endif							/* SIERRA_SINK_H */
+#endif /* SIERRA_SINK_H */

@@ -5,6 +5,7 @@
 #include "postgres.h"
 
 #include "append.h"
+#include "compat.h"
 #include "errors.h"
 #include "event_json.h"
 #include "uuid.h"
@@ -76,13 +77,14 @@ report_refusal(SierraAppendStatus status, const SierraRefusal *refusal)
 							"same ids in the same order to the same streams."));
 			return;
 		case SIERRA_APPEND_NOT_STRICT:
-			ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					errmsg("expected version \"%s\" is refused by strict versioning",
-						   sierra_expected_version_text(refusal->event->expected)),
-					errdetail("The append to stream \"%s\" does not say which version it expects.",
-							  text_to_cstring(refusal->event->stream_id)),
-					errhint("Pass empty or the stream's version as expected_version; the setting is "
-							"\"sierra_es.strict_versioning\"."));
+			ereport(
+				ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				errmsg("expected version \"%s\" is refused by strict versioning",
+					   sierra_expected_version_text(refusal->event->expected)),
+				errdetail("The append to stream \"%s\" does not say which version it expects.",
+						  text_to_cstring(refusal->event->stream_id)),
+				errhint("Pass empty or the stream's version as expected_version; the setting is "
+						"\"sierra_es.strict_versioning\"."));
 			return;
 		case SIERRA_APPEND_NOT_SERIALIZABLE:
 			ereport(ERROR, errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),

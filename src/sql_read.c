@@ -4,6 +4,7 @@
  */
 #include "postgres.h"
 
+#include "compat.h"
 #include "event.h"
 #include "read.h"
 #include "read_all.h"
@@ -84,10 +85,9 @@ begin_reading(FunctionCallInfo fcinfo, int64 max_count, Reading *reading)
 	reading->result.rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
 	reading->result.remaining = max_count;
 	reading->row_security = sierra_store_has_row_security(reading->store);
-	reading->sink = reading->row_security
-						? sierra_row_security_sink(reading->store, return_row, &reading->result,
-												   max_count)
-						: &reading->result.base;
+	reading->sink = reading->row_security ? sierra_row_security_sink(reading->store, return_row,
+																	 &reading->result, max_count)
+										  : &reading->result.base;
 }
 
 static Datum
@@ -137,8 +137,7 @@ get_range(FunctionCallInfo fcinfo, int arg, const char *from_name)
 	if (range.from < 0)
 		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				errmsg("%s must not be negative", from_name),
-				errdetail("It is %lld.", (long long) range.from),
-				errhint("Numbers start at 0."));
+				errdetail("It is %lld.", (long long) range.from), errhint("Numbers start at 0."));
 	return range;
 }
 
@@ -230,8 +229,8 @@ get_filter(FunctionCallInfo fcinfo, int arg, const char *name)
 
 	if (PG_ARGISNULL(arg))
 		return filter;
-	deconstruct_array(PG_GETARG_ARRAYTYPE_P(arg), TEXTOID, -1, false, TYPALIGN_INT, &values,
-					  &nulls, &filter.count);
+	deconstruct_array(PG_GETARG_ARRAYTYPE_P(arg), TEXTOID, -1, false, TYPALIGN_INT, &values, &nulls,
+					  &filter.count);
 	filter.given = true;
 	filter.items = palloc(sizeof(text *) * Max(filter.count, 1));
 	for (int i = 0; i < filter.count; i++)

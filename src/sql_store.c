@@ -46,8 +46,7 @@ insert_is_sanctioned(Relation rel)
 {
 	if (sierra_insert_take_permit() || IsLogicalWorker())
 		return true;
-	return sierra_guc_restore &&
-		   sierra_compat_owns_relation(RelationGetRelid(rel), GetUserId());
+	return sierra_guc_restore && sierra_compat_owns_relation(RelationGetRelid(rel), GetUserId());
 }
 
 /*

@@ -51,18 +51,10 @@ static const struct
 	const char *name;
 	Oid type;
 } event_columns[Natts_events] = {
-	{"partition_sequence", INT8OID},
-	{"stream_version", INT8OID},
-	{"global_position", INT8OID},
-	{"timestamp", TIMESTAMPTZOID},
-	{"event_id", UUIDOID},
-	{"partition_key", UUIDOID},
-	{"transaction_id", UUIDOID},
-	{"partition_id", INT4OID},
-	{"stream_id", TEXTOID},
-	{"event_name", TEXTOID},
-	{"metadata", JSONOID},
-	{"payload", JSONOID},
+	{"partition_sequence", INT8OID}, {"stream_version", INT8OID}, {"global_position", INT8OID},
+	{"timestamp", TIMESTAMPTZOID},	 {"event_id", UUIDOID},		  {"partition_key", UUIDOID},
+	{"transaction_id", UUIDOID},	 {"partition_id", INT4OID},	  {"stream_id", TEXTOID},
+	{"event_name", TEXTOID},		 {"metadata", JSONOID},		  {"payload", JSONOID},
 	{"payload_bytes", BYTEAOID},
 };
 

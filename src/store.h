@@ -50,4 +50,4 @@ extern bool sierra_store_has_row_security(const SierraStore *store);
 extern bool sierra_store_position_checked(const SierraStore *store);
 extern void sierra_store_set_position_checked(const SierraStore *store);
 
-#endif							/* SIERRA_STORE_H */
+#endif /* SIERRA_STORE_H */

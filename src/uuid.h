@@ -48,4 +48,4 @@ sierra_uuid_equal(const pg_uuid_t *a, const pg_uuid_t *b)
 /* The canonical spelling, palloc'd. */
 extern char *sierra_uuid_text(const pg_uuid_t *uuid);
 
-#endif							/* SIERRA_UUID_H */
+#endif /* SIERRA_UUID_H */
