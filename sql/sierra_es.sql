@@ -593,9 +593,16 @@ AS $$
                               JOIN pg_attribute AS a
                                 ON a.attrelid = t.oid AND a.attnum = k.attnum
                              WHERE k.place <= i.indnkeyatts))
+    UNION ALL
+    SELECT 'position sequence',
+           format('sequence "global_position" has increment %s, cache %s, cycle %s; it needs 1, 1, false',
+                  s.seqincrement, s.seqcache, s.seqcycle)
+      FROM pg_sequence AS s
+     WHERE s.seqrelid = to_regclass(format('%I.global_position', $1))
+       AND (s.seqincrement <> 1 OR s.seqcache <> 1 OR s.seqcycle)
 $$;
 COMMENT ON FUNCTION sierra_verify_structure(name) IS
-    'guards and indexes that a store lacks; everify() calls it';
+    'guards, indexes and settings that a store lacks; everify() calls it';
 
 -- The query behind everify(): %1$I is the store, %2$s its number of partitions.
 CREATE FUNCTION sierra_verify_query(store name, partitions integer) RETURNS text
@@ -717,6 +724,8 @@ CREATE FUNCTION everify(store name DEFAULT NULL)
     SET enable_indexscan = off
     SET enable_indexonlyscan = off
     SET enable_bitmapscan = off
+    -- Switched-off scans look expensive, and thousands of plans would be compiled.
+    SET jit = off
 AS $$
 #variable_conflict use_column
 DECLARE

@@ -22,7 +22,7 @@
 #include "utils/snapmgr.h"
 
 /* Rows that are stepped over rather than searched further. */
-#define SEARCH_ENOUGH 8
+#define SEARCH_ENOUGH 16
 
 /* A partition while it is merged. */
 typedef struct Source
@@ -99,15 +99,24 @@ advance(Source *source, ScanDirection direction)
 static int64
 position_of(Source *source, int64 sequence)
 {
-	rescan_from(source, BTGreaterEqualStrategyNumber, sequence);
+	rescan_from(source, BTEqualStrategyNumber, sequence);
 	return advance(source, ForwardScanDirection) ? source->position : PG_INT64_MAX;
 }
 
+/* Where between two sequences a position should be, if positions are spread evenly. */
+static int64
+interpolate(int64 low, int64 low_position, int64 high, int64 high_position, int64 position)
+{
+	return low + (int64) ((double) (high - low) * (position - low_position) /
+						  (high_position - low_position));
+}
+
 /*
- * A sequence that is at most SEARCH_ENOUGH rows below the last one at or below
- * a position; SIERRA_NONE if all may be above.  Positions are spread evenly
- * as a rule, so every other guess interpolates; the rest halve, which bounds
- * the number of steps.
+ * A sequence at or below a position, and at most SEARCH_ENOUGH rows below the
+ * last such; SIERRA_NONE if it can be that all rows are above.  Streams spread
+ * over partitions by a hash, so interpolating comes near in a few steps; a
+ * small overshoot brings the other end near too.  Halving now and then bounds
+ * the number of steps whatever the positions.
  */
 static int64
 search_position(Source *source, int64 position)
@@ -116,42 +125,35 @@ search_position(Source *source, int64 position)
 	int64 low_position = SIERRA_NONE;
 	int64 high = source->leaf.sequence;
 	int64 high_position = source->leaf.position;
-	int64 guess = SIERRA_NONE;
-	int64 width = SEARCH_ENOUGH;
+	int64 overshoot = SEARCH_ENOUGH / 2;
 
 	if (position < 0)
 		return SIERRA_NONE;
 	if (position >= high_position)
 		return high;
 
-	for (int step = 0; high - low > SEARCH_ENOUGH; step++)
+	for (int step = 1; high - low > SEARCH_ENOUGH; step++)
 	{
+		int64 guess =
+			step % 4 == 0
+				? low + (high - low) / 2
+				: interpolate(low, low_position, high, high_position, position) + overshoot;
 		int64 found;
 
-		if (guess <= low || guess >= high)
-		{
-			guess = step % 2 == 0
-						? low + (int64) ((double) (high - low) * (position - low_position) /
-										 (high_position - low_position))
-						: low + (high - low) / 2;
-			guess = Min(Max(guess, low + 1), high - 1);
-			width = SEARCH_ENOUGH;
-		}
+		guess = Min(Max(guess, low + 1), high - 1);
 		found = position_of(source, guess);
 		if (found <= position)
 		{
 			low = guess;
 			low_position = found;
-			guess = low + width;
+			overshoot = SEARCH_ENOUGH / 2;
 		}
 		else
 		{
 			high = guess;
 			high_position = found;
-			guess = high - width;
+			overshoot = -SEARCH_ENOUGH / 2;
 		}
-		/* After a good guess the place is near: look there, ever further out. */
-		width *= 4;
 	}
 	return low;
 }
@@ -177,10 +179,12 @@ start_forward(Source *source, int64 after, int64 horizon, int64 hint)
 	if (source->leaf.position <= after)
 		return false;
 
-	if (hint >= 0 && position_of(source, hint) <= after)
+	/* A hint holds if its row is at or below the position, and the next few are not. */
+	if (hint >= 0)
 	{
-		source->passed = hint;
-		if (step_past(source, after, SEARCH_ENOUGH))
+		source->passed = SIERRA_NONE;
+		rescan_from(source, BTGreaterEqualStrategyNumber, hint);
+		if (step_past(source, after, SEARCH_ENOUGH) && source->passed != SIERRA_NONE)
 			return source->position <= horizon;
 	}
 	source->passed = search_position(source, after);
