@@ -191,7 +191,7 @@ bound_of_partition(SierraReadLeaf *leaf)
 }
 
 int64
-sierra_horizon(const SierraStore *store, SierraReadLeaf *leaves)
+sierra_horizon(const SierraStore *store, SierraReadLeaf *const *leaves)
 {
 	int64 last;
 	int64 newest = SIERRA_NONE;
@@ -201,8 +201,8 @@ sierra_horizon(const SierraStore *store, SierraReadLeaf *leaves)
 	last = sierra_position_last(store);
 	for (int i = 0; i < store->partitions; i++)
 	{
-		horizon = Min(horizon, bound_of_partition(&leaves[i]));
-		newest = Max(newest, leaves[i].position);
+		horizon = Min(horizon, bound_of_partition(leaves[i]));
+		newest = Max(newest, leaves[i]->position);
 	}
 
 	/*

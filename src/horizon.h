@@ -19,11 +19,11 @@ typedef struct SierraReadLeaf
 /*
  * The highest global position below which the active snapshot sees all there
  * is and all there will ever be.  Fills sequence and position of the leaves,
- * which stand for all partitions of the store.
+ * which are those of all partitions of the store.
  *
  * Raises 0A000 where the partition locks are not: on a physical standby, and in
  * a store that logical replication writes to.
  */
-extern int64 sierra_horizon(const SierraStore *store, SierraReadLeaf *leaves);
+extern int64 sierra_horizon(const SierraStore *store, SierraReadLeaf *const *leaves);
 
 #endif /* SIERRA_HORIZON_H */

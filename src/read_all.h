@@ -22,6 +22,7 @@ typedef struct SierraReadAll
 	bool backward;		  /* with after < 0: from the horizon */
 	SierraFilter streams; /* patterns, see pattern.h */
 	SierraFilter event_names;
+	int64 expected_rows; /* a guess, for the size of index scans */
 } SierraReadAll;
 
 /* Never skips: stops at the horizon, see horizon.h. */

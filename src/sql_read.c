@@ -263,6 +263,7 @@ sierra_eall(PG_FUNCTION_ARGS)
 	request.streams = get_filter(fcinfo, 2, "streams");
 	request.event_names = get_filter(fcinfo, 3, "event_names");
 	request.backward = PG_GETARG_BOOL(4);
+	request.expected_rows = max_count;
 
 	begin_reading(fcinfo, max_count, &reading);
 	if (max_count > 0)
