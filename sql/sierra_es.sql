@@ -427,16 +427,21 @@ CREATE FUNCTION event_stores()
     LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT n.nspname, pg_get_userbyid(c.relowner), count(p.partition_id)::integer,
-           sum(p.events)::bigint, max(p.last_position), sum(p.bytes)::bigint
-      FROM pg_namespace AS n
-      JOIN pg_class AS c ON c.relnamespace = n.oid AND c.relname = 'events'
-     CROSS JOIN LATERAL @extschema@.event_partitions(n.nspname) AS p
-     WHERE @extschema@.sierra_is_store(n.nspname)
-       AND has_schema_privilege(n.oid, 'USAGE')
-       AND has_table_privilege(c.oid, 'SELECT')
-     GROUP BY n.nspname, c.relowner
-     ORDER BY n.nspname
+    WITH readable AS MATERIALIZED (
+        SELECT n.nspname, c.relowner,
+               pg_total_relation_size(format('%I.stream_keys', n.nspname)::regclass)
+               + pg_total_relation_size(format('%I.event_ids', n.nspname)::regclass) AS bytes
+          FROM pg_namespace AS n
+          JOIN pg_class AS c ON c.relnamespace = n.oid AND c.relname = 'events'
+         WHERE @extschema@.sierra_is_store(n.nspname)
+           AND has_schema_privilege(n.oid, 'USAGE')
+           AND has_table_privilege(c.oid, 'SELECT'))
+    SELECT r.nspname, pg_get_userbyid(r.relowner), count(p.partition_id)::integer,
+           sum(p.events)::bigint, max(p.last_position), (sum(p.bytes) + r.bytes)::bigint
+      FROM readable AS r
+     CROSS JOIN LATERAL @extschema@.event_partitions(r.nspname) AS p
+     GROUP BY r.nspname, r.relowner, r.bytes
+     ORDER BY r.nspname
 $$;
 COMMENT ON FUNCTION event_stores() IS
     'the stores of this database that the caller may read: partitions, events, bytes with indexes';
