@@ -22,6 +22,8 @@ typedef struct SierraLeaf
 	Relation sequence_index;
 	Relation stream_index;
 	Relation event_id_index;
+	SierraScan stream_scan; /* by stream, while probing */
+	bool stream_scanning;
 	bool lock_is_new; /* taken by this call, so it may give it back */
 	int64 sequence;	  /* of the newest event, or SIERRA_NONE */
 	int64 position;	  /* of the newest event, or SIERRA_NONE */

@@ -145,8 +145,11 @@ open_and_lock(SierraRoute *route)
 			sierra_insert_open_leaf(route->store, partition, &route->leaves[route->nleaves++]);
 	}
 	for (int i = 0; i < route->nleaves; i++)
+	{
+		route->leaves[i].stream_scanning = false;
 		route->leaves[i].lock_is_new =
 			sierra_partition_lock(RelationGetRelid(route->leaves[i].rel));
+	}
 	pfree(wanted);
 }
 
@@ -190,21 +193,29 @@ probe_stream(SierraLeaf *leaf, const text *stream_id, int64 *version, pg_uuid_t 
 			 bool *not_serializable)
 {
 	ScanKeyData scan_key;
-	SierraScan scan;
-	bool found;
+	SierraScan *scan = &leaf->stream_scan;
 
+	/* One scan per partition: a batch looks for many streams. */
+	if (!leaf->stream_scanning)
+		sierra_scan_begin(scan, leaf->rel, leaf->stream_index, false, SnapshotSelf, 1);
+	leaf->stream_scanning = true;
 	sierra_scan_key_text(&scan_key, 1, stream_id);
-	sierra_scan_begin(&scan, leaf->rel, leaf->stream_index, false, SnapshotSelf, 1);
-	sierra_scan_rescan(&scan, &scan_key);
-	found = sierra_scan_next(&scan, BackwardScanDirection);
-	if (found)
-	{
-		*version = sierra_slot_int8(scan.slot, Anum_events_stream_version);
-		*key = *sierra_slot_uuid(scan.slot, Anum_events_partition_key);
-		*not_serializable = grew_after_snapshot(leaf, scan.slot);
-	}
-	sierra_scan_end(&scan);
-	return found;
+	sierra_scan_rescan(scan, &scan_key);
+	if (!sierra_scan_next(scan, BackwardScanDirection))
+		return false;
+	*version = sierra_slot_int8(scan->slot, Anum_events_stream_version);
+	*key = *sierra_slot_uuid(scan->slot, Anum_events_partition_key);
+	*not_serializable = grew_after_snapshot(leaf, scan->slot);
+	return true;
+}
+
+/* Ends the scan that probe_stream() began, and with it its pins. */
+static void
+end_stream_scan(SierraLeaf *leaf)
+{
+	if (leaf->stream_scanning)
+		sierra_scan_end(&leaf->stream_scan);
+	leaf->stream_scanning = false;
 }
 
 static void
@@ -322,6 +333,8 @@ sierra_route_open(SierraRoute *route, SierraRefusal *refusal)
 			if (settle_stream(route, route->streams[i], &status, refusal) == MOVED)
 				moved = true;
 		}
+		for (int i = 0; i < route->nleaves; i++)
+			end_stream_scan(&route->leaves[i]);
 		if (status != SIERRA_APPEND_DONE || moved)
 		{
 			sierra_route_unlock(route);
