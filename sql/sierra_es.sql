@@ -248,13 +248,19 @@ CREATE FUNCTION sierra_is_store(store name) RETURNS boolean
                                                 ('event_ids', 'r'), ('global_position', 'S')));
 COMMENT ON FUNCTION sierra_is_store(name) IS 'does a store of this name exist?';
 
+-- Unlike current_setting(), this loads the library that defines the setting.
+CREATE FUNCTION sierra_current_store() RETURNS name
+    LANGUAGE c STABLE STRICT PARALLEL SAFE
+    AS 'MODULE_PATHNAME', 'sierra_current_store';
+COMMENT ON FUNCTION sierra_current_store() IS 'the store that calls use: the setting sierra_es.store';
+
 -- What functions about a store say when there is none.
 CREATE FUNCTION sierra_require_store(store name) RETURNS name
     LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    wanted constant name := coalesce(store, current_setting('sierra_es.store')::name);
+    wanted constant name := coalesce(store, @extschema@.sierra_current_store());
 BEGIN
     IF NOT @extschema@.sierra_is_store(wanted) THEN
         RAISE EXCEPTION USING
@@ -374,15 +380,13 @@ BEGIN
     END IF;
     EXECUTE format('DROP TABLE %1$I.events, %1$I.stream_keys, %1$I.event_ids', name);
     EXECUTE format('DROP SEQUENCE %I.global_position', name);
-    IF NOT EXISTS (SELECT FROM pg_class WHERE relnamespace = to_regnamespace(quote_ident(name)))
-       AND NOT EXISTS (SELECT FROM pg_proc
-                        WHERE pronamespace = to_regnamespace(quote_ident(name)))
-       AND NOT EXISTS (SELECT FROM pg_type
-                        WHERE typnamespace = to_regnamespace(quote_ident(name)))
-       AND pg_has_role((SELECT nspowner FROM pg_namespace
-                         WHERE oid = to_regnamespace(quote_ident(name))), 'USAGE')
-       AND quote_ident(name) <> 'public' THEN
-        EXECUTE format('DROP SCHEMA %I RESTRICT', name);
+    -- The schema goes too, unless it holds something else or is somebody else's.
+    IF name <> 'public' THEN
+        BEGIN
+            EXECUTE format('DROP SCHEMA %I RESTRICT', name);
+        EXCEPTION WHEN dependent_objects_still_exist OR insufficient_privilege THEN
+            NULL;
+        END;
     END IF;
 END
 $$;
@@ -565,6 +569,10 @@ CREATE FUNCTION sierra_verify_structure(store name)
     RETURNS TABLE (problem text, detail text)
     LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp
+    -- everify() switches them off for its scan of the events
+    SET enable_indexscan = on
+    SET enable_indexonlyscan = on
+    SET enable_bitmapscan = on
 AS $$
     WITH tables AS (
         SELECT c.oid, c.relname, c.relkind
@@ -609,19 +617,30 @@ $$;
 COMMENT ON FUNCTION sierra_verify_structure(name) IS
     'guards, indexes and settings that a store lacks; everify() calls it';
 
--- The query behind everify(): %1$I is the store, %2$s its number of partitions.
+-- The query behind everify(): %1$I is the store, %2$s its number of partitions.  It reads the
+-- events once; all checks share what it kept of them.
 CREATE FUNCTION sierra_verify_query(store name, partitions integer) RETURNS text
     LANGUAGE sql IMMUTABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
 SELECT format($query$
-WITH numbered AS (
+WITH event AS MATERIALIZED (
+    SELECT partition_id, partition_sequence, stream_id, stream_version, global_position, event_id,
+           partition_key,
+           octet_length(stream_id) BETWEEN 1 AND 255
+           AND octet_length(event_name) BETWEEN 1 AND 255
+           AND stream_id !~ '[\u0001-\u001f\u007f-\u009f]'
+           AND event_name !~ '[\u0001-\u001f\u007f-\u009f]'
+           AND isfinite("timestamp")
+           AND (payload IS NULL OR payload_bytes IS NULL) AS within_bounds
+      FROM %1$I.events),
+numbered AS (
     SELECT e.partition_id, e.partition_sequence, e.stream_id, e.stream_version,
-           e.global_position, e.event_id, e.partition_key,
+           e.global_position, e.event_id,
            lag(e.partition_sequence) OVER p AS previous_sequence,
            lag(e.global_position) OVER p AS previous_position,
            lag(e.stream_version) OVER s AS previous_version
-      FROM %1$I.events AS e
+      FROM event AS e
     WINDOW p AS (PARTITION BY e.partition_id ORDER BY e.partition_sequence, e.global_position),
            s AS (PARTITION BY e.stream_id ORDER BY e.stream_version, e.global_position))
 SELECT 'partition sequence', n.partition_id, n.partition_sequence, n.stream_id, n.stream_version,
@@ -651,33 +670,33 @@ UNION ALL
 SELECT 'position twice', min(e.partition_id), NULL, NULL, NULL, NULL,
        format('position %%s occurs in partitions %%s', e.global_position,
               string_agg(e.partition_id::text, ', ' ORDER BY e.partition_id))
-  FROM %1$I.events AS e
+  FROM event AS e
  GROUP BY e.global_position
 HAVING count(*) > 1
 UNION ALL
 SELECT 'position sequence', NULL, NULL, NULL, NULL, NULL,
        format('the sequence is at %%s, the newest event at %%s', s.last_value, m.newest)
   FROM %1$I.global_position AS s,
-       (SELECT max(e.global_position) AS newest FROM %1$I.events AS e) AS m
+       (SELECT max(e.global_position) AS newest FROM event AS e) AS m
  WHERE m.newest > CASE WHEN s.is_called THEN s.last_value ELSE s.last_value - 1 END
 UNION ALL
 SELECT 'stream partition', min(e.partition_id), NULL, e.stream_id, NULL, NULL,
        format('the stream has %%s partition keys in partitions %%s',
               count(DISTINCT e.partition_key),
               string_agg(DISTINCT e.partition_id::text, ', '))
-  FROM %1$I.events AS e
+  FROM event AS e
  GROUP BY e.stream_id
 HAVING count(DISTINCT e.partition_id) > 1 OR count(DISTINCT e.partition_key) > 1
 UNION ALL
 SELECT 'routing', e.partition_id, e.partition_sequence, e.stream_id, e.stream_version, e.event_id,
        format('key %%s leads to partition %%s', e.partition_key,
               @extschema@.sierra_partition_id(e.partition_key, %2$s))
-  FROM %1$I.events AS e
+  FROM event AS e
  WHERE e.partition_id <> @extschema@.sierra_partition_id(e.partition_key, %2$s)
 UNION ALL
 SELECT 'stream key', e.partition_id, NULL, e.stream_id, NULL, NULL,
        format('key %%s is not that of the name and not registered', e.partition_key)
-  FROM (SELECT DISTINCT partition_id, stream_id, partition_key FROM %1$I.events) AS e
+  FROM (SELECT DISTINCT partition_id, stream_id, partition_key FROM event) AS e
  WHERE e.partition_key <> @extschema@.sierra_stream_key(e.stream_id)
    AND NOT EXISTS (SELECT FROM %1$I.stream_keys AS k
                     WHERE k.stream_id = e.stream_id AND k.partition_key = e.partition_key)
@@ -685,19 +704,19 @@ UNION ALL
 SELECT 'stream key', NULL, NULL, k.stream_id, NULL, NULL,
        format('key %%s is registered, but the stream has no event under it', k.partition_key)
   FROM %1$I.stream_keys AS k
- WHERE NOT EXISTS (SELECT FROM %1$I.events AS e
+ WHERE NOT EXISTS (SELECT FROM event AS e
                     WHERE e.stream_id = k.stream_id AND e.partition_key = k.partition_key)
 UNION ALL
 SELECT 'event id twice', min(e.partition_id), NULL, NULL, NULL, e.event_id,
        format('the id occurs in partitions %%s',
               string_agg(e.partition_id::text, ', ' ORDER BY e.partition_id))
-  FROM %1$I.events AS e
+  FROM event AS e
  GROUP BY e.event_id
 HAVING count(*) > 1
 UNION ALL
 SELECT 'event id', e.partition_id, e.partition_sequence, e.stream_id, e.stream_version, e.event_id,
        'the id does not lead to its partition and is not registered'
-  FROM %1$I.events AS e
+  FROM event AS e
  WHERE e.partition_id <> @extschema@.sierra_partition_id(e.event_id, %2$s)
    AND NOT EXISTS (SELECT FROM %1$I.event_ids AS i
                     WHERE i.event_id = e.event_id AND i.partition_id = e.partition_id)
@@ -705,16 +724,14 @@ UNION ALL
 SELECT 'event id', i.partition_id, NULL, NULL, NULL, i.event_id,
        'the id is registered, but there is no such event in the partition'
   FROM %1$I.event_ids AS i
- WHERE NOT EXISTS (SELECT FROM %1$I.events AS e
+ WHERE NOT EXISTS (SELECT FROM event AS e
                     WHERE e.event_id = i.event_id AND e.partition_id = i.partition_id)
 UNION ALL
 SELECT 'bounds', e.partition_id, e.partition_sequence, e.stream_id, e.stream_version, e.event_id,
-       'a name is empty or too long, the time is infinite, or there are two payloads'
-  FROM %1$I.events AS e
- WHERE octet_length(e.stream_id) NOT BETWEEN 1 AND 255
-    OR octet_length(e.event_name) NOT BETWEEN 1 AND 255
-    OR NOT isfinite(e."timestamp")
-    OR (e.payload IS NOT NULL AND e.payload_bytes IS NOT NULL)
+       'a name is empty, too long or has control characters, the time is infinite, or there are'
+       ' two payloads'
+  FROM event AS e
+ WHERE NOT e.within_bounds
 $query$, store, partitions)
 $$;
 COMMENT ON FUNCTION sierra_verify_query(name, integer) IS

@@ -191,6 +191,7 @@ write_append(SierraRoute *route, SierraAppended *numbers)
 	write_companions(route);
 	write_events(route, numbers);
 	AfterTriggerEndQuery(route->estate);
+	ExecResetTupleTable(route->estate->es_tupleTable, false);
 	ExecCloseResultRelations(route->estate);
 }
 
@@ -201,9 +202,9 @@ sierra_append(const SierraStore *store, const pg_uuid_t *key, const SierraNewEve
 	SierraRoute route = {.store = store, .key = key, .events = events, .count = count};
 	SierraAppendStatus status;
 
-	PreventCommandDuringRecovery("eappend()");
-	PreventCommandIfReadOnly("eappend()");
-	PreventCommandIfParallelMode("eappend()");
+	PreventCommandDuringRecovery("an append");
+	PreventCommandIfReadOnly("an append");
+	PreventCommandIfParallelMode("an append");
 
 	route.estate = CreateExecutorState();
 	status = sierra_route_open(&route, refusal);

@@ -6,6 +6,7 @@
 
 #include "compat.h"
 #include "event.h"
+#include "uuid.h"
 
 #include "fmgr.h"
 #include "utils/builtins.h"
@@ -59,6 +60,16 @@ sierra_event_check(const SierraNewEvent *event)
 		ereport(ERROR, errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
 				errmsg("the timestamp of an event must be finite"),
 				errhint("Leave it out to take the time of the append."));
+}
+
+void
+sierra_event_parse_key(const text *given, pg_uuid_t *key)
+{
+	if (VARSIZE_ANY_EXHDR(given) == 0)
+		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				errmsg("partition_key must not be empty"),
+				errhint("Pass a UUID, or a text that streams of one partition share."));
+	sierra_uuid_of_key_text(VARDATA_ANY(given), VARSIZE_ANY_EXHDR(given), key);
 }
 
 char *

@@ -65,6 +65,12 @@ extern void sierra_event_check(const SierraNewEvent *event);
 /* Raises 22023 unless the name (called what in the message) is within bounds. */
 extern void sierra_event_check_name(const char *what, const text *name);
 
+/*
+ * The partition key that the text of a partition_key argument means; raises
+ * 22023 for the empty text.
+ */
+extern void sierra_event_parse_key(const text *given, pg_uuid_t *key);
+
 /* The word or number that an expected version is written as; palloc'd. */
 extern char *sierra_expected_version_text(SierraExpectedVersion expected);
 

@@ -12,8 +12,10 @@
 
 #include "compat.h"
 #include "event_json.h"
+#include "uuid.h"
 
 #include "catalog/pg_type.h"
+#include "common/int.h"
 #include "fmgr.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -192,6 +194,21 @@ read_expected_version(Reader *reader, Slice slice, SierraNewEvent *event)
 				errhint("Use any, exists, empty or a version from 0 on."));
 }
 
+/* Whole milliseconds are exact; the server's conversion from a double is not. */
+static TimestampTz
+timestamp_of_msecs(const char *value)
+{
+	int64 msecs = DatumGetInt64(DirectFunctionCall1(int8in, CStringGetDatum(value)));
+	int64 timestamp;
+
+	if (pg_sub_s64_overflow(msecs, SIERRA_UNIX_EPOCH_MSECS, &msecs) ||
+		pg_mul_s64_overflow(msecs, 1000, &timestamp) || !IS_VALID_TIMESTAMP(timestamp))
+		ereport(ERROR, errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
+				errmsg("timestamp out of range: %s", value),
+				errhint("A number is a count of Unix milliseconds."));
+	return timestamp;
+}
+
 /* Unix milliseconds, or what type timestamptz reads. */
 static void
 read_timestamp(Slice slice, SierraNewEvent *event)
@@ -203,6 +220,8 @@ read_timestamp(Slice slice, SierraNewEvent *event)
 		event->timestamp = DatumGetTimestampTz(
 			DirectFunctionCall3(timestamptz_in, CStringGetDatum(value),
 								ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1)));
+	else if (value[strspn(value, "-0123456789")] == '\0')
+		event->timestamp = timestamp_of_msecs(value);
 	else
 	{
 		double msecs = DatumGetFloat8(DirectFunctionCall1(float8in, CStringGetDatum(value)));

@@ -70,15 +70,16 @@ flush_batch(RowSecuritySink *sink)
 		construct_array(sink->partitions, sink->count, INT4OID, sizeof(int32), true, TYPALIGN_INT));
 	values[1] = PointerGetDatum(construct_array(sink->sequences, sink->count, INT8OID,
 												sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
-	query = psprintf(
-		"SELECT e.global_position, e.partition_id, e.partition_sequence, e.stream_id,"
-		" e.stream_version, e.event_id, e.event_name, e.\"timestamp\", e.partition_key,"
-		" e.transaction_id, e.metadata, e.payload, e.payload_bytes"
-		" FROM pg_catalog.unnest($1, $2) WITH ORDINALITY AS wanted (partition_id, sequence, place)"
-		" JOIN %s AS e ON e.partition_id OPERATOR(pg_catalog.=) wanted.partition_id"
-		" AND e.partition_sequence OPERATOR(pg_catalog.=) wanted.sequence"
-		" ORDER BY wanted.place",
-		events_table(sink->store));
+	query =
+		psprintf("SELECT e.global_position, e.partition_id, e.partition_sequence, e.stream_id,"
+				 " e.stream_version, e.event_id, e.event_name, e.\"timestamp\", e.partition_key,"
+				 " e.transaction_id, e.metadata, e.payload, e.payload_bytes"
+				 " FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2)) WITH ORDINALITY"
+				 " AS wanted (partition_id, sequence, place)"
+				 " JOIN %s AS e ON e.partition_id OPERATOR(pg_catalog.=) wanted.partition_id"
+				 " AND e.partition_sequence OPERATOR(pg_catalog.=) wanted.sequence"
+				 " ORDER BY wanted.place",
+				 events_table(sink->store));
 	run_query(query, 2, types, values);
 	for (uint64 i = 0; i < SPI_processed && !sink->done; i++)
 		sink->done = !pass_on(sink, SPI_tuptable->vals[i], SPI_tuptable->tupdesc);

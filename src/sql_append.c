@@ -151,17 +151,11 @@ static pg_uuid_t *
 get_partition_key(FunctionCallInfo fcinfo, int arg)
 {
 	pg_uuid_t *key;
-	text *given;
 
 	if (PG_ARGISNULL(arg))
 		return NULL;
-	given = PG_GETARG_TEXT_PP(arg);
-	if (VARSIZE_ANY_EXHDR(given) == 0)
-		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				errmsg("partition_key must not be empty"),
-				errhint("Leave it out, or pass NULL, to use the key of the stream's name."));
 	key = palloc(sizeof(pg_uuid_t));
-	sierra_uuid_of_key_text(VARDATA_ANY(given), VARSIZE_ANY_EXHDR(given), key);
+	sierra_event_parse_key(PG_GETARG_TEXT_PP(arg), key);
 	return key;
 }
 

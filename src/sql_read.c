@@ -182,10 +182,9 @@ check_partition(const SierraStore *store, int partition)
 static int
 get_partition_of_key(FunctionCallInfo fcinfo, const SierraStore *store)
 {
-	text *given = PG_GETARG_TEXT_PP(0);
 	pg_uuid_t key;
 
-	sierra_uuid_of_key_text(VARDATA_ANY(given), VARSIZE_ANY_EXHDR(given), &key);
+	sierra_event_parse_key(PG_GETARG_TEXT_PP(0), &key);
 	return sierra_uuid_partition(&key, store->partitions);
 }
 

@@ -6,6 +6,7 @@
 
 #include "compat.h"
 #include "errors.h"
+#include "event.h"
 #include "guc.h"
 #include "insert.h"
 #include "store.h"
@@ -20,6 +21,7 @@
 #include "utils/rel.h"
 
 PG_FUNCTION_INFO_V1(sierra_guard_events);
+PG_FUNCTION_INFO_V1(sierra_current_store);
 PG_FUNCTION_INFO_V1(sierra_stream_key);
 PG_FUNCTION_INFO_V1(sierra_partition_key);
 PG_FUNCTION_INFO_V1(sierra_partition_id);
@@ -77,6 +79,16 @@ sierra_guard_events(PG_FUNCTION_ARGS)
 				   : errhint("Append an event that corrects the earlier one."));
 }
 
+/* What sierra_es.store says; current_setting() fails before the library is loaded. */
+Datum
+sierra_current_store(PG_FUNCTION_ARGS)
+{
+	Name store = palloc0(sizeof(NameData));
+
+	namestrcpy(store, sierra_guc_store);
+	PG_RETURN_NAME(store);
+}
+
 /* The partition key that a stream has by its name. */
 Datum
 sierra_stream_key(PG_FUNCTION_ARGS)
@@ -92,10 +104,9 @@ sierra_stream_key(PG_FUNCTION_ARGS)
 Datum
 sierra_partition_key(PG_FUNCTION_ARGS)
 {
-	text *given = PG_GETARG_TEXT_PP(0);
 	pg_uuid_t *key = palloc(sizeof(pg_uuid_t));
 
-	sierra_uuid_of_key_text(VARDATA_ANY(given), VARSIZE_ANY_EXHDR(given), key);
+	sierra_event_parse_key(PG_GETARG_TEXT_PP(0), key);
 	PG_RETURN_UUID_P(key);
 }
 

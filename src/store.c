@@ -107,9 +107,9 @@ sierra_store_report_missing(const char *name)
 {
 	ereport(ERROR, errcode(ERRCODE_SIERRA_NO_STORE), errmsg("no event store \"%s\"", name),
 			errdetail("The setting \"sierra_es.store\" names the store that calls use."),
-			errhint("Make it with SELECT create_event_store('%s'), or set \"sierra_es.store\" to "
+			errhint("Make it with SELECT create_event_store(%s), or set \"sierra_es.store\" to "
 					"the name of another.",
-					name));
+					quote_literal_cstr(name)));
 }
 
 static void
@@ -124,7 +124,7 @@ report_damaged(const char *name, const char *relation)
 
 /*
  * Can rows be put into the partitions without the executor?  Not when the
- * events table has columns that only the executor can fill, or statement
+ * events table has columns that only the executor can fill, rules, or statement
  * triggers besides our own guard.
  */
 static bool
@@ -133,7 +133,7 @@ allows_plain_insert(Relation events)
 	TupleDesc desc = RelationGetDescr(events);
 	int statement_triggers = 0;
 
-	if (desc->natts != Natts_events)
+	if (desc->natts != Natts_events || events->rd_rules != NULL)
 		return false;
 	for (int i = 0; events->trigdesc != NULL && i < events->trigdesc->numtriggers; i++)
 	{

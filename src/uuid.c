@@ -17,9 +17,6 @@
 static const uint8 sierra_namespace[UUID_LEN] = {0x21, 0x9b, 0xd6, 0x37, 0xe2, 0x79, 0x53, 0xe9,
 												 0x9e, 0x2b, 0xea, 0xbe, 0x5d, 0x91, 0x20, 0xcc};
 
-#define UNIX_EPOCH_MSECS_IN_PG                                                                     \
-	((int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * SECS_PER_DAY * INT64CONST(1000))
-
 #define URN_PREFIX "urn:uuid:"
 
 /* RFC 9562, 5.5: SHA-1 over namespace and name, version 5, variant 2. */
@@ -129,7 +126,7 @@ sierra_uuid_set_hash(pg_uuid_t *id, uint16 hash)
 void
 sierra_uuid_generate(TimestampTz now, uint16 hash, pg_uuid_t *ids, int count)
 {
-	uint64 msecs = (uint64) (now / 1000 + UNIX_EPOCH_MSECS_IN_PG);
+	uint64 msecs = (uint64) (now / 1000 + SIERRA_UNIX_EPOCH_MSECS);
 
 	if (!pg_strong_random(ids, sizeof(pg_uuid_t) * count))
 		ereport(ERROR, errcode(ERRCODE_INTERNAL_ERROR), errmsg("could not generate random values"));

@@ -10,6 +10,10 @@
 #include "utils/timestamp.h"
 #include "utils/uuid.h"
 
+/* Milliseconds from the Unix epoch, 1970-01-01, to PostgreSQL's, 2000-01-01. */
+#define SIERRA_UNIX_EPOCH_MSECS                                                                    \
+	((int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * SECS_PER_DAY * INT64CONST(1000))
+
 /* The version 5 UUID of name (any bytes) in SierraDB's namespace. */
 extern void sierra_uuid_of_name(const char *name, int length, pg_uuid_t *key);
 
