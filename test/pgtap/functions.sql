@@ -1,0 +1,71 @@
+-- The functions that users call: arguments, defaults, results, and what the planner is told.
+-- Names of arguments and their defaults are part of the interface: calls use =>.
+BEGIN;
+
+CREATE TEMP TABLE wanted (
+    name text,
+    arguments text,
+    result text,
+    language text,
+    volatility "char",
+    parallel "char",
+    strict boolean,
+    rows real
+);
+INSERT INTO wanted VALUES
+    ('create_event_store', 'name name DEFAULT ''es''::name, partitions integer DEFAULT 32', 'void', 'plpgsql', 'v', 'u', false, 0),
+    ('drop_event_store', 'name name, force boolean DEFAULT false', 'void', 'plpgsql', 'v', 'u', false, 0),
+    ('guard_event_store', 'store name DEFAULT NULL::name', 'integer', 'plpgsql', 'v', 'u', false, 0),
+    ('event_stores', '', 'TABLE(store name, owner name, partitions integer, events bigint, last_position bigint, bytes bigint)', 'sql', 's', 'u', false, 1000),
+    ('event_partitions', 'store name DEFAULT NULL::name', 'TABLE(partition_id integer, events bigint, last_sequence bigint, last_position bigint, bytes bigint)', 'plpgsql', 's', 'u', false, 1000),
+    ('everify', 'store name DEFAULT NULL::name', 'TABLE(problem text, partition_id integer, partition_sequence bigint, stream_id text, stream_version bigint, event_id uuid, detail text)', 'plpgsql', 's', 'u', false, 1000),
+    ('eappend', 'stream_id text, event_name text, payload json DEFAULT NULL::json, metadata json DEFAULT NULL::json, expected_version expected_version DEFAULT ''any''::expected_version, event_id uuid DEFAULT NULL::uuid, partition_key text DEFAULT NULL::text, "timestamp" timestamp with time zone DEFAULT NULL::timestamp with time zone, payload_bytes bytea DEFAULT NULL::bytea', 'sierra_append_result', 'c', 'v', 'u', false, 0),
+    ('emappend', 'partition_key text, events json', 'SETOF sierra_append_result', 'c', 'v', 'u', false, 10),
+    ('emappend', 'partition_key text, stream_ids text[], event_names text[], payloads json[] DEFAULT NULL::json[], metadatas json[] DEFAULT NULL::json[], expected_versions expected_version[] DEFAULT NULL::expected_version[], event_ids uuid[] DEFAULT NULL::uuid[], timestamps timestamp with time zone[] DEFAULT NULL::timestamp with time zone[], payload_bytes bytea[] DEFAULT NULL::bytea[]', 'SETOF sierra_append_result', 'c', 'v', 'u', false, 100),
+    ('eget', 'event_id uuid', 'SETOF sierra_event', 'c', 's', 'r', false, 1),
+    ('escan', 'stream_id text, from_version bigint DEFAULT 0, to_version bigint DEFAULT NULL::bigint, max_count bigint DEFAULT NULL::bigint, backward boolean DEFAULT false', 'SETOF sierra_event', 'c', 's', 'r', false, 100),
+    ('epscan', 'partition integer, from_sequence bigint DEFAULT 0, to_sequence bigint DEFAULT NULL::bigint, max_count bigint DEFAULT NULL::bigint, backward boolean DEFAULT false', 'SETOF sierra_event', 'c', 's', 'r', false, 1000),
+    ('epscan', 'partition_key text, from_sequence bigint DEFAULT 0, to_sequence bigint DEFAULT NULL::bigint, max_count bigint DEFAULT NULL::bigint, backward boolean DEFAULT false', 'SETOF sierra_event', 'c', 's', 'r', false, 1000),
+    ('eall', 'after_position bigint DEFAULT ''-1''::integer, max_count bigint DEFAULT 1000, streams text[] DEFAULT NULL::text[], event_names text[] DEFAULT NULL::text[], backward boolean DEFAULT false', 'SETOF sierra_event', 'c', 's', 'r', false, 1000),
+    ('esver', 'stream_id text', 'bigint', 'c', 's', 'r', false, 0),
+    ('epseq', 'partition integer', 'bigint', 'c', 's', 'r', false, 0),
+    ('epseq', 'partition_key text', 'bigint', 'c', 's', 'r', false, 0),
+    ('sierra_stream_key', 'stream_id text', 'uuid', 'c', 'i', 's', true, 0),
+    ('sierra_partition_key', 'partition_key text', 'uuid', 'c', 'i', 's', true, 0),
+    ('sierra_partition_id', 'partition_key uuid, partitions integer', 'integer', 'c', 'i', 's', true, 0),
+    ('sierra_event_id', 'partition_key uuid', 'uuid', 'c', 'v', 's', true, 0),
+    ('expected_version', 'smallint', 'expected_version', 'sql', 'i', 's', true, 0),
+    ('expected_version', 'integer', 'expected_version', 'sql', 'i', 's', true, 0),
+    ('expected_version', 'bigint', 'expected_version', 'c', 'i', 's', true, 0),
+    ('expected_version_in', 'cstring', 'expected_version', 'c', 'i', 's', true, 0),
+    ('expected_version_out', 'expected_version', 'cstring', 'c', 'i', 's', true, 0),
+    ('expected_version_recv', 'internal', 'expected_version', 'c', 'i', 's', true, 0),
+    ('expected_version_send', 'expected_version', 'bytea', 'c', 'i', 's', true, 0);
+
+CREATE TEMP VIEW functions AS
+SELECT p.*, p.proname::text AS name, pg_get_function_arguments(p.oid) AS arguments,
+       pg_get_function_result(p.oid) AS result, l.lanname::text AS language
+  FROM pg_proc AS p
+  JOIN pg_language AS l ON l.oid = p.prolang
+  JOIN pg_depend AS d ON d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e'
+  JOIN pg_extension AS e ON e.oid = d.refobjid AND e.extname = 'sierra_es';
+
+-- Two tests for each of the 28 functions above, and two for all.
+SELECT plan(2 * 28 + 2);
+
+SELECT is((SELECT count(*)::int FROM functions AS f WHERE (f.name, f.arguments) = (w.name, w.arguments)), 1,
+          w.name || '(' || w.arguments || ') exists')
+  FROM wanted AS w;
+SELECT is((SELECT ROW (f.result, f.language, f.provolatile, f.proparallel, f.proisstrict, f.prorows)::text
+             FROM functions AS f WHERE (f.name, f.arguments) = (w.name, w.arguments)),
+          ROW (w.result, w.language, w.volatility, w.parallel, w.strict, w.rows)::text,
+          w.name || '(' || left(w.arguments, 20) || '...): result, language, volatility, parallel safety, strictness, rows')
+  FROM wanted AS w;
+
+SELECT is_empty(
+    $$SELECT name, arguments FROM functions WHERE name !~ '^sierra_' EXCEPT SELECT name, arguments FROM wanted$$,
+    'there are no others; what begins with sierra_ and is not listed is no interface');
+SELECT is_empty($$SELECT name FROM functions WHERE prokind <> 'f'$$, 'all are plain functions');
+
+SELECT * FROM finish();
+ROLLBACK;

@@ -1,0 +1,45 @@
+-- Who may call what, and with whose rights.
+BEGIN;
+SELECT plan(11);
+CREATE ROLE regress_sierra_stranger;
+CREATE TEMP VIEW functions AS
+SELECT p.* FROM pg_proc AS p
+  JOIN pg_depend AS d ON d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e'
+  JOIN pg_extension AS e ON e.oid = d.refobjid AND e.extname = 'sierra_es';
+
+SELECT is_empty($$SELECT oid::regprocedure FROM functions WHERE prosecdef$$,
+                'no function runs with the rights of its owner');
+SELECT is_empty(
+    $$SELECT f.oid::regprocedure FROM functions AS f JOIN pg_language AS l ON l.oid = f.prolang
+       WHERE lanname IN ('sql', 'plpgsql') AND prosqlbody IS NULL
+         AND NOT coalesce('search_path=pg_catalog, pg_temp' = ANY (proconfig), false)$$,
+    'functions in SQL pin their search_path, or were parsed at their creation');
+SELECT is_empty(
+    $$SELECT oid::regprocedure FROM functions
+       WHERE proname !~ '^sierra_' AND NOT has_function_privilege('regress_sierra_stranger', oid, 'EXECUTE')$$,
+    'everybody may call the interface: rights are those of the tables');
+SELECT is_empty($$SELECT oid::regprocedure FROM functions WHERE has_function_privilege('regress_sierra_stranger', oid, 'EXECUTE WITH GRANT OPTION')$$,
+                'nobody may grant it on');
+SELECT is_empty(
+    $$SELECT t.oid::regtype FROM pg_type AS t WHERE t.typname IN ('sierra_event', 'sierra_append_result', 'expected_version')
+         AND NOT has_type_privilege('regress_sierra_stranger', t.oid, 'USAGE')$$,
+    'everybody may use the types');
+
+-- A new store belongs to who made it, and to nobody else.
+SELECT lives_ok($$SELECT create_event_store('rights_of_store', 2)$$, 'a store is made');
+SELECT is_empty(
+    $$SELECT relname FROM pg_class WHERE relnamespace = 'rights_of_store'::regnamespace AND relacl IS NOT NULL$$,
+    'no right on its tables is given to anybody');
+SELECT is((SELECT nspacl FROM pg_namespace WHERE nspname = 'rights_of_store'), NULL, 'nor on its schema');
+SELECT schema_owner_is('rights_of_store', current_user);
+SELECT is_empty(
+    $$SELECT relname FROM pg_class WHERE relnamespace = 'rights_of_store'::regnamespace AND pg_get_userbyid(relowner) <> current_user$$,
+    'its relations belong to who made it');
+SELECT is_empty(
+    $$SELECT relname FROM pg_class WHERE relnamespace = 'rights_of_store'::regnamespace AND relkind IN ('r', 'p', 'S')
+         AND (CASE relkind WHEN 'S' THEN has_sequence_privilege('regress_sierra_stranger', oid, 'USAGE, SELECT, UPDATE')
+                           ELSE has_table_privilege('regress_sierra_stranger', oid, 'SELECT, INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER') END)$$,
+    'a stranger can do nothing with them');
+
+SELECT * FROM finish();
+ROLLBACK;

@@ -1,0 +1,23 @@
+-- The settings: defaults, and who may change them.
+BEGIN;
+SELECT plan(9);
+-- The settings are there as soon as the library is: any call loads it.
+SELECT sierra_partition_id(sierra_stream_key('a'), 1);
+
+SELECT is(current_setting('sierra_es.store'), 'es', 'sierra_es.store is es by default');
+SELECT is(current_setting('sierra_es.strict_versioning'), 'off', 'strict versioning is off by default');
+SELECT is(current_setting('sierra_es.restore'), 'off', 'restore is off by default');
+SELECT is((SELECT string_agg(name || ' ' || context || ' ' || vartype, ', ' ORDER BY name) FROM pg_settings WHERE name LIKE 'sierra\_es.%'),
+          'sierra_es.restore user bool, sierra_es.store user string, sierra_es.strict_versioning superuser bool',
+          'all settings, who may set them, and their kinds');
+SELECT throws_ok($$SET sierra_es.anything = 1$$, '42602', NULL, 'the prefix is reserved: a misspelt setting is an error');
+SELECT throws_ok(format('SET sierra_es.store = %L', repeat('x', 64)), '22023', NULL, 'a store name has at most 63 bytes');
+
+CREATE ROLE regress_sierra_app;
+SET LOCAL ROLE regress_sierra_app;
+SELECT lives_ok($$SET LOCAL sierra_es.store = 'other'$$, 'an application chooses its store');
+SELECT lives_ok($$SET LOCAL sierra_es.restore = on$$, 'who restores says so; that he owns the store is checked when he loads');
+SELECT throws_ok($$SET LOCAL sierra_es.strict_versioning = off$$, '42501', NULL, 'an application cannot switch strict versioning off');
+
+SELECT * FROM finish();
+ROLLBACK;

@@ -1,0 +1,46 @@
+-- The tables of a store: what queries of users may rely on.
+BEGIN;
+SELECT plan(28);
+SELECT lives_ok($$SELECT create_event_store('shape', 3)$$, 'a store with three partitions');
+
+SELECT has_schema('shape');
+SELECT tables_are('shape', ARRAY['events', 'events_0', 'events_1', 'events_2', 'stream_keys', 'event_ids']);
+SELECT sequences_are('shape', ARRAY['global_position']);
+SELECT is_partitioned('shape', 'events', 'events is partitioned');
+SELECT is_partition_of('shape', 'events_0', 'shape', 'events', 'events_0 is a partition of it');
+SELECT is_partition_of('shape', 'events_1', 'shape', 'events', 'events_1 is a partition of it');
+SELECT is_partition_of('shape', 'events_2', 'shape', 'events', 'events_2 is a partition of it');
+SELECT is(pg_get_partkeydef('shape.events'::regclass), 'LIST (partition_id)', 'partitioned by partition_id');
+SELECT columns_are('shape', 'events', ARRAY['partition_sequence', 'stream_version', 'global_position', 'timestamp', 'event_id',
+                   'partition_key', 'transaction_id', 'partition_id', 'stream_id', 'event_name', 'metadata', 'payload', 'payload_bytes']);
+SELECT is_empty(
+    $$SELECT a.attname, format_type(a.atttypid, -1) FROM pg_attribute AS a WHERE a.attrelid = 'sierra_event'::regclass AND a.attnum > 0
+      EXCEPT SELECT attname, format_type(atttypid, -1) FROM pg_attribute WHERE attrelid = 'shape.events'::regclass AND attnum > 0$$,
+    'each column of sierra_event is one of the table, of the same type');
+SELECT columns_are('shape', 'stream_keys', ARRAY['stream_id', 'partition_key']);
+SELECT columns_are('shape', 'event_ids', ARRAY['event_id', 'partition_id']);
+SELECT col_is_pk('shape', 'events_0', 'partition_sequence', 'a partition''s primary key is its sequence');
+SELECT col_is_unique('shape', 'events_0', ARRAY['stream_id', 'stream_version'], 'versions are unique in a stream');
+SELECT col_is_unique('shape', 'events_0', 'event_id', 'event ids are unique in a partition');
+SELECT col_is_pk('shape', 'stream_keys', 'stream_id', 'a stream has one key');
+SELECT col_is_pk('shape', 'event_ids', 'event_id', 'an event id is registered once');
+SELECT col_not_null('shape', 'events', 'stream_id', 'a stream id is never null');
+SELECT col_is_null('shape', 'events', 'payload', 'a payload may be');
+SELECT is_empty(
+    $$SELECT attrelid::regclass, attname FROM pg_attribute JOIN pg_class ON pg_class.oid = attrelid
+       WHERE relnamespace = 'shape'::regnamespace AND relkind IN ('r', 'p') AND attnum > 0
+         AND atttypid IN ('xid'::regtype, 'xid8'::regtype, 'pg_lsn'::regtype, 'oid'::regtype, 'tid'::regtype, 'regclass'::regtype)$$,
+    'portable_positions: no xid, LSN or OID in any table of a store');
+SELECT is((SELECT ROW (seqtypid::regtype, seqstart, seqmin, seqincrement, seqcycle, seqcache)::text FROM pg_sequence WHERE seqrelid = 'shape.global_position'::regclass),
+          '(bigint,0,0,1,f,1)', 'positions: bigint from 0 by 1, no cycle, no cache');
+SELECT has_trigger('shape', 'events', 'sierra_guard', 'the events are guarded');
+SELECT trigger_is('shape', 'events_1', 'sierra_guard', (SELECT pronamespace::regnamespace::text FROM pg_proc WHERE proname = 'sierra_guard_events')::name, 'sierra_guard_events', 'so is each partition');
+SELECT has_trigger('shape', 'stream_keys', 'sierra_guard', 'and the keys');
+SELECT has_trigger('shape', 'event_ids', 'sierra_guard', 'and the ids');
+
+-- The errors that a client branches on have their codes also where pgTAP looks.
+SELECT lives_ok($$SET LOCAL sierra_es.store = 'shape'$$, 'use this store');
+SELECT throws_ok($$SELECT eappend('a', 'x', expected_version => 0)$$, 'SE001', 'wrong expected version of stream "a"', 'a wrong version is SE001');
+
+SELECT * FROM finish();
+ROLLBACK;

@@ -1,0 +1,51 @@
+-- The types: columns in their order, and the properties of expected_version.
+BEGIN;
+SELECT plan(19);
+
+CREATE FUNCTION pg_temp.columns_of(type regtype) RETURNS text LANGUAGE sql AS $$
+    SELECT string_agg(attname || ' ' || format_type(atttypid, atttypmod), ', ' ORDER BY attnum)
+      FROM pg_attribute JOIN pg_type ON typrelid = attrelid WHERE pg_type.oid = $1 AND attnum > 0 $$;
+
+SELECT has_type('sierra_event');
+SELECT has_type('sierra_append_result');
+SELECT has_type('expected_version');
+SELECT is(pg_temp.columns_of('sierra_event'),
+          'global_position bigint, partition_id integer, partition_sequence bigint, stream_id text,'
+          ' stream_version bigint, event_id uuid, event_name text, timestamp timestamp with time zone,'
+          ' partition_key uuid, transaction_id uuid, metadata json, payload json, payload_bytes bytea',
+          'columns of sierra_event');
+SELECT is(pg_temp.columns_of('sierra_append_result'),
+          'event_id uuid, partition_key uuid, partition_id integer, partition_sequence bigint, stream_id text,'
+          ' stream_version bigint, timestamp timestamp with time zone, transaction_id uuid, global_position bigint',
+          'columns of sierra_append_result');
+-- portable_positions: what a user can store has no type that means something in this cluster only.
+SELECT is_empty(
+    $$SELECT attname FROM pg_attribute
+       WHERE attrelid IN ('sierra_event'::regclass, 'sierra_append_result'::regclass)
+         AND atttypid IN ('xid'::regtype, 'xid8'::regtype, 'pg_lsn'::regtype, 'oid'::regtype, 'tid'::regtype, 'regclass'::regtype)$$,
+    'portable_positions: no xid, LSN or OID in an event or in the answer to an append');
+
+SELECT ok(typbyval AND typlen = 8, 'expected_version is passed by value, as bigint is')
+  FROM pg_type WHERE oid = 'expected_version'::regtype;
+SELECT is(typalign, 'd', 'alignment of expected_version') FROM pg_type WHERE oid = 'expected_version'::regtype;
+SELECT is(typstorage, 'p', 'storage of expected_version') FROM pg_type WHERE oid = 'expected_version'::regtype;
+SELECT is(ARRAY[typinput, typoutput, typreceive, typsend]::text[],
+          ARRAY['expected_version_in', 'expected_version_out', 'expected_version_recv', 'expected_version_send'],
+          'text and binary I/O of expected_version')
+  FROM pg_type WHERE oid = 'expected_version'::regtype;
+SELECT has_cast('smallint', 'expected_version', 'cast from smallint');
+SELECT has_cast('integer', 'expected_version', 'cast from integer');
+SELECT has_cast('bigint', 'expected_version', 'cast from bigint');
+SELECT is((SELECT string_agg(castcontext::text, '') FROM pg_cast WHERE casttarget = 'expected_version'::regtype), 'iii',
+          'these three casts, all implicit');
+SELECT is_empty($$SELECT 1 FROM pg_cast WHERE castsource = 'expected_version'::regtype$$,
+                'none from expected_version: any is no number');
+SELECT is_empty($$SELECT 1 FROM pg_opclass WHERE opcintype = 'expected_version'::regtype$$,
+                'expected_version has no order');
+SELECT is('any'::expected_version::text, 'any', 'expected_version reads and writes words');
+SELECT is(7::expected_version::text, '7', 'expected_version takes numbers');
+SELECT throws_ok($$SELECT 'none'::expected_version$$, '22P02', 'invalid expected version: "none"',
+                 'expected_version refuses what is neither');
+
+SELECT * FROM finish();
+ROLLBACK;

@@ -1,0 +1,21 @@
+-- Everything that a user can call or name has a comment.
+\set SHOW_CONTEXT never
+CREATE VIEW members AS
+SELECT d.classid, d.objid FROM pg_depend AS d JOIN pg_extension AS e ON e.oid = d.refobjid
+ WHERE e.extname = 'sierra_es' AND d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e';
+
+-- How much there is, so that an empty list below means something.
+SELECT count(*) FILTER (WHERE classid = 'pg_proc'::regclass) > 20 AS functions,
+       count(*) FILTER (WHERE classid = 'pg_type'::regclass) AS types
+  FROM members;
+SELECT objid::regprocedure AS function_without_comment FROM members
+ WHERE classid = 'pg_proc'::regclass AND coalesce(obj_description(objid, 'pg_proc'), '') = '';
+-- Array types have no comment anywhere.
+SELECT objid::regtype AS type_without_comment FROM members JOIN pg_type AS t ON t.oid = objid
+ WHERE classid = 'pg_type'::regclass AND t.typcategory <> 'A' AND coalesce(obj_description(objid, 'pg_type'), '') = '';
+SELECT attname AS column_without_comment FROM pg_attribute
+ WHERE attrelid = 'sierra_event'::regclass AND attnum > 0 AND col_description(attrelid, attnum) IS NULL;
+SELECT count(*) AS extension_without_comment FROM pg_extension WHERE extname = 'sierra_es' AND obj_description(oid, 'pg_extension') IS NULL;
+-- Settings tell what they are for as well.
+SELECT name FROM pg_settings WHERE name LIKE 'sierra\_es.%' AND coalesce(short_desc, '') = '';
+DROP VIEW members;
