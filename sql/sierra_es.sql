@@ -143,20 +143,22 @@ CREATE FUNCTION sierra_guard_events() RETURNS trigger
 COMMENT ON FUNCTION sierra_guard_events() IS
     'trigger: refuses statements that would change events (SE006)';
 
--- Refuses every way to write a table of a store but the append functions'.
-CREATE FUNCTION sierra_guard_table(relation text) RETURNS void
+-- Refuses every way to write a table of a store but the append functions'.  The
+-- guard of events also keeps how many partitions the store has.
+CREATE FUNCTION sierra_guard_table(relation text, partitions integer DEFAULT NULL) RETURNS void
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
     EXECUTE format(
         'CREATE TRIGGER sierra_guard BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON %s'
-        ' FOR EACH STATEMENT EXECUTE FUNCTION @extschema@.sierra_guard_events()', relation);
+        ' FOR EACH STATEMENT EXECUTE FUNCTION @extschema@.sierra_guard_events(%s)',
+        relation, partitions);
     -- ALWAYS: session_replication_role must not switch it off.
     EXECUTE format('ALTER TABLE %s ENABLE ALWAYS TRIGGER sierra_guard', relation);
 END
 $$;
-COMMENT ON FUNCTION sierra_guard_table(text) IS
+COMMENT ON FUNCTION sierra_guard_table(text, integer) IS
     'makes a table (qualified, quoted) append-only; create_event_store() calls it';
 
 -- One partition: table and unique indexes.
@@ -235,18 +237,48 @@ $$;
 COMMENT ON FUNCTION sierra_create_tables(name) IS
     'makes the tables of a store, without partitions; create_event_store() calls it';
 
--- Is there a store of this name?  Told by its tables: it has no other mark.
+-- Is there a store of this name?  Told by its tables, whose columns must be
+-- exactly those of a store: what reads them then calls no code of their owner.
 CREATE FUNCTION sierra_is_store(store name) RETURNS boolean
     LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp
-    RETURN (
-        SELECT count(*) = 4
+AS $$
+    WITH tables AS (
+        SELECT c.oid, c.relname, c.relkind
           FROM pg_class AS c
           JOIN pg_namespace AS n ON n.oid = c.relnamespace
          WHERE n.nspname = $1
            AND (c.relname::text, c.relkind) IN (('events', 'p'), ('stream_keys', 'r'),
-                                                ('event_ids', 'r'), ('global_position', 'S')));
+                                                ('event_ids', 'r'), ('global_position', 'S')))
+    SELECT count(*) = 4
+           AND (SELECT array_agg(a.attname::text || ' ' || a.atttypid::regtype ORDER BY a.attnum)
+                  FROM tables AS t JOIN pg_attribute AS a ON a.attrelid = t.oid
+                 WHERE t.relname = 'events' AND a.attnum BETWEEN 1 AND 13)
+               = ARRAY['partition_sequence bigint', 'stream_version bigint',
+                       'global_position bigint', 'timestamp timestamp with time zone',
+                       'event_id uuid', 'partition_key uuid', 'transaction_id uuid',
+                       'partition_id integer', 'stream_id text', 'event_name text',
+                       'metadata json', 'payload json', 'payload_bytes bytea']
+           AND NOT EXISTS (SELECT FROM pg_inherits AS i
+                             JOIN tables AS t ON t.oid = i.inhparent AND t.relname = 'events'
+                             JOIN pg_class AS leaf ON leaf.oid = i.inhrelid
+                            WHERE leaf.relkind <> 'r')
+      FROM tables
+$$;
 COMMENT ON FUNCTION sierra_is_store(name) IS 'does a store of this name exist?';
+
+-- The number of partitions that a store has, attached or not.
+CREATE FUNCTION sierra_partitions(store name) RETURNS integer
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT rtrim(encode(g.tgargs, 'escape'), '\000')::integer
+      FROM pg_trigger AS g
+     WHERE g.tgrelid = to_regclass(format('%I.events', $1))
+       AND g.tgfoid = '@extschema@.sierra_guard_events()'::regprocedure
+$$;
+COMMENT ON FUNCTION sierra_partitions(name) IS
+    'how many partitions a store has, as the guard of its events tells; null without guard';
 
 -- Unlike current_setting(), this loads the library that defines the setting.
 CREATE FUNCTION sierra_current_store() RETURNS name
@@ -300,6 +332,11 @@ BEGIN
         IF unguarded.disabled THEN
             EXECUTE format('ALTER TABLE %I.%I ENABLE ALWAYS TRIGGER sierra_guard', wanted,
                            unguarded.relname);
+        ELSIF unguarded.relname = 'events' THEN
+            PERFORM @extschema@.sierra_guard_table(
+                format('%I.events', wanted),
+                (SELECT count(*)::integer FROM pg_inherits AS i
+                  WHERE i.inhparent = to_regclass(format('%I.events', wanted))));
         ELSE
             PERFORM @extschema@.sierra_guard_table(format('%I.%I', wanted, unguarded.relname));
         END IF;
@@ -360,6 +397,8 @@ COMMENT ON FUNCTION create_event_store(name, integer) IS
 CREATE FUNCTION drop_event_store(name name, force boolean DEFAULT false) RETURNS void
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
+    -- Events that a policy hides must not count as none.
+    SET row_security = off
 AS $$
 #variable_conflict use_variable
 DECLARE
@@ -371,17 +410,25 @@ BEGIN
     PERFORM @extschema@.sierra_require_store(name);
     -- Appends in flight end first, and none begins.
     EXECUTE format('LOCK TABLE %I.events IN ACCESS EXCLUSIVE MODE', name);
-    EXECUTE format('SELECT EXISTS (SELECT FROM %I.events)', name) INTO has_events;
-    IF has_events AND NOT coalesce(force, false) THEN
-        RAISE object_not_in_prerequisite_state USING
-            MESSAGE = format('event store "%s" has events', name),
-            HINT = format('To delete them for good, use drop_event_store(%L, force => true).',
-                          name);
+    IF NOT coalesce(force, false) THEN
+        -- An older snapshot would not see events that were committed since.
+        IF current_setting('transaction_isolation') <> 'read committed' THEN
+            RAISE object_not_in_prerequisite_state USING
+                MESSAGE = 'drop_event_store() needs isolation level READ COMMITTED',
+                HINT = 'Use another transaction, or force => true to drop the store with all events.';
+        END IF;
+        EXECUTE format('SELECT EXISTS (SELECT FROM %I.events)', name) INTO has_events;
+        IF has_events THEN
+            RAISE object_not_in_prerequisite_state USING
+                MESSAGE = format('event store "%s" has events', name),
+                HINT = format('To delete them for good, use drop_event_store(%L, force => true).',
+                              name);
+        END IF;
     END IF;
     EXECUTE format('DROP TABLE %1$I.events, %1$I.stream_keys, %1$I.event_ids', name);
     EXECUTE format('DROP SEQUENCE %I.global_position', name);
-    -- The schema goes too, unless it holds something else or is somebody else's.
-    IF name <> 'public' THEN
+    -- The schema goes too if create_event_store() made it and nothing else is in it.
+    IF obj_description(to_regnamespace(quote_ident(name)), 'pg_namespace') = 'event store' THEN
         BEGIN
             EXECUTE format('DROP SCHEMA %I RESTRICT', name);
         EXCEPTION WHEN dependent_objects_still_exist OR insufficient_privilege THEN
@@ -398,6 +445,8 @@ CREATE FUNCTION event_partitions(store name DEFAULT NULL)
                    last_position bigint, bytes bigint)
     LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
+    -- Policies would make the numbers wrong, and are code of the store's owner.
+    SET row_security = off
 AS $$
 #variable_conflict use_column
 DECLARE
@@ -405,7 +454,8 @@ DECLARE
     leaf record;
 BEGIN
     FOR leaf IN
-        SELECT c.oid, substr(c.relname, 8)::integer AS id
+        SELECT c.oid,
+               substring(pg_get_expr(c.relpartbound, c.oid) FROM '\d+')::integer AS id
           FROM pg_inherits AS i JOIN pg_class AS c ON c.oid = i.inhrelid
          WHERE i.inhparent = to_regclass(format('%I.events', wanted))
          ORDER BY 2
@@ -439,7 +489,8 @@ AS $$
           JOIN pg_class AS c ON c.relnamespace = n.oid AND c.relname = 'events'
          WHERE @extschema@.sierra_is_store(n.nspname)
            AND has_schema_privilege(n.oid, 'USAGE')
-           AND has_table_privilege(c.oid, 'SELECT'))
+           AND has_table_privilege(c.oid, 'SELECT')
+           AND NOT row_security_active(c.oid))
     SELECT r.nspname, pg_get_userbyid(r.relowner), count(p.partition_id)::integer,
            sum(p.events)::bigint, max(p.last_position), (sum(p.bytes) + r.bytes)::bigint
       FROM readable AS r
@@ -448,7 +499,7 @@ AS $$
      ORDER BY r.nspname
 $$;
 COMMENT ON FUNCTION event_stores() IS
-    'the stores of this database that the caller may read: partitions, events, bytes with indexes';
+    'the stores of this database that the caller may read all of: partitions, events, bytes with indexes';
 
 -- ---------------------------------------------------------------------------
 -- Append
@@ -607,6 +658,13 @@ AS $$
                                 ON a.attrelid = t.oid AND a.attnum = k.attnum
                              WHERE k.place <= i.indnkeyatts))
     UNION ALL
+    SELECT 'partition missing',
+           format('the store has %s partitions, %s are attached', p.declared, p.attached)
+      FROM (SELECT @extschema@.sierra_partitions($1) AS declared,
+                   (SELECT count(*) FROM pg_inherits AS i
+                     WHERE i.inhparent = to_regclass(format('%I.events', $1))) AS attached) AS p
+     WHERE p.declared <> p.attached
+    UNION ALL
     SELECT 'position sequence',
            format('sequence "global_position" has increment %s, cache %s, cycle %s; it needs 1, 1, false',
                   s.seqincrement, s.seqcache, s.seqcycle)
@@ -761,7 +819,8 @@ BEGIN
             DETAIL = 'Rows that a policy hides would look like gaps.',
             HINT = 'Run everify() as the owner of the store.';
     END IF;
-    SELECT count(*) INTO partitions FROM pg_inherits WHERE inhparent = parent;
+    partitions := coalesce(@extschema@.sierra_partitions(wanted),
+                           (SELECT count(*)::integer FROM pg_inherits WHERE inhparent = parent));
     RETURN QUERY SELECT s.problem, NULL::integer, NULL::bigint, NULL::text, NULL::bigint,
                         NULL::uuid, s.detail
                    FROM @extschema@.sierra_verify_structure(wanted) AS s;

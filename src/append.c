@@ -31,6 +31,7 @@
 #include "commands/trigger.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
+#include "utils/inval.h"
 
 static bool
 is_expected(SierraExpectedVersion expected, int64 version)
@@ -114,6 +115,11 @@ fill_numbers(SierraRoute *route, SierraAppended *numbers)
 {
 	TimestampTz now = GetCurrentTimestamp();
 
+	/*
+	 * Again, under the locks: rows that were being loaded while we waited for
+	 * them invalidated what was known.
+	 */
+	AcceptInvalidationMessages();
 	sierra_position_check(route->store);
 	fill_ids(route, now, numbers);
 	for (int i = 0; i < route->count; i++)
@@ -154,6 +160,7 @@ write_events(SierraRoute *route, SierraAppended *numbers)
 	SierraAppended **rows = palloc(sizeof(SierraAppended *) * route->count);
 	int *fill = palloc0(sizeof(int) * (route->nleaves + 1));
 	int start = 0;
+	bool guard_passed = false;
 
 	/* fill[l]: where the next event of leaf l goes, after a counting sort */
 	for (int i = 0; i < route->count; i++)
@@ -172,7 +179,7 @@ write_events(SierraRoute *route, SierraAppended *numbers)
 	{
 		if (fill[l] > start)
 			sierra_insert_events(route->store, &route->leaves[l], route->estate, events + start,
-								 rows + start, fill[l] - start);
+								 rows + start, fill[l] - start, &guard_passed);
 		start = fill[l];
 	}
 	pfree(events);
@@ -188,8 +195,10 @@ write_append(SierraRoute *route, SierraAppended *numbers)
 	 * appends must find the numbers of this call taken.
 	 */
 	AfterTriggerBeginQuery();
+	sierra_position_begin_writing(route->store, numbers[0].global_position);
 	write_companions(route);
 	write_events(route, numbers);
+	sierra_position_end_writing();
 	AfterTriggerEndQuery(route->estate);
 	ExecResetTupleTable(route->estate->es_tupleTable, false);
 	ExecCloseResultRelations(route->estate);
@@ -205,6 +214,13 @@ sierra_append(const SierraStore *store, const pg_uuid_t *key, const SierraNewEve
 	PreventCommandDuringRecovery("an append");
 	PreventCommandIfReadOnly("an append");
 	PreventCommandIfParallelMode("an append");
+	if (store->subscribed)
+		ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				errmsg("cannot append while logical replication writes to the store"),
+				errdetail("Events from here would take the numbers of events that are still to "
+						  "arrive."),
+				errhint("Append on the publisher, or drop the subscription first."));
+	sierra_position_check(store);
 
 	route.estate = CreateExecutorState();
 	status = sierra_route_open(&route, refusal);

@@ -24,13 +24,13 @@
 #endif
 
 /* 16 added onlySummarizing (19d8e2308b) */
-static inline void
+static inline List *
 sierra_compat_insert_index_tuples(ResultRelInfo *rri, TupleTableSlot *slot, EState *estate)
 {
 #if PG_VERSION_NUM >= 160000
-	(void) ExecInsertIndexTuples(rri, slot, estate, false, false, NULL, NIL, false);
+	return ExecInsertIndexTuples(rri, slot, estate, false, false, NULL, NIL, false);
 #else
-	(void) ExecInsertIndexTuples(rri, slot, estate, false, false, NULL, NIL);
+	return ExecInsertIndexTuples(rri, slot, estate, false, false, NULL, NIL);
 #endif
 }
 

@@ -24,6 +24,9 @@
 #define Anum_events_payload_bytes 13
 #define Natts_events 13
 
+/* Columns of the companion tables: a key, and what is kept for it. */
+#define Natts_companion 2
+
 /* Longest stream id and event name, in bytes; the shortest is one byte. */
 #define SIERRA_NAME_MAX 255
 

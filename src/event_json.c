@@ -302,6 +302,13 @@ read_event(Reader *reader, SierraNewEvent *event)
 			refuse(psprintf("member \"%s\" of an event occurs twice", member_names[member]),
 				   psprintf("It is in element %d of the array.", reader->element));
 		seen[member] = true;
+		/* esver() of a new stream is null: that must not become "any". */
+		if (member == MEMBER_EXPECTED_VERSION && slice_is(slice, "null"))
+			ereport(ERROR, errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+					errmsg("member \"%s\" of an event must not be null", member_names[member]),
+					errdetail("It is null in element %d of the array.", reader->element),
+					errhint("Use \"empty\" for a stream that must not have events; leave the "
+							"member out for no expectation."));
 		if (!slice_is(slice, "null"))
 			read_member(reader, member, slice, event);
 		(void) accept(reader, ',');

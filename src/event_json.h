@@ -10,7 +10,8 @@
 /*
  * Reads [{"stream_id", "event_name", "payload", "metadata", "payload_bytes",
  * "expected_version", "event_id", "timestamp"}, ...].  A member that is null
- * counts as absent; stream_id and event_name must be there.  payload and
+ * counts as absent (expected_version must not be null); stream_id and
+ * event_name must be there.  payload and
  * metadata keep their exact text, payload_bytes is base64, timestamp is
  * Unix milliseconds or a timestamptz in text.
  *

@@ -32,36 +32,11 @@
 #include "partition.h"
 #include "position.h"
 
-#include "access/heapam.h"
-#include "access/htup_details.h"
 #include "access/stratnum.h"
-#include "access/table.h"
 #include "access/tableam.h"
 #include "access/xlog.h"
-#include "catalog/pg_subscription_rel.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
-
-static bool
-is_subscribed(const SierraStore *store)
-{
-	Relation subscribed = table_open(SubscriptionRelRelationId, AccessShareLock);
-	TableScanDesc scan = table_beginscan_catalog(subscribed, 0, NULL);
-	HeapTuple tuple;
-	bool found = false;
-
-	while (!found && (tuple = heap_getnext(scan, ForwardScanDirection)) != NULL)
-	{
-		Form_pg_subscription_rel row = (Form_pg_subscription_rel) GETSTRUCT(tuple);
-
-		for (int i = 0; i < store->partitions && !found; i++)
-			found = (row->srrelid == store->leaf[i]);
-		found = found || row->srrelid == store->events;
-	}
-	table_endscan(scan);
-	table_close(subscribed, AccessShareLock);
-	return found;
-}
 
 static void
 refuse_replicas(const SierraStore *store)
@@ -71,7 +46,7 @@ refuse_replicas(const SierraStore *store)
 				errmsg("cannot read the whole store in order during recovery"),
 				errdetail("A standby cannot tell which appends are in flight on the primary."),
 				errhint("Read partition by partition with epscan(), or read on the primary."));
-	if (is_subscribed(store))
+	if (store->subscribed)
 		ereport(ERROR, errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				errmsg("cannot read the whole store in order while logical replication writes to "
 					   "it"),
@@ -155,7 +130,7 @@ bound_of_unseen(Probe *probe, SierraReadLeaf *leaf)
 static int64
 bound_of_partition(SierraReadLeaf *leaf)
 {
-	bool locked = sierra_partition_locked_by_other(RelationGetRelid(leaf->rel));
+	bool locked = sierra_partition_written_by_other(RelationGetRelid(leaf->rel));
 	int64 bound = PG_INT64_MAX;
 	Probe newest = {.rel = leaf->rel};
 
@@ -210,5 +185,8 @@ sierra_horizon(const SierraStore *store, SierraReadLeaf *const *leaves)
 	 * puts the sequence above them before it takes a position.
 	 */
 	last = Max(last, newest);
+
+	/* Our own events that a trigger, policy or constraint reads beside. */
+	horizon = Min(horizon, sierra_position_being_written(store) - 1);
 	return Min(last, horizon);
 }

@@ -14,8 +14,11 @@
 #include "postgres.h"
 
 #include "compat.h"
+#include "errors.h"
 #include "insert.h"
+#include "uuid.h"
 
+#include "access/stratnum.h"
 #include "access/table.h"
 #include "access/tableam.h"
 #include "access/xact.h"
@@ -26,33 +29,46 @@
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/rel.h"
+#include "utils/snapmgr.h"
 
 /* Rows that are handed to the table access method at once. */
 #define ROWS_AT_ONCE 256
 
 /*
- * The permit names the (sub)transaction it was given in: one that an error
- * left behind dies with that.
+ * The table that an INSERT of our own, under way in this (sub)transaction, may
+ * pass the guard of.  A permit that an error left behind dies with its
+ * (sub)transaction.
  */
-static LocalTransactionId permit_transaction = InvalidLocalTransactionId;
-static SubTransactionId permit_subtransaction = InvalidSubTransactionId;
+static struct
+{
+	Oid relation;
+	LocalTransactionId transaction;
+	SubTransactionId subtransaction;
+} permit;
 
 static void
-give_permit(void)
+give_permit(Oid relation)
 {
-	permit_transaction = sierra_compat_local_transaction_id();
-	permit_subtransaction = GetCurrentSubTransactionId();
+	permit.relation = relation;
+	permit.transaction = sierra_compat_local_transaction_id();
+	permit.subtransaction = GetCurrentSubTransactionId();
+}
+
+static void
+withdraw_permit(void)
+{
+	permit.relation = InvalidOid;
 }
 
 bool
-sierra_insert_take_permit(void)
+sierra_insert_take_permit(Oid relation)
 {
-	bool permit = permit_transaction == sierra_compat_local_transaction_id() &&
-				  permit_subtransaction == GetCurrentSubTransactionId();
+	bool permitted = permit.relation == relation &&
+					 permit.transaction == sierra_compat_local_transaction_id() &&
+					 permit.subtransaction == GetCurrentSubTransactionId();
 
-	permit_transaction = InvalidLocalTransactionId;
-	permit_subtransaction = InvalidSubTransactionId;
-	return permit;
+	withdraw_permit();
+	return permitted;
 }
 
 static ResultRelInfo *
@@ -78,11 +94,11 @@ sierra_insert_open_leaf(const SierraStore *store, int partition, SierraLeaf *lea
 	{
 		Relation index = leaf->result->ri_IndexRelationDescs[i];
 
-		if (sierra_scan_is_index(index, SIERRA_INDEX_SEQUENCE))
+		if (!leaf->sequence_index && sierra_scan_is_index(index, SIERRA_INDEX_SEQUENCE))
 			leaf->sequence_index = index;
-		else if (sierra_scan_is_index(index, SIERRA_INDEX_STREAM))
+		else if (!leaf->stream_index && sierra_scan_is_index(index, SIERRA_INDEX_STREAM))
 			leaf->stream_index = index;
-		else if (sierra_scan_is_index(index, SIERRA_INDEX_EVENT_ID))
+		else if (!leaf->event_id_index && sierra_scan_is_index(index, SIERRA_INDEX_EVENT_ID))
 			leaf->event_id_index = index;
 	}
 	if (!leaf->sequence_index || !leaf->stream_index || !leaf->event_id_index)
@@ -145,9 +161,12 @@ store_row(TupleTableSlot *slot, const SierraNewEvent *event, SierraAppended *num
 static void
 finish_row(ResultRelInfo *result, TupleTableSlot *slot, EState *estate)
 {
-	sierra_compat_insert_index_tuples(result, slot, estate);
+	/* what deferrable constraints have to look at again */
+	List *recheck = sierra_compat_insert_index_tuples(result, slot, estate);
+
 	if (result->ri_TrigDesc != NULL && result->ri_TrigDesc->trig_insert_after_row)
-		ExecARInsertTriggers(estate, result, slot, NIL, NULL);
+		ExecARInsertTriggers(estate, result, slot, recheck, NULL);
+	list_free(recheck);
 	ResetPerTupleExprContext(estate);
 }
 
@@ -212,9 +231,63 @@ insert_statement(const SierraStore *store)
 					quote_qualified_identifier(NameStr(store->name), "events"));
 }
 
+/* A trigger could have changed what was numbered; that must not stand. */
 static void
-insert_by_executor(const SierraStore *store, const SierraNewEvent *const *events,
-				   SierraAppended *const *numbers, int count)
+check_stored(SierraLeaf *leaf, const SierraNewEvent *event, const SierraAppended *numbers)
+{
+	ScanKeyData key;
+	SierraScan scan;
+	bool same;
+
+	sierra_scan_key_int8(&key, 1, BTEqualStrategyNumber, numbers->partition_sequence);
+	sierra_scan_begin(&scan, leaf->rel, leaf->sequence_index, false, SnapshotSelf, 1);
+	sierra_scan_rescan(&scan, &key);
+	same =
+		sierra_scan_next(&scan, ForwardScanDirection) &&
+		sierra_slot_int8(scan.slot, Anum_events_stream_version) == numbers->stream_version &&
+		sierra_slot_int8(scan.slot, Anum_events_global_position) == numbers->global_position &&
+		sierra_uuid_equal(sierra_slot_uuid(scan.slot, Anum_events_event_id), &numbers->event_id) &&
+		sierra_uuid_equal(sierra_slot_uuid(scan.slot, Anum_events_partition_key),
+						  &numbers->partition_key) &&
+		sierra_slot_text_equal(scan.slot, Anum_events_stream_id, event->stream_id);
+	sierra_scan_end(&scan);
+	if (!same)
+		ereport(ERROR, errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),
+				errmsg("the event for stream \"%s\" was changed while it was stored",
+					   text_to_cstring(event->stream_id)),
+				errdetail("A trigger on table \"events\" changed its stream, key, id or numbers."),
+				errhint("Triggers may check an event, and change its metadata or payload."));
+}
+
+static void
+execute_insert(SPIPlanPtr plan, const SierraNewEvent *event, SierraAppended *numbers)
+{
+	Datum values[Natts_events];
+	bool nulls[Natts_events];
+	char spi_nulls[Natts_events];
+
+	form_row(event, numbers, values, nulls);
+	for (int column = 0; column < Natts_events; column++)
+		spi_nulls[column] = nulls[column] ? 'n' : ' ';
+	/* Triggers are left to the query level of the append: see append.c. */
+	if (SPI_execute_snapshot(plan, values, spi_nulls, InvalidSnapshot, InvalidSnapshot, false,
+							 false, 0) != SPI_OK_INSERT ||
+		SPI_processed != 1)
+		ereport(
+			ERROR, errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),
+			errmsg("the event for stream \"%s\" was not stored", text_to_cstring(event->stream_id)),
+			errdetail("A trigger or rule on table \"events\" suppressed it."),
+			errhint("Let the trigger raise an error instead."));
+}
+
+/*
+ * Statement triggers, the guard too, fire once per query level and table, so
+ * only the first INSERT of an append needs a permit; a later one would be left
+ * for somebody else to take.
+ */
+static void
+insert_by_executor(const SierraStore *store, SierraLeaf *leaf, const SierraNewEvent *const *events,
+				   SierraAppended *const *numbers, int count, bool *guard_passed)
 {
 	Oid types[Natts_events] = {INT8OID, INT8OID, INT8OID, TIMESTAMPTZOID, UUIDOID, UUIDOID, UUIDOID,
 							   INT4OID, TEXTOID, TEXTOID, JSONOID,		  JSONOID, BYTEAOID};
@@ -228,22 +301,12 @@ insert_by_executor(const SierraStore *store, const SierraNewEvent *const *events
 
 	for (int i = 0; i < count; i++)
 	{
-		Datum values[Natts_events];
-		bool nulls[Natts_events];
-		char spi_nulls[Natts_events];
-
-		form_row(events[i], numbers[i], values, nulls);
-		for (int column = 0; column < Natts_events; column++)
-			spi_nulls[column] = nulls[column] ? 'n' : ' ';
-		give_permit();
-		if (SPI_execute_snapshot(plan, values, spi_nulls, InvalidSnapshot, InvalidSnapshot, false,
-								 false, 0) != SPI_OK_INSERT ||
-			SPI_processed != 1)
-			ereport(ERROR, errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),
-					errmsg("the event for stream \"%s\" was not stored",
-						   text_to_cstring(events[i]->stream_id)),
-					errdetail("A trigger or rule on table \"events\" suppressed it."),
-					errhint("Let the trigger raise an error instead."));
+		if (!*guard_passed)
+			give_permit(store->events);
+		*guard_passed = true;
+		execute_insert(plan, events[i], numbers[i]);
+		withdraw_permit();
+		check_stored(leaf, events[i], numbers[i]);
 	}
 	SPI_finish();
 }
@@ -263,10 +326,11 @@ needs_executor(const SierraStore *store, const SierraLeaf *leaf)
 
 void
 sierra_insert_events(const SierraStore *store, SierraLeaf *leaf, EState *estate,
-					 const SierraNewEvent *const *events, SierraAppended *const *numbers, int count)
+					 const SierraNewEvent *const *events, SierraAppended *const *numbers, int count,
+					 bool *guard_passed)
 {
 	if (needs_executor(store, leaf))
-		insert_by_executor(store, events, numbers, count);
+		insert_by_executor(store, leaf, events, numbers, count, guard_passed);
 	else
 		insert_plain(leaf->result, estate, events, numbers, count);
 }
@@ -277,14 +341,20 @@ sierra_insert_companion(Oid relation, EState *estate, Datum *values)
 	Relation rel = table_open(relation, RowExclusiveLock);
 	ResultRelInfo *result = open_result_relation(rel);
 	TupleTableSlot *slot = table_slot_create(rel, NULL);
-	int natts = RelationGetDescr(rel)->natts;
 
-	memcpy(slot->tts_values, values, sizeof(Datum) * natts);
-	memset(slot->tts_isnull, false, sizeof(bool) * natts);
+	/* The store was looked up before the table was locked. */
+	if (RelationGetDescr(rel)->natts != Natts_companion)
+		ereport(ERROR, errcode(ERRCODE_SIERRA_NO_STORE),
+				errmsg("table \"%s\" has been changed", RelationGetRelationName(rel)),
+				errhint("Drop the columns that were added to it."));
+
+	memcpy(slot->tts_values, values, sizeof(Datum) * Natts_companion);
+	memset(slot->tts_isnull, false, sizeof(bool) * Natts_companion);
 	ExecStoreVirtualTuple(slot);
+	if (RelationGetDescr(rel)->constr != NULL)
+		ExecConstraints(result, slot, estate);
 	table_tuple_insert(rel, slot, GetCurrentCommandId(true), 0, NULL);
-	sierra_compat_insert_index_tuples(result, slot, estate);
-	ResetPerTupleExprContext(estate);
+	finish_row(result, slot, estate);
 	ExecDropSingleTupleTableSlot(slot);
 	ExecCloseIndices(result);
 	table_close(rel, NoLock);

@@ -31,19 +31,20 @@ extern void sierra_insert_close_leaf(SierraLeaf *leaf);
  * Writes count events, numbered in this order, into a partition whose lock the
  * transaction holds.  Honours row security and whatever else the user put on
  * the events table.  AFTER ROW triggers are queued: the caller brackets it with
- * AfterTriggerBeginQuery() and AfterTriggerEndQuery().
+ * AfterTriggerBeginQuery() and AfterTriggerEndQuery().  *guard_passed begins as
+ * false and is kept from one call to the next within that bracket.
  */
 extern void sierra_insert_events(const SierraStore *store, SierraLeaf *leaf, EState *estate,
 								 const SierraNewEvent *const *events,
-								 SierraAppended *const *numbers, int count);
+								 SierraAppended *const *numbers, int count, bool *guard_passed);
 
 /* Writes one row of a companion table; returns when its index entries stand. */
 extern void sierra_insert_companion(Oid relation, EState *estate, Datum *values);
 
 /*
- * True once after the engine announced an INSERT of its own that has to go
- * through the executor, and so through the guard trigger.
+ * True once after the engine announced an INSERT of its own into this table,
+ * one that has to go through the executor and so through the guard trigger.
  */
-extern bool sierra_insert_take_permit(void);
+extern bool sierra_insert_take_permit(Oid relation);
 
 #endif /* SIERRA_INSERT_H */

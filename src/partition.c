@@ -24,36 +24,31 @@ set_lock_tag(LOCKTAG *tag, Oid relation)
 }
 
 bool
-sierra_partition_lock(Oid leaf)
+sierra_partition_lock(Oid leaf, LOCKMODE mode)
 {
 	LOCKTAG tag;
 
 	set_lock_tag(&tag, leaf);
-	return LockAcquire(&tag, ExclusiveLock, false, false) != LOCKACQUIRE_ALREADY_HELD;
+	return LockAcquire(&tag, mode, false, false) != LOCKACQUIRE_ALREADY_HELD;
 }
 
 void
-sierra_partition_unlock(Oid leaf)
+sierra_partition_unlock(Oid leaf, LOCKMODE mode)
 {
 	LOCKTAG tag;
 
 	set_lock_tag(&tag, leaf);
-	LockRelease(&tag, ExclusiveLock, false);
+	LockRelease(&tag, mode, false);
 }
 
+/* RowShareLock conflicts with SIERRA_LOCK_WRITE, but not with KEEP_OUT. */
 bool
-sierra_partition_locked_by_other(Oid leaf)
+sierra_partition_written_by_other(Oid leaf)
 {
 	LOCKTAG tag;
 	int holders;
 
 	set_lock_tag(&tag, leaf);
-	pfree(GetLockConflicts(&tag, ShareLock, &holders));
+	pfree(GetLockConflicts(&tag, RowShareLock, &holders));
 	return holders > 0;
-}
-
-void
-sierra_partition_lock_store(Oid global_position)
-{
-	(void) sierra_partition_lock(global_position);
 }

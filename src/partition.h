@@ -12,6 +12,15 @@
 #define SIERRA_PARTITION_H
 
 #include "scan.h"
+#include "storage/lockdefs.h"
+
+/*
+ * The modes of the lock, which conflict with themselves and with each other.
+ * KEEP_OUT is for who will not write to the partition, but must know that
+ * nobody creates a stream there meanwhile; it does not hold back readers.
+ */
+#define SIERRA_LOCK_WRITE ExclusiveLock
+#define SIERRA_LOCK_KEEP_OUT ShareRowExclusiveLock
 
 /* A partition opened for appends; the fields that probes fill come last. */
 typedef struct SierraLeaf
@@ -24,24 +33,22 @@ typedef struct SierraLeaf
 	Relation event_id_index;
 	SierraScan stream_scan; /* by stream, while probing */
 	bool stream_scanning;
+	LOCKMODE lock;
 	bool lock_is_new; /* taken by this call, so it may give it back */
 	int64 sequence;	  /* of the newest event, or SIERRA_NONE */
 	int64 position;	  /* of the newest event, or SIERRA_NONE */
 } SierraLeaf;
 
-/* Waits for the lock; true when the transaction did not hold it before. */
-extern bool sierra_partition_lock(Oid leaf);
+/*
+ * Waits for the lock; true when the transaction did not hold it before.  (The
+ * repair of a store's sequence locks that in the same way.)
+ */
+extern bool sierra_partition_lock(Oid leaf, LOCKMODE mode);
 
 /* Gives back a lock that this call took and wrote nothing under. */
-extern void sierra_partition_unlock(Oid leaf);
+extern void sierra_partition_unlock(Oid leaf, LOCKMODE mode);
 
-/* Does another transaction, prepared ones included, hold the lock? */
-extern bool sierra_partition_locked_by_other(Oid leaf);
-
-/*
- * Serialises what concerns a whole store rather than a partition: the repair
- * of its sequence of positions.  Held to the end of the transaction.
- */
-extern void sierra_partition_lock_store(Oid global_position);
+/* Does another transaction, prepared ones included, hold the lock to write? */
+extern bool sierra_partition_written_by_other(Oid leaf);
 
 #endif /* SIERRA_PARTITION_H */

@@ -8,8 +8,9 @@
  * Rows can also come from elsewhere: logical replication carries no sequences,
  * and a dump of tables alone has none either.  So a session compares the
  * sequence with the newest event of every partition before its first append.
- * After that the sequence can only fall behind if rows are loaded beside
- * running appends, which the check against the partition's tail still catches.
+ * Who loads rows with sierra_es.restore holds all partition locks meanwhile and
+ * makes all sessions compare again (sql_store.c); so does the end of a
+ * subscription (store.c).
  */
 #include "postgres.h"
 
@@ -19,10 +20,12 @@
 
 #include "access/htup_details.h"
 #include "access/relation.h"
+#include "access/xact.h"
 #include "catalog/pg_class.h"
 #include "commands/sequence.h"
 #include "miscadmin.h"
 #include "storage/bufmgr.h"
+#include "storage/lmgr.h"
 #include "utils/fmgrprotos.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
@@ -52,16 +55,27 @@ sierra_position_last(const SierraStore *store)
 	return last;
 }
 
+/*
+ * The position of the newest event; *complete tells whether all partitions
+ * could be looked at.  Does not wait for one that is locked, as by VACUUM FULL.
+ */
 static int64
-newest_position(const SierraStore *store)
+newest_position(const SierraStore *store, bool *complete)
 {
 	int64 newest = SIERRA_NONE;
 
+	*complete = true;
 	for (int i = 0; i < store->partitions; i++)
 	{
-		Relation leaf = sierra_scan_open_leaf(store, i, AccessShareLock);
+		Relation leaf;
 		SierraScan scan;
 
+		if (!ConditionalLockRelationOid(store->leaf[i], AccessShareLock))
+		{
+			*complete = false;
+			continue;
+		}
+		leaf = sierra_scan_open_leaf(store, i, NoLock);
 		sierra_scan_begin(&scan, leaf, sierra_scan_open_index(leaf, SIERRA_INDEX_SEQUENCE), true,
 						  SnapshotSelf, 0);
 		sierra_scan_rescan(&scan, NULL);
@@ -99,25 +113,104 @@ set_sequence(Oid sequence, int64 position)
 	SetUserIdAndSecContext(user, context);
 }
 
+/* Puts the sequence above the newest event; one session at a time. */
 static void
 catch_up(const SierraStore *store)
 {
-	int64 newest;
+	bool lock_is_new = sierra_partition_lock(store->global_position, SIERRA_LOCK_WRITE);
+	bool complete;
+	int64 newest = newest_position(store, &complete);
 
-	sierra_partition_lock_store(store->global_position);
-	newest = newest_position(store);
 	if (sierra_position_last(store) < newest)
 		set_sequence(store->global_position, newest);
+	if (lock_is_new)
+		sierra_partition_unlock(store->global_position, SIERRA_LOCK_WRITE);
 }
 
 void
 sierra_position_check(const SierraStore *store)
 {
+	bool complete;
+
 	if (sierra_store_position_checked(store))
 		return;
-	if (sierra_position_last(store) < newest_position(store))
+	if (sierra_position_last(store) < newest_position(store, &complete))
 		catch_up(store);
-	sierra_store_set_position_checked(store);
+	if (complete)
+		sierra_store_set_position_checked(store);
+}
+
+/*
+ * What is being written, innermost last: a trigger that appends opens a level.
+ * Levels that an error left behind go with their subtransaction.
+ */
+#define WRITING_LEVELS 32
+
+static struct
+{
+	Oid events;
+	int64 first;
+	SubTransactionId subtransaction;
+} writing[WRITING_LEVELS];
+static int writing_levels = 0;
+
+static void
+forget_at_end(XactEvent event, void *arg)
+{
+	if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT || event == XACT_EVENT_PREPARE)
+		writing_levels = 0;
+}
+
+/* Subtransactions that began later than the one that aborts lie within it. */
+static void
+forget_at_abort(SubXactEvent event, SubTransactionId subtransaction, SubTransactionId parent,
+				void *arg)
+{
+	if (event != SUBXACT_EVENT_ABORT_SUB)
+		return;
+	while (writing_levels > 0 && writing[writing_levels - 1].subtransaction >= subtransaction)
+		writing_levels--;
+}
+
+void
+sierra_position_begin_writing(const SierraStore *store, int64 first)
+{
+	static bool registered = false;
+
+	if (!registered)
+	{
+		RegisterXactCallback(forget_at_end, NULL);
+		RegisterSubXactCallback(forget_at_abort, NULL);
+		registered = true;
+	}
+	if (writing_levels == WRITING_LEVELS)
+		ereport(ERROR, errcode(ERRCODE_STATEMENT_TOO_COMPLEX),
+				errmsg("appends are nested too deeply"),
+				errdetail("More than %d triggers append events from within each other.",
+						  WRITING_LEVELS));
+	writing[writing_levels].events = store->events;
+	writing[writing_levels].first = first;
+	writing[writing_levels].subtransaction = GetCurrentSubTransactionId();
+	writing_levels++;
+}
+
+void
+sierra_position_end_writing(void)
+{
+	writing_levels--;
+}
+
+int64
+sierra_position_being_written(const SierraStore *store)
+{
+	int64 first = PG_INT64_MAX;
+
+	for (int i = 0; i < writing_levels; i++)
+	{
+		if (writing[i].events == store->events)
+			first = Min(first, writing[i].first);
+	}
+	return first;
 }
 
 int64

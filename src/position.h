@@ -17,9 +17,19 @@ extern int64 sierra_position_next(const SierraStore *store, int64 tail);
 extern int64 sierra_position_last(const SierraStore *store);
 
 /*
- * Once per session and store, before its first append: puts the sequence above
- * the store's events if it is not.
+ * Before the first append of a session to a store, and again after rows were
+ * loaded into it: puts the sequence above the store's events if it is not.
  */
 extern void sierra_position_check(const SierraStore *store);
+
+/*
+ * Brackets the writing of events that have taken positions from first on.  User
+ * code that runs in between and reads the store must not get past them.
+ */
+extern void sierra_position_begin_writing(const SierraStore *store, int64 first);
+extern void sierra_position_end_writing(void);
+
+/* The lowest position that this session is just writing, or PG_INT64_MAX. */
+extern int64 sierra_position_being_written(const SierraStore *store);
 
 #endif /* SIERRA_POSITION_H */

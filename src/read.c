@@ -48,7 +48,8 @@ scan_partition(const SierraStore *store, int partition, SierraIndex kind, ScanKe
 			break;
 	}
 	sierra_scan_end(&scan);
-	relation_close(leaf, AccessShareLock);
+	/* The lock stays: results may still point into the TOAST table. */
+	relation_close(leaf, NoLock);
 	return any;
 }
 

@@ -16,7 +16,10 @@
 #include "source.h"
 
 #include "access/relation.h"
+#include "access/xact.h"
 #include "lib/binaryheap.h"
+#include "storage/predicate.h"
+#include "utils/snapmgr.h"
 
 /*
  * Where the last page of this session ended: in partition i, sequence
@@ -103,6 +106,13 @@ open_sources(Merge *merge)
 	}
 	merge->horizon = sierra_horizon(merge->store, leaves);
 	pfree(leaves);
+
+	/*
+	 * The end of the store was read, which the scans below do not all touch: an
+	 * append to any partition would have been seen.
+	 */
+	for (int i = 0; i < partitions && IsolationIsSerializable(); i++)
+		PredicateLockRelation(merge->sources[i].leaf.sequence_index, GetActiveSnapshot());
 }
 
 static void
@@ -114,7 +124,8 @@ close_sources(Merge *merge)
 
 		sierra_source_end(source);
 		index_close(source->leaf.sequence_index, AccessShareLock);
-		relation_close(source->leaf.rel, AccessShareLock);
+		/* The lock stays: results may still point into the TOAST table. */
+		relation_close(source->leaf.rel, NoLock);
 	}
 }
 

@@ -13,7 +13,13 @@
 #include "repeat.h"
 #include "uuid.h"
 
+#include "access/htup_details.h"
 #include "access/relation.h"
+#include "access/transam.h"
+#include "access/xact.h"
+#include "access/xlog.h"
+#include "miscadmin.h"
+#include "replication/syncrep.h"
 #include "storage/lmgr.h"
 #include "utils/hsearch.h"
 #include "utils/snapmgr.h"
@@ -67,14 +73,30 @@ read_numbers(TupleTableSlot *slot, SierraAppended *numbers)
 	numbers->transaction_id = *sierra_slot_uuid(slot, Anum_events_transaction_id);
 }
 
-static bool
-slot_has_stream(TupleTableSlot *slot, const text *stream_id)
+/*
+ * Who repeats an append is told that it stands, so it must be as durable as
+ * our synchronous_commit says, although the first append may have committed
+ * asynchronously.  Only then is there an LSN to wait for.
+ */
+static void
+make_durable(TupleTableSlot *slot)
 {
-	bool isnull;
-	text *stored = DatumGetTextPP(slot_getattr(slot, Anum_events_stream_id, &isnull));
+	bool should_free;
+	HeapTuple tuple = ExecFetchSlotHeapTuple(slot, false, &should_free);
+	TransactionId xmin = HeapTupleHeaderGetXmin(tuple->t_data);
+	XLogRecPtr commit;
 
-	return VARSIZE_ANY_EXHDR(stored) == VARSIZE_ANY_EXHDR(stream_id) &&
-		   memcmp(VARDATA_ANY(stored), VARDATA_ANY(stream_id), VARSIZE_ANY_EXHDR(stream_id)) == 0;
+	if (should_free)
+		heap_freetuple(tuple);
+	if (synchronous_commit == SYNCHRONOUS_COMMIT_OFF || TransactionIdIsCurrentTransactionId(xmin))
+		return;
+	commit = TransactionIdGetCommitLSN(xmin);
+	if (XLogRecPtrIsInvalid(commit))
+		return;
+	XLogFlush(commit);
+	HOLD_INTERRUPTS();
+	SyncRepWaitForLSN(commit, false);
+	RESUME_INTERRUPTS();
 }
 
 /* Looks in the partition of the event's stream; we hold its lock. */
@@ -92,9 +114,10 @@ find_in_partition(SierraLeaf *leaf, const SierraNewEvent *event, SierraAppended 
 	found = sierra_scan_next(&scan, ForwardScanDirection);
 	if (found)
 	{
-		*same_stream = slot_has_stream(scan.slot, event->stream_id);
+		*same_stream = sierra_slot_text_equal(scan.slot, Anum_events_stream_id, event->stream_id);
 		numbers->partition_id = leaf->partition;
 		read_numbers(scan.slot, numbers);
+		make_durable(scan.slot);
 	}
 	sierra_scan_end(&scan);
 	return found;
@@ -159,12 +182,25 @@ follows_in_stream(SierraRouteStream *stream, int64 version)
 	return follows;
 }
 
+static bool
+has_chosen_ids(const SierraRoute *route)
+{
+	for (int i = 0; i < route->count; i++)
+	{
+		if (route->events[i].has_event_id)
+			return true;
+	}
+	return false;
+}
+
 SierraAppendStatus
 sierra_repeat_check(SierraRoute *route, SierraAppended *numbers, SierraRefusal *refusal)
 {
 	int first_standing = -1;
 	int standing = 0;
 
+	if (!has_chosen_ids(route))
+		return SIERRA_APPEND_DONE;
 	if (repeats_id_within_call(route, refusal))
 		return SIERRA_APPEND_DUPLICATE_EVENT;
 

@@ -120,35 +120,51 @@ collect_streams(SierraRoute *route)
 	streamtab_destroy(table);
 }
 
+/*
+ * The lock that each partition of the store needs, NoLock for most: to write
+ * where streams live, only to keep others out of the homes of new ones.
+ */
+static LOCKMODE *
+wanted_locks(SierraRoute *route)
+{
+	LOCKMODE *wanted = palloc0(sizeof(LOCKMODE) * route->store->partitions);
+
+	for (int i = 0; i < route->nstreams; i++)
+	{
+		if (route->streams[i]->home >= 0)
+			wanted[route->streams[i]->home] = SIERRA_LOCK_KEEP_OUT;
+	}
+	for (int i = 0; i < route->nstreams; i++)
+		wanted[route->streams[i]->partition] = SIERRA_LOCK_WRITE;
+	return wanted;
+}
+
 /* Opens the partitions of all streams, then locks them, both in ascending order. */
 static void
 open_and_lock(SierraRoute *route)
 {
-	bool *wanted = palloc0(sizeof(bool) * route->store->partitions);
+	LOCKMODE *wanted = wanted_locks(route);
 	int count = 0;
 
-	for (int i = 0; i < route->nstreams; i++)
-	{
-		wanted[route->streams[i]->partition] = true;
-		if (route->streams[i]->home >= 0)
-			wanted[route->streams[i]->home] = true;
-	}
 	for (int partition = 0; partition < route->store->partitions; partition++)
-		count += wanted[partition];
+		count += (wanted[partition] != NoLock);
 
 	/* Tables before locks: else DDL that queues between two appends deadlocks. */
 	route->leaves = palloc(sizeof(SierraLeaf) * count);
 	route->nleaves = 0;
 	for (int partition = 0; partition < route->store->partitions; partition++)
 	{
-		if (wanted[partition])
-			sierra_insert_open_leaf(route->store, partition, &route->leaves[route->nleaves++]);
+		if (wanted[partition] == NoLock)
+			continue;
+		route->leaves[route->nleaves].lock = wanted[partition];
+		sierra_insert_open_leaf(route->store, partition, &route->leaves[route->nleaves++]);
 	}
 	for (int i = 0; i < route->nleaves; i++)
 	{
-		route->leaves[i].stream_scanning = false;
-		route->leaves[i].lock_is_new =
-			sierra_partition_lock(RelationGetRelid(route->leaves[i].rel));
+		SierraLeaf *leaf = &route->leaves[i];
+
+		leaf->stream_scanning = false;
+		leaf->lock_is_new = sierra_partition_lock(RelationGetRelid(leaf->rel), leaf->lock);
 	}
 	pfree(wanted);
 }
@@ -354,7 +370,7 @@ sierra_route_unlock(SierraRoute *route)
 	for (int i = 0; i < route->nleaves; i++)
 	{
 		if (route->leaves[i].lock_is_new)
-			sierra_partition_unlock(RelationGetRelid(route->leaves[i].rel));
+			sierra_partition_unlock(RelationGetRelid(route->leaves[i].rel), route->leaves[i].lock);
 	}
 }
 

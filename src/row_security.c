@@ -3,8 +3,11 @@
  *		Reads for users whom row-level security of the events table holds for.
  *
  * Policies are arbitrary SQL, so the planner and the executor have to apply
- * them.  That costs a query per batch of events, and keeps order, limits and
- * the horizon the business of the same engine that reads for everybody else.
+ * them.  The engine collects events in batches; each batch is read again
+ * through the events table, partition by partition with one generic plan, and
+ * what comes back is passed on in the order of the engine.  So order, limits
+ * and the horizon stay the business of the same engine that reads for
+ * everybody else.
  */
 #include "postgres.h"
 
@@ -12,12 +15,22 @@
 #include "row_security.h"
 #include "scan.h"
 
+#include "access/htup_details.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
+#include "nodes/parsenodes.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 
 #define BATCH_MAX 500
+
+/* An event that waits to be read again. */
+typedef struct Pending
+{
+	int32 partition;
+	int64 sequence;
+	int place; /* in the engine's order */
+} Pending;
 
 typedef struct RowSecuritySink
 {
@@ -28,8 +41,8 @@ typedef struct RowSecuritySink
 	int batch; /* grows: most reads end early or take everything */
 	int count;
 	bool done;
-	Datum partitions[BATCH_MAX];
-	Datum sequences[BATCH_MAX];
+	Pending pending[BATCH_MAX];
+	HeapTuple found[BATCH_MAX]; /* by place; NULL: not for this user */
 } RowSecuritySink;
 
 static char *
@@ -38,51 +51,105 @@ events_table(const SierraStore *store)
 	return pstrdup(quote_qualified_identifier(NameStr(store->name), "events"));
 }
 
-static void
-run_query(const char *query, int nargs, Oid *types, Datum *values)
+static int
+compare_pending(const void *a, const void *b)
 {
-	if (SPI_execute_with_args(query, nargs, types, values, NULL, true, 0) != SPI_OK_SELECT)
-		elog(ERROR, "could not read events under row-level security");
+	const Pending *left = a;
+	const Pending *right = b;
+
+	if (left->partition != right->partition)
+		return left->partition < right->partition ? -1 : 1;
+	if (left->sequence != right->sequence)
+		return left->sequence < right->sequence ? -1 : 1;
+	return 0;
 }
 
-/* Hands one row of the query's result to the callback. */
-static bool
-pass_on(RowSecuritySink *sink, HeapTuple tuple, TupleDesc desc)
+/* The query for events of one partition; columns as in sierra_event. */
+static SPIPlanPtr
+prepare_query(const SierraStore *store)
 {
-	Datum values[Natts_events];
-	bool nulls[Natts_events];
+	char *query = psprintf("SELECT global_position, partition_id, partition_sequence, stream_id,"
+						   " stream_version, event_id, event_name, \"timestamp\", partition_key,"
+						   " transaction_id, metadata, payload, payload_bytes FROM %s"
+						   " WHERE partition_id OPERATOR(pg_catalog.=) $1"
+						   " AND partition_sequence OPERATOR(pg_catalog.=) ANY ($2)"
+						   " ORDER BY partition_sequence",
+						   events_table(store));
+	Oid types[2] = {INT4OID, INT8ARRAYOID};
+	/* A custom plan for every partition of every batch would cost more than the reading. */
+	SPIPlanPtr plan = SPI_prepare_cursor(query, 2, types, CURSOR_OPT_GENERIC_PLAN);
 
-	heap_deform_tuple(tuple, desc, values, nulls);
-	return sink->callback(sink->arg, values, nulls);
+	if (plan == NULL)
+		elog(ERROR, "could not prepare a read under row-level security: %s",
+			 SPI_result_code_string(SPI_result));
+	return plan;
+}
+
+/* Reads count pending events of one partition again; both sides ascend. */
+static void
+read_again(RowSecuritySink *sink, SPIPlanPtr plan, const Pending *pending, int count)
+{
+	Datum *sequences = palloc(sizeof(Datum) * count);
+	Datum values[2];
+	int next = 0;
+
+	for (int i = 0; i < count; i++)
+		sequences[i] = Int64GetDatum(pending[i].sequence);
+	values[0] = Int32GetDatum(pending[0].partition);
+	values[1] = PointerGetDatum(construct_array(sequences, count, INT8OID, sizeof(int64),
+												FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
+	if (SPI_execute_plan(plan, values, NULL, true, 0) != SPI_OK_SELECT)
+		elog(ERROR, "could not read events under row-level security");
+
+	for (uint64 row = 0; row < SPI_processed; row++)
+	{
+		HeapTuple tuple = SPI_tuptable->vals[row];
+		bool isnull;
+		int64 sequence = DatumGetInt64(SPI_getbinval(tuple, SPI_tuptable->tupdesc, 3, &isnull));
+
+		while (next < count && pending[next].sequence < sequence)
+			next++;
+		if (next < count && pending[next].sequence == sequence)
+			sink->found[pending[next].place] = tuple;
+	}
+}
+
+static void
+pass_on_found(RowSecuritySink *sink, TupleDesc desc)
+{
+	for (int place = 0; place < sink->count && !sink->done; place++)
+	{
+		Datum values[Natts_events];
+		bool nulls[Natts_events];
+
+		if (sink->found[place] == NULL)
+			continue;
+		heap_deform_tuple(sink->found[place], desc, values, nulls);
+		sink->done = !sink->callback(sink->arg, values, nulls);
+	}
 }
 
 static void
 flush_batch(RowSecuritySink *sink)
 {
-	Oid types[2] = {INT4ARRAYOID, INT8ARRAYOID};
-	Datum values[2];
-	char *query;
+	SPIPlanPtr plan;
 
 	if (sink->count == 0)
 		return;
 	SPI_connect();
-	values[0] = PointerGetDatum(
-		construct_array(sink->partitions, sink->count, INT4OID, sizeof(int32), true, TYPALIGN_INT));
-	values[1] = PointerGetDatum(construct_array(sink->sequences, sink->count, INT8OID,
-												sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
-	query =
-		psprintf("SELECT e.global_position, e.partition_id, e.partition_sequence, e.stream_id,"
-				 " e.stream_version, e.event_id, e.event_name, e.\"timestamp\", e.partition_key,"
-				 " e.transaction_id, e.metadata, e.payload, e.payload_bytes"
-				 " FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2)) WITH ORDINALITY"
-				 " AS wanted (partition_id, sequence, place)"
-				 " JOIN %s AS e ON e.partition_id OPERATOR(pg_catalog.=) wanted.partition_id"
-				 " AND e.partition_sequence OPERATOR(pg_catalog.=) wanted.sequence"
-				 " ORDER BY wanted.place",
-				 events_table(sink->store));
-	run_query(query, 2, types, values);
-	for (uint64 i = 0; i < SPI_processed && !sink->done; i++)
-		sink->done = !pass_on(sink, SPI_tuptable->vals[i], SPI_tuptable->tupdesc);
+	plan = prepare_query(sink->store);
+	memset(sink->found, 0, sizeof(HeapTuple) * sink->count);
+	qsort(sink->pending, sink->count, sizeof(Pending), compare_pending);
+	for (int start = 0; start < sink->count;)
+	{
+		int end = start + 1;
+
+		while (end < sink->count && sink->pending[end].partition == sink->pending[start].partition)
+			end++;
+		read_again(sink, plan, &sink->pending[start], end - start);
+		start = end;
+	}
+	pass_on_found(sink, SPI_tuptable->tupdesc);
 	SPI_finish();
 	sink->count = 0;
 	sink->batch = Min(sink->batch * 4, BATCH_MAX);
@@ -92,11 +159,12 @@ static bool
 put_event(SierraSink *base, TupleTableSlot *slot)
 {
 	RowSecuritySink *sink = (RowSecuritySink *) base;
+	Pending *pending = &sink->pending[sink->count];
 	bool isnull;
 
-	sink->partitions[sink->count] = slot_getattr(slot, Anum_events_partition_id, &isnull);
-	sink->sequences[sink->count] =
-		Int64GetDatum(sierra_slot_int8(slot, Anum_events_partition_sequence));
+	pending->partition = DatumGetInt32(slot_getattr(slot, Anum_events_partition_id, &isnull));
+	pending->sequence = sierra_slot_int8(slot, Anum_events_partition_sequence);
+	pending->place = sink->count;
 	if (++sink->count >= sink->batch)
 		flush_batch(sink);
 	return !sink->done;
@@ -133,7 +201,8 @@ query_int8(const char *query, Oid type, Datum value, int64 *result)
 	Datum found;
 
 	SPI_connect();
-	run_query(query, 1, &type, &value);
+	if (SPI_execute_with_args(query, 1, &type, &value, NULL, true, 0) != SPI_OK_SELECT)
+		elog(ERROR, "could not read a number under row-level security");
 	found = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull);
 	if (!isnull)
 		*result = DatumGetInt64(found);

@@ -8,6 +8,7 @@
 #include "postgres.h"
 
 #include "compat.h"
+#include "errors.h"
 #include "event.h"
 #include "scan.h"
 
@@ -27,6 +28,11 @@ sierra_scan_open_leaf(const SierraStore *store, int partition, LOCKMODE lock)
 
 	if (leaf == NULL)
 		sierra_store_report_missing(NameStr(store->name));
+	if (!leaf->rd_rel->relispartition)
+		ereport(ERROR, errcode(ERRCODE_SIERRA_NO_STORE),
+				errmsg("partition %d of event store \"%s\" is detached", partition,
+					   NameStr(store->name)),
+				errhint("Attach it again; streams of this partition are nowhere else."));
 	return leaf;
 }
 
@@ -36,8 +42,16 @@ sierra_scan_is_index(Relation index, SierraIndex kind)
 	Form_pg_index form = index->rd_index;
 	AttrNumber first = form->indkey.values[0];
 
-	if (!form->indisvalid || !form->indisunique || RelationGetIndexPredicate(index) != NIL)
+	if (!form->indisvalid || !form->indisunique || !form->indimmediate ||
+		RelationGetIndexPredicate(index) != NIL)
 		return false;
+	for (int i = 0; i < form->indnkeyatts; i++)
+	{
+		/* Descending or by another collation, it would not find the newest row. */
+		if (index->rd_indoption[i] != 0 ||
+			(OidIsValid(index->rd_indcollation[i]) && index->rd_indcollation[i] != C_COLLATION_OID))
+			return false;
+	}
 	switch (kind)
 	{
 		case SIERRA_INDEX_SEQUENCE:
@@ -170,4 +184,14 @@ sierra_slot_uuid(TupleTableSlot *slot, AttrNumber column)
 	if (isnull)
 		elog(ERROR, "column %d of an event is null", column);
 	return DatumGetUUIDP(value);
+}
+
+bool
+sierra_slot_text_equal(TupleTableSlot *slot, AttrNumber column, const text *value)
+{
+	bool isnull;
+	text *stored = DatumGetTextPP(slot_getattr(slot, column, &isnull));
+
+	return VARSIZE_ANY_EXHDR(stored) == VARSIZE_ANY_EXHDR(value) &&
+		   memcmp(VARDATA_ANY(stored), VARDATA_ANY(value), VARSIZE_ANY_EXHDR(value)) == 0;
 }

@@ -68,5 +68,6 @@ extern void sierra_scan_key_uuid(ScanKey key, AttrNumber column, const pg_uuid_t
 /* A NOT NULL column of the row in a slot. */
 extern int64 sierra_slot_int8(TupleTableSlot *slot, AttrNumber column);
 extern const pg_uuid_t *sierra_slot_uuid(TupleTableSlot *slot, AttrNumber column);
+extern bool sierra_slot_text_equal(TupleTableSlot *slot, AttrNumber column, const text *value);
 
 #endif /* SIERRA_SCAN_H */

@@ -209,6 +209,25 @@ return_results(FunctionCallInfo fcinfo, const SierraNewEvent *events, SierraAppe
 	}
 }
 
+/* The order of arguments of emappend() with arrays. */
+enum
+{
+	ARG_PARTITION_KEY,
+	ARG_STREAM_IDS,
+	ARG_EVENT_NAMES,
+	ARG_PAYLOADS,
+	ARG_METADATAS,
+	ARG_EXPECTED_VERSIONS,
+	ARG_EVENT_IDS,
+	ARG_TIMESTAMPS,
+	ARG_PAYLOAD_BYTES,
+	ARG_COUNT
+};
+
+static const char *const array_names[ARG_COUNT] = {
+	"partition_key",	 "stream_ids", "event_names", "payloads",	  "metadatas",
+	"expected_versions", "event_ids",  "timestamps",  "payload_bytes"};
+
 /* An array argument of emappend(), taken apart. */
 typedef struct ArrayArgument
 {
@@ -259,7 +278,11 @@ required_value(const ArrayArgument *argument, int i, const char *name)
 	if (!has_value(argument, i))
 		ereport(ERROR, errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				errmsg("argument \"%s\" must not contain nulls", name),
-				errdetail("Element %d is null.", i + 1));
+				errdetail("Element %d is null.", i + 1),
+				name == array_names[ARG_EXPECTED_VERSIONS]
+					? errhint("Use 'empty' for a stream that must not have events (esver() is NULL "
+							  "for it), 'any' for no expectation.")
+					: 0);
 	return argument->values[i];
 }
 
@@ -268,25 +291,6 @@ optional_varlena(const ArrayArgument *argument, int i)
 {
 	return has_value(argument, i) ? PG_DETOAST_DATUM_PACKED(argument->values[i]) : NULL;
 }
-
-/* The order of arguments of emappend() with arrays. */
-enum
-{
-	ARG_PARTITION_KEY,
-	ARG_STREAM_IDS,
-	ARG_EVENT_NAMES,
-	ARG_PAYLOADS,
-	ARG_METADATAS,
-	ARG_EXPECTED_VERSIONS,
-	ARG_EVENT_IDS,
-	ARG_TIMESTAMPS,
-	ARG_PAYLOAD_BYTES,
-	ARG_COUNT
-};
-
-static const char *const array_names[ARG_COUNT] = {
-	"partition_key",	 "stream_ids", "event_names", "payloads",	  "metadatas",
-	"expected_versions", "event_ids",  "timestamps",  "payload_bytes"};
 
 static void
 fill_event(SierraNewEvent *event, const ArrayArgument *args, int i)
@@ -298,9 +302,10 @@ fill_event(SierraNewEvent *event, const ArrayArgument *args, int i)
 	event->payload = optional_varlena(&args[ARG_PAYLOADS], i);
 	event->metadata = optional_varlena(&args[ARG_METADATAS], i);
 	event->payload_bytes = optional_varlena(&args[ARG_PAYLOAD_BYTES], i);
-	event->expected = has_value(&args[ARG_EXPECTED_VERSIONS], i)
-						  ? DatumGetInt64(args[ARG_EXPECTED_VERSIONS].values[i])
-						  : SIERRA_EXPECT_ANY;
+	event->expected = SIERRA_EXPECT_ANY;
+	if (args[ARG_EXPECTED_VERSIONS].values != NULL)
+		event->expected = DatumGetInt64(
+			required_value(&args[ARG_EXPECTED_VERSIONS], i, array_names[ARG_EXPECTED_VERSIONS]));
 	event->has_event_id = has_value(&args[ARG_EVENT_IDS], i);
 	if (event->has_event_id)
 		event->event_id = *DatumGetUUIDP(args[ARG_EVENT_IDS].values[i]);

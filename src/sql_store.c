@@ -9,14 +9,17 @@
 #include "event.h"
 #include "guc.h"
 #include "insert.h"
+#include "partition.h"
 #include "store.h"
 #include "uuid.h"
 
+#include "catalog/pg_inherits.h"
 #include "commands/trigger.h"
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "replication/logicalworker.h"
 #include "utils/builtins.h"
+#include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 
@@ -40,15 +43,37 @@ statement_name(TriggerEvent event)
 }
 
 /*
+ * Keeps appends out while rows are loaded, and makes every session compare the
+ * sequence of positions with the events again before its next append.
+ */
+static void
+begin_restore(Relation rel)
+{
+	Oid events = get_relname_relid("events", RelationGetNamespace(rel));
+	List *leaves = find_inheritance_children(events, NoLock);
+	ListCell *cell;
+
+	/* in the order of OIDs, which is that of partitions as they are created */
+	foreach (cell, leaves)
+		(void) sierra_partition_lock(lfirst_oid(cell), SIERRA_LOCK_WRITE);
+	CacheInvalidateRelcacheByRelid(events);
+}
+
+/*
  * Rows may also come from the engine, from the initial copy of a logical
  * subscription, and from a dump that the owner restores.
  */
 static bool
 insert_is_sanctioned(Relation rel)
 {
-	if (sierra_insert_take_permit() || IsLogicalWorker())
+	Oid relid = RelationGetRelid(rel);
+
+	if (sierra_insert_take_permit(relid) || IsLogicalWorker())
 		return true;
-	return sierra_guc_restore && sierra_compat_owns_relation(RelationGetRelid(rel), GetUserId());
+	if (!sierra_guc_restore || !sierra_compat_owns_relation(relid, GetUserId()))
+		return false;
+	begin_restore(rel);
+	return true;
 }
 
 /*

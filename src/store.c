@@ -13,14 +13,21 @@
 #include "guc.h"
 #include "store.h"
 
+#include "access/heapam.h"
+#include "access/htup_details.h"
+#include "access/relation.h"
 #include "access/table.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
-#include "catalog/pg_inherits.h"
+#include "catalog/pg_collation.h"
+#include "catalog/pg_sequence.h"
+#include "catalog/pg_subscription_rel.h"
 #include "catalog/pg_trigger.h"
 #include "catalog/pg_type.h"
 #include "commands/trigger.h"
 #include "miscadmin.h"
+#include "partitioning/partbounds.h"
+#include "partitioning/partdesc.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/hsearch.h"
@@ -45,17 +52,29 @@ static HTAB *stores = NULL;
 /* Counts invalidations, so that one that arrives during a look-up is noticed. */
 static uint64 changes = 0;
 
-/* What every events table has; order and types as in event.h. */
-static const struct
+typedef struct Column
 {
 	const char *name;
 	Oid type;
-} event_columns[Natts_events] = {
+} Column;
+
+/* What every events table has; order and types as in event.h. */
+static const Column event_columns[Natts_events] = {
 	{"partition_sequence", INT8OID}, {"stream_version", INT8OID}, {"global_position", INT8OID},
 	{"timestamp", TIMESTAMPTZOID},	 {"event_id", UUIDOID},		  {"partition_key", UUIDOID},
 	{"transaction_id", UUIDOID},	 {"partition_id", INT4OID},	  {"stream_id", TEXTOID},
 	{"event_name", TEXTOID},		 {"metadata", JSONOID},		  {"payload", JSONOID},
 	{"payload_bytes", BYTEAOID},
+};
+
+static const Column stream_key_columns[Natts_companion] = {
+	{"stream_id", TEXTOID},
+	{"partition_key", UUIDOID},
+};
+
+static const Column event_id_columns[Natts_companion] = {
+	{"event_id", UUIDOID},
+	{"partition_id", INT4OID},
 };
 
 static bool
@@ -83,8 +102,9 @@ relation_changed(Datum arg, Oid relid)
 	}
 }
 
+/* A schema, a sequence's settings or a subscription changed. */
 static void
-schema_changed(Datum arg, int cacheid, uint32 hashvalue)
+catalog_changed(Datum arg, int cacheid, uint32 hashvalue)
 {
 	relation_changed(arg, InvalidOid);
 }
@@ -99,7 +119,9 @@ create_cache(void)
 	ctl.hcxt = CacheMemoryContext;
 	stores = hash_create("sierra_es stores", 8, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 	CacheRegisterRelcacheCallback(relation_changed, (Datum) 0);
-	CacheRegisterSyscacheCallback(NAMESPACEOID, schema_changed, (Datum) 0);
+	CacheRegisterSyscacheCallback(NAMESPACEOID, catalog_changed, (Datum) 0);
+	CacheRegisterSyscacheCallback(SEQRELID, catalog_changed, (Datum) 0);
+	CacheRegisterSyscacheCallback(SUBSCRIPTIONRELMAP, catalog_changed, (Datum) 0);
 }
 
 void
@@ -118,8 +140,37 @@ report_damaged(const char *name, const char *relation)
 	ereport(ERROR, errcode(ERRCODE_SIERRA_NO_STORE),
 			errmsg("schema \"%s\" is no complete event store", name),
 			errdetail("Relation \"%s\" is missing or has another shape.", relation),
-			errhint("Restore the schema from a dump, or name another store in "
-					"\"sierra_es.store\"."));
+			errhint("Undo the change to it, restore the schema from a dump, or name another store "
+					"in \"sierra_es.store\"."));
+}
+
+static void
+report_unguarded(const char *name)
+{
+	ereport(ERROR, errcode(ERRCODE_SIERRA_NO_STORE),
+			errmsg("event store \"%s\" has lost its guard", name),
+			errdetail("The trigger \"sierra_guard\" on table \"events\" keeps events from being "
+					  "changed, and tells how many partitions there are."),
+			errhint("With all partitions attached, put it back with SELECT guard_event_store(%s).",
+					quote_literal_cstr(name)));
+}
+
+/* The guard trigger of a table of a store, or NULL. */
+static const Trigger *
+find_guard(Relation rel)
+{
+	for (int i = 0; rel->trigdesc != NULL && i < rel->trigdesc->numtriggers; i++)
+	{
+		const Trigger *trigger = &rel->trigdesc->triggers[i];
+		char *function;
+
+		if (TRIGGER_FOR_ROW(trigger->tgtype) || !TRIGGER_FOR_INSERT(trigger->tgtype))
+			continue;
+		function = get_func_name(trigger->tgfoid);
+		if (function != NULL && strcmp(function, "sierra_guard_events") == 0)
+			return trigger;
+	}
+	return NULL;
 }
 
 /*
@@ -128,47 +179,136 @@ report_damaged(const char *name, const char *relation)
  * triggers besides our own guard.
  */
 static bool
-allows_plain_insert(Relation events)
+allows_plain_insert(Relation events, const Trigger *guard)
 {
-	TupleDesc desc = RelationGetDescr(events);
-	int statement_triggers = 0;
-
-	if (desc->natts != Natts_events || events->rd_rules != NULL)
+	if (RelationGetDescr(events)->natts != Natts_events || events->rd_rules != NULL)
 		return false;
-	for (int i = 0; events->trigdesc != NULL && i < events->trigdesc->numtriggers; i++)
+	for (int i = 0; i < events->trigdesc->numtriggers; i++)
 	{
-		Trigger *trigger = &events->trigdesc->triggers[i];
+		const Trigger *trigger = &events->trigdesc->triggers[i];
 
-		if (!TRIGGER_FOR_ROW(trigger->tgtype) && TRIGGER_FOR_INSERT(trigger->tgtype))
-			statement_triggers++;
-	}
-	return statement_triggers <= 1;
-}
-
-static bool
-has_event_columns(TupleDesc desc)
-{
-	if (desc->natts < Natts_events)
-		return false;
-	for (int i = 0; i < Natts_events; i++)
-	{
-		Form_pg_attribute att = TupleDescAttr(desc, i);
-
-		if (att->attisdropped || att->atttypid != event_columns[i].type ||
-			strcmp(NameStr(att->attname), event_columns[i].name) != 0)
+		if (trigger != guard && !TRIGGER_FOR_ROW(trigger->tgtype) &&
+			TRIGGER_FOR_INSERT(trigger->tgtype))
 			return false;
 	}
 	return true;
 }
 
+static bool
+has_columns(TupleDesc desc, const Column *columns, int count)
+{
+	if (desc->natts < count)
+		return false;
+	for (int i = 0; i < count; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(desc, i);
+
+		if (att->attisdropped || att->atttypid != columns[i].type ||
+			att->attcollation != (columns[i].type == TEXTOID ? C_COLLATION_OID : InvalidOid) ||
+			strcmp(NameStr(att->attname), columns[i].name) != 0)
+			return false;
+	}
+	return true;
+}
+
+/* A companion table: exactly these columns. */
 static Oid
-companion(Oid schema, const char *store, const char *relation, char relkind)
+load_companion(Oid schema, const char *store, const char *relation, const Column *columns)
 {
 	Oid relid = get_relname_relid(relation, schema);
+	Relation rel;
+	bool fits;
 
-	if (!OidIsValid(relid) || get_rel_relkind(relid) != relkind)
+	if (!OidIsValid(relid) || get_rel_relkind(relid) != RELKIND_RELATION)
+		report_damaged(store, relation);
+	rel = try_relation_open(relid, AccessShareLock);
+	if (rel == NULL)
+		sierra_store_report_missing(store);
+	fits = RelationGetDescr(rel)->natts == Natts_companion &&
+		   has_columns(RelationGetDescr(rel), columns, Natts_companion);
+	table_close(rel, AccessShareLock);
+	if (!fits)
 		report_damaged(store, relation);
 	return relid;
+}
+
+/*
+ * The sequence of positions.  One that hands out numbers in blocks would let a
+ * session take a lower position after others have published higher ones.
+ */
+static Oid
+load_sequence(Oid schema, const char *store)
+{
+	Oid relid = get_relname_relid("global_position", schema);
+	HeapTuple tuple = SearchSysCache1(SEQRELID, ObjectIdGetDatum(relid));
+	bool fits = false;
+
+	if (HeapTupleIsValid(tuple))
+	{
+		Form_pg_sequence form = (Form_pg_sequence) GETSTRUCT(tuple);
+
+		fits = form->seqincrement == 1 && form->seqcache == 1 && !form->seqcycle;
+		ReleaseSysCache(tuple);
+	}
+	if (!fits)
+		report_damaged(store, "global_position");
+	return relid;
+}
+
+/*
+ * Maps partition ids to tables by the bounds of the partitions, which routing
+ * obeys, rather than by their names.
+ */
+static void
+load_leaves(Relation events, SierraStore *store)
+{
+	PartitionDesc desc = RelationGetPartitionDesc(events, true);
+	PartitionBoundInfo bounds = desc->boundinfo;
+	char *store_name = NameStr(store->name);
+
+	if (desc->nparts != store->partitions || bounds->ndatums != store->partitions ||
+		bounds->strategy != PARTITION_STRATEGY_LIST)
+		report_damaged(store_name, "events");
+	for (int i = 0; i < store->partitions; i++)
+	{
+		if (DatumGetInt32(bounds->datums[i][0]) != i)
+			report_damaged(store_name, "events");
+		store->leaf[i] = desc->oids[bounds->indexes[i]];
+		if (get_rel_relkind(store->leaf[i]) != RELKIND_RELATION)
+			report_damaged(store_name, get_rel_name(store->leaf[i]));
+	}
+}
+
+static bool
+is_subscribed(const SierraStore *store)
+{
+	Relation subscribed = table_open(SubscriptionRelRelationId, AccessShareLock);
+	TableScanDesc scan = table_beginscan_catalog(subscribed, 0, NULL);
+	HeapTuple tuple;
+	bool found = false;
+
+	while (!found && (tuple = heap_getnext(scan, ForwardScanDirection)) != NULL)
+	{
+		Form_pg_subscription_rel row = (Form_pg_subscription_rel) GETSTRUCT(tuple);
+
+		found = (row->srrelid == store->events);
+		for (int i = 0; i < store->partitions && !found; i++)
+			found = (row->srrelid == store->leaf[i]);
+	}
+	table_endscan(scan);
+	table_close(subscribed, AccessShareLock);
+	return found;
+}
+
+/* Reads the number of partitions; report_unguarded() if nothing tells it. */
+static int
+load_partitions(const char *name, const Trigger *guard)
+{
+	int partitions = guard != NULL && guard->tgnargs == 1 ? pg_strtoint32(guard->tgargs[0]) : 0;
+
+	if (partitions < 1 || partitions > SIERRA_PARTITIONS_MAX)
+		report_unguarded(name);
+	return partitions;
 }
 
 /* Looks the store up in the catalogs; the result is in the current context. */
@@ -177,18 +317,20 @@ load_store(const char *name, Oid schema, Size *size)
 {
 	Oid events_relid = get_relname_relid("events", schema);
 	Relation events;
+	const Trigger *guard;
 	SierraStore *store;
 	int partitions;
 
 	if (!OidIsValid(events_relid) || get_rel_relkind(events_relid) != RELKIND_PARTITIONED_TABLE)
 		sierra_store_report_missing(name);
 
-	events = table_open(events_relid, AccessShareLock);
-	if (!has_event_columns(RelationGetDescr(events)))
+	events = try_relation_open(events_relid, AccessShareLock);
+	if (events == NULL)
+		sierra_store_report_missing(name);
+	if (!has_columns(RelationGetDescr(events), event_columns, Natts_events))
 		report_damaged(name, "events");
-	partitions = list_length(find_inheritance_children(events_relid, NoLock));
-	if (partitions < 1 || partitions > SIERRA_PARTITIONS_MAX)
-		report_damaged(name, "events");
+	guard = find_guard(events);
+	partitions = load_partitions(name, guard);
 
 	*size = offsetof(SierraStore, leaf) + sizeof(Oid) * partitions;
 	store = palloc0(*size);
@@ -196,17 +338,12 @@ load_store(const char *name, Oid schema, Size *size)
 	store->schema = schema;
 	store->events = events_relid;
 	store->partitions = partitions;
-	store->plain_insert = allows_plain_insert(events);
-	store->stream_keys = companion(schema, name, "stream_keys", RELKIND_RELATION);
-	store->event_ids = companion(schema, name, "event_ids", RELKIND_RELATION);
-	store->global_position = companion(schema, name, "global_position", RELKIND_SEQUENCE);
-	for (int i = 0; i < partitions; i++)
-	{
-		char leaf[NAMEDATALEN];
-
-		snprintf(leaf, sizeof(leaf), "events_%d", i);
-		store->leaf[i] = companion(schema, name, leaf, RELKIND_RELATION);
-	}
+	store->plain_insert = allows_plain_insert(events, guard);
+	store->stream_keys = load_companion(schema, name, "stream_keys", stream_key_columns);
+	store->event_ids = load_companion(schema, name, "event_ids", event_id_columns);
+	store->global_position = load_sequence(schema, name);
+	load_leaves(events, store);
+	store->subscribed = is_subscribed(store);
 	table_close(events, AccessShareLock);
 	return store;
 }

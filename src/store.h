@@ -8,6 +8,10 @@
  *		stream_keys		streams whose partition key is not that of their name
  *		event_ids		the partition of every event id that a client chose
  *		global_position	the sequence object of global positions
+ *
+ * How many partitions it has is an argument of the guard trigger on events: it
+ * must not depend on which partitions are attached just now, or streams would
+ * be looked for elsewhere when one is detached.
  */
 #ifndef SIERRA_STORE_H
 #define SIERRA_STORE_H
@@ -25,6 +29,7 @@ typedef struct SierraStore
 	Oid event_ids;
 	Oid global_position;
 	bool plain_insert; /* rows may bypass the executor, see insert.c */
+	bool subscribed;   /* logical replication writes to it */
 	int partitions;
 	Oid leaf[FLEXIBLE_ARRAY_MEMBER]; /* by partition id */
 } SierraStore;
