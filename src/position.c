@@ -38,12 +38,15 @@
 int64
 sierra_position_last(const SierraStore *store)
 {
-	Relation rel = relation_open(store->global_position, AccessShareLock);
-	Buffer buffer = ReadBuffer(rel, 0);
+	Relation rel = try_relation_open(store->global_position, AccessShareLock);
+	Buffer buffer;
 	Page page;
 	Form_pg_sequence_data row;
 	int64 last;
 
+	if (rel == NULL)
+		sierra_store_report_missing(NameStr(store->name));
+	buffer = ReadBuffer(rel, 0);
 	LockBuffer(buffer, BUFFER_LOCK_SHARE);
 	page = BufferGetPage(buffer);
 	row = (Form_pg_sequence_data) ((char *) PageGetItem(page, PageGetItemId(page, 1)) +

@@ -98,7 +98,7 @@ relation_changed(Datum arg, Oid relid)
 		if (!entry->valid)
 			continue;
 		if (relid == InvalidOid || store_uses_relation(entry->store, relid))
-			entry->valid = false;
+			entry->valid = entry->position_checked = false;
 	}
 }
 

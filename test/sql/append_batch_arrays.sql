@@ -13,7 +13,7 @@ SELECT stream_id, stream_version, partition_id, partition_sequence, global_posit
     event_names => ARRAY['N1', 'N2', 'N3', 'N4'],
     payloads => ARRAY['{"n": 1}', NULL, 'null', '[4]']::json[],
     metadatas => ARRAY[NULL, '{"m": 2}', NULL, '"four"']::json[],
-    expected_versions => ARRAY['empty', NULL, '0', 'any']::expected_version[],
+    expected_versions => ARRAY['empty', 'any', '0', 'any']::expected_version[],
     event_ids => ARRAY['00000000-0000-4000-8000-000000000001', '00000000-0000-4000-8000-000000000002',
                        '00000000-0000-4000-8000-000000000003', '00000000-0000-4000-8000-000000000004']::uuid[],
     timestamps => ARRAY['2024-01-01 00:00:00+00', NULL, '2024-01-03 00:00:00+00', NULL]::timestamptz[],
@@ -48,6 +48,11 @@ SELECT emappend(NULL, ARRAY['a', NULL], ARRAY['x', 'x']);
 :sqlstate
 SELECT emappend(NULL, ARRAY['a', 'a'], ARRAY[NULL, 'x']);
 :sqlstate
+-- esver() of a stream without events is null: that must not turn into 'any'
+SELECT emappend(NULL, ARRAY['a', 'nobody'], ARRAY['x', 'x'], expected_versions => ARRAY[esver('a'), esver('nobody')]::expected_version[]);
+:sqlstate
+SELECT emappend(NULL, ARRAY['a'], ARRAY['x'], expected_versions => ARRAY[NULL]::expected_version[]);
+:sqlstate
 
 -- lengths must agree
 SELECT emappend(NULL, ARRAY['a', 'a'], ARRAY['x']);
@@ -76,7 +81,7 @@ SELECT emappend(NULL, ARRAY['fresh', 'fresh'], ARRAY['x', 'x'], ARRAY['1', '2']:
 :sqlstate
 SELECT emappend('', ARRAY['fresh'], ARRAY['x']);
 :sqlstate
-SELECT esver('fresh');
+SELECT esver('fresh') AS fresh, esver('nobody') AS nobody;
 
 SELECT count(*) FROM everify();
 SELECT drop_event_store('es', force => true);

@@ -23,11 +23,14 @@ SELECT count(DISTINCT transaction_id) AS transactions FROM eall();
 SELECT stream_id, partition_key, partition_id
   FROM emappend('user-123', '[{"stream_id": "k1", "event_name": "x"}, {"stream_id": "k2", "event_name": "x"}]');
 
--- null members count as absent
+-- null members count as absent, but for an expected version
 SELECT stream_id, stream_version
   FROM emappend(NULL, '[{"stream_id": "nulls", "event_name": "x", "payload": null, "metadata": null, "payload_bytes": null,
-                         "expected_version": null, "event_id": null, "timestamp": null}]');
+                         "event_id": null, "timestamp": null}]');
 SELECT payload IS NULL AS no_payload, metadata IS NULL AS no_metadata, payload_bytes IS NULL AS no_bytes FROM escan('nulls');
+SELECT emappend(NULL, '[{"stream_id": "nulls", "event_name": "x"}, {"stream_id": "fresh", "event_name": "x", "expected_version": null}]');
+:sqlstate
+SELECT esver('nulls') AS nulls, esver('fresh') AS fresh;
 
 -- Payloads of every kind, byte_exact: inner white space, order, duplicate keys, escapes, numbers.
 SELECT count(*) FROM emappend(NULL, $$[

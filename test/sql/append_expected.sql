@@ -70,9 +70,16 @@ SELECT stream_id, stream_version
   FROM emappend(NULL, ARRAY['b4', 'b5', 'b1'], ARRAY['x', 'x', 'x'], expected_versions => ARRAY['empty', 'any', '7']::expected_version[]);
 :sqlstate
 SELECT esver('b1') AS b1, esver('b3') AS b3, esver('b4') AS b4, esver('b5') AS b5;
--- a null among them is no expectation
+-- no expectation is spelt any: a null among them is refused, in each form
 SELECT stream_id, stream_version
-  FROM emappend(NULL, ARRAY['b1', 'b1'], ARRAY['x', 'x'], expected_versions => ARRAY[NULL, 3]::expected_version[]);
+  FROM emappend(NULL, ARRAY['b1', 'b1'], ARRAY['x', 'x'], expected_versions => ARRAY['any', '3']::expected_version[]);
+SELECT emappend(NULL, ARRAY['b1', 'b1'], ARRAY['x', 'x'], expected_versions => ARRAY[NULL, 5]::expected_version[]);
+:sqlstate
+SELECT emappend(NULL, '[{"stream_id": "b1", "event_name": "x", "expected_version": null}]');
+:sqlstate
+SELECT eappend('b1', 'x', expected_version => esver('none'));
+:sqlstate
+SELECT esver('b1');
 
 -- Own uncommitted events count, rolled back ones do not.
 BEGIN;

@@ -22,11 +22,27 @@ SELECT count(*) AS functions FROM pg_proc WHERE proname IN ('eappend', 'emappend
 SELECT eall();
 :sqlstate
 
--- and back: everything is found again, everify() says that nothing guards it, guard_event_store() does
+-- and back: everify() says that nothing guards the events, and no call works on them until guard_event_store() does
 CREATE EXTENSION sierra_es;
-SELECT stream_id, stream_version, event_name FROM eall();
+SELECT eall();
+:sqlstate
+SELECT eappend('a', 'on');
+:sqlstate
+SELECT emappend(NULL, '[{"stream_id": "a", "event_name": "on"}]');
+:sqlstate
+SELECT esver('a');
+:sqlstate
+SELECT epseq(0);
+:sqlstate
+SELECT escan('a');
+:sqlstate
+SELECT eget('00000000-0000-4000-8000-000000000001');
+:sqlstate
+SELECT sierra_partitions('es');
 SELECT problem, count(*) FROM everify() GROUP BY 1;
 SELECT guard_event_store();
+SELECT sierra_partitions('es');
+SELECT stream_id, stream_version, event_name FROM eall();
 SELECT count(*) FROM everify();
 DELETE FROM es.events;
 :sqlstate
