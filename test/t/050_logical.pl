@@ -1,0 +1,90 @@
+# portable_positions: logical replication of a whole store.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/../lib";
+use PostgreSQL::Test::Utils;
+use SierraLoad;
+use SierraReader;
+use SierraTest;
+use Test::More;
+
+my $publisher  = new_server('publisher', allows_streaming => 'logical');
+my $subscriber = new_server('subscriber', allows_streaming => 'logical');
+create_store($_, 8) for $publisher, $subscriber;
+my ($source, $copy) = map { connect_to($_) } $publisher, $subscriber;
+
+# Some events come with the initial copy, the others as they are appended.
+my @loads = SierraLoad->new(dsn => dsn_of($publisher), sessions => 3, seed => 50)->start;
+$loads[0]->wait_for(150);
+ok($loads[0]->stop, 'the publisher took appends');
+$source->do('CREATE PUBLICATION whole_store FOR TABLES IN SCHEMA es');
+push @loads, SierraLoad->new(dsn => dsn_of($publisher), sessions => 3, seed => 51)->start;
+my @readers = map { SierraReader->new(dsn => dsn_of($subscriber), kind => $_)->start }
+  qw(partitions streams);
+my $publisher_dsn = $publisher->connstr . ' dbname=postgres';
+$copy->do("CREATE SUBSCRIPTION follower CONNECTION '$publisher_dsn' PUBLICATION whole_store");
+$subscriber->wait_for_subscription_sync($publisher, 'follower');
+$loads[1]->wait_for(300);
+ok($loads[1]->stop, 'appends go on beside the copy');
+$publisher->wait_for_catchup('follower');
+ok((!grep { !$_->stop } @readers), 'readers read beside it');
+
+same_text(store_text($copy), store_text($source), 'byte_exact: the subscriber has every event');
+no_complaints([ map { $_->complaints($copy) } @loads ], 'with the numbers that were acknowledged');
+no_complaints([ map { $_->complaints($copy) } @readers ],
+    'readers of streams and partitions saw everything once and in order');
+no_complaints([ number_faults(events_by_number($copy)) ], 'gapless: on the subscriber');
+like(join("\n", everify_rows($copy)), qr/\Aposition sequence: [^\n]*\z/,
+    'everify() finds only that logical replication leaves the sequence behind');
+
+is(sqlstate_of($copy, 'SELECT * FROM eall()'), '0A000',
+    'eall() refuses on a subscriber, rather than skip events');
+for my $statement (
+    'INSERT INTO es.events SELECT * FROM es.events',
+    'INSERT INTO es.event_ids VALUES (gen_random_uuid(), 0)',
+    'UPDATE es.events SET payload = NULL',
+    'UPDATE es.events_0 SET payload = NULL',
+    'DELETE FROM es.events',
+    'DELETE FROM es.stream_keys',
+    'TRUNCATE es.events',
+    "COPY es.events_0 FROM PROGRAM 'true'"
+  )
+{
+    is(sqlstate_of($copy, $statement), 'SE006', "append_only: $statement");
+}
+my $cursor = one_value($source, 'SELECT global_position FROM es.events ORDER BY 1 OFFSET 100 LIMIT 1');
+
+# A prepared or open append on the publisher does not show.
+$source->begin_work;
+$source->do(q{SELECT * FROM eappend('shared-0', 'Open')});
+is(one_value($copy, q{SELECT esver('shared-0')}),
+    one_value($source, q{SELECT max(stream_version) - 1 FROM es.events WHERE stream_id = 'shared-0'}),
+    'an open append does not show');
+$source->rollback;
+
+# The subscriber takes over.
+$copy->do('DROP SUBSCRIPTION follower');
+my $follow = 'SELECT e::text FROM eall(?, NULL) AS e';
+for my $after (-1, $cursor) {
+    same_text(
+        join("\n", @{ $copy->selectcol_arrayref($follow, undef, $after) }),
+        join("\n", @{ $source->selectcol_arrayref($follow, undef, $after) }),
+        "eall($after) works, and returns what the publisher returns"
+    );
+}
+append_continues($copy, [ 'new', SierraLoad->streams ],
+    'gapless: without the subscription, appends continue');
+store_is_sound($copy, 'after appends');
+my $load = SierraLoad->new(dsn => dsn_of($subscriber), sessions => 3, seed => 52)->start;
+my $reader = SierraReader->new(dsn => dsn_of($subscriber), kind => 'all')->start;
+$load->wait_for(150);
+ok($load->stop, 'the former subscriber takes load');
+ok($reader->stop, 'and readers');
+no_complaints([ (map { $_->complaints($copy) } @loads, $load), $reader->complaints($copy) ],
+    'durable: everything that either server acknowledged is there');
+store_is_sound($copy, 'after load');
+
+done_testing();
