@@ -176,7 +176,10 @@ sierra_horizon(const SierraStore *store, SierraReadLeaf *const *leaves)
 	last = sierra_position_last(store);
 	for (int i = 0; i < store->partitions; i++)
 	{
-		horizon = Min(horizon, bound_of_partition(leaves[i]));
+		/* Not inside Min(), which would ask twice and could take the second answer. */
+		int64 bound = bound_of_partition(leaves[i]);
+
+		horizon = Min(horizon, bound);
 		newest = Max(newest, leaves[i]->position);
 	}
 

@@ -126,18 +126,23 @@ sub attempt {
     return $state;
 }
 
-# As above on a connection that is made anew until it works.
-sub insist {
+# As above on connections that are made anew until one holds.
+sub attempt_until_answered {
     my ($self, $code) = @_;
     for (1 .. 20) {
         my $state = $self->attempt($code);
-        return '' if $state eq '';
-        if ($state eq 'lost') { $self->connect; next }
-        next if $state eq '40P01';
-        $self->complain("$state while settling: $self->{message}");
-        return $state;
+        return $state if $state ne 'lost' && $state ne '40P01';
+        $self->connect if $state eq 'lost';
     }
     die 'the connection breaks again and again';
+}
+
+# For code that must not fail.
+sub insist {
+    my ($self, $code) = @_;
+    my $state = $self->attempt_until_answered($code);
+    $self->complain("$state while settling: $self->{message}") if $state;
+    return $state;
 }
 
 # ---------------------------------------------------------------------------
@@ -314,7 +319,8 @@ sub settle_single {
     return if $call->{fault} || $call->{read};
     my $rows;
     if (!grep { !defined $_->{event_id} } @{ $call->{events} }) {
-        my $state = $self->insist(sub { $rows = $self->send($call) });
+        my $state = $self->attempt_until_answered(sub { $rows = $self->send($call) });
+        $self->judge($call, $state) if $state;
         return if $state;
     }
     else {

@@ -126,11 +126,15 @@ sub run {
 sub connect {
     my ($self) = @_;
     my $deadline = time + $PostgreSQL::Test::Utils::timeout_default;
-    until (eval { $self->{dbh} = connect_to($self->{dsn}) }) {
+    until (
+        eval {
+            $self->{dbh} = connect_to($self->{dsn});
+            $self->{dbh}->do("SET application_name = 'sierra reader'");
+        })
+    {
         die "cannot connect: $@" if time > $deadline;
         sleep 0.05;
     }
-    $self->{dbh}->do("SET application_name = 'sierra reader'");
     return;
 }
 
@@ -153,9 +157,9 @@ sub read_round {
 sub read_page {
     my ($self, $kind, $track) = @_;
     my $cursor = $self->{cursor}{$track} // -1;
-    my $rows   = $self->{dbh}->selectall_arrayref($kind->{page}, undef,
-        $kind->{values}->($track, $cursor, 1 + int rand 300));
-    my $lines = sprintf "# %.3f %s after %d: %d rows\n", time, $track, $cursor, scalar @$rows;
+    my $limit  = 1 + int rand 300;
+    my $rows   = $self->{dbh}->selectall_arrayref($kind->{page}, undef, $kind->{values}->($track, $cursor, $limit));
+    my $lines  = sprintf "# %.3f %s after %d, %d wanted\n", time, $track, $cursor, $limit;
     $lines = '' if !@$rows;
     for my $row (@$rows) {
         $self->complain("$track: $row->[0] after $cursor")

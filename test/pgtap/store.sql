@@ -1,6 +1,6 @@
 -- The tables of a store: what queries of users may rely on.
 BEGIN;
-SELECT plan(28);
+SELECT plan(31);
 SELECT lives_ok($$SELECT create_event_store('shape', 3)$$, 'a store with three partitions');
 
 SELECT has_schema('shape');
@@ -35,6 +35,11 @@ SELECT is((SELECT ROW (seqtypid::regtype, seqstart, seqmin, seqincrement, seqcyc
           '(bigint,0,0,1,f,1)', 'positions: bigint from 0 by 1, no cycle, no cache');
 SELECT has_trigger('shape', 'events', 'sierra_guard', 'the events are guarded');
 SELECT trigger_is('shape', 'events_1', 'sierra_guard', (SELECT pronamespace::regnamespace::text FROM pg_proc WHERE proname = 'sierra_guard_events')::name, 'sierra_guard_events', 'so is each partition');
+SELECT is(sierra_partitions('shape'), 3, 'the guard of the events keeps the number of partitions');
+SELECT is(sierra_partitions('no_such_store'), NULL, 'no store, no partitions');
+SELECT is((SELECT string_agg(tgrelid::regclass::text || ' ' || tgnargs, ', ' ORDER BY tgrelid::regclass::text) FROM pg_trigger WHERE tgname = 'sierra_guard' AND tgrelid::regclass::text LIKE 'shape.%'),
+          'shape.event_ids 0, shape.events 1, shape.events_0 0, shape.events_1 0, shape.events_2 0, shape.stream_keys 0',
+          'it has one argument, the other guards have none');
 SELECT has_trigger('shape', 'stream_keys', 'sierra_guard', 'and the keys');
 SELECT has_trigger('shape', 'event_ids', 'sierra_guard', 'and the ids');
 

@@ -42,6 +42,10 @@ SELECT epscan(NULL::int);
 :sqlstate
 SELECT epscan(NULL::text);
 :sqlstate
+SELECT epscan('');
+:sqlstate
+SELECT epseq('');
+:sqlstate
 SELECT epscan(0, NULL);
 :sqlstate
 SELECT epscan(0, backward => NULL);

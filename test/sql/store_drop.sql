@@ -67,6 +67,60 @@ SELECT drop_event_store('es');
 SELECT collname FROM pg_collation WHERE collnamespace = to_regnamespace('es');
 DROP SCHEMA IF EXISTS es CASCADE;
 
+-- ... not even when create_event_store() made it: only the tables go
+SELECT create_event_store('es', 1);
+CREATE COLLATION es.mine (provider = libc, locale = 'C');
+CREATE TYPE es.state AS ENUM ('open', 'closed');
+SELECT drop_event_store('es');
+SELECT relname FROM pg_class WHERE relnamespace = 'es'::regnamespace AND relkind <> 'c';
+SELECT collname FROM pg_collation WHERE collnamespace = 'es'::regnamespace;
+SELECT 'open'::es.state;
+SELECT create_event_store('es', 1);
+SELECT count(*) FROM eappend('a', 'x');
+SELECT drop_event_store('es', force => true);
+SELECT 'open'::es.state;
+DROP TYPE es.state;
+DROP COLLATION es.mine;
+DROP SCHEMA es;
+-- a schema that was there before stays, even if empty
+CREATE SCHEMA es;
+SELECT create_event_store('es', 1);
+SELECT drop_event_store('es');
+SELECT to_regnamespace('es') IS NULL AS gone;
+DROP SCHEMA es;
+
+-- Events that a policy hides from the owner, or that are newer than the snapshot, do not count as none.
+CREATE ROLE regress_sierra_dropper;
+SELECT format('GRANT CREATE ON DATABASE %I TO regress_sierra_dropper', current_database()) \gexec
+SET ROLE regress_sierra_dropper;
+SELECT create_event_store('es', 2);
+SELECT stream_version FROM eappend('a', 'x');
+ALTER TABLE es.events ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+SELECT count(*) FROM es.events;
+SELECT drop_event_store('es');
+:sqlstate
+ALTER TABLE es.events NO FORCE ROW LEVEL SECURITY;
+SELECT esver('a');
+ALTER TABLE es.events FORCE ROW LEVEL SECURITY;
+SELECT drop_event_store('es', force => true);
+SELECT to_regnamespace('es') IS NULL AS gone;
+RESET ROLE;
+SELECT format('REVOKE CREATE ON DATABASE %I FROM regress_sierra_dropper', current_database()) \gexec
+DROP ROLE regress_sierra_dropper;
+SELECT create_event_store('es', 1);
+BEGIN ISOLATION LEVEL REPEATABLE READ;
+SELECT drop_event_store('es');
+:sqlstate
+ROLLBACK;
+BEGIN ISOLATION LEVEL SERIALIZABLE;
+SELECT drop_event_store('es');
+:sqlstate
+ROLLBACK;
+BEGIN ISOLATION LEVEL REPEATABLE READ;
+SELECT drop_event_store('es', force => true);
+COMMIT;
+SELECT to_regnamespace('es') IS NULL AS gone;
+
 -- A view over the events keeps them, as over any table.
 SELECT create_event_store('es', 1);
 CREATE VIEW public.sierra_watch AS SELECT stream_id FROM es.events;
