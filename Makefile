@@ -11,7 +11,7 @@ EXTRA_CLEAN = sql/$(EXTENSION)--$(EXTVERSION).sql tmp_check tmp_check_iso
 PG_CFLAGS   = -Wall -Wextra -Wno-unused-parameter -Wno-sign-compare $(if $(WERROR),-Werror)
 
 # Tests.  Each needs a server of its own, which the suites start and stop.
-TEST_OPTS      = --inputdir=$(srcdir)/test --temp-config=$(srcdir)/test/sierra_es.conf --load-extension=$(EXTENSION) --encoding=UTF8
+TEST_OPTS      = --inputdir=$(srcdir)/test --temp-config=$(srcdir)/test/sierra_es.conf --load-extension=$(EXTENSION) --encoding=UTF8 --no-locale
 REGRESS       ?= $(sort $(basename $(notdir $(wildcard test/sql/*.sql))))
 REGRESS_OPTS   = $(TEST_OPTS) --temp-instance=tmp_check
 ISOLATION     ?= $(sort $(basename $(notdir $(wildcard test/specs/*.spec))))

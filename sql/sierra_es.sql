@@ -259,6 +259,12 @@ AS $$
                        'event_id uuid', 'partition_key uuid', 'transaction_id uuid',
                        'partition_id integer', 'stream_id text', 'event_name text',
                        'metadata json', 'payload json', 'payload_bytes bytea']
+           AND (SELECT array_agg(t.relname || ' ' || a.attname || ' ' || a.atttypid::regtype
+                                 ORDER BY t.relname, a.attnum)
+                  FROM tables AS t JOIN pg_attribute AS a ON a.attrelid = t.oid
+                 WHERE t.relname IN ('stream_keys', 'event_ids') AND a.attnum BETWEEN 1 AND 2)
+               = ARRAY['event_ids event_id uuid', 'event_ids partition_id integer',
+                       'stream_keys stream_id text', 'stream_keys partition_key uuid']
            AND NOT EXISTS (SELECT FROM pg_inherits AS i
                              JOIN tables AS t ON t.oid = i.inhparent AND t.relname = 'events'
                              JOIN pg_class AS leaf ON leaf.oid = i.inhrelid
@@ -272,7 +278,7 @@ CREATE FUNCTION sierra_partitions(store name) RETURNS integer
     LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT rtrim(encode(g.tgargs, 'escape'), '\000')::integer
+    SELECT replace(encode(g.tgargs, 'escape'), '\000', '')::integer
       FROM pg_trigger AS g
      WHERE g.tgrelid = to_regclass(format('%I.events', $1))
        AND g.tgfoid = '@extschema@.sierra_guard_events()'::regprocedure
@@ -664,6 +670,15 @@ AS $$
                    (SELECT count(*) FROM pg_inherits AS i
                      WHERE i.inhparent = to_regclass(format('%I.events', $1))) AS attached) AS p
      WHERE p.declared <> p.attached
+    UNION ALL
+    SELECT 'partition bound', format('table "%s" is attached %s, which no partition of this store is',
+                                     c.relname, pg_get_expr(c.relpartbound, c.oid))
+      FROM pg_inherits AS i JOIN pg_class AS c ON c.oid = i.inhrelid
+     WHERE i.inhparent = to_regclass(format('%I.events', $1))
+       AND @extschema@.sierra_partitions($1) IS NOT NULL
+       AND pg_get_expr(c.relpartbound, c.oid) NOT IN (
+           SELECT format('FOR VALUES IN (%s)', id)
+             FROM generate_series(0, @extschema@.sierra_partitions($1) - 1) AS id)
     UNION ALL
     SELECT 'position sequence',
            format('sequence "global_position" has increment %s, cache %s, cycle %s; it needs 1, 1, false',

@@ -36,9 +36,9 @@
  */
 typedef int64 SierraExpectedVersion;
 
-#define SIERRA_EXPECT_ANY ((SierraExpectedVersion) -1)
-#define SIERRA_EXPECT_EXISTS ((SierraExpectedVersion) -2)
-#define SIERRA_EXPECT_EMPTY ((SierraExpectedVersion) -3)
+#define SIERRA_EXPECT_ANY INT64CONST(-1)
+#define SIERRA_EXPECT_EXISTS INT64CONST(-2)
+#define SIERRA_EXPECT_EMPTY INT64CONST(-3)
 
 /* The version of a stream without events, the sequence of an empty partition. */
 #define SIERRA_NONE INT64CONST(-1)

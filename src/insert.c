@@ -249,13 +249,17 @@ check_stored(SierraLeaf *leaf, const SierraNewEvent *event, const SierraAppended
 		sierra_uuid_equal(sierra_slot_uuid(scan.slot, Anum_events_event_id), &numbers->event_id) &&
 		sierra_uuid_equal(sierra_slot_uuid(scan.slot, Anum_events_partition_key),
 						  &numbers->partition_key) &&
+		sierra_uuid_equal(sierra_slot_uuid(scan.slot, Anum_events_transaction_id),
+						  &numbers->transaction_id) &&
+		sierra_slot_int8(scan.slot, Anum_events_timestamp) == numbers->timestamp &&
+		sierra_slot_text_equal(scan.slot, Anum_events_event_name, event->event_name) &&
 		sierra_slot_text_equal(scan.slot, Anum_events_stream_id, event->stream_id);
 	sierra_scan_end(&scan);
 	if (!same)
 		ereport(ERROR, errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),
 				errmsg("the event for stream \"%s\" was changed while it was stored",
 					   text_to_cstring(event->stream_id)),
-				errdetail("A trigger on table \"events\" changed its stream, key, id or numbers."),
+				errdetail("A trigger on table \"events\" changed more than metadata or payload."),
 				errhint("Triggers may check an event, and change its metadata or payload."));
 }
 

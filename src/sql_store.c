@@ -13,10 +13,11 @@
 #include "store.h"
 #include "uuid.h"
 
-#include "catalog/pg_inherits.h"
+#include "access/table.h"
 #include "commands/trigger.h"
 #include "fmgr.h"
 #include "miscadmin.h"
+#include "partitioning/partdesc.h"
 #include "replication/logicalworker.h"
 #include "utils/builtins.h"
 #include "utils/inval.h"
@@ -50,12 +51,13 @@ static void
 begin_restore(Relation rel)
 {
 	Oid events = get_relname_relid("events", RelationGetNamespace(rel));
-	List *leaves = find_inheritance_children(events, NoLock);
-	ListCell *cell;
+	Relation parent = table_open(events, AccessShareLock);
+	PartitionDesc partitions = RelationGetPartitionDesc(parent, true);
 
-	/* in the order of OIDs, which is that of partitions as they are created */
-	foreach (cell, leaves)
-		(void) sierra_partition_lock(lfirst_oid(cell), SIERRA_LOCK_WRITE);
+	/* in the order of their bounds, as appends lock them */
+	for (int i = 0; i < partitions->nparts; i++)
+		(void) sierra_partition_lock(partitions->oids[i], SIERRA_LOCK_WRITE);
+	table_close(parent, AccessShareLock);
 	CacheInvalidateRelcacheByRelid(events);
 }
 

@@ -19,7 +19,7 @@ use Test::More;
 use Time::HiRes qw(sleep time);
 
 my $seed         = $ENV{SIERRA_TEST_SEED}         // int(time) % 1_000_000;
-my $transactions = $ENV{SIERRA_TEST_TRANSACTIONS} // 4000;
+my $transactions = $ENV{SIERRA_TEST_TRANSACTIONS} // 6000;
 my $sessions     = 6;
 my $crashes      = 3 + int($transactions / 20_000);
 diag("SIERRA_TEST_SEED=$seed SIERRA_TEST_TRANSACTIONS=$transactions");
