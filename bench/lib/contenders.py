@@ -1,0 +1,187 @@
+"""Who takes part: how each contender is installed, filled, counted and measured in bytes.
+
+A contender keeps each data set apart: sierra_es in a store of its own in one database, every other
+contender in a database of its own, copied from the database that it was installed into once.
+"""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+from . import events
+from .cluster import BenchError, pg_config
+
+BENCH = Path(__file__).resolve().parent.parent
+
+
+class Contender:
+    """Base: a contender whose data sets are databases copied from a template."""
+
+    key = label = events_table = None
+    settings = {}
+    constants = {}
+    facts = None
+
+    def __init__(self, cluster):
+        self.cluster = cluster
+        self.datasets = {}
+        self.stored = {}
+
+    def install(self):
+        """Install into the template database, once per run."""
+        raise NotImplementedError
+
+    def database(self, dataset):
+        """Database that holds the data set."""
+        return f"{self.key}_{dataset}"
+
+    def options(self, dataset):
+        """Settings of a session that works on the data set."""
+        return dict(self.settings)
+
+    def create(self, dataset):
+        """Create the empty data set."""
+        self.cluster.psql("postgres", f'CREATE DATABASE "{self.database(dataset)}" TEMPLATE "{self.key}"')
+
+    def prepare(self, name, dataset):
+        """Create and fill the data set if this run has not yet; return its pgbench variables.
+
+        Keeps in self.stored how many events the data set must hold.
+        """
+        if name not in self.datasets:
+            self.create(name)
+            if dataset.versions:
+                self.fill(name, dataset)
+            variables = {"streams": dataset.streams, **self.constants}
+            if dataset.facts and self.facts:
+                sql = self.facts.format(table=self.table(name))
+                variables.update(self.cluster.pairs(self.database(name), sql, self.options(name)))
+            self.datasets[name] = variables
+            self.stored[name] = self.count(name)
+        return self.datasets[name]
+
+    def fill(self, name, dataset):
+        """Load the events of the data set."""
+        options = {**self.options(name), "synchronous_commit": "off"}
+        variables = {**events.variables(), "streams": dataset.streams, "versions": dataset.versions}
+        self.cluster.psql(self.database(name), file=f"fill-{self.key}.sql", options=options,
+                          variables=variables)
+        self.cluster.psql(self.database(name), "VACUUM ANALYZE")
+
+    def table(self, dataset):
+        """Qualified name of the table of events."""
+        return self.events_table
+
+    def count(self, dataset):
+        """Events stored in the data set."""
+        sql = f"SELECT count(*) FROM {self.table(dataset)}"
+        return int(self.cluster.psql(self.database(dataset), sql, options=self.options(dataset)))
+
+    def schema(self, dataset):
+        """Schema whose tables are the data set."""
+        return self.table(dataset).split(".")[0]
+
+    def bytes(self, dataset):
+        """Bytes of all tables of the data set with their indexes and TOAST."""
+        sql = f"""SELECT coalesce(sum(pg_total_relation_size(oid)), 0)
+                  FROM pg_class WHERE relkind IN ('r', 'm') AND relnamespace = '{self.schema(dataset)}'::regnamespace"""
+        self.cluster.psql(self.database(dataset), "VACUUM")
+        return int(self.cluster.psql(self.database(dataset), sql))
+
+
+POSITIONS = """SELECT 'first_position', min(global_position) FROM {table}
+    UNION ALL SELECT 'last_position', max(global_position) FROM {table}"""
+
+
+class Sierra(Contender):
+    """The extension: one database, one store per data set."""
+
+    key, label = "sierra", "sierra_es"
+    facts = POSITIONS + """
+    UNION ALL (SELECT unnest(ARRAY['partition', 'partition_events']), unnest(ARRAY[partition_id, count])
+               FROM (SELECT partition_id, count(*) FROM {table} GROUP BY 1 ORDER BY 2 DESC LIMIT 1) largest)"""
+
+    def install(self):
+        if not (pg_config("sharedir") / "extension" / "sierra_es.control").exists():
+            raise BenchError("sierra_es is not installed: run make install first")
+        self.cluster.psql("postgres", 'CREATE DATABASE "sierra"')
+        self.cluster.psql("sierra", "CREATE EXTENSION sierra_es")
+
+    def database(self, dataset):
+        return "sierra"
+
+    def options(self, dataset):
+        return {"sierra_es.store": dataset}
+
+    def create(self, dataset):
+        self.cluster.psql("sierra", f"SELECT create_event_store('{dataset}', 32)")
+
+    def table(self, dataset):
+        return f'"{dataset}".events'
+
+
+class Bare(Contender):
+    """The equal table: same columns, partitions and unique indexes, and nothing else."""
+
+    key, label, events_table = "bare", "bare SQL", "public.events"
+    facts = "SELECT 'partition_events', count(*) FROM events_0"
+
+    def install(self):
+        self.cluster.psql("postgres", f'CREATE DATABASE "{self.key}"')
+        self.cluster.psql(self.key, file=f"setup-{self.key}.sql")
+
+
+class Flat(Bare):
+    """The same columns in one table in the order of global_position."""
+
+    key, label = "flat", "one table"
+    facts = POSITIONS
+
+
+class MessageDb(Contender):
+    """message-db, installed by its own script."""
+
+    key, label, events_table = "message-db", "message-db", "message_store.messages"
+    settings = {"search_path": "message_store,public"}
+    facts = POSITIONS
+
+    def install(self):
+        script = package("@eventide/message-db") / "database" / "install.sh"
+        env = self.cluster.environment("postgres")
+        env["DATABASE_NAME"] = self.key
+        run_peer(["bash", str(script)], env)
+
+
+class Emmett(Contender):
+    """Emmett's PostgreSQL event store, its schema as the package exports it."""
+
+    key, label, events_table = "emmett", "Emmett", "public.emt_messages"
+    constants = {"partition": "emt:default"}
+
+    def install(self):
+        package("@event-driven-io/emmett-postgresql")
+        schema = run_peer(["node", str(BENCH / "emmett-schema.mjs")])
+        self.cluster.psql("postgres", f'CREATE DATABASE "{self.key}"')
+        self.cluster.psql(self.key, schema)
+
+
+CONTENDERS = {kind.key: kind for kind in (Sierra, Bare, Flat, MessageDb, Emmett)}
+
+
+def run_peer(command, env=None):
+    """Run a program that belongs to a peer; return what it printed."""
+    done = subprocess.run(command, env=env, cwd=BENCH, capture_output=True, text=True)
+    if done.returncode:
+        raise BenchError(f"{' '.join(command)} failed:\n{done.stdout}{done.stderr}")
+    return done.stdout
+
+
+def package(name):
+    """Directory of an npm package, installed as bench/package-lock.json pins it."""
+    place = BENCH / "node_modules" / name
+    if not place.exists():
+        if not shutil.which("npm"):
+            raise BenchError(f"{name} needs npm to be installed, or leave the peers out: "
+                             "--skip message-db --skip emmett")
+        run_peer(["npm", "ci", "--no-audit", "--no-fund"])
+    return place

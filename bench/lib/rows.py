@@ -1,0 +1,173 @@
+"""The rows of the table: what is measured against what, and the bars.
+
+A new row is one Row: a key, a unit, the load of sierra_es, and the rivals with their bars.
+"""
+
+from dataclasses import dataclass
+
+from .loads import Copy, Script
+
+# Every plan of the bare partitioned reads is the generic one: it was the fastest form measured.
+GENERIC = {"plan_cache_mode": "force_generic_plan"}
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """streams with `versions` events each; 0 versions: empty. facts: positions are needed too."""
+
+    streams: int
+    versions: int = 0
+    facts: bool = False
+
+
+@dataclass(frozen=True)
+class Rival:
+    """A load to compare with, and the least ratio that is wanted, if any."""
+
+    load: object
+    bar: float = None
+
+
+@dataclass(frozen=True)
+class Row:
+    """One measurement: the subject alternates with all its rivals."""
+
+    name: str
+    unit: str
+    subject: object
+    rivals: tuple
+    clients: int = 1
+    sync: str = "on"
+
+    @property
+    def key(self):
+        """What --only matches."""
+        return f"{self.name}/{self.clients}/{self.sync}"
+
+
+@dataclass(frozen=True)
+class SizeRow:
+    """Bytes per event after every contender appended the same number of events its own way."""
+
+    name: str
+    subject: Script
+    rivals: tuple
+    clients: int = 4
+    sync: str = "off"
+    unit: str = "bytes/event"
+
+    key = Row.key
+
+
+def datasets(big, read_streams):
+    """Data sets by name; what follows an underscore tells fresh copies of one kind apart."""
+    return {
+        "append": Dataset(10_000),
+        "hot": Dataset(1),
+        "batch": Dataset(10_000),
+        "size": Dataset(10_000),
+        "read": Dataset(read_streams, 100, facts=True),
+        "big": Dataset(big // 5, 5),
+        "small": Dataset(2_000, 5),
+    }
+
+
+def append(contender, label, what="append", **more):
+    """A load that appends one event per transaction."""
+    return Script(contender, f"{contender}-{what}.sql", label, appends=True, **more)
+
+
+def batch(contender, label, what):
+    """A load that appends a hundred events per transaction."""
+    return Script(contender, f"{contender}-batch-{what}.sql", label, dataset="batch", per_transaction=100,
+                  appends=True, batch=True)
+
+
+def read(contender, label, what, returns, **more):
+    """A load that reads one page per transaction."""
+    return Script(contender, f"{contender}-{what}.sql", label, dataset="read", returns=returns, **more)
+
+
+def append_rows():
+    """eappend against the bare INSERT, message-db and Emmett."""
+    bars = {1: (0.95, 1.3, 1.3), 16: (1.0, 3.0, 1.8)}
+    for sync in ("on", "off"):
+        for clients in (1, 16):
+            bare, message_db, emmett = bars[clients] if sync == "on" else (None, None, None)
+            yield Row("append", "events/s", append("sierra", "eappend"), (
+                Rival(append("bare", "bare INSERT"), bare),
+                Rival(append("message-db", "message-db"), message_db),
+                Rival(append("emmett", "Emmett"), emmett),
+            ), clients, sync)
+
+
+def expected_rows():
+    """The same with an expected version, in streams of five events."""
+    for clients in (1, 16):
+        yield Row("append-expected", "events/s", append("sierra", "eappend", "append-expected"), (
+            Rival(append("message-db", "message-db", "append-expected")),
+            Rival(append("emmett", "Emmett", "append-expected")),
+        ), clients)
+
+
+def contention_rows():
+    """message-db at its best (32 categories, so 32 locks), and everybody on one stream."""
+    yield Row("append-categories", "events/s", append("sierra", "eappend"), (
+        Rival(append("message-db", "message-db, 32 categories", "append-categories")),
+    ), 16)
+    yield Row("append-hot-stream", "events/s", append("sierra", "eappend", "append-hot", dataset="hot"), (
+        Rival(append("message-db", "message-db", "append-hot", dataset="hot")),
+    ), 16)
+
+
+def batch_rows():
+    """A hundred events per call: into one stream, and into a hundred streams of all partitions."""
+    for what, spread in (("stream", False), ("streams", True)):
+        yield Row(f"batch-{what}", "events/s", batch("sierra", "emappend of 100", what), (
+            Rival(batch("bare", "multi-row INSERT", what), 1.5),
+            Rival(Copy("bare", "COPY", spread=spread)),
+        ))
+
+
+def read_rows():
+    """Streams, partitions and everything, in pages."""
+    yield Row("read-stream", "pages/s", read("sierra", "escan of 100", "scan", 100), (
+        Rival(read("bare", "bare SELECT", "scan", 100, options=GENERIC), 0.9),
+        Rival(read("bare", "SELECT from the leaf", "scan-leaf", 100)),
+        Rival(read("message-db", "message-db", "scan", 100), 1.3),
+    ))
+    yield Row("read-partition", "pages/s", read("sierra", "epscan of 1000", "partition-scan", 1000), (
+        Rival(read("bare", "SELECT from the leaf", "partition-scan", 1000)),
+    ))
+    for order in ("random", "sequential"):
+        what = f"all-{order}"
+        yield Row(f"read-{what}", "pages/s", read("sierra", "eall of 1000", what, 1000), (
+            Rival(read("flat", "one table", what, 1000), 0.667),
+            Rival(read("message-db", "message-db category", what, 1000)),
+        ))
+    yield Row("read-all-pattern", "pages/s", read("sierra", "eall, order-*", "all-pattern", 1000), (
+        Rival(read("message-db", "message-db category", "all-random", 1000)),
+    ))
+
+
+def growth_rows():
+    """Does an append slow down as the store grows?"""
+    for clients, sync, bar in ((1, "on", 0.9), (16, "on", 0.9), (1, "off", None)):
+        yield Row("append-at-big", "events/s", append("sierra", "eappend at {big}", dataset="big"), (
+            Rival(append("sierra", "eappend at 10k", dataset=f"small_{clients}_{sync}_{{round}}"), bar),
+        ), clients, sync)
+
+
+def size_rows():
+    """Bytes on disk."""
+    yield SizeRow("size", append("sierra", "eappend", dataset="size"), (
+        Rival(append("bare", "bare INSERT", dataset="size")),
+        Rival(append("message-db", "message-db", dataset="size")),
+        Rival(append("emmett", "Emmett", dataset="size")),
+    ))
+
+
+def all_rows():
+    """Every row, in the order of the table."""
+    for rows in (append_rows, expected_rows, contention_rows, batch_rows, read_rows, growth_rows, size_rows):
+        yield from rows()

@@ -1,0 +1,173 @@
+"""Runs rows: prepares data sets, alternates between contenders, keeps the best of the rounds."""
+
+import sys
+from dataclasses import dataclass, field, replace
+
+from .cluster import BenchError
+from .contenders import CONTENDERS
+from .loads import Script, Setting
+from .rows import SizeRow, datasets
+
+
+@dataclass
+class Result:
+    """All samples of one load in one row."""
+
+    load: object
+    samples: list = field(default_factory=list)
+
+    @property
+    def best(self):
+        """The best figure; the load is the same each time, the noise only takes away."""
+        return max(self.samples)
+
+
+@dataclass
+class Figure:
+    """One line of the table: a subject beside one rival. Above 1 is always better for the subject."""
+
+    row: object
+    subject: Result
+    rival: Result
+    bar: float = None
+
+    @property
+    def ratio(self):
+        """Rate by rate; for sizes the other way round, because less is better."""
+        if isinstance(self.row, SizeRow):
+            return self.rival.best / self.subject.best
+        return self.subject.best / self.rival.best
+
+    @property
+    def by_round(self):
+        """The same ratio for each round: neighbours in time, so their spread tells the noise."""
+        ratios = [a / b for a, b in zip(self.subject.samples, self.rival.samples)]
+        return [1 / ratio for ratio in ratios] if isinstance(self.row, SizeRow) else ratios
+
+    @property
+    def verdict(self):
+        """pass or MISS where there is a bar."""
+        if self.bar is None:
+            return ""
+        return "pass" if round(self.ratio, 3) >= self.bar else "MISS"
+
+
+class Runner:
+    """Holds the cluster, the contenders that were installed, and the options of the run."""
+
+    def __init__(self, cluster, options):
+        self.cluster = cluster
+        self.options = options
+        self.datasets = datasets(options.big, options.read_streams)
+        self.contenders = {}
+        self.runs = 0
+
+    def contender(self, key):
+        """The contender, installed at first use."""
+        if key not in self.contenders:
+            say(f"installing {CONTENDERS[key].label}")
+            contender = CONTENDERS[key](self.cluster)
+            contender.install()
+            self.contenders[key] = contender
+        return self.contenders[key]
+
+    def figures(self, row):
+        """Measure a row; return its figures, or a lone one if the subject is left out."""
+        skipped = self.options.skip
+        rivals = [rival for rival in row.rivals if rival.load.contender not in skipped]
+        loads = [rival.load for rival in rivals]
+        subject = None
+        if row.subject.contender not in skipped:
+            subject = Result(self.named(row.subject))
+        results = [Result(self.named(load)) for load in loads]
+        everybody = ([subject] if subject else []) + results
+        if not everybody:
+            return []
+        measure = self.measure_size if isinstance(row, SizeRow) else self.measure_rate
+        measure(row, everybody)
+        if not subject:
+            return [Figure(row, None, result) for result in results]
+        if not results:
+            return [Figure(row, subject, None)]
+        usual = not self.options.clients
+        return [Figure(row, subject, result, rival.bar if usual else None)
+                for result, rival in zip(results, rivals)]
+
+    def named(self, load):
+        """The load with the size of the big store in its label."""
+        return replace(load, label=load.label.format(big=short(self.options.big)))
+
+    def measure_rate(self, row, results):
+        """A B A B ...: every round runs every load once."""
+        places = [[self.place(result.load, number) for number in range(self.options.rounds)]
+                  for result in results]
+        for result, (place, *_) in zip(results, places):
+            if result.load.returns:
+                result.load.check(*place)
+        appended = {}
+        for number in range(self.options.rounds):
+            for result, rounds in zip(results, places):
+                sample = self.run(result.load, rounds[number], row)
+                result.samples.append(sample.rate)
+                say(f"{row.key}: {result.load.label} {sample.rate:.0f} {row.unit}")
+                if result.load.appends:
+                    self.expect_stored(appended, rounds[number], sample)
+        self.check_stored(appended)
+
+    def place(self, load, number):
+        """Contender, data set and its variables for one round of a load."""
+        contender = self.contender(load.contender)
+        name = load.dataset.format(round=number)
+        if name not in contender.datasets:
+            say(f"preparing {contender.label}, {name}")
+        return contender, name, contender.prepare(name, self.datasets[name.split("_")[0]])
+
+    def clients(self, row):
+        """Number of clients of a row."""
+        return self.options.clients or row.clients
+
+    def run(self, load, place, row, transactions=0):
+        """One run of one load."""
+        contender, name, facts = place
+        self.runs += 1
+        setting = Setting(self.clients(row), row.sync, self.options.seconds, self.runs, transactions)
+        return load.run(contender, name, facts, setting)
+
+    def expect_stored(self, appended, place, sample):
+        """Remember how many events a data set must hold."""
+        contender, name, _ = place
+        contender.stored[name] += sample.units
+        appended[contender.key, name] = contender.stored[name]
+
+    def check_stored(self, appended):
+        """An append that was counted but is not there makes a rate look fine: that is an error."""
+        for (key, name), expected in appended.items():
+            found = self.contenders[key].count(name)
+            if found != expected:
+                raise BenchError(f"{key}, {name}: {expected} events were acknowledged, {found} are stored")
+
+    def measure_size(self, row, results):
+        """Append the same number of events everywhere, then weigh."""
+        for result in results:
+            place = self.place(result.load, 0)
+            contender, name, _ = place
+            empty = contender.bytes(name)
+            appended = {}
+            sample = self.run(result.load, place, row, self.options.size_events // self.clients(row))
+            self.expect_stored(appended, place, sample)
+            self.check_stored(appended)
+            result.samples.append((contender.bytes(name) - empty) / sample.units)
+            say(f"{row.key}: {result.load.label} {result.best:.0f} {row.unit}")
+
+
+def short(number):
+    """1000000 as 1M, 50000 as 50k."""
+    for size, letter in ((10**6, "M"), (10**3, "k")):
+        if number % size == 0:
+            return f"{number // size}{letter}"
+    return str(number)
+
+
+def say(text):
+    """Progress goes to stderr, so that stdout holds only the table."""
+    print(text, file=sys.stderr, flush=True)

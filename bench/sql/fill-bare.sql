@@ -1,0 +1,5 @@
+-- Events in the order of a busy day: version 0 of every stream, then version 1, and so on.
+INSERT INTO events
+SELECT i / 32, i / :streams, i, now(), lpad(i::text, 32, '0')::uuid, :'key', :'key', i % 32,
+       'order-' || i % :streams, 'OrderItemAdded', :'metadata', :'payload', NULL
+FROM generate_series(0::bigint, :streams::bigint * :versions - 1) i;

@@ -1,0 +1,1 @@
+\ir fill-bare.sql

@@ -1,0 +1,3 @@
+\set i :i + 1
+\set after :first_position - 1 + (:i * 1000) % (:last_position - :first_position - 1000)
+SELECT * FROM eall(:after, 1000);
