@@ -6,7 +6,9 @@ SELECT d.classid, d.objid FROM pg_depend AS d JOIN pg_extension AS e ON e.oid = 
 
 -- How much there is, so that an empty list below means something.
 SELECT count(*) FILTER (WHERE classid = 'pg_proc'::regclass) > 20 AS functions,
-       count(*) FILTER (WHERE classid = 'pg_type'::regclass) AS types
+       -- array types are members only from 17 on
+       count(*) FILTER (WHERE classid = 'pg_type'::regclass
+                          AND objid IN (SELECT oid FROM pg_type WHERE typcategory <> 'A')) AS types
   FROM members;
 SELECT objid::regprocedure AS function_without_comment FROM members
  WHERE classid = 'pg_proc'::regclass AND coalesce(obj_description(objid, 'pg_proc'), '') = '';

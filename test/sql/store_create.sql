@@ -34,8 +34,8 @@ SELECT DISTINCT (SELECT array_agg(o ORDER BY o) FROM unnest(reloptions) AS o) AS
 -- A companion that no index keeps unique would let two rows in.
 SELECT conrelid::regclass AS companion, pg_get_constraintdef(oid) AS definition
   FROM pg_constraint
- WHERE conrelid IN ('es.stream_keys'::regclass, 'es.event_ids'::regclass)
- ORDER BY 1::text;
+ WHERE conrelid IN ('es.stream_keys'::regclass, 'es.event_ids'::regclass) AND contype = 'p'
+ ORDER BY conrelid::regclass::text;
 
 -- Each table of the store is guarded.
 SELECT count(*) AS guarded, min(tgenabled::text), max(tgenabled::text)

@@ -16,6 +16,11 @@ my $subscriber = new_server('subscriber', allows_streaming => 'logical');
 create_store($_, 8) for $publisher, $subscriber;
 my ($source, $copy) = map { connect_to($_) } $publisher, $subscriber;
 
+# This session has appended before: it must notice later what came in meanwhile.
+$copy->begin_work;
+$copy->do(q{SELECT * FROM eappend('early', 'Undone')});
+$copy->rollback;
+
 # Some events come with the initial copy, the others as they are appended.
 my @loads = SierraLoad->new(dsn => dsn_of($publisher), sessions => 3, seed => 50)->start;
 $loads[0]->wait_for(150);
@@ -42,6 +47,8 @@ like(join("\n", everify_rows($copy)), qr/\Aposition sequence: [^\n]*\z/,
 
 is(sqlstate_of($copy, 'SELECT * FROM eall()'), '0A000',
     'eall() refuses on a subscriber, rather than skip events');
+is(sqlstate_of($copy, q{SELECT * FROM eappend('shared-0', 'Happened')}), '55000',
+    'appends are refused there: their numbers belong to the publisher');
 for my $statement (
     'INSERT INTO es.events SELECT * FROM es.events',
     'INSERT INTO es.event_ids VALUES (gen_random_uuid(), 0)',
