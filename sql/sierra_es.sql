@@ -194,7 +194,7 @@ CREATE FUNCTION sierra_create_tables(store name) RETURNS void
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    -- lz4 where the server has it: twice as fast to read as pglz.
+    -- lz4 where the server was built with it, else the server's default.
     compression constant text := CASE WHEN EXISTS (
         SELECT FROM pg_settings
          WHERE name = 'default_toast_compression' AND 'lz4' = ANY (enumvals))
