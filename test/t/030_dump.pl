@@ -39,6 +39,12 @@ $source->do('SELECT set_config($1, $2, false)', undef, 'sierra_es.store', $other
 $source->do(q{SELECT * FROM emappend(NULL, ARRAY['a', 'b', 'a', 'c'], ARRAY['e', 'e', 'e', 'e'])});
 $source->do('RESET sierra_es.store');
 
+# A store whose other partitions are empty: there no event tells how far positions are.
+create_store($node, 8, 'sparse');
+$source->do('SET sierra_es.store = sparse');
+$source->do('SELECT * FROM eappend($1, $2) AS e, generate_series(1, 20)', undef, streams_of_partitions(0), 'e');
+$source->do('RESET sierra_es.store');
+
 my %text   = map { $_ => store_text($source, $_) } 'es', $other;
 my $cursor = one_value($source,
     'SELECT global_position FROM es.events ORDER BY 1 OFFSET 100 LIMIT 1');
@@ -204,6 +210,12 @@ $database = new_database();
 psql_ok($database, dump_to('no_sequence', '--exclude-table-data=*.global_position'));
 is_behind($database, 'dump without it', [ 'es', $other ]);
 goes_above($database, 'dump without it');
+my $sparse = connect_to($node, $database);
+is(scalar(everify_rows($sparse, 'sparse')), 1, 'the sequence of another store is still behind');
+append_continues($sparse, [ streams_of_partitions(1, 0, 2) ],
+    'portable_positions: the first append to an empty partition goes above', 'sparse');
+store_is_sound($sparse, 'in the sparse store', 'sparse');
+$sparse->disconnect;
 
 $database = new_database();
 $node->safe_psql($database, q{CREATE EXTENSION sierra_es; SELECT create_event_store('es', 8)});

@@ -13,7 +13,9 @@ use Test::More;
 
 my $publisher  = new_server('publisher', allows_streaming => 'logical');
 my $subscriber = new_server('subscriber', allows_streaming => 'logical');
-create_store($_, 8) for $publisher, $subscriber;
+
+# So many partitions that some stay empty.
+create_store($_, 64) for $publisher, $subscriber;
 my ($source, $copy) = map { connect_to($_) } $publisher, $subscriber;
 
 # This session has appended before: it must notice later what came in meanwhile.
@@ -82,7 +84,9 @@ for my $after (-1, $cursor) {
         "eall($after) works, and returns what the publisher returns"
     );
 }
-append_continues($copy, [ 'new', SierraLoad->streams ],
+my $new = one_value($copy, q{SELECT 'new-' || i FROM generate_series(1, 10000) AS i
+    WHERE sierra_partition_id(sierra_stream_key('new-' || i), 64) NOT IN (SELECT partition_id FROM es.events) LIMIT 1});
+append_continues($copy, [ $new, SierraLoad->streams ],
     'gapless: without the subscription, appends continue');
 store_is_sound($copy, 'after appends');
 my $load = SierraLoad->new(dsn => dsn_of($subscriber), sessions => 3, seed => 52)->start;
