@@ -12,6 +12,7 @@
 #include "common/sha1.h"
 #include "port/pg_bswap.h"
 #include "utils/builtins.h"
+#include "utils/resowner.h"
 
 /* 219bd637-e279-53e9-9e2b-eabe5d9120cc, the UUIDv5 of DNS sierradb.tqwewe.com */
 static const uint8 sierra_namespace[UUID_LEN] = {0x21, 0x9b, 0xd6, 0x37, 0xe2, 0x79, 0x53, 0xe9,
@@ -19,23 +20,70 @@ static const uint8 sierra_namespace[UUID_LEN] = {0x21, 0x9b, 0xd6, 0x37, 0xe2, 0
 
 #define URN_PREFIX "urn:uuid:"
 
+/*
+ * The context that all keys of the session are computed with: making one takes
+ * longer than hashing a name.  A context belongs to a resource owner and goes
+ * with it, so this one gets an owner that is never released.
+ */
+static pg_cryptohash_ctx *
+sha1_context(void)
+{
+	static pg_cryptohash_ctx *sha1 = NULL;
+
+	if (sha1 == NULL)
+	{
+		ResourceOwner current = CurrentResourceOwner;
+
+		CurrentResourceOwner = ResourceOwnerCreate(NULL, "sierra_es");
+		sha1 = pg_cryptohash_create(PG_SHA1);
+		CurrentResourceOwner = current;
+	}
+	return sha1;
+}
+
+/*
+ * Random bytes, fetched from the system's generator a pool at a time: asking
+ * it for the 32 bytes of one append costs as much as for some thousand.
+ */
+static void
+take_random(void *bytes, size_t count)
+{
+	static uint8 pool[1024];
+	static size_t left = 0;
+	uint8 *at = bytes;
+
+	while (count > 0)
+	{
+		size_t take;
+
+		if (left == 0)
+		{
+			if (!pg_strong_random(pool, sizeof(pool)))
+				ereport(ERROR, errcode(ERRCODE_INTERNAL_ERROR),
+						errmsg("could not generate random values"));
+			left = sizeof(pool);
+		}
+		take = Min(count, left);
+		memcpy(at, pool + sizeof(pool) - left, take);
+		at += take;
+		left -= take;
+		count -= take;
+	}
+}
+
 /* RFC 9562, 5.5: SHA-1 over namespace and name, version 5, variant 2. */
 void
 sierra_uuid_of_name(const char *name, int length, pg_uuid_t *key)
 {
 	uint8 digest[SHA1_DIGEST_LENGTH];
-	pg_cryptohash_ctx *sha1 = pg_cryptohash_create(PG_SHA1);
+	pg_cryptohash_ctx *sha1 = sha1_context();
 
 	if (sha1 == NULL || pg_cryptohash_init(sha1) < 0 ||
 		pg_cryptohash_update(sha1, sierra_namespace, UUID_LEN) < 0 ||
 		pg_cryptohash_update(sha1, (const uint8 *) name, length) < 0 ||
 		pg_cryptohash_final(sha1, digest, sizeof(digest)) < 0)
-	{
-		pg_cryptohash_free(sha1);
 		ereport(ERROR, errcode(ERRCODE_INTERNAL_ERROR),
 				errmsg("could not compute the partition key: SHA-1 is not available"));
-	}
-	pg_cryptohash_free(sha1);
 
 	memcpy(key->data, digest, UUID_LEN);
 	key->data[6] = (key->data[6] & 0x0f) | 0x50;
@@ -128,8 +176,7 @@ sierra_uuid_generate(TimestampTz now, uint16 hash, pg_uuid_t *ids, int count)
 {
 	uint64 msecs = (uint64) (now / 1000 + SIERRA_UNIX_EPOCH_MSECS);
 
-	if (!pg_strong_random(ids, sizeof(pg_uuid_t) * count))
-		ereport(ERROR, errcode(ERRCODE_INTERNAL_ERROR), errmsg("could not generate random values"));
+	take_random(ids, sizeof(pg_uuid_t) * count);
 
 	for (int i = 0; i < count; i++)
 	{
