@@ -166,7 +166,7 @@ bound_of_partition(SierraReadLeaf *leaf)
 }
 
 int64
-sierra_horizon(const SierraStore *store, SierraReadLeaf *const *leaves)
+sierra_horizon(const SierraStore *store, SierraReadLeaf *const *leaves, int count)
 {
 	int64 last;
 	int64 newest = SIERRA_NONE;
@@ -174,7 +174,7 @@ sierra_horizon(const SierraStore *store, SierraReadLeaf *const *leaves)
 
 	refuse_replicas(store);
 	last = sierra_position_last(store);
-	for (int i = 0; i < store->partitions; i++)
+	for (int i = 0; i < count; i++)
 	{
 		/* Not inside Min(), which would ask twice and could take the second answer. */
 		int64 bound = bound_of_partition(leaves[i]);

@@ -18,12 +18,12 @@ typedef struct SierraReadLeaf
 
 /*
  * The highest global position below which the active snapshot sees all there
- * is and all there will ever be.  Fills sequence and position of the leaves,
- * which are those of all partitions of the store.
+ * is and all there will ever be in these partitions: all of the store, or those
+ * that the caller reads.  Fills sequence and position of the leaves.
  *
  * Raises 0A000 where the partition locks are not: on a physical standby, and in
  * a store that logical replication writes to.
  */
-extern int64 sierra_horizon(const SierraStore *store, SierraReadLeaf *const *leaves);
+extern int64 sierra_horizon(const SierraStore *store, SierraReadLeaf *const *leaves, int count);
 
 #endif /* SIERRA_HORIZON_H */

@@ -32,13 +32,16 @@ static struct
 	int64 passed[SIERRA_PARTITIONS_MAX];
 } last_page;
 
+/* How many unwanted events go by between two questions whether to go on. */
+#define ASK_EVERY 1024
+
 /* One reading of the whole store. */
 typedef struct Merge
 {
 	const SierraStore *store;
 	const SierraReadAll *request;
-	SierraSource *sources;
-	int64 *passed; /* by partition: highest sequence at or below the page's end */
+	SierraSource *sources; /* by partition */
+	int64 *passed;		   /* by partition: highest sequence at or below the page's end */
 	int64 horizon;
 	binaryheap *heap; /* sources with a current row */
 } Merge;
@@ -71,7 +74,15 @@ static bool
 request_wants(const SierraReadAll *request, TupleTableSlot *slot)
 {
 	return filter_passes_text(&request->event_names, slot, Anum_events_event_name, false) &&
-		   filter_passes_text(&request->streams, slot, Anum_events_stream_id, true);
+		   filter_passes_text(&request->streams, slot, Anum_events_stream_id, true) &&
+		   (request->wants == NULL || request->wants(request->arg, slot));
+}
+
+/* Where the request begins in a partition. */
+static int64
+start_of(const SierraReadAll *request, int partition)
+{
+	return request->after_by_partition ? request->after_by_partition[partition] : request->after;
 }
 
 /* The heap keeps its greatest element first, so forwards the order is reversed. */
@@ -95,24 +106,30 @@ open_sources(Merge *merge)
 {
 	int partitions = merge->store->partitions;
 	SierraReadLeaf **leaves = palloc(sizeof(SierraReadLeaf *) * partitions);
+	int count = 0;
 
 	merge->sources = palloc0(sizeof(SierraSource) * partitions);
 	merge->passed = palloc(sizeof(int64) * partitions);
 	for (int i = 0; i < partitions; i++)
 	{
-		leaves[i] = &merge->sources[i].leaf;
-		leaves[i]->rel = sierra_scan_open_leaf(merge->store, i, AccessShareLock);
-		leaves[i]->sequence_index = sierra_scan_open_index(leaves[i]->rel, SIERRA_INDEX_SEQUENCE);
+		SierraReadLeaf *leaf = &merge->sources[i].leaf;
+
+		merge->passed[i] = SIERRA_NONE;
+		if (start_of(merge->request, i) == SIERRA_NOT_READ)
+			continue;
+		leaf->rel = sierra_scan_open_leaf(merge->store, i, AccessShareLock);
+		leaf->sequence_index = sierra_scan_open_index(leaf->rel, SIERRA_INDEX_SEQUENCE);
+		leaves[count++] = leaf;
 	}
-	merge->horizon = sierra_horizon(merge->store, leaves);
-	pfree(leaves);
+	merge->horizon = sierra_horizon(merge->store, leaves, count);
 
 	/*
 	 * The end of the store was read, which the scans below do not all touch: an
 	 * append to any partition would have been seen.
 	 */
-	for (int i = 0; i < partitions && IsolationIsSerializable(); i++)
-		PredicateLockRelation(merge->sources[i].leaf.sequence_index, GetActiveSnapshot());
+	for (int i = 0; i < count && IsolationIsSerializable(); i++)
+		PredicateLockRelation(leaves[i]->sequence_index, GetActiveSnapshot());
+	pfree(leaves);
 }
 
 static void
@@ -122,6 +139,8 @@ close_sources(Merge *merge)
 	{
 		SierraSource *source = &merge->sources[i];
 
+		if (source->leaf.rel == NULL)
+			continue;
 		sierra_source_end(source);
 		index_close(source->leaf.sequence_index, AccessShareLock);
 		/* The lock stays: results may still point into the TOAST table. */
@@ -144,10 +163,8 @@ step_past(SierraSource *source, int64 after, int64 limit, int64 *passed)
 
 /* Makes the first row above the request's position current; false if there is none. */
 static bool
-start_forward(Merge *merge, SierraSource *source, int64 hint, int64 *passed)
+start_forward(SierraSource *source, int64 after, int64 hint, int64 *passed)
 {
-	int64 after = merge->request->after;
-
 	/* A hint holds if its row is at or below the position, and the next few are not. */
 	if (hint >= 0 && sierra_source_start(source, hint, ForwardScanDirection))
 	{
@@ -186,19 +203,21 @@ expected_rows(const Merge *merge)
 static void
 start_all_forward(Merge *merge)
 {
-	bool hinted =
-		last_page.events == merge->store->events && last_page.position <= merge->request->after;
+	bool hinted = last_page.events == merge->store->events;
 
 	for (int i = 0; i < merge->store->partitions; i++)
 	{
 		SierraSource *source = &merge->sources[i];
+		int64 after = start_of(merge->request, i);
+		int64 hint = hinted && last_page.position <= after ? last_page.passed[i] : SIERRA_NONE;
 
+		if (source->leaf.rel == NULL)
+			continue;
 		merge->passed[i] = source->leaf.sequence;
-		if (source->leaf.position <= merge->request->after)
+		if (source->leaf.position <= after)
 			continue;
 		sierra_source_begin(source, expected_rows(merge));
-		if (start_forward(merge, source, hinted ? last_page.passed[i] : SIERRA_NONE,
-						  &merge->passed[i]) &&
+		if (start_forward(source, after, hint, &merge->passed[i]) &&
 			source->position <= merge->horizon)
 			binaryheap_add_unordered(merge->heap, PointerGetDatum(source));
 	}
@@ -234,18 +253,29 @@ remember_page(const Merge *merge, int64 position)
 	last_page.events = merge->store->events;
 }
 
-/* Puts the rows of all sources into the sink, the first of all first. */
-static void
+/*
+ * Puts the rows of all sources into the sink, the first of all first.  Returns
+ * up to which position that is complete.
+ */
+static int64
 merge_sources(Merge *merge, SierraSink *sink)
 {
-	int64 end = Max(merge->horizon, merge->request->after);
+	const SierraReadAll *request = merge->request;
+	int64 end = Max(merge->horizon, request->after);
+	int unwanted = 0;
 
 	while (!binaryheap_empty(merge->heap))
 	{
 		SierraSource *first = (SierraSource *) DatumGetPointer(binaryheap_first(merge->heap));
+		bool stop;
 
 		merge->passed[first - merge->sources] = first->sequence;
-		if (request_wants(merge->request, first->scan.slot) && !sink->put(sink, first->scan.slot))
+		if (request_wants(request, first->scan.slot))
+			stop = !sink->put(sink, first->scan.slot);
+		else
+			stop = request->goes_on != NULL && ++unwanted % ASK_EVERY == 0 &&
+				   !request->goes_on(request->arg);
+		if (stop)
 		{
 			end = first->position;
 			break;
@@ -255,14 +285,14 @@ merge_sources(Merge *merge, SierraSink *sink)
 		else
 			binaryheap_remove_first(merge->heap);
 	}
-	if (!merge->request->backward)
-		remember_page(merge, end);
+	return end;
 }
 
-void
+int64
 sierra_read_all(const SierraStore *store, const SierraReadAll *request, SierraSink *sink)
 {
 	Merge merge = {.store = store, .request = request};
+	int64 end;
 
 	open_sources(&merge);
 	merge.heap = binaryheap_allocate(store->partitions,
@@ -271,7 +301,21 @@ sierra_read_all(const SierraStore *store, const SierraReadAll *request, SierraSi
 		start_all_backward(&merge);
 	else
 		start_all_forward(&merge);
-	merge_sources(&merge, sink);
+	end = merge_sources(&merge, sink);
+	if (!request->backward)
+		remember_page(&merge, end);
 	binaryheap_free(merge.heap);
 	close_sources(&merge);
+	return end;
+}
+
+int64
+sierra_read_horizon(const SierraStore *store)
+{
+	SierraReadAll request = {.after = SIERRA_NONE};
+	Merge merge = {.store = store, .request = &request};
+
+	open_sources(&merge);
+	close_sources(&merge);
+	return merge.horizon;
 }

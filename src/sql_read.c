@@ -8,13 +8,13 @@
 #include "event.h"
 #include "read.h"
 #include "read_all.h"
+#include "result.h"
 #include "row_security.h"
 #include "scan.h"
 #include "uuid.h"
 
 #include "catalog/pg_type.h"
 #include "fmgr.h"
-#include "funcapi.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 
@@ -26,85 +26,6 @@ PG_FUNCTION_INFO_V1(sierra_eall);
 PG_FUNCTION_INFO_V1(sierra_esver);
 PG_FUNCTION_INFO_V1(sierra_epseq);
 PG_FUNCTION_INFO_V1(sierra_epseq_key);
-
-/* The column of an events table behind each column of sierra_event. */
-static const AttrNumber event_column[Natts_events] = {
-	Anum_events_global_position, Anum_events_partition_id,	 Anum_events_partition_sequence,
-	Anum_events_stream_id,		 Anum_events_stream_version, Anum_events_event_id,
-	Anum_events_event_name,		 Anum_events_timestamp,		 Anum_events_partition_key,
-	Anum_events_transaction_id,	 Anum_events_metadata,		 Anum_events_payload,
-	Anum_events_payload_bytes};
-
-/* A sink that returns rows to the caller of the SQL function. */
-typedef struct ResultSink
-{
-	SierraSink base;
-	ReturnSetInfo *rsinfo;
-	int64 remaining;
-} ResultSink;
-
-static bool
-return_row(void *arg, Datum *values, bool *nulls)
-{
-	ResultSink *sink = arg;
-
-	tuplestore_putvalues(sink->rsinfo->setResult, sink->rsinfo->setDesc, values, nulls);
-	return --sink->remaining > 0;
-}
-
-static bool
-return_event(SierraSink *base, TupleTableSlot *slot)
-{
-	Datum values[Natts_events];
-	bool nulls[Natts_events];
-
-	slot_getallattrs(slot);
-	for (int i = 0; i < Natts_events; i++)
-	{
-		values[i] = slot->tts_values[event_column[i] - 1];
-		nulls[i] = slot->tts_isnull[event_column[i] - 1];
-	}
-	return return_row((ResultSink *) base, values, nulls);
-}
-
-/* What a read function needs besides its own arguments. */
-typedef struct Reading
-{
-	SierraStore *store;
-	SierraSink *sink;
-	ResultSink result;
-	bool row_security;
-} Reading;
-
-static void
-begin_reading(FunctionCallInfo fcinfo, int64 max_count, Reading *reading)
-{
-	InitMaterializedSRF(fcinfo, 0);
-	reading->store = sierra_store_open(ACL_SELECT);
-	reading->result.base.put = return_event;
-	reading->result.rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
-	reading->result.remaining = max_count;
-	reading->row_security = sierra_store_has_row_security(reading->store);
-	reading->sink = reading->row_security ? sierra_row_security_sink(reading->store, return_row,
-																	 &reading->result, max_count)
-										  : &reading->result.base;
-}
-
-static Datum
-end_reading(Reading *reading)
-{
-	if (reading->row_security)
-		sierra_row_security_finish(reading->sink);
-	return (Datum) 0;
-}
-
-static void
-require_argument(FunctionCallInfo fcinfo, int arg, const char *name)
-{
-	if (PG_ARGISNULL(arg))
-		ereport(ERROR, errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				errmsg("argument \"%s\" must not be null", name));
-}
 
 /* The argument max_count: NULL is no limit. */
 static int64
@@ -123,14 +44,21 @@ get_max_count(FunctionCallInfo fcinfo, int arg)
 	return max_count;
 }
 
+static Datum
+end_reading(SierraResult *result)
+{
+	sierra_result_flush(result);
+	return (Datum) 0;
+}
+
 /* Arguments from, to, max_count, backward, in this order from arg on. */
 static SierraRange
 get_range(FunctionCallInfo fcinfo, int arg, const char *from_name)
 {
 	SierraRange range;
 
-	require_argument(fcinfo, arg, from_name);
-	require_argument(fcinfo, arg + 3, "backward");
+	sierra_require_argument(fcinfo, arg, from_name);
+	sierra_require_argument(fcinfo, arg + 3, "backward");
 	range.from = PG_GETARG_INT64(arg);
 	range.to = PG_ARGISNULL(arg + 1) ? PG_INT64_MAX : PG_GETARG_INT64(arg + 1);
 	range.backward = PG_GETARG_BOOL(arg + 3);
@@ -144,38 +72,28 @@ get_range(FunctionCallInfo fcinfo, int arg, const char *from_name)
 Datum
 sierra_eget(PG_FUNCTION_ARGS)
 {
-	Reading reading;
+	SierraResult result;
 
-	require_argument(fcinfo, 0, "event_id");
-	begin_reading(fcinfo, 1, &reading);
-	sierra_read_event(reading.store, PG_GETARG_UUID_P(0), reading.sink);
-	return end_reading(&reading);
+	sierra_require_argument(fcinfo, 0, "event_id");
+	sierra_result_begin(fcinfo, NULL, 1, &result);
+	sierra_read_event(result.store, PG_GETARG_UUID_P(0), result.sink);
+	return end_reading(&result);
 }
 
 Datum
 sierra_escan(PG_FUNCTION_ARGS)
 {
-	Reading reading;
+	SierraResult result;
 	SierraRange range;
 	int64 max_count;
 
-	require_argument(fcinfo, 0, "stream_id");
+	sierra_require_argument(fcinfo, 0, "stream_id");
 	range = get_range(fcinfo, 1, "from_version");
 	max_count = get_max_count(fcinfo, 3);
-	begin_reading(fcinfo, max_count, &reading);
+	sierra_result_begin(fcinfo, NULL, max_count, &result);
 	if (max_count > 0)
-		sierra_read_stream(reading.store, PG_GETARG_TEXT_PP(0), range, reading.sink);
-	return end_reading(&reading);
-}
-
-static void
-check_partition(const SierraStore *store, int partition)
-{
-	if (partition < 0 || partition >= store->partitions)
-		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				errmsg("partition %d does not exist", partition),
-				errdetail("Store \"%s\" has partitions 0 to %d.", NameStr(store->name),
-						  store->partitions - 1));
+		sierra_read_stream(result.store, PG_GETARG_TEXT_PP(0), range, result.sink);
+	return end_reading(&result);
 }
 
 /* The partition that argument 0, text, names by its partition key. */
@@ -191,20 +109,20 @@ get_partition_of_key(FunctionCallInfo fcinfo, const SierraStore *store)
 static Datum
 scan_partition(FunctionCallInfo fcinfo, bool by_key)
 {
-	Reading reading;
+	SierraResult result;
 	SierraRange range;
 	int64 max_count;
 	int partition;
 
-	require_argument(fcinfo, 0, by_key ? "partition_key" : "partition");
+	sierra_require_argument(fcinfo, 0, by_key ? "partition_key" : "partition");
 	range = get_range(fcinfo, 1, "from_sequence");
 	max_count = get_max_count(fcinfo, 3);
-	begin_reading(fcinfo, max_count, &reading);
-	partition = by_key ? get_partition_of_key(fcinfo, reading.store) : PG_GETARG_INT32(0);
-	check_partition(reading.store, partition);
+	sierra_result_begin(fcinfo, NULL, max_count, &result);
+	partition = by_key ? get_partition_of_key(fcinfo, result.store) : PG_GETARG_INT32(0);
+	sierra_check_partition(result.store, partition);
 	if (max_count > 0)
-		sierra_read_partition(reading.store, partition, range, reading.sink);
-	return end_reading(&reading);
+		sierra_read_partition(result.store, partition, range, result.sink);
+	return end_reading(&result);
 }
 
 Datum
@@ -246,12 +164,12 @@ get_filter(FunctionCallInfo fcinfo, int arg, const char *name)
 Datum
 sierra_eall(PG_FUNCTION_ARGS)
 {
-	Reading reading;
+	SierraResult result;
 	SierraReadAll request;
 	int64 max_count;
 
-	require_argument(fcinfo, 0, "after_position");
-	require_argument(fcinfo, 4, "backward");
+	sierra_require_argument(fcinfo, 0, "after_position");
+	sierra_require_argument(fcinfo, 4, "backward");
 	request.after = PG_GETARG_INT64(0);
 	if (request.after < SIERRA_NONE)
 		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -264,10 +182,10 @@ sierra_eall(PG_FUNCTION_ARGS)
 	request.backward = PG_GETARG_BOOL(4);
 	request.expected_rows = max_count;
 
-	begin_reading(fcinfo, max_count, &reading);
+	sierra_result_begin(fcinfo, NULL, max_count, &result);
 	if (max_count > 0)
-		sierra_read_all(reading.store, &request, reading.sink);
-	return end_reading(&reading);
+		sierra_read_all(result.store, &request, result.sink);
+	return end_reading(&result);
 }
 
 /* A sink that keeps one number of the first event it is given. */
@@ -298,7 +216,7 @@ sierra_esver(PG_FUNCTION_ARGS)
 	SierraStore *store;
 	text *stream_id;
 
-	require_argument(fcinfo, 0, "stream_id");
+	sierra_require_argument(fcinfo, 0, "stream_id");
 	stream_id = PG_GETARG_TEXT_PP(0);
 	store = sierra_store_open(ACL_SELECT);
 	if (sierra_store_has_row_security(store))
@@ -317,10 +235,10 @@ partition_sequence(FunctionCallInfo fcinfo, bool by_key)
 	SierraStore *store;
 	int partition;
 
-	require_argument(fcinfo, 0, by_key ? "partition_key" : "partition");
+	sierra_require_argument(fcinfo, 0, by_key ? "partition_key" : "partition");
 	store = sierra_store_open(ACL_SELECT);
 	partition = by_key ? get_partition_of_key(fcinfo, store) : PG_GETARG_INT32(0);
-	check_partition(store, partition);
+	sierra_check_partition(store, partition);
 	if (sierra_store_has_row_security(store))
 		sink.found = sierra_row_security_sequence(store, partition, &sink.number);
 	else

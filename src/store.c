@@ -393,6 +393,12 @@ check_rights(const SierraStore *store, AclMode rights)
 SierraStore *
 sierra_store_open(AclMode rights)
 {
+	return sierra_store_open_named(sierra_guc_store, rights);
+}
+
+SierraStore *
+sierra_store_open_named(const char *store_name, AclMode rights)
+{
 	NameData name;
 	Oid schema;
 	StoreEntry *entry;
@@ -403,7 +409,7 @@ sierra_store_open(AclMode rights)
 
 	/* Applies pending invalidations too, and checks USAGE on the schema. */
 	AcceptInvalidationMessages();
-	namestrcpy(&name, sierra_guc_store);
+	namestrcpy(&name, store_name);
 	schema = LookupExplicitNamespace(NameStr(name), true);
 	if (!OidIsValid(schema))
 		sierra_store_report_missing(NameStr(name));

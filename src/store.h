@@ -42,6 +42,9 @@ typedef struct SierraStore
  */
 extern SierraStore *sierra_store_open(AclMode rights);
 
+/* The same for the store of this name. */
+extern SierraStore *sierra_store_open_named(const char *store_name, AclMode rights);
+
 /* Raises SE005: the store does not exist, or no longer. */
 extern void sierra_store_report_missing(const char *name);
 
