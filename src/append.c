@@ -20,6 +20,7 @@
 #include "postgres.h"
 
 #include "append.h"
+#include "doorbell.h"
 #include "guc.h"
 #include "position.h"
 #include "registry.h"
@@ -199,6 +200,7 @@ write_append(SierraRoute *route, SierraAppended *numbers)
 	write_companions(route);
 	write_events(route, numbers);
 	sierra_position_end_writing();
+	sierra_doorbell_note_append(route->store, numbers[route->count - 1].global_position);
 	AfterTriggerEndQuery(route->estate);
 	ExecResetTupleTable(route->estate->es_tupleTable, false);
 	ExecCloseResultRelations(route->estate);
@@ -222,6 +224,7 @@ sierra_append(const SierraStore *store, const pg_uuid_t *key, const SierraNewEve
 				errhint("Append on the publisher, or drop the subscription first."));
 	sierra_position_check(store);
 
+	sierra_doorbell_note_locks(store);
 	route.estate = CreateExecutorState();
 	status = sierra_route_open(&route, refusal);
 	if (status == SIERRA_APPEND_DONE)

@@ -15,6 +15,7 @@
 #include "executor/executor.h"
 #include "storage/proc.h"
 #include "utils/acl.h"
+#include "utils/wait_event.h"
 #if PG_VERSION_NUM >= 160000
 #include "varatt.h" /* split off postgres.h in 16 (d952373a98) */
 #endif
@@ -64,6 +65,17 @@ sierra_compat_local_transaction_id(void)
 	return MyProc->vxid.lxid;
 #else
 	return MyProc->lxid;
+#endif
+}
+
+/* 17 lets extensions name what they wait for (c9af054653) */
+static inline uint32
+sierra_compat_wait_event(const char *name)
+{
+#if PG_VERSION_NUM >= 170000
+	return WaitEventExtensionNew(name);
+#else
+	return PG_WAIT_EXTENSION;
 #endif
 }
 

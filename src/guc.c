@@ -11,6 +11,18 @@
 char *sierra_guc_store = NULL;
 bool sierra_guc_strict_versioning = false;
 bool sierra_guc_restore = false;
+int sierra_guc_notify = SIERRA_NOTIFY_WORKER;
+int sierra_guc_notify_interval = 5;
+int sierra_guc_sweep_interval = 1000;
+int sierra_guc_poll_interval = 50;
+int sierra_guc_max_waiters = 64;
+
+static const struct config_enum_entry notify_options[] = {
+	{"worker", SIERRA_NOTIFY_WORKER, false},
+	{"transaction", SIERRA_NOTIFY_TRANSACTION, false},
+	{"off", SIERRA_NOTIFY_OFF, false},
+	{NULL, 0, false},
+};
 
 /* A longer name could be cut to that of another store. */
 static bool
@@ -22,6 +34,40 @@ check_store(char **newval, void **extra, GucSource source)
 		return false;
 	}
 	return true;
+}
+
+/* Wake-ups: wait.c, doorbell.c, worker.c. */
+static void
+define_notification_settings(void)
+{
+	DefineCustomEnumVariable(
+		"sierra_es.notify", "Chooses who sends NOTIFY sierra_es for appends.",
+		"The worker of the database (needs shared_preload_libraries), the transaction of the "
+		"append itself, or nobody.",
+		&sierra_guc_notify, SIERRA_NOTIFY_WORKER, notify_options, PGC_SUSET, 0, NULL, NULL, NULL);
+
+	DefineCustomIntVariable("sierra_es.notify_interval",
+							"Sets the least time between two rounds of NOTIFY of the worker.",
+							"Appends in between share one notification per store.",
+							&sierra_guc_notify_interval, 5, 0, 60000, PGC_SIGHUP, GUC_UNIT_MS, NULL,
+							NULL, NULL);
+
+	DefineCustomIntVariable(
+		"sierra_es.sweep_interval",
+		"Sets the time after which worker and waiting sessions look without being woken.",
+		"Finds what wakes nobody: COMMIT PREPARED, logical replication, restored rows.",
+		&sierra_guc_sweep_interval, 1000, 10, 3600000, PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
+
+	DefineCustomIntVariable(
+		"sierra_es.poll_interval",
+		"Sets the time between two looks of a waiting session that nobody wakes.",
+		"Without shared_preload_libraries, and on a standby.", &sierra_guc_poll_interval, 50, 1,
+		60000, PGC_USERSET, GUC_UNIT_MS, NULL, NULL, NULL);
+
+	DefineCustomIntVariable("sierra_es.max_waiters",
+							"Sets how many sessions of a database may wait for events at a time.",
+							NULL, &sierra_guc_max_waiters, 64, 0, 100000, PGC_SIGHUP, 0, NULL, NULL,
+							NULL);
 }
 
 /* Defines all settings; called once per process, by _PG_init. */
@@ -45,5 +91,6 @@ sierra_guc_define(void)
 		"COPY and INSERT into event tables are refused otherwise; check the result with everify().",
 		&sierra_guc_restore, false, PGC_USERSET, 0, NULL, NULL, NULL);
 
+	define_notification_settings();
 	MarkGUCPrefixReserved("sierra_es");
 }

@@ -14,6 +14,28 @@ extern bool sierra_guc_strict_versioning;
 /* sierra_es.restore: let the owner COPY or INSERT rows of a dump */
 extern bool sierra_guc_restore;
 
+/* sierra_es.notify: who sends NOTIFY sierra_es for an append */
+typedef enum SierraNotify
+{
+	SIERRA_NOTIFY_OFF,
+	SIERRA_NOTIFY_WORKER,
+	SIERRA_NOTIFY_TRANSACTION
+} SierraNotify;
+
+extern int sierra_guc_notify;
+
+/* sierra_es.notify_interval: milliseconds between two rounds of NOTIFY */
+extern int sierra_guc_notify_interval;
+
+/* sierra_es.sweep_interval: milliseconds between two looks for what rang no bell */
+extern int sierra_guc_sweep_interval;
+
+/* sierra_es.poll_interval: milliseconds between two looks without a bell */
+extern int sierra_guc_poll_interval;
+
+/* sierra_es.max_waiters: sessions of a database that may wait at a time */
+extern int sierra_guc_max_waiters;
+
 extern void sierra_guc_define(void);
 
 #endif /* SIERRA_GUC_H */

@@ -6,8 +6,10 @@
 
 #include "compat.h"
 #include "guc.h"
+#include "worker.h"
 
 #include "fmgr.h"
+#include "miscadmin.h"
 
 PG_MODULE_MAGIC;
 
@@ -15,4 +17,6 @@ void
 _PG_init(void)
 {
 	sierra_guc_define();
+	if (process_shared_preload_libraries_in_progress)
+		sierra_worker_preload();
 }
