@@ -22,5 +22,9 @@
 #define ERRCODE_SIERRA_NO_STORE MAKE_SQLSTATE('S', 'E', '0', '0', '5')
 /* event tables are written by the append functions only */
 #define ERRCODE_SIERRA_APPEND_ONLY MAKE_SQLSTATE('S', 'E', '0', '0', '6')
+/* the store has no such subscription */
+#define ERRCODE_SIERRA_NO_SUBSCRIPTION MAKE_SQLSTATE('S', 'E', '0', '0', '7')
+/* the consumer lost, or never had, the lease that its call needs */
+#define ERRCODE_SIERRA_STALE_LEASE MAKE_SQLSTATE('S', 'E', '0', '0', '8')
 
 #endif /* SIERRA_ERRORS_H */

@@ -32,6 +32,7 @@
 #include "partition.h"
 #include "position.h"
 
+#include "access/relation.h"
 #include "access/stratnum.h"
 #include "access/tableam.h"
 #include "access/xlog.h"
@@ -126,11 +127,10 @@ bound_of_unseen(Probe *probe, SierraReadLeaf *leaf)
 	return leaf->position;
 }
 
-/* Step 2 for one partition. */
+/* Step 2 for one partition; rule b only if its lock is held. */
 static int64
-bound_of_partition(SierraReadLeaf *leaf)
+bound_of_partition(SierraReadLeaf *leaf, bool locked)
 {
-	bool locked = sierra_partition_written_by_other(RelationGetRelid(leaf->rel));
 	int64 bound = PG_INT64_MAX;
 	Probe newest = {.rel = leaf->rel};
 
@@ -177,7 +177,8 @@ sierra_horizon(const SierraStore *store, SierraReadLeaf *const *leaves, int coun
 	for (int i = 0; i < count; i++)
 	{
 		/* Not inside Min(), which would ask twice and could take the second answer. */
-		int64 bound = bound_of_partition(leaves[i]);
+		bool locked = sierra_partition_written_by_other(RelationGetRelid(leaves[i]->rel));
+		int64 bound = bound_of_partition(leaves[i], locked);
 
 		horizon = Min(horizon, bound);
 		newest = Max(newest, leaves[i]->position);
@@ -192,4 +193,25 @@ sierra_horizon(const SierraStore *store, SierraReadLeaf *const *leaves, int coun
 	/* Our own events that a trigger, policy or constraint reads beside. */
 	horizon = Min(horizon, sierra_position_being_written(store) - 1);
 	return Min(last, horizon);
+}
+
+/* Only writers have rows in flight, and they hold the lock of their partition. */
+bool
+sierra_horizon_in_flight(const SierraStore *store, int64 position)
+{
+	bool in_flight = false;
+
+	for (int i = 0; i < store->partitions && !in_flight; i++)
+	{
+		SierraReadLeaf leaf;
+
+		if (!sierra_partition_written_by_other(store->leaf[i]))
+			continue;
+		leaf.rel = sierra_scan_open_leaf(store, i, AccessShareLock);
+		leaf.sequence_index = sierra_scan_open_index(leaf.rel, SIERRA_INDEX_SEQUENCE);
+		in_flight = bound_of_partition(&leaf, false) < position;
+		index_close(leaf.sequence_index, AccessShareLock);
+		relation_close(leaf.rel, AccessShareLock);
+	}
+	return in_flight;
 }

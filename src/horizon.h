@@ -26,4 +26,7 @@ typedef struct SierraReadLeaf
  */
 extern int64 sierra_horizon(const SierraStore *store, SierraReadLeaf *const *leaves, int count);
 
+/* Is there an event at this position or below that the active snapshot cannot see yet? */
+extern bool sierra_horizon_in_flight(const SierraStore *store, int64 position);
+
 #endif /* SIERRA_HORIZON_H */

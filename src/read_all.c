@@ -70,11 +70,18 @@ filter_passes_text(const SierraFilter *filter, TupleTableSlot *slot, AttrNumber 
 	return false;
 }
 
+bool
+sierra_filter_passes(const SierraFilter *streams, const SierraFilter *event_names,
+					 TupleTableSlot *slot)
+{
+	return filter_passes_text(event_names, slot, Anum_events_event_name, false) &&
+		   filter_passes_text(streams, slot, Anum_events_stream_id, true);
+}
+
 static bool
 request_wants(const SierraReadAll *request, TupleTableSlot *slot)
 {
-	return filter_passes_text(&request->event_names, slot, Anum_events_event_name, false) &&
-		   filter_passes_text(&request->streams, slot, Anum_events_stream_id, true) &&
+	return sierra_filter_passes(&request->streams, &request->event_names, slot) &&
 		   (request->wants == NULL || request->wants(request->arg, slot));
 }
 

@@ -16,6 +16,10 @@ typedef struct SierraFilter
 	text **items;
 } SierraFilter;
 
+/* Does the event in the slot pass both filters? */
+extern bool sierra_filter_passes(const SierraFilter *streams, const SierraFilter *event_names,
+								 TupleTableSlot *slot);
+
 typedef struct SierraReadAll
 {
 	int64 after;		  /* first position is after + 1; backward: after - 1 */

@@ -20,43 +20,12 @@
 #include "compat.h"
 #include "registry.h"
 #include "route.h"
+#include "stream_map.h"
 #include "uuid.h"
 
 #include "access/tableam.h"
 #include "access/xact.h"
-#include "common/hashfn.h"
 #include "utils/snapmgr.h"
-
-static inline uint32
-hash_stream_id(const text *id)
-{
-	return hash_bytes((const unsigned char *) VARDATA_ANY(id), VARSIZE_ANY_EXHDR(id));
-}
-
-static inline bool
-same_stream_id(const text *a, const text *b)
-{
-	return VARSIZE_ANY_EXHDR(a) == VARSIZE_ANY_EXHDR(b) &&
-		   memcmp(VARDATA_ANY(a), VARDATA_ANY(b), VARSIZE_ANY_EXHDR(a)) == 0;
-}
-
-typedef struct StreamSlot
-{
-	const text *stream_id;
-	SierraRouteStream *stream;
-	char status;
-} StreamSlot;
-
-#define SH_PREFIX streamtab
-#define SH_ELEMENT_TYPE StreamSlot
-#define SH_KEY_TYPE const text *
-#define SH_KEY stream_id
-#define SH_HASH_KEY(tb, key) hash_stream_id(key)
-#define SH_EQUAL(tb, a, b) same_stream_id(a, b)
-#define SH_SCOPE static inline
-#define SH_DEFINE
-#define SH_DECLARE
-#include "lib/simplehash.h"
 
 static void
 key_of_name(const text *stream_id, pg_uuid_t *key)
@@ -96,7 +65,7 @@ add_stream(SierraRoute *route, const SierraNewEvent *event)
 static void
 collect_streams(SierraRoute *route)
 {
-	streamtab_hash *table;
+	sierra_streams_hash *table;
 
 	route->stream_of = palloc(sizeof(SierraRouteStream *) * route->count);
 	route->streams = palloc(sizeof(SierraRouteStream *) * route->count);
@@ -107,17 +76,17 @@ collect_streams(SierraRoute *route)
 		return;
 	}
 
-	table = streamtab_create(CurrentMemoryContext, route->count, NULL);
+	table = sierra_streams_create(CurrentMemoryContext, route->count, NULL);
 	for (int i = 0; i < route->count; i++)
 	{
 		bool found;
-		StreamSlot *slot = streamtab_insert(table, route->events[i].stream_id, &found);
+		SierraStreamSlot *slot = sierra_streams_insert(table, route->events[i].stream_id, &found);
 
 		if (!found)
-			slot->stream = add_stream(route, &route->events[i]);
-		route->stream_of[i] = slot->stream;
+			slot->value = add_stream(route, &route->events[i]);
+		route->stream_of[i] = slot->value;
 	}
-	streamtab_destroy(table);
+	sierra_streams_destroy(table);
 }
 
 /*

@@ -1,0 +1,21 @@
+/*
+ * locate.h
+ *		Finds events by their global position.
+ */
+#ifndef SIERRA_LOCATE_H
+#define SIERRA_LOCATE_H
+
+#include "sink.h"
+#include "store.h"
+
+/*
+ * Puts the event at this position into the sink, if the active snapshot sees
+ * it.  There is no index on positions, so this looks into every partition.
+ * Works on a standby.
+ */
+extern bool sierra_locate(const SierraStore *store, int64 position, SierraSink *sink);
+
+/* How many events of a partition, that the active snapshot sees, are above a position. */
+extern int64 sierra_locate_count_after(const SierraStore *store, int partition, int64 position);
+
+#endif /* SIERRA_LOCATE_H */

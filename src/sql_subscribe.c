@@ -1,0 +1,189 @@
+/*
+ * sql_subscribe.c
+ *		enext(), epeek(), eack(), enack(), ewait(), ehead().
+ *
+ * Making and dropping subscriptions, leases and views are in SQL.
+ */
+#include "postgres.h"
+
+#include "acknowledge.h"
+#include "await.h"
+#include "consume.h"
+#include "event.h"
+#include "guc.h"
+#include "locate.h"
+#include "result.h"
+
+#include "access/xact.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+
+PG_FUNCTION_INFO_V1(sierra_enext);
+PG_FUNCTION_INFO_V1(sierra_peek);
+PG_FUNCTION_INFO_V1(sierra_eack);
+PG_FUNCTION_INFO_V1(sierra_enack);
+PG_FUNCTION_INFO_V1(sierra_ewait);
+PG_FUNCTION_INFO_V1(sierra_ehead);
+PG_FUNCTION_INFO_V1(sierra_events_after);
+
+/* An interval argument that is a length of time: 0 to one day. */
+static int64
+get_usecs(FunctionCallInfo fcinfo, int arg, const char *name)
+{
+	Interval *interval;
+	double usecs;
+
+	sierra_require_argument(fcinfo, arg, name);
+	interval = PG_GETARG_INTERVAL_P(arg);
+	usecs = interval->time +
+			((double) interval->day + interval->month * (double) DAYS_PER_MONTH) * USECS_PER_DAY;
+	if (usecs < 0 || usecs > USECS_PER_DAY)
+		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				errmsg("argument \"%s\" must be 0 to 1 day", name),
+				errdetail("It is %s.", DatumGetCString(DirectFunctionCall1(interval_out,
+																		   PG_GETARG_DATUM(arg)))));
+	return (int64) usecs;
+}
+
+static int64
+get_position(FunctionCallInfo fcinfo, int arg, const char *name)
+{
+	int64 position;
+
+	sierra_require_argument(fcinfo, arg, name);
+	position = PG_GETARG_INT64(arg);
+	if (position < SIERRA_NONE)
+		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				errmsg("argument \"%s\" must not be less than -1", name),
+				errdetail("It is %lld.", (long long) position));
+	return position;
+}
+
+/* The number of events to return, at least one: no answer would say nothing. */
+static int64
+get_count(FunctionCallInfo fcinfo, int arg)
+{
+	int32 count;
+
+	sierra_require_argument(fcinfo, arg, "max_count");
+	count = PG_GETARG_INT32(arg);
+	if (count < 1)
+		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				errmsg("max_count must be at least 1"), errdetail("It is %d.", count));
+	return count;
+}
+
+/* The argument consumer; NULL: no group. */
+static text *
+get_consumer(FunctionCallInfo fcinfo, int arg)
+{
+	if (PG_ARGISNULL(arg))
+		return NULL;
+	sierra_event_check_name("consumer", PG_GETARG_TEXT_PP(arg));
+	return PG_GETARG_TEXT_PP(arg);
+}
+
+Datum
+sierra_enext(PG_FUNCTION_ARGS)
+{
+	SierraConsume consume = {0};
+	SierraResult result;
+	int64 max_count;
+
+	sierra_require_argument(fcinfo, 0, "subscription");
+	consume.subscription = PG_GETARG_TEXT_PP(0);
+	max_count = get_count(fcinfo, 1);
+	consume.wait_usecs = get_usecs(fcinfo, 2, "wait");
+	consume.has_after = !PG_ARGISNULL(3);
+	if (consume.has_after)
+		consume.after = get_position(fcinfo, 3, "after");
+	consume.consumer = get_consumer(fcinfo, 4);
+
+	sierra_result_begin(fcinfo, NULL, max_count, &result);
+	sierra_consume(&consume, &result);
+	return (Datum) 0;
+}
+
+Datum
+sierra_peek(PG_FUNCTION_ARGS)
+{
+	SierraResult result;
+	int64 max_count;
+
+	sierra_require_argument(fcinfo, 0, "store");
+	sierra_require_argument(fcinfo, 1, "subscription");
+	max_count = get_count(fcinfo, 2);
+	sierra_result_begin(fcinfo, NameStr(*PG_GETARG_NAME(0)), max_count, &result);
+	sierra_peek_events(PG_GETARG_TEXT_PP(1), &result);
+	return (Datum) 0;
+}
+
+Datum
+sierra_eack(PG_FUNCTION_ARGS)
+{
+	int64 position;
+	text *consumer;
+	SierraStore *store;
+
+	sierra_require_argument(fcinfo, 0, "subscription");
+	position = get_position(fcinfo, 1, "cursor");
+	consumer = get_consumer(fcinfo, 2);
+	PreventCommandDuringRecovery("eack()");
+	PreventCommandIfReadOnly("eack()");
+	store = sierra_store_open(ACL_SELECT);
+	PG_RETURN_INT64(sierra_acknowledge(store, PG_GETARG_TEXT_PP(0), position, consumer));
+}
+
+Datum
+sierra_enack(PG_FUNCTION_ARGS)
+{
+	SierraFailure failure = {0};
+	text *consumer;
+	SierraStore *store;
+
+	sierra_require_argument(fcinfo, 0, "subscription");
+	failure.position = get_position(fcinfo, 1, "cursor");
+	sierra_require_argument(fcinfo, 2, "retry_after");
+	failure.retry_after = PG_GETARG_DATUM(2);
+	failure.reason = PG_ARGISNULL(3) ? NULL : PG_GETARG_TEXT_PP(3);
+	sierra_require_argument(fcinfo, 4, "park");
+	failure.park = PG_GETARG_BOOL(4);
+	consumer = get_consumer(fcinfo, 5);
+	PreventCommandDuringRecovery("enack()");
+	PreventCommandIfReadOnly("enack()");
+	store = sierra_store_open(ACL_SELECT);
+	PG_RETURN_TEXT_P(cstring_to_text(
+		sierra_reject(store, PG_GETARG_TEXT_PP(0), &failure, consumer) ? "parked" : "retrying"));
+}
+
+Datum
+sierra_ewait(PG_FUNCTION_ARGS)
+{
+	int64 position = get_position(fcinfo, 1, "cursor");
+	int64 timeout = get_usecs(fcinfo, 2, "timeout");
+	text *subscription = PG_ARGISNULL(0) ? NULL : PG_GETARG_TEXT_PP(0);
+
+	sierra_refuse_waiting(timeout);
+	PG_RETURN_BOOL(sierra_await(sierra_store_open(ACL_SELECT), subscription, position, timeout));
+}
+
+Datum
+sierra_ehead(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_INT64(sierra_read_horizon(sierra_store_open(ACL_SELECT)));
+}
+
+Datum
+sierra_events_after(PG_FUNCTION_ARGS)
+{
+	SierraStore *store = sierra_store_open_named(NameStr(*PG_GETARG_NAME(0)), ACL_SELECT);
+	int32 partition = PG_GETARG_INT32(1);
+	int64 position = PG_GETARG_INT64(2);
+
+	sierra_check_partition(store, partition);
+	PG_RETURN_INT64(
+		position == PG_INT64_MAX ? 0 : sierra_locate_count_after(store, partition, position));
+}
