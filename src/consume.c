@@ -30,6 +30,7 @@
 
 #include "access/xact.h"
 #include "catalog/pg_type.h"
+#include "fmgr.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
@@ -54,9 +55,6 @@ typedef struct Consuming
 	bool of_stream;					  /* what was delivered is of a stream apart */
 	SierraSubscription *subscription; /* of the current look */
 } Consuming;
-
-static const SierraQuery lease_query = {
-	"SELECT %s.sierra_lease($1, $2, $3)", 3, {NAMEOID, TEXTOID, TEXTOID}};
 
 static const SierraQuery due_query = {
 	"SELECT t.stream_id, t.version FROM %s.subscription_streams AS t"
@@ -120,17 +118,14 @@ take_leases(Consuming *consuming, SierraSubscription *subscription)
 {
 	const SierraStore *store = subscription->store;
 	text *consumer = consuming->request->consumer;
-	Datum values[3] = {NameGetDatum(&store->name), PointerGetDatum(subscription->name),
-					   PointerGetDatum(consumer)};
-	bool isnull;
 
 	/* Who fetches ahead has events in hand: his leases stay as they are. */
-	if (!consuming->request->has_after)
-	{
-		sierra_query(store, &lease_query, values, NULL, false);
-		if (DatumGetBool(sierra_query_value(0, 1, &isnull)))
-			consuming->leases_changed = true;
-	}
+	if (!consuming->request->has_after &&
+		DatumGetBool(OidFunctionCall3(consuming->request->lease_function,
+									  NameGetDatum(&store->name),
+									  PointerGetDatum(subscription->name),
+									  PointerGetDatum(consumer))))
+		consuming->leases_changed = true;
 	sierra_subscription_load_leases(subscription, consumer);
 	if (consuming->request->has_after && subscription->cursor == SIERRA_NOT_READ)
 		sierra_subscription_report_stale(subscription, consumer);

@@ -15,9 +15,13 @@
 #include "result.h"
 
 #include "access/xact.h"
+#include "catalog/pg_type.h"
 #include "fmgr.h"
 #include "miscadmin.h"
+#include "nodes/value.h"
+#include "parser/parse_func.h"
 #include "utils/builtins.h"
+#include "utils/lsyscache.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
@@ -86,6 +90,17 @@ get_consumer(FunctionCallInfo fcinfo, int arg)
 	return PG_GETARG_TEXT_PP(arg);
 }
 
+/* sierra_lease() is in the schema of the extension, where the called function is too. */
+static Oid
+find_lease_function(FunctionCallInfo fcinfo)
+{
+	char *schema = get_namespace_name(get_func_namespace(fcinfo->flinfo->fn_oid));
+	Oid types[3] = {NAMEOID, TEXTOID, TEXTOID};
+
+	return LookupFuncName(list_make2(makeString(schema), makeString("sierra_lease")), 3, types,
+						  false);
+}
+
 Datum
 sierra_enext(PG_FUNCTION_ARGS)
 {
@@ -101,6 +116,8 @@ sierra_enext(PG_FUNCTION_ARGS)
 	if (consume.has_after)
 		consume.after = get_position(fcinfo, 3, "after");
 	consume.consumer = get_consumer(fcinfo, 4);
+	if (consume.consumer != NULL)
+		consume.lease_function = find_lease_function(fcinfo);
 
 	sierra_result_begin(fcinfo, NULL, max_count, &result);
 	sierra_consume(&consume, &result);
