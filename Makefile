@@ -5,9 +5,12 @@ EXTVERSION := $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" sierra_es.co
 
 MODULE_big  = sierra_es
 OBJS        = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c)))
-DATA        = $(wildcard sql/*--*--*.sql)
-DATA_built  = sql/$(EXTENSION)--$(EXTVERSION).sql
-EXTRA_CLEAN = sql/$(EXTENSION)--$(EXTVERSION).sql tmp_check tmp_check_iso
+# The current version is built from parts; what was released before stays as it was.
+SQL_NEW     = sql/stores.sql sql/subscriptions.sql
+SQL_PARTS   = sql/$(EXTENSION).sql $(SQL_NEW)
+DATA_built  = sql/$(EXTENSION)--$(EXTVERSION).sql sql/$(EXTENSION)--0.1.0--$(EXTVERSION).sql
+DATA        = $(filter-out $(DATA_built),$(wildcard sql/$(EXTENSION)--*.sql))
+EXTRA_CLEAN = $(DATA_built) tmp_check tmp_check_iso
 PG_CFLAGS   = -Wall -Wextra -Wno-unused-parameter -Wno-sign-compare $(if $(WERROR),-Werror)
 
 # Tests.  Each needs a server of its own, which the suites start and stop.
@@ -31,8 +34,11 @@ PG_CONFIG ?= pg_config
 PGXS := $(shell $(PG_CONFIG) --pgxs)
 include $(PGXS)
 
-$(DATA_built): sql/$(EXTENSION).sql sierra_es.control
-	cp $< $@
+sql/$(EXTENSION)--$(EXTVERSION).sql: $(SQL_PARTS) sierra_es.control
+	cat $(SQL_PARTS) > $@
+
+sql/$(EXTENSION)--0.1.0--$(EXTVERSION).sql: $(SQL_NEW) sql/update-0.1.0.sql sierra_es.control
+	(printf '%s\n' '\echo Use "ALTER EXTENSION sierra_es UPDATE" to load this file. \quit'; cat $(SQL_NEW) sql/update-0.1.0.sql) > $@
 
 $(OBJS): $(wildcard src/*.h)
 

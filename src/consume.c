@@ -121,10 +121,9 @@ take_leases(Consuming *consuming, SierraSubscription *subscription)
 
 	/* Who fetches ahead has events in hand: his leases stay as they are. */
 	if (!consuming->request->has_after &&
-		DatumGetBool(OidFunctionCall3(consuming->request->lease_function,
-									  NameGetDatum(&store->name),
-									  PointerGetDatum(subscription->name),
-									  PointerGetDatum(consumer))))
+		DatumGetBool(
+			OidFunctionCall3(consuming->request->lease_function, NameGetDatum(&store->name),
+							 PointerGetDatum(subscription->name), PointerGetDatum(consumer))))
 		consuming->leases_changed = true;
 	sierra_subscription_load_leases(subscription, consumer);
 	if (consuming->request->has_after && subscription->cursor == SIERRA_NOT_READ)

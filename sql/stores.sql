@@ -1,0 +1,99 @@
+-- ---------------------------------------------------------------------------
+-- Making and dropping stores.  OR REPLACE: updates from 0.1.0 run this file too.
+-- ---------------------------------------------------------------------------
+
+CREATE OR REPLACE FUNCTION create_event_store(name name DEFAULT 'es', partitions integer DEFAULT 32)
+    RETURNS void
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+BEGIN
+    IF name IS NULL OR name = '' OR partitions IS NULL THEN
+        RAISE null_value_not_allowed USING
+            MESSAGE = 'a store needs a name and a number of partitions';
+    END IF;
+    IF partitions NOT BETWEEN 1 AND 1024 THEN
+        RAISE invalid_parameter_value USING
+            MESSAGE = 'a store has 1 to 1024 partitions',
+            DETAIL = format('The value is %s.', partitions);
+    END IF;
+    IF getdatabaseencoding() <> 'UTF8' THEN
+        RAISE feature_not_supported USING
+            MESSAGE = 'an event store needs a database with encoding UTF8',
+            DETAIL = format('The encoding of this database is %s.', getdatabaseencoding()),
+            HINT = 'Use CREATE DATABASE ... ENCODING ''UTF8'' TEMPLATE template0.';
+    END IF;
+    IF @extschema@.sierra_is_store(name) THEN
+        RAISE duplicate_object USING
+            MESSAGE = format('event store "%s" already exists', name);
+    END IF;
+    IF name LIKE 'pg\_%' THEN
+        RAISE reserved_name USING
+            MESSAGE = format('unacceptable store name "%s"', name),
+            DETAIL = 'A store is a schema, and the prefix "pg_" is reserved for system schemas.';
+    END IF;
+
+    IF to_regnamespace(quote_ident(name)) IS NULL THEN
+        EXECUTE format('CREATE SCHEMA %I', name);
+        EXECUTE format('COMMENT ON SCHEMA %I IS %L', name, 'event store');
+    END IF;
+    PERFORM @extschema@.sierra_create_tables(name);
+    PERFORM @extschema@.sierra_create_subscription_tables(name);
+    FOR i IN 0 .. partitions - 1 LOOP
+        PERFORM @extschema@.sierra_create_partition(name, i);
+    END LOOP;
+    PERFORM @extschema@.guard_event_store(name);
+END
+$$;
+COMMENT ON FUNCTION create_event_store(name, integer) IS
+    'makes an event store: a schema of this name with 1 to 1024 partitions, owned by the caller';
+
+CREATE OR REPLACE FUNCTION drop_event_store(name name, force boolean DEFAULT false) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+    -- Events that a policy hides must not count as none.
+    SET row_security = off
+AS $$
+#variable_conflict use_variable
+DECLARE
+    has_events boolean;
+BEGIN
+    IF name IS NULL THEN
+        RAISE null_value_not_allowed USING MESSAGE = 'argument "name" must not be null';
+    END IF;
+    PERFORM @extschema@.sierra_require_store(name);
+    -- Appends in flight end first, and none begins.
+    EXECUTE format('LOCK TABLE %I.events IN ACCESS EXCLUSIVE MODE', name);
+    IF NOT coalesce(force, false) THEN
+        -- An older snapshot would not see events that were committed since.
+        IF current_setting('transaction_isolation') <> 'read committed' THEN
+            RAISE object_not_in_prerequisite_state USING
+                MESSAGE = 'drop_event_store() needs isolation level READ COMMITTED',
+                HINT = 'Use another transaction, or force => true to drop the store with all events.';
+        END IF;
+        EXECUTE format('SELECT EXISTS (SELECT FROM %I.events)', name) INTO has_events;
+        IF has_events THEN
+            RAISE object_not_in_prerequisite_state USING
+                MESSAGE = format('event store "%s" has events', name),
+                HINT = format('To delete them for good, use drop_event_store(%L, force => true).',
+                              name);
+        END IF;
+    END IF;
+    EXECUTE format('DROP TABLE %1$I.events, %1$I.stream_keys, %1$I.event_ids', name);
+    -- A store of version 0.1.0 may have none of these.
+    EXECUTE format('DROP TABLE IF EXISTS %1$I.subscription_cursors, %1$I.subscription_consumers,'
+                   ' %1$I.subscription_streams, %1$I.subscriptions', name);
+    EXECUTE format('DROP SEQUENCE %I.global_position', name);
+    -- The schema goes too if create_event_store() made it and nothing else is in it.
+    IF obj_description(to_regnamespace(quote_ident(name)), 'pg_namespace') = 'event store' THEN
+        BEGIN
+            EXECUTE format('DROP SCHEMA %I RESTRICT', name);
+        EXCEPTION WHEN dependent_objects_still_exist OR insufficient_privilege THEN
+            NULL;
+        END;
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION drop_event_store(name, boolean) IS
+    'drops a store; one with events only with force => true';
