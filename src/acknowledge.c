@@ -61,15 +61,16 @@ static const SierraQuery move_leased_query = {
 	3,
 	{TEXTOID, INT8OID, TEXTOID}};
 
-static const SierraQuery seen_query = {
-	"UPDATE %s.subscription_consumers AS m SET seen_at = pg_catalog.clock_timestamp()"
+static const SierraQuery member_query = {
+	"SELECT m.acknowledged, m.handed_out FROM %s.subscription_consumers AS m"
 	" WHERE m.subscription OPERATOR(pg_catalog.=) $1 AND m.consumer OPERATOR(pg_catalog.=) $2"
-	" RETURNING m.acknowledged, m.handed_out",
+	" FOR NO KEY UPDATE",
 	2,
 	{TEXTOID, TEXTOID}};
 
-static const SierraQuery acknowledged_query = {
-	"UPDATE %s.subscription_consumers AS m SET acknowledged = $3"
+static const SierraQuery seen_query = {
+	"UPDATE %s.subscription_consumers AS m"
+	" SET acknowledged = $3, seen_at = pg_catalog.clock_timestamp()"
 	" WHERE m.subscription OPERATOR(pg_catalog.=) $1 AND m.consumer OPERATOR(pg_catalog.=) $2",
 	3,
 	{TEXTOID, TEXTOID, INT8OID}};
@@ -132,19 +133,29 @@ typedef struct Member
 	int64 handed_out;
 } Member;
 
-/* A sign of life of a consumer; SE008 if it is not in the group any more. */
+/* Finds and locks a consumer; SE008 if it is not in the group any more. */
 static Member
-see_member(const SierraSubscription *subscription, text *consumer)
+find_member(const SierraSubscription *subscription, text *consumer)
 {
 	Datum values[2] = {PointerGetDatum(subscription->name), PointerGetDatum(consumer)};
 	Member member;
 	bool isnull;
 
-	if (sierra_query(subscription->store, &seen_query, values, NULL, false) == 0)
+	if (sierra_query(subscription->store, &member_query, values, NULL, false) == 0)
 		sierra_subscription_report_stale(subscription, consumer);
 	member.acknowledged = DatumGetInt64(sierra_query_value(0, 1, &isnull));
 	member.handed_out = DatumGetInt64(sierra_query_value(0, 2, &isnull));
 	return member;
+}
+
+/* Writes down a sign of life of a consumer, and what it has acknowledged. */
+static void
+see_member(const SierraSubscription *subscription, text *consumer, int64 acknowledged)
+{
+	Datum values[3] = {PointerGetDatum(subscription->name), PointerGetDatum(consumer),
+					   Int64GetDatum(acknowledged)};
+
+	sierra_query(subscription->store, &seen_query, values, NULL, false);
 }
 
 static SierraSubscription *
@@ -201,16 +212,13 @@ move_leased(const SierraSubscription *subscription, int64 position, text *consum
 {
 	Datum values[3] = {PointerGetDatum(subscription->name), Int64GetDatum(position),
 					   PointerGetDatum(consumer)};
-	Member member = see_member(subscription, consumer);
+	Member member = find_member(subscription, consumer);
 
-	if (position <= member.acknowledged)
-		return;
 	if (position > member.handed_out)
 		report_not_out(subscription, position);
-	sierra_query(subscription->store, &move_leased_query, values, NULL, false);
-	values[1] = PointerGetDatum(consumer);
-	values[2] = Int64GetDatum(position);
-	sierra_query(subscription->store, &acknowledged_query, values, NULL, false);
+	if (position > member.acknowledged)
+		sierra_query(subscription->store, &move_leased_query, values, NULL, false);
+	see_member(subscription, consumer, Max(position, member.acknowledged));
 }
 
 int64
@@ -224,7 +232,7 @@ sierra_acknowledge(const SierraStore *store, text *name, int64 position, text *c
 	if (acknowledge_stream(subscription, position))
 	{
 		if (consumer != NULL)
-			see_member(subscription, consumer);
+			see_member(subscription, consumer, find_member(subscription, consumer).acknowledged);
 	}
 	else
 	{
@@ -319,7 +327,7 @@ check_lease(SierraSubscription *subscription, const Failed *failed, text *consum
 {
 	if (consumer == NULL)
 		return;
-	see_member(subscription, consumer);
+	see_member(subscription, consumer, find_member(subscription, consumer).acknowledged);
 	sierra_subscription_load_leases(subscription, consumer);
 	if (subscription->after[failed->partition] == SIERRA_NOT_READ)
 		sierra_subscription_report_stale(subscription, consumer);

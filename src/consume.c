@@ -260,6 +260,8 @@ look(Consuming *consuming)
 		consuming->passed = SIERRA_NONE;
 	consuming->seen_cursor = subscription->cursor;
 
+	result->after = consuming->request->has_after ? consuming->request->after : SIERRA_NONE;
+	result->window = subscription->window;
 	PushActiveSnapshot(GetTransactionSnapshot());
 	if (subscription->cursor == SIERRA_NOT_READ)
 		; /* others hold all partitions */
@@ -268,8 +270,6 @@ look(Consuming *consuming)
 	{
 		MemoryContext spi = MemoryContextSwitchTo(context);
 
-		result->after = consuming->request->has_after ? consuming->request->after : SIERRA_NONE;
-		result->window = subscription->window;
 		deliver_next(consuming);
 		MemoryContextSwitchTo(spi);
 	}
