@@ -54,11 +54,12 @@ schema_changed(Datum arg, int cacheid, uint32 hashvalue)
 	relation_changed(arg, InvalidOid);
 }
 
-/* The table goes with its context, also when an error ends the decoding. */
+/* What is known goes with its context, also when an error ends the decoding. */
 static void
 forget_relations(void *arg)
 {
-	relations = NULL;
+	if (relations == arg)
+		relations = NULL;
 }
 
 void
@@ -78,6 +79,7 @@ sierra_decode_relations_begin(MemoryContext context)
 	relations =
 		hash_create("sierra_es decoded tables", 64, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 	callback->func = forget_relations;
+	callback->arg = relations;
 	MemoryContextRegisterResetCallback(context, callback);
 }
 
