@@ -232,6 +232,7 @@ my $progress = q{SELECT coalesce(string_agg(partition_id || '/' || partition_seq
 sub wait_for_consumer {
     my ($session, $consumer) = @_;
     wait_until('the consumer has everything', sub {
+        $consumer->{process}->pump_nb if $consumer->{process}->pumpable;
         die "the consumer ended: ${$consumer->{output}}" unless $consumer->{process}->pumpable;
         one_value($session, "$progress FROM stream_totals_progress") eq one_value($session,
             "$progress FROM (SELECT partition_id, max(partition_sequence) AS partition_sequence
