@@ -9,6 +9,7 @@ use PostgreSQL::Test::Utils;
 use SierraDecoding;
 use SierraTest;
 use Test::More;
+use Time::HiRes qw(time);
 
 my $node = decoding_server('large');
 create_store($node, 4);
@@ -98,17 +99,33 @@ is(-s $out, 0, 'transactions of other tables move the slot on, and send nothing'
 $receiver->signal('INT');
 $receiver->finish;
 
-# A transaction so long that the walsender would be given up, were nothing reported.
-$dbh->do('ALTER SYSTEM SET wal_sender_timeout = 1000');
-$dbh->do('SELECT pg_reload_conf()');
+# A transaction that takes longer than wal_sender_timeout, and sends nothing
+# before its end.  Patterns that nearly match make it slow; first see how slow.
+my $timeout = 3;
+my $name = 'a' x 250;
+my $slow = join ',', 'after', ('*' . 'a' x 100 . 'b*') x 50;
+my $append = q{SELECT FROM (SELECT array_agg($1::text), array_agg('Loaded'::text) FROM generate_series(1, $2::integer)) AS batch (streams, names),
+    LATERAL emappend(NULL, streams, names)};
+make_slot($dbh, 'measured');
+$dbh->do($append, undef, $name, 200);
+my $start = time;
+is_deeply([ take_changes($dbh, 'measured', streams => $slow) ], [], 'patterns that nearly match do not');
+my $each = (time - $start) / 200;
+drop_slot($dbh, 'measured');
+
+$dbh->do("ALTER SYSTEM SET wal_sender_timeout = '${timeout}s'");
+$node->restart;
+$dbh = connect_to($node);
 make_slot($dbh, 'patient');
 $dbh->begin_work;
-$dbh->do('INSERT INTO busy SELECT generate_series(1, 2000000)');
+$dbh->do($append, undef, $name, 1 + int(2 * $timeout / $each));
 $dbh->do(q{SELECT FROM eappend('after', 'Noise')});
 $dbh->commit;
 $end = one_value($dbh, 'SELECT pg_current_wal_lsn()');
+$start = time;
 my $got = $node->pg_recvlogical_upto('postgres', 'patient', $end, $PostgreSQL::Test::Utils::timeout_default,
-    include_transactions => 'off', event_names => 'Noise');
-like($got, qr/"stream_id":"after"/, 'a long transaction does not lose its receiver');
+    include_transactions => 'off', streams => $slow);
+like($got, qr/\A\{"type":"event",.*"stream_id":"after"[^\n]*\n\z/, 'a long transaction does not lose its receiver');
+cmp_ok(time - $start, '>', $timeout, 'it was long');
 
 done_testing();
