@@ -33,9 +33,13 @@ static const SierraQuery find_handed_out_query = {
 	" AND e.stream_id OPERATOR(pg_catalog.=) t.stream_id"
 	" AND e.stream_version OPERATOR(pg_catalog.>) t.version"
 	" WHERE t.subscription OPERATOR(pg_catalog.=) $1 AND t.handed_out OPERATOR(pg_catalog.>=) $2"
-	" AND t.position OPERATOR(pg_catalog.<) $2 AND e.global_position OPERATOR(pg_catalog.=) $2",
-	2,
-	{TEXTOID, INT8OID}};
+	" AND t.position OPERATOR(pg_catalog.<) $2 AND e.global_position OPERATOR(pg_catalog.=) $2"
+	" AND ($3 IS NULL OR EXISTS (SELECT FROM %s.subscription_cursors AS c"
+	" WHERE c.subscription OPERATOR(pg_catalog.=) $1"
+	" AND c.partition_id OPERATOR(pg_catalog.=) t.partition_id"
+	" AND c.consumer OPERATOR(pg_catalog.=) $3))",
+	3,
+	{TEXTOID, INT8OID, TEXTOID}};
 
 static const SierraQuery advance_stream_query = {
 	"UPDATE %s.subscription_streams AS t SET state = 'behind', position = $3, version = $4,"
@@ -176,15 +180,20 @@ load_for_answer(const SierraStore *store, text *name, text *consumer, MemoryCont
 	return subscription;
 }
 
-/* Is the position that of an event handed out of a stream apart?  Then it is acknowledged. */
+/*
+ * Is the position that of an event handed out of a stream apart?  Then it is
+ * acknowledged.  In a group, only by the consumer that holds the stream's partition.
+ */
 static bool
-acknowledge_stream(const SierraSubscription *subscription, int64 position)
+acknowledge_stream(const SierraSubscription *subscription, int64 position, text *consumer)
 {
-	Datum values[4] = {PointerGetDatum(subscription->name), Int64GetDatum(position)};
+	Datum values[4] = {PointerGetDatum(subscription->name), Int64GetDatum(position),
+					   PointerGetDatum(consumer)};
+	bool nulls[3] = {false, false, consumer == NULL};
 	bool isnull;
 
 	if (!subscription->has_apart ||
-		sierra_query(subscription->store, &find_handed_out_query, values, NULL, false) == 0)
+		sierra_query(subscription->store, &find_handed_out_query, values, nulls, false) == 0)
 		return false;
 	values[1] = sierra_query_value(0, 1, &isnull);
 	values[2] = Int64GetDatum(position);
@@ -229,7 +238,7 @@ sierra_acknowledge(const SierraStore *store, text *name, int64 position, text *c
 	Datum values[2] = {PointerGetDatum(name), Int64GetDatum(position)};
 	int64 cursor = subscription->cursor;
 
-	if (acknowledge_stream(subscription, position))
+	if (acknowledge_stream(subscription, position, consumer))
 	{
 		if (consumer != NULL)
 			see_member(subscription, consumer, find_member(subscription, consumer).acknowledged);
