@@ -97,6 +97,13 @@ static const SierraQuery stream_query = {
 	2,
 	{TEXTOID, TEXTOID}};
 
+/* As SQL, this query heeds the policies of row-level security. */
+static const SierraQuery visible_query = {
+	"SELECT FROM %s.events AS e WHERE e.partition_id OPERATOR(pg_catalog.=) $1"
+	" AND e.stream_id OPERATOR(pg_catalog.=) $2 AND e.stream_version OPERATOR(pg_catalog.=) $3",
+	3,
+	{INT4OID, TEXTOID, INT8OID}};
+
 static const SierraQuery set_apart_query = {
 	"INSERT INTO %s.subscription_streams AS t (subscription, stream_id, partition_id, state,"
 	" position, version, failed_position, failed_version, attempts, retry_at, reason, failed_at)"
@@ -312,6 +319,17 @@ attempts_of_row(int64 position)
 	return !failed_null && failed == position ? attempts : 0;
 }
 
+/* What a policy hides was handed out to nobody who asks with it. */
+static bool
+is_hidden(const SierraStore *store, const Failed *failed)
+{
+	Datum values[3] = {Int32GetDatum(failed->partition), PointerGetDatum(failed->stream_id),
+					   Int64GetDatum(failed->version)};
+
+	return sierra_store_has_row_security(store) &&
+		   sierra_query(store, &visible_query, values, NULL, false) == 0;
+}
+
 /* Finds how often the event failed before; raises 22023 if it was not handed out. */
 static int
 check_handed_out(const SierraSubscription *subscription, const Failed *failed, int64 position)
@@ -319,7 +337,7 @@ check_handed_out(const SierraSubscription *subscription, const Failed *failed, i
 	Datum values[2] = {PointerGetDatum(subscription->name), PointerGetDatum(failed->stream_id)};
 	int attempts;
 
-	if (!failed->matches)
+	if (!failed->matches || is_hidden(subscription->store, failed))
 		report_not_out(subscription, position);
 	if (sierra_query(subscription->store, &stream_query, values, NULL, false) > 0)
 		attempts = attempts_of_row(position);
