@@ -33,9 +33,13 @@ static const SierraQuery find_handed_out_query = {
 	" AND e.stream_id OPERATOR(pg_catalog.=) t.stream_id"
 	" AND e.stream_version OPERATOR(pg_catalog.>) t.version"
 	" WHERE t.subscription OPERATOR(pg_catalog.=) $1 AND t.handed_out OPERATOR(pg_catalog.>=) $2"
-	" AND t.position OPERATOR(pg_catalog.<) $2 AND e.global_position OPERATOR(pg_catalog.=) $2",
-	2,
-	{TEXTOID, INT8OID}};
+	" AND t.position OPERATOR(pg_catalog.<) $2 AND e.global_position OPERATOR(pg_catalog.=) $2"
+	" AND ($3 IS NULL OR EXISTS (SELECT FROM %s.subscription_cursors AS c"
+	" WHERE c.subscription OPERATOR(pg_catalog.=) $1"
+	" AND c.partition_id OPERATOR(pg_catalog.=) t.partition_id"
+	" AND c.consumer OPERATOR(pg_catalog.=) $3))",
+	3,
+	{TEXTOID, INT8OID, TEXTOID}};
 
 static const SierraQuery advance_stream_query = {
 	"UPDATE %s.subscription_streams AS t SET state = 'behind', position = $3, version = $4,"
@@ -92,6 +96,13 @@ static const SierraQuery stream_query = {
 	" WHERE t.subscription OPERATOR(pg_catalog.=) $1 AND t.stream_id OPERATOR(pg_catalog.=) $2",
 	2,
 	{TEXTOID, TEXTOID}};
+
+/* As SQL, this query heeds the policies of row-level security. */
+static const SierraQuery visible_query = {
+	"SELECT FROM %s.events AS e WHERE e.partition_id OPERATOR(pg_catalog.=) $1"
+	" AND e.stream_id OPERATOR(pg_catalog.=) $2 AND e.stream_version OPERATOR(pg_catalog.=) $3",
+	3,
+	{INT4OID, TEXTOID, INT8OID}};
 
 static const SierraQuery set_apart_query = {
 	"INSERT INTO %s.subscription_streams AS t (subscription, stream_id, partition_id, state,"
@@ -176,15 +187,20 @@ load_for_answer(const SierraStore *store, text *name, text *consumer, MemoryCont
 	return subscription;
 }
 
-/* Is the position that of an event handed out of a stream apart?  Then it is acknowledged. */
+/*
+ * Is the position that of an event handed out of a stream apart?  Then it is
+ * acknowledged.  In a group, only by the consumer that holds the stream's partition.
+ */
 static bool
-acknowledge_stream(const SierraSubscription *subscription, int64 position)
+acknowledge_stream(const SierraSubscription *subscription, int64 position, text *consumer)
 {
-	Datum values[4] = {PointerGetDatum(subscription->name), Int64GetDatum(position)};
+	Datum values[4] = {PointerGetDatum(subscription->name), Int64GetDatum(position),
+					   PointerGetDatum(consumer)};
+	bool nulls[3] = {false, false, consumer == NULL};
 	bool isnull;
 
 	if (!subscription->has_apart ||
-		sierra_query(subscription->store, &find_handed_out_query, values, NULL, false) == 0)
+		sierra_query(subscription->store, &find_handed_out_query, values, nulls, false) == 0)
 		return false;
 	values[1] = sierra_query_value(0, 1, &isnull);
 	values[2] = Int64GetDatum(position);
@@ -229,7 +245,7 @@ sierra_acknowledge(const SierraStore *store, text *name, int64 position, text *c
 	Datum values[2] = {PointerGetDatum(name), Int64GetDatum(position)};
 	int64 cursor = subscription->cursor;
 
-	if (acknowledge_stream(subscription, position))
+	if (acknowledge_stream(subscription, position, consumer))
 	{
 		if (consumer != NULL)
 			see_member(subscription, consumer, find_member(subscription, consumer).acknowledged);
@@ -303,6 +319,17 @@ attempts_of_row(int64 position)
 	return !failed_null && failed == position ? attempts : 0;
 }
 
+/* What a policy hides was handed out to nobody who asks with it. */
+static bool
+is_hidden(const SierraStore *store, const Failed *failed)
+{
+	Datum values[3] = {Int32GetDatum(failed->partition), PointerGetDatum(failed->stream_id),
+					   Int64GetDatum(failed->version)};
+
+	return sierra_store_has_row_security(store) &&
+		   sierra_query(store, &visible_query, values, NULL, false) == 0;
+}
+
 /* Finds how often the event failed before; raises 22023 if it was not handed out. */
 static int
 check_handed_out(const SierraSubscription *subscription, const Failed *failed, int64 position)
@@ -310,7 +337,7 @@ check_handed_out(const SierraSubscription *subscription, const Failed *failed, i
 	Datum values[2] = {PointerGetDatum(subscription->name), PointerGetDatum(failed->stream_id)};
 	int attempts;
 
-	if (!failed->matches)
+	if (!failed->matches || is_hidden(subscription->store, failed))
 		report_not_out(subscription, position);
 	if (sierra_query(subscription->store, &stream_query, values, NULL, false) > 0)
 		attempts = attempts_of_row(position);
