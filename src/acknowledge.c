@@ -88,7 +88,8 @@ static const SierraQuery forget_level_query = {
 static const SierraQuery stream_query = {
 	"SELECT t.state, t.position, t.handed_out, t.failed_position, t.attempts"
 	" FROM %s.subscription_streams AS t"
-	" WHERE t.subscription OPERATOR(pg_catalog.=) $1 AND t.stream_id OPERATOR(pg_catalog.=) $2",
+	" WHERE t.subscription OPERATOR(pg_catalog.=) $1 AND t.stream_id OPERATOR(pg_catalog.=) $2"
+	" FOR UPDATE",
 	2,
 	{TEXTOID, TEXTOID}};
 
@@ -165,6 +166,62 @@ load_for_answer(const SierraStore *store, text *name, text *consumer, MemoryCont
 	return subscription;
 }
 
+/* The event that an answer is about. */
+typedef struct Located
+{
+	SierraSink base;
+	const SierraSubscription *subscription;
+	MemoryContext context;
+	bool matches;
+	int32 partition;
+	text *stream_id;
+	int64 version;
+} Located;
+
+static bool
+keep_located(SierraSink *base, TupleTableSlot *slot)
+{
+	Located *located = (Located *) base;
+	MemoryContext old = MemoryContextSwitchTo(located->context);
+	bool isnull;
+
+	located->matches = sierra_subscription_matches(located->subscription, slot);
+	located->partition = DatumGetInt32(slot_getattr(slot, Anum_events_partition_id, &isnull));
+	located->stream_id = DatumGetTextPCopy(slot_getattr(slot, Anum_events_stream_id, &isnull));
+	located->version = sierra_slot_int8(slot, Anum_events_stream_version);
+	MemoryContextSwitchTo(old);
+	return false;
+}
+
+/*
+ * Is the position that of an event of a stream apart which is not out?  Then
+ * the cursor must not move: it may be behind events of other streams.  Nothing
+ * is to be done if the event is done; else 22023.
+ */
+static bool
+is_done_apart(const SierraSubscription *subscription, int64 position)
+{
+	Located located = {
+		.base = {keep_located}, .subscription = subscription, .context = subscription->context};
+	Datum values[2] = {PointerGetDatum(subscription->name)};
+	bool found;
+	bool isnull;
+
+	PushActiveSnapshot(GetTransactionSnapshot());
+	found = sierra_locate(subscription->store, position, &located.base);
+	PopActiveSnapshot();
+	if (!found)
+		return false;
+	values[1] = PointerGetDatum(located.stream_id);
+	if (sierra_query(subscription->store, &stream_query, values, NULL, false) == 0)
+		return false;
+	if (DatumGetInt64(sierra_query_value(0, 2, &isnull)) >= position)
+		return true;
+	if (strcmp(TextDatumGetCString(sierra_query_value(0, 1, &isnull)), "level") != 0)
+		report_not_out(subscription, position);
+	return false;
+}
+
 /* Is the position that of an event handed out of a stream apart?  Then it is acknowledged. */
 static bool
 acknowledge_stream(const SierraSubscription *subscription, int64 position)
@@ -172,9 +229,10 @@ acknowledge_stream(const SierraSubscription *subscription, int64 position)
 	Datum values[4] = {PointerGetDatum(subscription->name), Int64GetDatum(position)};
 	bool isnull;
 
-	if (!subscription->has_apart ||
-		sierra_query(subscription->store, &find_handed_out_query, values, NULL, false) == 0)
+	if (!subscription->has_apart)
 		return false;
+	if (sierra_query(subscription->store, &find_handed_out_query, values, NULL, false) == 0)
+		return is_done_apart(subscription, position);
 	values[1] = sierra_query_value(0, 1, &isnull);
 	values[2] = Int64GetDatum(position);
 	values[3] = sierra_query_value(0, 2, &isnull);
@@ -243,33 +301,6 @@ sierra_acknowledge(const SierraStore *store, text *name, int64 position, text *c
 	return cursor;
 }
 
-/* The event that failed. */
-typedef struct Failed
-{
-	SierraSink base;
-	const SierraSubscription *subscription;
-	MemoryContext context;
-	bool matches;
-	int32 partition;
-	text *stream_id;
-	int64 version;
-} Failed;
-
-static bool
-keep_failed(SierraSink *base, TupleTableSlot *slot)
-{
-	Failed *failed = (Failed *) base;
-	MemoryContext old = MemoryContextSwitchTo(failed->context);
-	bool isnull;
-
-	failed->matches = sierra_subscription_matches(failed->subscription, slot);
-	failed->partition = DatumGetInt32(slot_getattr(slot, Anum_events_partition_id, &isnull));
-	failed->stream_id = DatumGetTextPCopy(slot_getattr(slot, Anum_events_stream_id, &isnull));
-	failed->version = sierra_slot_int8(slot, Anum_events_stream_version);
-	MemoryContextSwitchTo(old);
-	return false;
-}
-
 /*
  * How often the event at this position failed before; -1 if it cannot have been
  * handed out of its stream's row, which is there.
@@ -297,7 +328,7 @@ attempts_of_row(int64 position)
 
 /* Finds how often the event failed before; raises 22023 if it was not handed out. */
 static int
-check_handed_out(const SierraSubscription *subscription, const Failed *failed, int64 position)
+check_handed_out(const SierraSubscription *subscription, const Located *failed, int64 position)
 {
 	Datum values[2] = {PointerGetDatum(subscription->name), PointerGetDatum(failed->stream_id)};
 	int attempts;
@@ -315,7 +346,7 @@ check_handed_out(const SierraSubscription *subscription, const Failed *failed, i
 
 /* A consumer of a group answers only for the partitions that it holds. */
 static void
-check_lease(SierraSubscription *subscription, const Failed *failed, text *consumer)
+check_lease(SierraSubscription *subscription, const Located *failed, text *consumer)
 {
 	if (consumer == NULL)
 		return;
@@ -327,7 +358,7 @@ check_lease(SierraSubscription *subscription, const Failed *failed, text *consum
 
 static bool
 set_apart(const SierraSubscription *subscription, const SierraFailure *failure,
-		  const Failed *failed, int attempts)
+		  const Located *failed, int attempts)
 {
 	bool park = failure->park || attempts >= subscription->max_attempts;
 	Datum values[9] = {PointerGetDatum(subscription->name),
@@ -354,7 +385,7 @@ sierra_reject(const SierraStore *store, text *name, const SierraFailure *failure
 {
 	MemoryContext context = sierra_query_begin();
 	SierraSubscription *subscription = load_for_answer(store, name, consumer, context);
-	Failed failed = {.base = {keep_failed}, .subscription = subscription, .context = context};
+	Located failed = {.base = {keep_located}, .subscription = subscription, .context = context};
 	bool found;
 	bool parked;
 
