@@ -66,7 +66,7 @@ static const SierraQuery due_query = {
 	" WHERE c.subscription OPERATOR(pg_catalog.=) $1"
 	" AND c.partition_id OPERATOR(pg_catalog.=) t.partition_id"
 	" AND c.consumer OPERATOR(pg_catalog.=) $2))"
-	" ORDER BY t.position LIMIT 1",
+	" ORDER BY t.position LIMIT 1 FOR UPDATE OF t",
 	2,
 	{TEXTOID, TEXTOID}};
 
