@@ -247,7 +247,8 @@ check_was_visible(const SierraSubscription *subscription, int64 position)
 	bool in_flight;
 
 	PushActiveSnapshot(GetTransactionSnapshot());
-	in_flight = position > sierra_position_last(store) || sierra_horizon_in_flight(store, position);
+	in_flight = position > sierra_position_last(store) ||
+				sierra_horizon_in_flight(store, subscription->wanted, position);
 	PopActiveSnapshot();
 	if (in_flight)
 		report_not_out(subscription, position);
