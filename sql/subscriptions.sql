@@ -602,6 +602,16 @@ BEGIN
         PERFORM @extschema@.sierra_split_cursor(store, subscription, partitions);
     END IF;
 
+    -- Its own row first, which this locks: two members that were both away too long
+    -- would else remove each other, and wait for each other.
+    EXECUTE format(
+        'INSERT INTO %I.subscription_consumers AS m'
+        '       (subscription, consumer, acknowledged, handed_out, joined_at, seen_at)'
+        ' VALUES ($1, $2, -1, -1, clock_timestamp(), clock_timestamp())'
+        ' ON CONFLICT (subscription, consumer) DO UPDATE SET seen_at = excluded.seen_at'
+        ' WHERE m.seen_at < clock_timestamp() - $3 / 4', store)
+      USING subscription, consumer, lease_time;
+
     EXECUTE format(
         'WITH dead AS (DELETE FROM %1$I.subscription_consumers AS d'
         '               WHERE d.subscription = $1 AND d.consumer IN ('
@@ -615,13 +625,6 @@ BEGIN
         PERFORM @extschema@.sierra_free_leases(store, subscription, dead);
     END IF;
 
-    EXECUTE format(
-        'INSERT INTO %I.subscription_consumers AS m'
-        '       (subscription, consumer, acknowledged, handed_out, joined_at, seen_at)'
-        ' VALUES ($1, $2, -1, -1, clock_timestamp(), clock_timestamp())'
-        ' ON CONFLICT (subscription, consumer) DO UPDATE SET seen_at = excluded.seen_at'
-        ' WHERE m.seen_at < clock_timestamp() - $3 / 4', store)
-      USING subscription, consumer, lease_time;
     EXECUTE format(
         'SELECT m.handed_out > m.acknowledged'
         '       OR EXISTS (SELECT FROM %1$I.subscription_streams AS t'
