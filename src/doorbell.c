@@ -233,6 +233,15 @@ mark(SierraRings *rings, const SierraRing *store)
 		rings->overflow = true;
 }
 
+/* Also a full barrier, between getting into the queue and reading the count. */
+void
+sierra_doorbell_want_answer(SierraBell *bell)
+{
+	uint32 nobody = SIERRA_LISTENER_NONE;
+
+	(void) pg_atomic_compare_exchange_u32(&bell->listener, &nobody, SIERRA_LISTENER_WORKER);
+}
+
 void
 sierra_doorbell_add_rings(SierraRings *rings, const SierraRings *more)
 {

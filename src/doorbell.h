@@ -142,6 +142,9 @@ extern SierraBell *sierra_doorbell_own(void);
 /* Calls the launcher if the database has no worker, and the launcher wants to know. */
 extern void sierra_doorbell_want_worker(SierraBell *bell);
 
+/* The next ring wakes the worker, for somebody waits. */
+extern void sierra_doorbell_want_answer(SierraBell *bell);
+
 /* Wakes the worker, if there is one, without counting a ring. */
 extern void sierra_doorbell_wake_worker(SierraBell *bell);
 

@@ -64,11 +64,20 @@ typedef struct Watched
 	Oid schema; /* hash key */
 	bool listed;
 	bool complained;
+	bool unsure; /* announced, or rung, after the last look */
+	bool silent; /* and nobody wanted that announced */
+	TimestampTz looked;
 	int64 events;
 	int64 readable;
 } Watched;
 
+/* A look costs more than a notification: not more often, in milliseconds. */
+#define LOOK_INTERVAL_MS 100
+
 static HTAB *watched = NULL;
+
+/* When the first store that is unsure is to be looked at. */
+static TimestampTz look_due = DT_NOEND;
 
 /* Any change of a relation may make or drop a store. */
 static bool list_is_stale = true;
@@ -97,7 +106,8 @@ find_watched(Oid schema)
 
 	if (!found)
 	{
-		store->listed = store->complained = false;
+		store->listed = store->complained = store->unsure = store->silent = false;
+		store->looked = 0;
 		store->events = 0;
 		store->readable = SIERRA_NONE;
 	}
@@ -194,6 +204,8 @@ list_stores(void)
 	Watched *store;
 	Oid guard;
 
+	if (watched == NULL)
+		create_table();
 	if (!list_is_stale)
 		return;
 	list_is_stale = false;
@@ -351,41 +363,51 @@ look_at_store(Watched *store, Look *look)
 	return done;
 }
 
-/* Remembers what a look found; true if it is more than was known. */
+/* Remembers what a look found; true if there is more to read than was known. */
 static bool
 is_news(Watched *store, const Look *look)
 {
 	bool news = look->events > store->events || look->readable > store->readable;
+	bool wanted = !store->unsure || !store->silent;
 
-	/* A store can also be dropped and made anew under its name. */
+	/* Less: a store was dropped and made anew. */
 	store->events = look->events;
 	store->readable = look->readable;
-	return news && look->position != SIERRA_NONE;
+	store->looked = GetCurrentTimestamp();
+	store->unsure = store->silent = false;
+	return news && wanted && look->position != SIERRA_NONE;
 }
 
+static bool
+is_time_to_look(const Watched *store)
+{
+	return TimestampDifferenceExceeds(store->looked, GetCurrentTimestamp(), LOOK_INTERVAL_MS);
+}
+
+/*
+ * A ring with a position is announced in any case.  One without says that a
+ * lock went: only a look can tell whether anything became readable.
+ */
 static int
 watch_ring(const SierraRing *ring)
 {
-	Watched *store;
-	Look look;
+	Watched *store = hash_search(watched, &ring->schema, HASH_FIND, NULL);
 	int64 position = ring->position;
-	bool news = false;
+	char *name = get_namespace_name(ring->schema);
+	Look look;
 
-	if (hash_search(watched, &ring->schema, HASH_FIND, NULL) == NULL)
-		list_is_stale = true;
-	list_stores();
-	store = hash_search(watched, &ring->schema, HASH_FIND, NULL);
-	if (store == NULL)
+	if (store == NULL || name == NULL)
 		return 0;
-	if (look_at_store(store, &look))
+	store->silent = !ring->notify && (!store->unsure || store->silent);
+	store->unsure = true;
+	if (is_time_to_look(store) && look_at_store(store, &look))
 	{
-		news = is_news(store, &look);
-		position = look.position;
+		if (is_news(store, &look))
+			position = look.position;
 	}
-	if (!ring->notify || look.name[0] == '\0' || position == SIERRA_NONE ||
-		(ring->position == SIERRA_NONE && !news))
+	if (position == SIERRA_NONE || !ring->notify)
 		return 0;
-	sierra_notify(look.name, position);
+	sierra_notify(name, position);
 	return 1;
 }
 
@@ -394,8 +416,8 @@ sierra_watch_rings(const SierraRings *rings, void (*between)(void))
 {
 	int sent = 0;
 
-	if (watched == NULL)
-		create_table();
+	if (rings->count > 0)
+		list_stores();
 	for (int i = 0; i < rings->count; i++)
 	{
 		sent += watch_ring(&rings->store[i]);
@@ -404,32 +426,49 @@ sierra_watch_rings(const SierraRings *rings, void (*between)(void))
 	return sent;
 }
 
-int
-sierra_watch_all(void (*between)(void))
+/* All stores, or those that are unsure and were not looked at just now. */
+static int
+watch_stores(bool all, void (*between)(void))
 {
 	HASH_SEQ_STATUS scan;
 	Watched *store;
 	int sent = 0;
-	List *schemas = NIL;
-	ListCell *cell;
 
-	if (watched == NULL)
-		create_table();
 	list_stores();
+	look_due = DT_NOEND;
 	hash_seq_init(&scan, watched);
 	while ((store = hash_seq_search(&scan)) != NULL)
-		schemas = lappend_oid(schemas, store->schema);
-	foreach (cell, schemas)
 	{
 		Look look;
 
-		store = find_watched(lfirst_oid(cell));
-		if (look_at_store(store, &look) && is_news(store, &look))
+		if ((all || (store->unsure && is_time_to_look(store))) && look_at_store(store, &look) &&
+			is_news(store, &look))
 		{
 			sierra_notify(look.name, look.position);
 			sent++;
 		}
+		if (store->unsure)
+			look_due =
+				Min(look_due, TimestampTzPlusMilliseconds(store->looked, LOOK_INTERVAL_MS + 1));
 		between();
 	}
 	return sent;
+}
+
+int
+sierra_watch_again(void (*between)(void))
+{
+	return watch_stores(false, between);
+}
+
+int
+sierra_watch_all(void (*between)(void))
+{
+	return watch_stores(true, between);
+}
+
+TimestampTz
+sierra_watch_due(void)
+{
+	return look_due;
 }

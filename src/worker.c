@@ -234,6 +234,14 @@ answer(void)
 		drop_silent_rings();
 }
 
+/* While it looks at many stores. */
+static void
+answer_between(void)
+{
+	if (GetCurrentTimestamp() >= loop.rest_until)
+		answer();
+}
+
 static void
 begin_round(void)
 {
@@ -264,9 +272,11 @@ look_and_notify(const SierraRings *rings, bool everything)
 		end_round();
 		leave(SIERRA_WORKER_NONE);
 	}
-	sent += sierra_watch_rings(rings, answer);
+	sent += sierra_watch_rings(rings, answer_between);
 	if (everything && sierra_guc_notify != SIERRA_NOTIFY_OFF)
-		sent += sierra_watch_all(answer);
+		sent += sierra_watch_all(answer_between);
+	else
+		sent += sierra_watch_again(answer_between);
 	end_round();
 	return sent;
 }
@@ -342,10 +352,13 @@ do_round(bool everything)
 							 ended + (ended - began) * ROUND_SHARE);
 }
 
-static bool
-has_rings(void)
+/* When the next round is due; DT_NOEND if nothing rang. */
+static TimestampTz
+round_due(void)
 {
-	return loop.rings.count > 0 || loop.rings.overflow;
+	if (loop.rings.count > 0 || loop.rings.overflow)
+		return loop.round_due;
+	return Max(loop.round_due, sierra_watch_due());
 }
 
 /* Does a session sleep at the bell?  A hint. */
@@ -360,17 +373,21 @@ somebody_waits(void)
 	return !empty;
 }
 
-/* Sleeps until it is time for something, or the bell rings and it listens. */
+/*
+ * Sleeps until it is time for something, or until the bell rings and it listens.
+ * It does not listen while a round may not come yet, unless somebody waits.
+ */
 static void
 sleep_until_due(void)
 {
 	TimestampTz now = GetCurrentTimestamp();
-	TimestampTz due = has_rings() ? Min(loop.sweep_due, loop.round_due) : loop.sweep_due;
-	bool rests = now < loop.rest_until;
+	TimestampTz due = Min(loop.sweep_due, round_due());
 
-	if (rests)
+	if (now < loop.rest_until)
 		due = Min(due, loop.rest_until);
-	else if (!has_rings() || somebody_waits())
+	else if (now < loop.round_due && !somebody_waits())
+		due = Min(due, loop.round_due);
+	else
 	{
 		/* A full barrier: who rings later finds that we listen. */
 		(void) pg_atomic_exchange_u32(&bell->listener, SIERRA_LISTENER_WORKER);
@@ -391,6 +408,8 @@ run(void)
 	loop.rest_until = 0;
 	for (;;)
 	{
+		TimestampTz now;
+
 		CHECK_FOR_INTERRUPTS();
 		if (ConfigReloadPending)
 		{
@@ -400,10 +419,12 @@ run(void)
 		}
 		if (is_held())
 			leave(SIERRA_WORKER_WANTED);
-		answer();
-		if (GetCurrentTimestamp() >= loop.sweep_due)
+		now = GetCurrentTimestamp();
+		if (now >= loop.rest_until)
+			answer();
+		if (now >= loop.sweep_due)
 			do_round(true);
-		else if (has_rings() && GetCurrentTimestamp() >= loop.round_due)
+		else if (now >= round_due())
 			do_round(false);
 		sleep_until_due();
 	}
