@@ -394,18 +394,21 @@ watch_ring(const SierraRing *ring)
 	Watched *store = hash_search(watched, &ring->schema, HASH_FIND, NULL);
 	int64 position = ring->position;
 	char *name = get_namespace_name(ring->schema);
+	bool wanted;
 	Look look;
 
 	if (store == NULL || name == NULL)
 		return 0;
-	store->silent = !ring->notify && (!store->unsure || store->silent);
+	/* A worker that starts announces every store. */
+	store->silent = !ring->notify && store->looked != 0 && (!store->unsure || store->silent);
 	store->unsure = true;
+	wanted = ring->notify && position != SIERRA_NONE;
 	if (is_time_to_look(store) && look_at_store(store, &look))
 	{
-		if (is_news(store, &look))
-			position = look.position;
+		wanted |= is_news(store, &look);
+		position = look.position;
 	}
-	if (position == SIERRA_NONE || !ring->notify)
+	if (!wanted || position == SIERRA_NONE)
 		return 0;
 	sierra_notify(name, position);
 	return 1;
