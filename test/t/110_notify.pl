@@ -208,7 +208,7 @@ $holder->begin_work;
 append($holder, 'order-1');
 $position = append($dbh, $other);
 $listener->heard_until('es', $position);
-is_silent('nothing', sub { });
+is_silent('an append in flight', sub { });
 $holder->rollback;
 $holder->disconnect;
 is(($listener->heard_until('es', $position))[-1]{position}, $position,
