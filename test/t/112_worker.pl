@@ -219,7 +219,8 @@ $dbh = connect_to($node);
 cmp_ok(append($dbh), '>', 0, 'no room for a worker: appends go on');
 wait_until('the log says so', sub { slurp_file($node->logfile) =~ /could not start a worker of sierra_es/ });
 like(slurp_file($node->logfile), qr/HINT:  Increase "max_worker_processes"/, 'with a hint');
-is(worker_of('postgres')->{state}, 'wanted', 'sierra_workers() shows it');
+wait_until('sierra_workers() shows it', sub { worker_of('postgres')->{state} eq 'wanted' });
+pass('sierra_workers() shows a worker that is wanted');
 $dbh->disconnect;
 
 # ---------------------------------------------------------------------------
