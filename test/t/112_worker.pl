@@ -267,6 +267,11 @@ announces('beside a trap', 'postgres');
 $dbh->do(q{SELECT create_event_store('locked', 1)});
 $dbh->begin_work;
 $dbh->do('LOCK TABLE locked.events IN ACCESS EXCLUSIVE MODE');
+my $locked_at = one_value($dbh, 'SELECT clock_timestamp()');
+wait_until('the worker has met the lock', sub {
+    one_value($dbh, q{SELECT last_sweep > $1::timestamptz + interval '300ms' FROM sierra_workers() WHERE database = 'postgres'},
+        $locked_at)
+});
 announces('beside a locked store', 'postgres');
 $dbh->rollback;
 $_->disconnect for $dbh, $stranger;
