@@ -47,10 +47,11 @@ typedef struct Consuming
 {
 	const SierraConsume *request;
 	SierraResult *result;
-	TimestampTz give_up;  /* when reading in vain ends */
-	TimestampTz deadline; /* when waiting ends */
-	int64 seen_cursor;	  /* the cursor at the last look */
-	int64 passed;		  /* up to which nothing is wanted, or SIERRA_NONE */
+	TimestampTz give_up;		 /* when reading in vain ends */
+	TimestampTz deadline;		 /* when waiting ends */
+	int64 seen_cursor;			 /* the cursor at the last look */
+	TimestampTz seen_created_at; /* which subscription of this name that was */
+	int64 passed;				 /* up to which nothing is wanted, or SIERRA_NONE */
 	bool leases_changed;
 	bool of_stream;					  /* what was delivered is of a stream apart */
 	SierraSubscription *subscription; /* of the current look */
@@ -94,9 +95,12 @@ static const SierraQuery pass_query = {
 	" WHERE c.subscription OPERATOR(pg_catalog.=) $1 AND c.cursor OPERATOR(pg_catalog.<) $3"
 	" AND c.cursor OPERATOR(pg_catalog.>=) $4"
 	" AND CASE WHEN $2 IS NULL THEN c.partition_id OPERATOR(pg_catalog.=) -1"
-	" ELSE c.consumer OPERATOR(pg_catalog.=) $2 END",
-	4,
-	{TEXTOID, TEXTOID, INT8OID, INT8OID}};
+	" ELSE c.consumer OPERATOR(pg_catalog.=) $2 END"
+	" AND EXISTS (SELECT FROM %s.subscriptions AS s"
+	" WHERE s.subscription OPERATOR(pg_catalog.=) $1"
+	" AND s.created_at OPERATOR(pg_catalog.=) $5)",
+	5,
+	{TEXTOID, TEXTOID, INT8OID, INT8OID, TIMESTAMPTZOID}};
 
 static bool
 goes_on(void *arg)
@@ -256,9 +260,11 @@ look(Consuming *consuming)
 	subscription = consuming->subscription;
 
 	/* Others partitions than at the last look, or another subscription of this name. */
-	if (consuming->leases_changed || subscription->cursor < consuming->seen_cursor)
+	if (consuming->leases_changed || subscription->cursor < consuming->seen_cursor ||
+		subscription->created_at != consuming->seen_created_at)
 		consuming->passed = SIERRA_NONE;
 	consuming->seen_cursor = subscription->cursor;
+	consuming->seen_created_at = subscription->created_at;
 
 	result->after = consuming->request->has_after ? consuming->request->after : SIERRA_NONE;
 	result->window = subscription->window;
@@ -288,8 +294,8 @@ write_down(Consuming *consuming)
 {
 	const SierraConsume *request = consuming->request;
 	SierraResult *result = consuming->result;
-	Datum values[4] = {PointerGetDatum(request->subscription), PointerGetDatum(request->consumer)};
-	bool nulls[4] = {false, request->consumer == NULL, false, false};
+	Datum values[5] = {PointerGetDatum(request->subscription), PointerGetDatum(request->consumer)};
+	bool nulls[5] = {false, request->consumer == NULL, false, false, false};
 
 	sierra_query_begin();
 	if (request->consumer != NULL && result->last_position != SIERRA_NONE && !consuming->of_stream)
@@ -302,6 +308,7 @@ write_down(Consuming *consuming)
 	{
 		values[2] = Int64GetDatum(consuming->passed);
 		values[3] = Int64GetDatum(consuming->seen_cursor);
+		values[4] = TimestampTzGetDatum(consuming->seen_created_at);
 		sierra_query(result->store, &pass_query, values, nulls, false);
 	}
 	sierra_query_end();
