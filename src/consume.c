@@ -53,6 +53,7 @@ typedef struct Consuming
 	TimestampTz seen_created_at; /* which subscription of this name that was */
 	int64 passed;				 /* up to which nothing is wanted, or SIERRA_NONE */
 	bool leases_changed;
+	bool stream_is_level;			  /* one that was apart became level */
 	bool of_stream;					  /* what was delivered is of a stream apart */
 	SierraSubscription *subscription; /* of the current look */
 } Consuming;
@@ -77,9 +78,19 @@ static const SierraQuery hand_out_stream_query = {
 	3,
 	{TEXTOID, TEXTOID, INT8OID}};
 
+/*
+ * The cursor's row is written too.  Who keeps an old snapshot, and in it moves
+ * the cursor over events of a stream that he sees apart, or makes a stream level
+ * that the cursor has passed since, then fails with 40001 rather than skip them.
+ */
 static const SierraQuery level_query = {
-	"UPDATE %s.subscription_streams AS t SET state = 'level', handed_out = NULL"
-	" WHERE t.subscription OPERATOR(pg_catalog.=) $1 AND t.stream_id OPERATOR(pg_catalog.=) $2",
+	"WITH level AS (UPDATE %s.subscription_streams AS t SET state = 'level', handed_out = NULL"
+	" WHERE t.subscription OPERATOR(pg_catalog.=) $1 AND t.stream_id OPERATOR(pg_catalog.=) $2"
+	" RETURNING t.partition_id)"
+	" UPDATE %s.subscription_cursors AS c SET cursor = c.cursor FROM level AS l"
+	" WHERE c.subscription OPERATOR(pg_catalog.=) $1"
+	" AND (c.partition_id OPERATOR(pg_catalog.=) -1"
+	" OR c.partition_id OPERATOR(pg_catalog.=) l.partition_id)",
 	2,
 	{TEXTOID, TEXTOID}};
 
@@ -212,6 +223,7 @@ deliver_due_stream(Consuming *consuming, MemoryContext context)
 			return true;
 		}
 		sierra_query(subscription->store, &level_query, values, NULL, false);
+		consuming->stream_is_level = true;
 		subscription->has_apart = true;
 		sierra_subscription_load_apart(subscription, false);
 	}
@@ -244,6 +256,13 @@ deliver_next(Consuming *consuming)
 		return; /* what a policy hides today it may show tomorrow */
 	consuming->passed =
 		result->taken == 0 ? Max(end, consuming->passed) : result->first_position - 1;
+}
+
+/* Was something changed that others have to see?  Then this statement ends, empty or not. */
+static bool
+is_to_be_seen(const Consuming *consuming)
+{
+	return consuming->leases_changed || consuming->stream_is_level;
 }
 
 /* One look for events.  Its memory is that of the caller's context. */
@@ -282,8 +301,11 @@ look(Consuming *consuming)
 	PopActiveSnapshot();
 	sierra_query_end();
 
-	/* Who waits holds up nobody. */
-	if (is_new && result->last_position == SIERRA_NONE && !consuming->leases_changed)
+	/*
+	 * Who waits holds up nobody.  But who made a stream level does, until that is
+	 * committed: another who still saw it apart could pass over its next events.
+	 */
+	if (is_new && result->last_position == SIERRA_NONE && !is_to_be_seen(consuming))
 		sierra_subscription_unlock(result->store, consuming->request->subscription,
 								   consuming->request->consumer);
 }
@@ -351,8 +373,7 @@ sierra_consume(const SierraConsume *request, SierraResult *result)
 	{
 		look(&consuming);
 		limit_wait(&consuming, start);
-		/* Changed leases are to be seen by the others, so this statement ends. */
-		if (result->last_position != SIERRA_NONE || consuming.leases_changed || !waits ||
+		if (result->last_position != SIERRA_NONE || is_to_be_seen(&consuming) || !waits ||
 			!sierra_wait_next(&waiter, consuming.deadline))
 			break;
 		MemoryContextReset(context);
