@@ -208,11 +208,10 @@ check_was_visible(const SierraSubscription *subscription, int64 position)
 }
 
 static void
-move_leased(const SierraSubscription *subscription, int64 position, text *consumer)
+move_leased(const SierraSubscription *subscription, int64 position, text *consumer, Member member)
 {
 	Datum values[3] = {PointerGetDatum(subscription->name), Int64GetDatum(position),
 					   PointerGetDatum(consumer)};
-	Member member = find_member(subscription, consumer);
 
 	if (position > member.handed_out)
 		report_not_out(subscription, position);
@@ -227,17 +226,21 @@ sierra_acknowledge(const SierraStore *store, text *name, int64 position, text *c
 	MemoryContext context = sierra_query_begin();
 	SierraSubscription *subscription = load_for_answer(store, name, consumer, context);
 	Datum values[2] = {PointerGetDatum(name), Int64GetDatum(position)};
+	Member member = {SIERRA_NONE, SIERRA_NONE};
 	int64 cursor = subscription->cursor;
 
+	/* Before the rows of streams, as who removes a consumer does: else both could wait. */
+	if (consumer != NULL)
+		member = find_member(subscription, consumer);
 	if (acknowledge_stream(subscription, position))
 	{
 		if (consumer != NULL)
-			see_member(subscription, consumer, find_member(subscription, consumer).acknowledged);
+			see_member(subscription, consumer, member.acknowledged);
 	}
 	else
 	{
 		if (consumer != NULL)
-			move_leased(subscription, position, consumer);
+			move_leased(subscription, position, consumer, member);
 		else if (position > cursor)
 		{
 			check_was_visible(subscription, position);
