@@ -22,9 +22,11 @@
 #include "consume.h"
 #include "event.h"
 #include "guc.h"
+#include "locate.h"
 #include "query.h"
 #include "read.h"
 #include "scan.h"
+#include "stream_map.h"
 #include "subscription.h"
 #include "wait.h"
 
@@ -53,6 +55,7 @@ typedef struct Consuming
 	int64 passed;		  /* up to which nothing is wanted, or SIERRA_NONE */
 	int64 idle;			  /* up to which the last look found nothing, or SIERRA_NONE */
 	bool leases_changed;
+	bool has_stream;				  /* the caller has events of a stream apart in hand */
 	bool of_stream;					  /* what was delivered is of a stream apart */
 	SierraSubscription *subscription; /* of the current look */
 } Consuming;
@@ -66,7 +69,7 @@ static const SierraQuery due_query = {
 	" WHERE c.subscription OPERATOR(pg_catalog.=) $1"
 	" AND c.partition_id OPERATOR(pg_catalog.=) t.partition_id"
 	" AND c.consumer OPERATOR(pg_catalog.=) $2))"
-	" ORDER BY t.position LIMIT 1",
+	" ORDER BY t.position LIMIT 1 FOR UPDATE OF t",
 	2,
 	{TEXTOID, TEXTOID}};
 
@@ -253,6 +256,51 @@ deliver_next(Consuming *consuming)
 		result->taken == 0 ? Max(end, consuming->passed) : result->first_position - 1;
 }
 
+/* A sink that looks up the stream of an event among those that are apart. */
+typedef struct ApartSink
+{
+	SierraSink base;
+	const SierraSubscription *subscription;
+	const SierraApart *apart; /* NULL: it is not */
+} ApartSink;
+
+static bool
+put_apart(SierraSink *base, TupleTableSlot *slot)
+{
+	ApartSink *sink = (ApartSink *) base;
+	bool isnull;
+	text *stream_id = DatumGetTextPP(slot_getattr(slot, Anum_events_stream_id, &isnull));
+	SierraStreamSlot *found = sierra_streams_lookup(sink->subscription->apart, stream_id);
+
+	sink->apart = found != NULL ? found->value : NULL;
+	return false;
+}
+
+/*
+ * Where a caller goes on that fetches ahead.  The position of an event of a stream
+ * apart says nothing about others: below it there can be events that nobody got
+ * yet.  While the caller has such events in hand he gets no others, so that he can
+ * acknowledge what he has by its last position; then he goes on at the cursor.
+ */
+static void
+set_after(Consuming *consuming, MemoryContext context)
+{
+	const SierraConsume *request = consuming->request;
+	ApartSink sink = {.base = {put_apart}, .subscription = consuming->subscription};
+	MemoryContext spi = MemoryContextSwitchTo(context);
+
+	if (sink.subscription->apart != NULL)
+		sierra_locate(consuming->result->store, request->after, &sink.base);
+	MemoryContextSwitchTo(spi);
+	consuming->result->after = request->after;
+	if (sink.apart == NULL)
+		return;
+	if (request->after <= sink.apart->position)
+		consuming->result->after = SIERRA_NONE;
+	else
+		consuming->has_stream = !sink.apart->level;
+}
+
 /* One look for events.  Its memory is that of the caller's context. */
 static void
 look(Consuming *consuming)
@@ -272,11 +320,13 @@ look(Consuming *consuming)
 		consuming->passed = SIERRA_NONE;
 	consuming->seen_cursor = subscription->cursor;
 
-	result->after = consuming->request->has_after ? consuming->request->after : SIERRA_NONE;
+	result->after = SIERRA_NONE;
 	result->window = subscription->window;
 	PushActiveSnapshot(GetTransactionSnapshot());
-	if (subscription->cursor == SIERRA_NOT_READ)
-		; /* others hold all partitions */
+	if (consuming->request->has_after)
+		set_after(consuming, context);
+	if (subscription->cursor == SIERRA_NOT_READ || consuming->has_stream)
+		; /* others hold all partitions, or he has to acknowledge first */
 	else if (consuming->request->has_after || !subscription->has_apart ||
 			 !deliver_due_stream(consuming, context))
 	{
@@ -362,8 +412,8 @@ sierra_consume(const SierraConsume *request, SierraResult *result)
 		look(&consuming);
 		limit_wait(&consuming, start);
 		/* Changed leases are to be seen by the others, so this statement ends. */
-		if (result->last_position != SIERRA_NONE || consuming.leases_changed || !waits ||
-			!sierra_wait_next(&waiter, consuming.deadline))
+		if (result->last_position != SIERRA_NONE || consuming.leases_changed ||
+			consuming.has_stream || !waits || !sierra_wait_next(&waiter, consuming.deadline))
 			break;
 		MemoryContextReset(context);
 	}

@@ -1,6 +1,6 @@
 /*
  * sql_subscribe.c
- *		enext(), epeek(), eack(), enack(), ewait(), ehead().
+ *		enext(), epeek(), eack(), enack(), ewait(), ehead(); the lock for eunsub().
  *
  * Making and dropping subscriptions, leases and views are in SQL.
  */
@@ -13,6 +13,7 @@
 #include "guc.h"
 #include "locate.h"
 #include "result.h"
+#include "subscription.h"
 
 #include "access/xact.h"
 #include "catalog/pg_type.h"
@@ -32,6 +33,7 @@ PG_FUNCTION_INFO_V1(sierra_enack);
 PG_FUNCTION_INFO_V1(sierra_ewait);
 PG_FUNCTION_INFO_V1(sierra_ehead);
 PG_FUNCTION_INFO_V1(sierra_events_after);
+PG_FUNCTION_INFO_V1(sierra_lock_subscription);
 
 /* An interval argument that is a length of time: 0 to some days. */
 static int64
@@ -204,4 +206,18 @@ sierra_events_after(PG_FUNCTION_ARGS)
 	sierra_check_partition(store, partition);
 	PG_RETURN_INT64(
 		position == PG_INT64_MAX ? 0 : sierra_locate_count_after(store, partition, position));
+}
+
+/*
+ * For eunsub().  Else a subscription could be dropped and made anew while a
+ * consumer is in the middle of a batch, whose acknowledgement would then move
+ * the new cursor over what nobody processed.
+ */
+Datum
+sierra_lock_subscription(PG_FUNCTION_ARGS)
+{
+	SierraStore *store = sierra_store_open_named(NameStr(*PG_GETARG_NAME(0)), ACL_SELECT);
+
+	sierra_subscription_lock(store, PG_GETARG_TEXT_PP(1), NULL);
+	PG_RETURN_VOID();
 }

@@ -51,6 +51,7 @@ INSERT INTO wanted VALUES
     ('sierra_partition_key', 'partition_key text', 'uuid', 'c', 'i', 's', true, 0),
     ('sierra_partition_id', 'partition_key uuid, partitions integer', 'integer', 'c', 'i', 's', true, 0),
     ('sierra_event_id', 'partition_key uuid', 'uuid', 'c', 'v', 's', true, 0),
+    ('sierra_workers', 'OUT database_id oid, OUT database name, OUT state text, OUT pid integer, OUT started_at timestamp with time zone, OUT last_wake_up timestamp with time zone, OUT last_sweep timestamp with time zone, OUT last_notification timestamp with time zone, OUT notifications bigint, OUT unheard bigint, OUT failures integer, OUT last_error text, OUT last_error_at timestamp with time zone', 'SETOF record', 'c', 'v', 'r', false, 10),
     ('sierra_current_store', '', 'name', 'c', 's', 's', true, 0),
     ('sierra_partitions', 'store name', 'integer', 'sql', 's', 'u', false, 0),
     ('sierra_guard_table', 'relation text, partitions integer DEFAULT NULL::integer', 'void', 'plpgsql', 'v', 'u', false, 0),
@@ -70,8 +71,8 @@ SELECT p.*, p.proname::text AS name, pg_get_function_arguments(p.oid) AS argumen
   JOIN pg_depend AS d ON d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e'
   JOIN pg_extension AS e ON e.oid = d.refobjid AND e.extname = 'sierra_es';
 
--- Two tests for each of the 48 functions above, and two for all.
-SELECT plan(2 * 48 + 2);
+-- Two tests for each of the 49 functions above, and two for all.
+SELECT plan(2 * 49 + 2);
 
 SELECT is((SELECT count(*)::int FROM functions AS f WHERE (f.name, f.arguments) = (w.name, w.arguments)), 1,
           w.name || '(' || w.arguments || ') exists')
