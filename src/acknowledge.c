@@ -297,6 +297,7 @@ sierra_acknowledge(const SierraStore *store, text *name, int64 position, text *c
 	int64 cursor = subscription->cursor;
 	Member member = {SIERRA_NONE, SIERRA_NONE};
 
+	/* Before the rows of streams, as who removes a consumer does: else both could wait. */
 	if (consumer != NULL)
 		member = find_member(subscription, consumer);
 	if (acknowledge_stream(subscription, position, consumer))

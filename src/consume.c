@@ -49,12 +49,14 @@ typedef struct Consuming
 {
 	const SierraConsume *request;
 	SierraResult *result;
-	TimestampTz give_up;  /* when reading in vain ends */
-	TimestampTz deadline; /* when waiting ends */
-	int64 seen_cursor;	  /* the cursor at the last look */
-	int64 passed;		  /* up to which nothing is wanted, or SIERRA_NONE */
-	int64 idle;			  /* up to which the last look found nothing, or SIERRA_NONE */
+	TimestampTz give_up;		 /* when reading in vain ends */
+	TimestampTz deadline;		 /* when waiting ends */
+	int64 seen_cursor;			 /* the cursor at the last look */
+	TimestampTz seen_created_at; /* which subscription of this name that was */
+	int64 passed;				 /* up to which nothing is wanted, or SIERRA_NONE */
+	int64 idle;					 /* up to which the last look found nothing, or SIERRA_NONE */
 	bool leases_changed;
+	bool stream_is_level;			  /* one that was apart became level */
 	bool has_stream;				  /* the caller has events of a stream apart in hand */
 	bool of_stream;					  /* what was delivered is of a stream apart */
 	SierraSubscription *subscription; /* of the current look */
@@ -80,9 +82,19 @@ static const SierraQuery hand_out_stream_query = {
 	3,
 	{TEXTOID, TEXTOID, INT8OID}};
 
+/*
+ * The cursor's row is written too.  Who keeps an old snapshot, and in it moves
+ * the cursor over events of a stream that he sees apart, or makes a stream level
+ * that the cursor has passed since, then fails with 40001 rather than skip them.
+ */
 static const SierraQuery level_query = {
-	"UPDATE %s.subscription_streams AS t SET state = 'level', handed_out = NULL"
-	" WHERE t.subscription OPERATOR(pg_catalog.=) $1 AND t.stream_id OPERATOR(pg_catalog.=) $2",
+	"WITH level AS (UPDATE %s.subscription_streams AS t SET state = 'level', handed_out = NULL"
+	" WHERE t.subscription OPERATOR(pg_catalog.=) $1 AND t.stream_id OPERATOR(pg_catalog.=) $2"
+	" RETURNING t.partition_id)"
+	" UPDATE %s.subscription_cursors AS c SET cursor = c.cursor FROM level AS l"
+	" WHERE c.subscription OPERATOR(pg_catalog.=) $1"
+	" AND (c.partition_id OPERATOR(pg_catalog.=) -1"
+	" OR c.partition_id OPERATOR(pg_catalog.=) l.partition_id)",
 	2,
 	{TEXTOID, TEXTOID}};
 
@@ -107,9 +119,12 @@ static const SierraQuery pass_query = {
 	" WHERE c.subscription OPERATOR(pg_catalog.=) $1 AND c.cursor OPERATOR(pg_catalog.<) $3"
 	" AND c.cursor OPERATOR(pg_catalog.>=) $4"
 	" AND CASE WHEN $2 IS NULL THEN c.partition_id OPERATOR(pg_catalog.=) -1"
-	" ELSE c.consumer OPERATOR(pg_catalog.=) $2 END",
-	4,
-	{TEXTOID, TEXTOID, INT8OID, INT8OID}};
+	" ELSE c.consumer OPERATOR(pg_catalog.=) $2 END"
+	" AND EXISTS (SELECT FROM %s.subscriptions AS s"
+	" WHERE s.subscription OPERATOR(pg_catalog.=) $1"
+	" AND s.created_at OPERATOR(pg_catalog.=) $5)",
+	5,
+	{TEXTOID, TEXTOID, INT8OID, INT8OID, TIMESTAMPTZOID}};
 
 static bool
 goes_on(void *arg)
@@ -221,6 +236,7 @@ deliver_due_stream(Consuming *consuming, MemoryContext context)
 			return true;
 		}
 		sierra_query(subscription->store, &level_query, values, NULL, false);
+		consuming->stream_is_level = true;
 		subscription->has_apart = true;
 		sierra_subscription_load_apart(subscription, false);
 	}
@@ -301,6 +317,13 @@ set_after(Consuming *consuming, MemoryContext context)
 		consuming->has_stream = !sink.apart->level;
 }
 
+/* Was something changed that others have to see?  Then this statement ends, empty or not. */
+static bool
+is_to_be_seen(const Consuming *consuming)
+{
+	return consuming->leases_changed || consuming->stream_is_level;
+}
+
 /* One look for events.  Its memory is that of the caller's context. */
 static void
 look(Consuming *consuming)
@@ -316,9 +339,11 @@ look(Consuming *consuming)
 	subscription = consuming->subscription;
 
 	/* Others partitions than at the last look, or another subscription of this name. */
-	if (consuming->leases_changed || subscription->cursor < consuming->seen_cursor)
+	if (consuming->leases_changed || subscription->cursor < consuming->seen_cursor ||
+		subscription->created_at != consuming->seen_created_at)
 		consuming->passed = SIERRA_NONE;
 	consuming->seen_cursor = subscription->cursor;
+	consuming->seen_created_at = subscription->created_at;
 
 	result->after = SIERRA_NONE;
 	result->window = subscription->window;
@@ -338,8 +363,11 @@ look(Consuming *consuming)
 	PopActiveSnapshot();
 	sierra_query_end();
 
-	/* Who waits holds up nobody. */
-	if (is_new && result->last_position == SIERRA_NONE && !consuming->leases_changed)
+	/*
+	 * Who waits holds up nobody.  But who made a stream level does, until that is
+	 * committed: another who still saw it apart could pass over its next events.
+	 */
+	if (is_new && result->last_position == SIERRA_NONE && !is_to_be_seen(consuming))
 		sierra_subscription_unlock(result->store, consuming->request->subscription,
 								   consuming->request->consumer);
 }
@@ -350,8 +378,8 @@ write_down(Consuming *consuming)
 {
 	const SierraConsume *request = consuming->request;
 	SierraResult *result = consuming->result;
-	Datum values[4] = {PointerGetDatum(request->subscription), PointerGetDatum(request->consumer)};
-	bool nulls[4] = {false, request->consumer == NULL, false, false};
+	Datum values[5] = {PointerGetDatum(request->subscription), PointerGetDatum(request->consumer)};
+	bool nulls[5] = {false, request->consumer == NULL, false, false, false};
 
 	sierra_query_begin();
 	if (request->consumer != NULL && consuming->idle != SIERRA_NONE)
@@ -369,6 +397,7 @@ write_down(Consuming *consuming)
 	{
 		values[2] = Int64GetDatum(consuming->passed);
 		values[3] = Int64GetDatum(consuming->seen_cursor);
+		values[4] = TimestampTzGetDatum(consuming->seen_created_at);
 		sierra_query(result->store, &pass_query, values, nulls, false);
 	}
 	sierra_query_end();
@@ -411,8 +440,7 @@ sierra_consume(const SierraConsume *request, SierraResult *result)
 	{
 		look(&consuming);
 		limit_wait(&consuming, start);
-		/* Changed leases are to be seen by the others, so this statement ends. */
-		if (result->last_position != SIERRA_NONE || consuming.leases_changed ||
+		if (result->last_position != SIERRA_NONE || is_to_be_seen(&consuming) ||
 			consuming.has_stream || !waits || !sierra_wait_next(&waiter, consuming.deadline))
 			break;
 		MemoryContextReset(context);
