@@ -213,14 +213,13 @@ find_event(const SierraSubscription *subscription, int64 position, Answered *eve
 }
 
 /* A consumer of a group answers only for the partitions that it holds. */
-static void
-check_holds(SierraSubscription *subscription, int partition, text *consumer)
+static bool
+holds(SierraSubscription *subscription, int partition, text *consumer)
 {
 	if (consumer == NULL)
-		return;
+		return true;
 	sierra_subscription_load_leases(subscription, consumer);
-	if (subscription->after[partition] == SIERRA_NOT_READ)
-		sierra_subscription_report_stale(subscription, consumer);
+	return subscription->after[partition] != SIERRA_NOT_READ;
 }
 
 /*
@@ -239,7 +238,8 @@ acknowledge_stream(SierraSubscription *subscription, int64 position, text *consu
 	bool is_level;
 	int64 handed_out;
 
-	if (!subscription->has_apart || !find_event(subscription, position, &event))
+	if (!subscription->has_apart || !find_event(subscription, position, &event) ||
+		!holds(subscription, event.partition, consumer))
 		return false;
 	values[1] = PointerGetDatum(event.stream_id);
 	if (sierra_query(subscription->store, &stream_query, values, NULL, false) == 0)
@@ -252,7 +252,6 @@ acknowledge_stream(SierraSubscription *subscription, int64 position, text *consu
 	handed_out = DatumGetInt64(sierra_query_value(0, 3, &isnull));
 	if (isnull || position > handed_out)
 		report_not_out(subscription, position);
-	check_holds(subscription, event.partition, consumer);
 	values[2] = Int64GetDatum(position);
 	values[3] = Int64GetDatum(event.version);
 	sierra_query(subscription->store, &advance_stream_query, values, NULL, false);
@@ -412,7 +411,8 @@ sierra_reject(const SierraStore *store, text *name, const SierraFailure *failure
 		report_not_out(subscription, failure->position);
 	if (consumer != NULL)
 		see_member(subscription, consumer, find_member(subscription, consumer).acknowledged);
-	check_holds(subscription, failed.partition, consumer);
+	if (!holds(subscription, failed.partition, consumer))
+		sierra_subscription_report_stale(subscription, consumer);
 	parked = set_apart(subscription, failure, &failed,
 					   check_handed_out(subscription, &failed, failure->position) + 1);
 	sierra_query_end();
