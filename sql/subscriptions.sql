@@ -165,6 +165,28 @@ END
 $$;
 COMMENT ON FUNCTION sierra_report_no_subscription(name, text) IS 'raises SE007';
 
+-- For functions whose statements would find no row of a subscription that does not exist.
+CREATE FUNCTION sierra_require_subscription(store name, subscription text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    found_one boolean;
+BEGIN
+    IF subscription IS NULL THEN
+        RAISE null_value_not_allowed USING MESSAGE = 'argument "subscription" must not be null';
+    END IF;
+    EXECUTE format('SELECT EXISTS (SELECT FROM %I.subscriptions AS s WHERE s.subscription = $1)', store)
+       INTO found_one USING subscription;
+    IF NOT found_one THEN
+        PERFORM @extschema@.sierra_report_no_subscription(store, subscription);
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION sierra_require_subscription(name, text) IS
+    'raises SE007 unless a subscription exists';
+
 -- Checks of the arguments that esub() and epsub() share.
 CREATE FUNCTION sierra_check_subscription(subscription text, start_from text, window_size integer,
                                           lease_time interval, max_attempts integer) RETURNS void
@@ -485,7 +507,7 @@ CREATE FUNCTION ewait(subscription text, cursor bigint, timeout interval DEFAULT
     LANGUAGE c VOLATILE PARALLEL UNSAFE
     AS 'MODULE_PATHNAME', 'sierra_ewait';
 COMMENT ON FUNCTION ewait(text, bigint, interval) IS
-    'waits until a subscription has processed the event at a global position, and nothing below it is pending (null: until the event can be read here, as on a standby); false after the timeout';
+    'waits until a subscription has processed the event at a global position, or does not want it (null: until the event can be read here, as on a standby); false after the timeout';
 
 -- Consumers of a group.  What must not happen: that an event is acknowledged for
 -- a consumer who lost its partition, or that two of them have one partition.
@@ -656,6 +678,7 @@ DECLARE
     store constant name := @extschema@.sierra_require_subscriptions();
     left_group boolean;
 BEGIN
+    PERFORM @extschema@.sierra_require_subscription(store, subscription);
     EXECUTE format('WITH gone AS (DELETE FROM %I.subscription_consumers AS m'
                    '               WHERE m.subscription = $1 AND m.consumer = $2 RETURNING m.consumer)'
                    ' SELECT count(*) > 0 FROM gone', store)
@@ -680,6 +703,7 @@ DECLARE
     store constant name := @extschema@.sierra_require_subscriptions();
     retried bigint;
 BEGIN
+    PERFORM @extschema@.sierra_require_subscription(store, subscription);
     EXECUTE format('UPDATE %I.subscription_streams AS t'
                    '   SET state = ''retrying'', retry_at = clock_timestamp(), attempts = 0, handed_out = NULL'
                    ' WHERE t.subscription = $1 AND t.state IN (''parked'', ''retrying'')'
@@ -701,6 +725,7 @@ DECLARE
     store constant name := @extschema@.sierra_require_subscriptions();
     skipped bigint;
 BEGIN
+    PERFORM @extschema@.sierra_require_subscription(store, subscription);
     EXECUTE format('UPDATE %I.subscription_streams AS t'
                    '   SET state = ''behind'', position = t.failed_position, version = t.failed_version,'
                    '       handed_out = NULL, attempts = 0, retry_at = NULL'

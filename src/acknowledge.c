@@ -13,6 +13,7 @@
 #include "postgres.h"
 
 #include "acknowledge.h"
+#include "doorbell.h"
 #include "event.h"
 #include "horizon.h"
 #include "locate.h"
@@ -318,6 +319,7 @@ sierra_acknowledge(const SierraStore *store, text *name, int64 position, text *c
 			sierra_query(store, &forget_level_query, values, NULL, false);
 	}
 	sierra_query_end();
+	sierra_doorbell_note_progress();
 	return cursor;
 }
 
