@@ -245,10 +245,15 @@ static void
 check_was_visible(const SierraSubscription *subscription, int64 position)
 {
 	const SierraStore *store = subscription->store;
+	Located located = {
+		.base = {keep_located}, .subscription = subscription, .context = subscription->context};
 	bool in_flight;
 
 	PushActiveSnapshot(GetTransactionSnapshot());
-	in_flight = position > sierra_position_last(store) || sierra_horizon_in_flight(store, position);
+	/* The sequence may be behind what was restored, until the first append. */
+	in_flight = position > sierra_position_last(store)
+					? !sierra_locate(store, position, &located.base)
+					: sierra_horizon_in_flight(store, position);
 	PopActiveSnapshot();
 	if (in_flight)
 		report_not_out(subscription, position);
