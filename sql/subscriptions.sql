@@ -447,7 +447,9 @@ COMMENT ON FUNCTION sierra_peek(name, text, integer) IS 'epeek() in a store of t
 CREATE FUNCTION epeek(subscription text, max_count integer DEFAULT 100)
     RETURNS SETOF sierra_event
     LANGUAGE sql STABLE PARALLEL RESTRICTED ROWS 100
-AS $$ SELECT * FROM @extschema@.sierra_peek(@extschema@.sierra_current_store(), $1, $2) $$;
+BEGIN ATOMIC
+    SELECT * FROM @extschema@.sierra_peek(@extschema@.sierra_current_store(), $1, $2);
+END;
 COMMENT ON FUNCTION epeek(text, integer) IS
     'what a subscription would deliver next, without consuming: no lease, no lock, events of failed streams left out';
 

@@ -33,9 +33,13 @@ static const SierraQuery find_handed_out_query = {
 	" AND e.stream_id OPERATOR(pg_catalog.=) t.stream_id"
 	" AND e.stream_version OPERATOR(pg_catalog.>) t.version"
 	" WHERE t.subscription OPERATOR(pg_catalog.=) $1 AND t.handed_out OPERATOR(pg_catalog.>=) $2"
-	" AND t.position OPERATOR(pg_catalog.<) $2 AND e.global_position OPERATOR(pg_catalog.=) $2",
-	2,
-	{TEXTOID, INT8OID}};
+	" AND t.position OPERATOR(pg_catalog.<) $2 AND e.global_position OPERATOR(pg_catalog.=) $2"
+	" AND ($3 IS NULL OR EXISTS (SELECT FROM %s.subscription_cursors AS c"
+	" WHERE c.subscription OPERATOR(pg_catalog.=) $1"
+	" AND c.partition_id OPERATOR(pg_catalog.=) t.partition_id"
+	" AND c.consumer OPERATOR(pg_catalog.=) $3))",
+	3,
+	{TEXTOID, INT8OID, TEXTOID}};
 
 static const SierraQuery advance_stream_query = {
 	"UPDATE %s.subscription_streams AS t SET state = 'behind', position = $3, version = $4,"
@@ -61,15 +65,16 @@ static const SierraQuery move_leased_query = {
 	3,
 	{TEXTOID, INT8OID, TEXTOID}};
 
-static const SierraQuery seen_query = {
-	"UPDATE %s.subscription_consumers AS m SET seen_at = pg_catalog.clock_timestamp()"
+static const SierraQuery member_query = {
+	"SELECT m.acknowledged, m.handed_out FROM %s.subscription_consumers AS m"
 	" WHERE m.subscription OPERATOR(pg_catalog.=) $1 AND m.consumer OPERATOR(pg_catalog.=) $2"
-	" RETURNING m.acknowledged, m.handed_out",
+	" FOR NO KEY UPDATE",
 	2,
 	{TEXTOID, TEXTOID}};
 
-static const SierraQuery acknowledged_query = {
-	"UPDATE %s.subscription_consumers AS m SET acknowledged = $3"
+static const SierraQuery seen_query = {
+	"UPDATE %s.subscription_consumers AS m"
+	" SET acknowledged = $3, seen_at = pg_catalog.clock_timestamp()"
 	" WHERE m.subscription OPERATOR(pg_catalog.=) $1 AND m.consumer OPERATOR(pg_catalog.=) $2",
 	3,
 	{TEXTOID, TEXTOID, INT8OID}};
@@ -92,6 +97,13 @@ static const SierraQuery stream_query = {
 	" FOR UPDATE",
 	2,
 	{TEXTOID, TEXTOID}};
+
+/* As SQL, this query heeds the policies of row-level security. */
+static const SierraQuery visible_query = {
+	"SELECT FROM %s.events AS e WHERE e.partition_id OPERATOR(pg_catalog.=) $1"
+	" AND e.stream_id OPERATOR(pg_catalog.=) $2 AND e.stream_version OPERATOR(pg_catalog.=) $3",
+	3,
+	{INT4OID, TEXTOID, INT8OID}};
 
 static const SierraQuery set_apart_query = {
 	"INSERT INTO %s.subscription_streams AS t (subscription, stream_id, partition_id, state,"
@@ -133,19 +145,29 @@ typedef struct Member
 	int64 handed_out;
 } Member;
 
-/* A sign of life of a consumer; SE008 if it is not in the group any more. */
+/* Finds and locks a consumer; SE008 if it is not in the group any more. */
 static Member
-see_member(const SierraSubscription *subscription, text *consumer)
+find_member(const SierraSubscription *subscription, text *consumer)
 {
 	Datum values[2] = {PointerGetDatum(subscription->name), PointerGetDatum(consumer)};
 	Member member;
 	bool isnull;
 
-	if (sierra_query(subscription->store, &seen_query, values, NULL, false) == 0)
+	if (sierra_query(subscription->store, &member_query, values, NULL, false) == 0)
 		sierra_subscription_report_stale(subscription, consumer);
 	member.acknowledged = DatumGetInt64(sierra_query_value(0, 1, &isnull));
 	member.handed_out = DatumGetInt64(sierra_query_value(0, 2, &isnull));
 	return member;
+}
+
+/* Writes down a sign of life of a consumer, and what it has acknowledged. */
+static void
+see_member(const SierraSubscription *subscription, text *consumer, int64 acknowledged)
+{
+	Datum values[3] = {PointerGetDatum(subscription->name), PointerGetDatum(consumer),
+					   Int64GetDatum(acknowledged)};
+
+	sierra_query(subscription->store, &seen_query, values, NULL, false);
 }
 
 static SierraSubscription *
@@ -222,16 +244,21 @@ is_done_apart(const SierraSubscription *subscription, int64 position)
 	return false;
 }
 
-/* Is the position that of an event handed out of a stream apart?  Then it is acknowledged. */
+/*
+ * Is the position that of an event handed out of a stream apart?  Then it is
+ * acknowledged.  In a group, only by the consumer that holds the stream's partition.
+ */
 static bool
-acknowledge_stream(const SierraSubscription *subscription, int64 position)
+acknowledge_stream(const SierraSubscription *subscription, int64 position, text *consumer)
 {
-	Datum values[4] = {PointerGetDatum(subscription->name), Int64GetDatum(position)};
+	Datum values[4] = {PointerGetDatum(subscription->name), Int64GetDatum(position),
+					   PointerGetDatum(consumer)};
+	bool nulls[3] = {false, false, consumer == NULL};
 	bool isnull;
 
 	if (!subscription->has_apart)
 		return false;
-	if (sierra_query(subscription->store, &find_handed_out_query, values, NULL, false) == 0)
+	if (sierra_query(subscription->store, &find_handed_out_query, values, nulls, false) == 0)
 		return is_done_apart(subscription, position);
 	values[1] = sierra_query_value(0, 1, &isnull);
 	values[2] = Int64GetDatum(position);
@@ -264,16 +291,13 @@ move_leased(const SierraSubscription *subscription, int64 position, text *consum
 {
 	Datum values[3] = {PointerGetDatum(subscription->name), Int64GetDatum(position),
 					   PointerGetDatum(consumer)};
-	Member member = see_member(subscription, consumer);
+	Member member = find_member(subscription, consumer);
 
-	if (position <= member.acknowledged)
-		return;
 	if (position > member.handed_out)
 		report_not_out(subscription, position);
-	sierra_query(subscription->store, &move_leased_query, values, NULL, false);
-	values[1] = PointerGetDatum(consumer);
-	values[2] = Int64GetDatum(position);
-	sierra_query(subscription->store, &acknowledged_query, values, NULL, false);
+	if (position > member.acknowledged)
+		sierra_query(subscription->store, &move_leased_query, values, NULL, false);
+	see_member(subscription, consumer, Max(position, member.acknowledged));
 }
 
 int64
@@ -284,10 +308,10 @@ sierra_acknowledge(const SierraStore *store, text *name, int64 position, text *c
 	Datum values[2] = {PointerGetDatum(name), Int64GetDatum(position)};
 	int64 cursor = subscription->cursor;
 
-	if (acknowledge_stream(subscription, position))
+	if (acknowledge_stream(subscription, position, consumer))
 	{
 		if (consumer != NULL)
-			see_member(subscription, consumer);
+			see_member(subscription, consumer, find_member(subscription, consumer).acknowledged);
 	}
 	else
 	{
@@ -331,6 +355,17 @@ attempts_of_row(int64 position)
 	return !failed_null && failed == position ? attempts : 0;
 }
 
+/* What a policy hides was handed out to nobody who asks with it. */
+static bool
+is_hidden(const SierraStore *store, const Located *failed)
+{
+	Datum values[3] = {Int32GetDatum(failed->partition), PointerGetDatum(failed->stream_id),
+					   Int64GetDatum(failed->version)};
+
+	return sierra_store_has_row_security(store) &&
+		   sierra_query(store, &visible_query, values, NULL, false) == 0;
+}
+
 /* Finds how often the event failed before; raises 22023 if it was not handed out. */
 static int
 check_handed_out(const SierraSubscription *subscription, const Located *failed, int64 position)
@@ -338,7 +373,7 @@ check_handed_out(const SierraSubscription *subscription, const Located *failed, 
 	Datum values[2] = {PointerGetDatum(subscription->name), PointerGetDatum(failed->stream_id)};
 	int attempts;
 
-	if (!failed->matches)
+	if (!failed->matches || is_hidden(subscription->store, failed))
 		report_not_out(subscription, position);
 	if (sierra_query(subscription->store, &stream_query, values, NULL, false) > 0)
 		attempts = attempts_of_row(position);
@@ -355,7 +390,7 @@ check_lease(SierraSubscription *subscription, const Located *failed, text *consu
 {
 	if (consumer == NULL)
 		return;
-	see_member(subscription, consumer);
+	see_member(subscription, consumer, find_member(subscription, consumer).acknowledged);
 	sierra_subscription_load_leases(subscription, consumer);
 	if (subscription->after[failed->partition] == SIERRA_NOT_READ)
 		sierra_subscription_report_stale(subscription, consumer);

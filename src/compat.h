@@ -13,6 +13,7 @@
 #include "access/genam.h"
 #include "catalog/pg_class.h"
 #include "executor/executor.h"
+#include "replication/output_plugin.h"
 #include "storage/proc.h"
 #include "utils/acl.h"
 #include "utils/wait_event.h"
@@ -79,9 +80,38 @@ sierra_compat_wait_event(const char *name)
 #endif
 }
 
+/* 17 took the tuple out of its wrapper (08e6344fd6) */
+static inline HeapTuple
+sierra_compat_new_tuple(ReorderBufferChange *change)
+{
+#if PG_VERSION_NUM >= 170000
+	return change->data.tp.newtuple;
+#else
+	return &change->data.tp.newtuple->tuple;
+#endif
+}
+
+/*
+ * Keeps the receiver from giving up while a transaction yields nothing.  From
+ * 16 on the server does so itself.
+ */
+static inline void
+sierra_compat_report_skipped_change(struct LogicalDecodingContext *ctx)
+{
+#if PG_VERSION_NUM < 160000
+	static int skipped = 0;
+
+	if (++skipped < 100)
+		return;
+	skipped = 0;
+	OutputPluginUpdateProgress(ctx, false);
+#endif
+}
+
 /* from 16 the server declares entry points of extensions itself */
 #if PG_VERSION_NUM < 160000
 extern PGDLLEXPORT void _PG_init(void);
+extern PGDLLEXPORT void _PG_output_plugin_init(OutputPluginCallbacks *callbacks);
 #endif
 
 #endif /* SIERRA_COMPAT_H */

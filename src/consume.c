@@ -51,6 +51,7 @@ typedef struct Consuming
 	TimestampTz deadline; /* when waiting ends */
 	int64 seen_cursor;	  /* the cursor at the last look */
 	int64 passed;		  /* up to which nothing is wanted, or SIERRA_NONE */
+	int64 idle;			  /* up to which the last look found nothing, or SIERRA_NONE */
 	bool leases_changed;
 	bool of_stream;					  /* what was delivered is of a stream apart */
 	SierraSubscription *subscription; /* of the current look */
@@ -86,6 +87,15 @@ static const SierraQuery hand_out_query = {
 	"UPDATE %s.subscription_consumers AS m SET handed_out = $3"
 	" WHERE m.subscription OPERATOR(pg_catalog.=) $1 AND m.consumer OPERATOR(pg_catalog.=) $2"
 	" AND m.handed_out OPERATOR(pg_catalog.<) $3",
+	3,
+	{TEXTOID, TEXTOID, INT8OID}};
+
+/* What was handed out and is not to be delivered any more is set apart, or done. */
+static const SierraQuery nothing_out_query = {
+	"UPDATE %s.subscription_consumers AS m SET acknowledged = m.handed_out"
+	" WHERE m.subscription OPERATOR(pg_catalog.=) $1 AND m.consumer OPERATOR(pg_catalog.=) $2"
+	" AND m.acknowledged OPERATOR(pg_catalog.<) m.handed_out"
+	" AND m.handed_out OPERATOR(pg_catalog.<=) $3",
 	3,
 	{TEXTOID, TEXTOID, INT8OID}};
 
@@ -236,6 +246,7 @@ deliver_next(Consuming *consuming)
 	}
 	end = sierra_read_all(subscription->store, &request, result->sink);
 	sierra_result_flush(result);
+	consuming->idle = result->taken == 0 ? end : SIERRA_NONE;
 	if (result->row_security)
 		return; /* what a policy hides today it may show tomorrow */
 	consuming->passed =
@@ -252,6 +263,7 @@ look(Consuming *consuming)
 	MemoryContext context = sierra_query_begin();
 	SierraSubscription *subscription;
 
+	consuming->idle = SIERRA_NONE;
 	load(consuming, context);
 	subscription = consuming->subscription;
 
@@ -260,6 +272,8 @@ look(Consuming *consuming)
 		consuming->passed = SIERRA_NONE;
 	consuming->seen_cursor = subscription->cursor;
 
+	result->after = consuming->request->has_after ? consuming->request->after : SIERRA_NONE;
+	result->window = subscription->window;
 	PushActiveSnapshot(GetTransactionSnapshot());
 	if (subscription->cursor == SIERRA_NOT_READ)
 		; /* others hold all partitions */
@@ -268,8 +282,6 @@ look(Consuming *consuming)
 	{
 		MemoryContext spi = MemoryContextSwitchTo(context);
 
-		result->after = consuming->request->has_after ? consuming->request->after : SIERRA_NONE;
-		result->window = subscription->window;
 		deliver_next(consuming);
 		MemoryContextSwitchTo(spi);
 	}
@@ -292,6 +304,11 @@ write_down(Consuming *consuming)
 	bool nulls[4] = {false, request->consumer == NULL, false, false};
 
 	sierra_query_begin();
+	if (request->consumer != NULL && consuming->idle != SIERRA_NONE)
+	{
+		values[2] = Int64GetDatum(consuming->idle);
+		sierra_query(result->store, &nothing_out_query, values, NULL, false);
+	}
 	if (request->consumer != NULL && result->last_position != SIERRA_NONE && !consuming->of_stream)
 	{
 		values[2] = Int64GetDatum(result->last_position);

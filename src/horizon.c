@@ -203,7 +203,7 @@ sierra_horizon_in_flight(const SierraStore *store, int64 position)
 
 	for (int i = 0; i < store->partitions && !in_flight; i++)
 	{
-		SierraReadLeaf leaf;
+		SierraReadLeaf leaf = {0};
 
 		if (!sierra_partition_written_by_other(store->leaf[i]))
 			continue;

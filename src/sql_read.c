@@ -165,7 +165,7 @@ Datum
 sierra_eall(PG_FUNCTION_ARGS)
 {
 	SierraResult result;
-	SierraReadAll request;
+	SierraReadAll request = {0};
 	int64 max_count;
 
 	sierra_require_argument(fcinfo, 0, "after_position");

@@ -211,6 +211,12 @@ has_columns(TupleDesc desc, const Column *columns, int count)
 	return true;
 }
 
+bool
+sierra_store_has_event_columns(TupleDesc desc)
+{
+	return has_columns(desc, event_columns, Natts_events);
+}
+
 /* A companion table: exactly these columns. */
 static Oid
 load_companion(Oid schema, const char *store, const char *relation, const Column *columns)

@@ -16,6 +16,7 @@
 #ifndef SIERRA_STORE_H
 #define SIERRA_STORE_H
 
+#include "access/tupdesc.h"
 #include "nodes/parsenodes.h"
 
 #define SIERRA_PARTITIONS_MAX 1024
@@ -47,6 +48,9 @@ extern SierraStore *sierra_store_open_named(const char *store_name, AclMode righ
 
 /* Raises SE005: the store does not exist, or no longer. */
 extern void sierra_store_report_missing(const char *name);
+
+/* Does a table have the columns of an events table, in their order? */
+extern bool sierra_store_has_event_columns(TupleDesc desc);
 
 /* Does row-level security of the events table hold for the current user? */
 extern bool sierra_store_has_row_security(const SierraStore *store);

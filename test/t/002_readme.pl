@@ -5,8 +5,11 @@
 use strict;
 use warnings;
 
+use FindBin;
+use lib "$FindBin::Bin/../lib";
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
+use SierraDecoding;
 use Test::More;
 
 # The blocks of a document: {line, sql, shown}; shown is undef when no text block follows.
@@ -244,6 +247,7 @@ my $checked = 0;
 $node->init(extra => [ '--locale=C', '--encoding=UTF8' ]);
 $node->append_conf('postgresql.conf', "timezone = 'UTC'\nlc_messages = 'C'\nwal_level = logical");
 $node->start;
+allow_plugin($node);
 foreach my $document (@documents)
 {
 	my ($database) = lc($document) =~ /(\w+)\.md$/;

@@ -36,7 +36,7 @@ sub make_database {
     my $keeper = connect_to($node, $name, 'keeper');
     $keeper->do(q{SELECT create_event_store('kept', 2)});
     $keeper->do('GRANT USAGE ON SCHEMA kept TO clerk');
-    $keeper->do('GRANT SELECT, INSERT ON ALL TABLES IN SCHEMA kept TO clerk');
+    $keeper->do('GRANT SELECT, INSERT ON kept.events, kept.stream_keys, kept.event_ids TO clerk');
     $keeper->disconnect;
     $dbh->disconnect;
     return;
@@ -58,7 +58,7 @@ sub fill {
 }
 
 # All that the catalogs say of the extension and of the stores, one line for each
-# thing; no OIDs.
+# thing; no OIDs, and none of the server's own numbers.
 my %catalog = (
     functions => q{SELECT p.oid::regprocedure, pg_get_functiondef(p.oid), pg_get_function_arguments(p.oid),
             pg_get_function_result(p.oid), p.prokind, p.procost, p.prorows, p.provolatile, p.proparallel,
@@ -81,7 +81,7 @@ my %catalog = (
        LEFT JOIN pg_class AS t ON t.oid = c.reltoastrelid
       WHERE n.nspname IN ('es', 'kept', 'The "other" store', 'Tools')},
     columns => q{SELECT c.oid::regclass, a.attnum, a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull,
-            a.attstorage, a.attcompression, a.attcollation::regcollation, a.attoptions, a.attacl, a.attisdropped,
+            a.attstorage, a.attcompression, a.attcollation::regcollation, ARRAY(SELECT o FROM unnest(a.attoptions) AS o WHERE o NOT LIKE 'pg\_%'), a.attacl, a.attisdropped,
             pg_get_expr(d.adbin, d.adrelid), col_description(c.oid, a.attnum)
        FROM pg_attribute AS a JOIN pg_class AS c ON c.oid = a.attrelid JOIN pg_namespace AS n ON n.oid = c.relnamespace
        LEFT JOIN pg_attrdef AS d ON d.adrelid = c.oid AND d.adnum = a.attnum
