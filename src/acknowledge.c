@@ -90,6 +90,17 @@ static const SierraQuery forget_level_query = {
 	1,
 	{TEXTOID}};
 
+/* Where a stream apart is; in a group, if the consumer holds its partition. */
+static const SierraQuery find_apart_query = {
+	"SELECT t.state, t.position FROM %s.subscription_streams AS t"
+	" WHERE t.subscription OPERATOR(pg_catalog.=) $1 AND t.stream_id OPERATOR(pg_catalog.=) $2"
+	" AND ($3 IS NULL OR EXISTS (SELECT FROM %s.subscription_cursors AS c"
+	" WHERE c.subscription OPERATOR(pg_catalog.=) $1"
+	" AND c.partition_id OPERATOR(pg_catalog.=) t.partition_id"
+	" AND c.consumer OPERATOR(pg_catalog.=) $3))",
+	3,
+	{TEXTOID, TEXTOID, TEXTOID}};
+
 static const SierraQuery stream_query = {
 	"SELECT t.state, t.position, t.handed_out, t.failed_position, t.attempts"
 	" FROM %s.subscription_streams AS t"
@@ -221,11 +232,12 @@ keep_located(SierraSink *base, TupleTableSlot *slot)
  * is to be done if the event is done; else 22023.
  */
 static bool
-is_done_apart(const SierraSubscription *subscription, int64 position)
+is_done_apart(const SierraSubscription *subscription, int64 position, text *consumer)
 {
 	Located located = {
 		.base = {keep_located}, .subscription = subscription, .context = subscription->context};
-	Datum values[2] = {PointerGetDatum(subscription->name)};
+	Datum values[3] = {PointerGetDatum(subscription->name), 0, PointerGetDatum(consumer)};
+	bool nulls[3] = {false, false, consumer == NULL};
 	bool found;
 	bool isnull;
 
@@ -235,7 +247,7 @@ is_done_apart(const SierraSubscription *subscription, int64 position)
 	if (!found)
 		return false;
 	values[1] = PointerGetDatum(located.stream_id);
-	if (sierra_query(subscription->store, &stream_query, values, NULL, false) == 0)
+	if (sierra_query(subscription->store, &find_apart_query, values, nulls, false) == 0)
 		return false;
 	if (DatumGetInt64(sierra_query_value(0, 2, &isnull)) >= position)
 		return true;
@@ -259,7 +271,7 @@ acknowledge_stream(const SierraSubscription *subscription, int64 position, text 
 	if (!subscription->has_apart)
 		return false;
 	if (sierra_query(subscription->store, &find_handed_out_query, values, nulls, false) == 0)
-		return is_done_apart(subscription, position);
+		return is_done_apart(subscription, position, consumer);
 	values[1] = sierra_query_value(0, 1, &isnull);
 	values[2] = Int64GetDatum(position);
 	values[3] = sierra_query_value(0, 2, &isnull);
