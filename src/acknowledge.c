@@ -77,6 +77,17 @@ static const SierraQuery forget_level_query = {
 	1,
 	{TEXTOID}};
 
+/* Where a stream apart is; in a group, if the consumer holds its partition. */
+static const SierraQuery find_apart_query = {
+	"SELECT t.state, t.position FROM %s.subscription_streams AS t"
+	" WHERE t.subscription OPERATOR(pg_catalog.=) $1 AND t.stream_id OPERATOR(pg_catalog.=) $2"
+	" AND ($3 IS NULL OR EXISTS (SELECT FROM %s.subscription_cursors AS c"
+	" WHERE c.subscription OPERATOR(pg_catalog.=) $1"
+	" AND c.partition_id OPERATOR(pg_catalog.=) t.partition_id"
+	" AND c.consumer OPERATOR(pg_catalog.=) $3))",
+	3,
+	{TEXTOID, TEXTOID, TEXTOID}};
+
 static const SierraQuery stream_query = {
 	"SELECT t.state, t.position, t.handed_out, t.failed_position, t.attempts"
 	" FROM %s.subscription_streams AS t"
@@ -264,6 +275,8 @@ static void
 check_was_visible(const SierraSubscription *subscription, int64 position)
 {
 	const SierraStore *store = subscription->store;
+	Located located = {
+		.base = {keep_located}, .subscription = subscription, .context = subscription->context};
 	bool in_flight;
 
 	PushActiveSnapshot(GetTransactionSnapshot());
