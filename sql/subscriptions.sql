@@ -578,7 +578,7 @@ COMMENT ON FUNCTION sierra_balance_leases(name, text, text) IS
     'gives a consumer of a group its share of the partitions; enext() calls it';
 
 -- Makes a consumer a member of the group, removes those that were not seen for
--- the lease time, and balances leases; true if leases changed.
+-- the lease time, and balances leases; true if the others have to see a change.
 CREATE FUNCTION sierra_lease(store name, subscription text, consumer text) RETURNS boolean
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
@@ -589,6 +589,7 @@ DECLARE
     partitions integer[];
     is_whole boolean;
     dead text[];
+    is_new boolean;
     outstanding boolean;
 BEGIN
     EXECUTE format('SELECT s.lease_time, s.partitions,'
@@ -613,6 +614,9 @@ BEGIN
         PERFORM @extschema@.sierra_free_leases(store, subscription, dead);
     END IF;
 
+    EXECUTE format('SELECT NOT EXISTS (SELECT FROM %I.subscription_consumers AS m'
+                   '                    WHERE m.subscription = $1 AND m.consumer = $2)', store)
+       INTO is_new USING subscription, consumer;
     EXECUTE format(
         'INSERT INTO %I.subscription_consumers AS m'
         '       (subscription, consumer, acknowledged, handed_out, joined_at, seen_at)'
@@ -628,7 +632,10 @@ BEGIN
         '                   WHERE t.subscription = $1 AND c.consumer = $2 AND t.handed_out IS NOT NULL)'
         '  FROM %1$I.subscription_consumers AS m WHERE m.subscription = $1 AND m.consumer = $2', store)
        INTO outstanding USING subscription, consumer;
-    RETURN NOT outstanding AND @extschema@.sierra_balance_leases(store, subscription, consumer);
+    IF NOT outstanding AND @extschema@.sierra_balance_leases(store, subscription, consumer) THEN
+        RETURN true;
+    END IF;
+    RETURN is_new OR dead IS NOT NULL;
 END
 $$;
 COMMENT ON FUNCTION sierra_lease(name, text, text) IS
