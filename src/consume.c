@@ -22,9 +22,11 @@
 #include "consume.h"
 #include "event.h"
 #include "guc.h"
+#include "locate.h"
 #include "query.h"
 #include "read.h"
 #include "scan.h"
+#include "stream_map.h"
 #include "subscription.h"
 #include "wait.h"
 
@@ -53,8 +55,10 @@ typedef struct Consuming
 	int64 seen_cursor;			 /* the cursor at the last look */
 	TimestampTz seen_created_at; /* which subscription of this name that was */
 	int64 passed;				 /* up to which nothing is wanted, or SIERRA_NONE */
+	int64 idle;					 /* up to which the last look found nothing, or SIERRA_NONE */
 	bool leases_changed;
 	bool stream_is_level;			  /* one that was apart became level */
+	bool has_stream;				  /* the caller has events of a stream apart in hand */
 	bool of_stream;					  /* what was delivered is of a stream apart */
 	SierraSubscription *subscription; /* of the current look */
 } Consuming;
@@ -68,7 +72,7 @@ static const SierraQuery due_query = {
 	" WHERE c.subscription OPERATOR(pg_catalog.=) $1"
 	" AND c.partition_id OPERATOR(pg_catalog.=) t.partition_id"
 	" AND c.consumer OPERATOR(pg_catalog.=) $2))"
-	" ORDER BY t.position LIMIT 1",
+	" ORDER BY t.position LIMIT 1 FOR UPDATE OF t",
 	2,
 	{TEXTOID, TEXTOID}};
 
@@ -99,6 +103,15 @@ static const SierraQuery hand_out_query = {
 	"UPDATE %s.subscription_consumers AS m SET handed_out = $3"
 	" WHERE m.subscription OPERATOR(pg_catalog.=) $1 AND m.consumer OPERATOR(pg_catalog.=) $2"
 	" AND m.handed_out OPERATOR(pg_catalog.<) $3",
+	3,
+	{TEXTOID, TEXTOID, INT8OID}};
+
+/* What was handed out and is not to be delivered any more is set apart, or done. */
+static const SierraQuery nothing_out_query = {
+	"UPDATE %s.subscription_consumers AS m SET acknowledged = m.handed_out"
+	" WHERE m.subscription OPERATOR(pg_catalog.=) $1 AND m.consumer OPERATOR(pg_catalog.=) $2"
+	" AND m.acknowledged OPERATOR(pg_catalog.<) m.handed_out"
+	" AND m.handed_out OPERATOR(pg_catalog.<=) $3",
 	3,
 	{TEXTOID, TEXTOID, INT8OID}};
 
@@ -253,6 +266,7 @@ deliver_next(Consuming *consuming)
 	}
 	end = sierra_read_all(subscription->store, &request, result->sink);
 	sierra_result_flush(result);
+	consuming->idle = result->taken == 0 ? end : SIERRA_NONE;
 	if (result->row_security)
 		return; /* what a policy hides today it may show tomorrow */
 	consuming->passed =
@@ -274,6 +288,51 @@ limit_to_lease(Consuming *consuming)
 	consuming->give_up = Min(consuming->give_up, limit);
 }
 
+/* A sink that looks up the stream of an event among those that are apart. */
+typedef struct ApartSink
+{
+	SierraSink base;
+	const SierraSubscription *subscription;
+	const SierraApart *apart; /* NULL: it is not */
+} ApartSink;
+
+static bool
+put_apart(SierraSink *base, TupleTableSlot *slot)
+{
+	ApartSink *sink = (ApartSink *) base;
+	bool isnull;
+	text *stream_id = DatumGetTextPP(slot_getattr(slot, Anum_events_stream_id, &isnull));
+	SierraStreamSlot *found = sierra_streams_lookup(sink->subscription->apart, stream_id);
+
+	sink->apart = found != NULL ? found->value : NULL;
+	return false;
+}
+
+/*
+ * Where a caller goes on that fetches ahead.  The position of an event of a stream
+ * apart says nothing about others: below it there can be events that nobody got
+ * yet.  While the caller has such events in hand he gets no others, so that he can
+ * acknowledge what he has by its last position; then he goes on at the cursor.
+ */
+static void
+set_after(Consuming *consuming, MemoryContext context)
+{
+	const SierraConsume *request = consuming->request;
+	ApartSink sink = {.base = {put_apart}, .subscription = consuming->subscription};
+	MemoryContext spi = MemoryContextSwitchTo(context);
+
+	if (sink.subscription->apart != NULL)
+		sierra_locate(consuming->result->store, request->after, &sink.base);
+	MemoryContextSwitchTo(spi);
+	consuming->result->after = request->after;
+	if (sink.apart == NULL)
+		return;
+	if (request->after <= sink.apart->position)
+		consuming->result->after = SIERRA_NONE;
+	else
+		consuming->has_stream = !sink.apart->level;
+}
+
 /* Was something changed that others have to see?  Then this statement ends, empty or not. */
 static bool
 is_to_be_seen(const Consuming *consuming)
@@ -291,6 +350,7 @@ look(Consuming *consuming)
 	MemoryContext context = sierra_query_begin();
 	SierraSubscription *subscription;
 
+	consuming->idle = SIERRA_NONE;
 	load(consuming, context);
 	limit_to_lease(consuming);
 	subscription = consuming->subscription;
@@ -302,11 +362,13 @@ look(Consuming *consuming)
 	consuming->seen_cursor = subscription->cursor;
 	consuming->seen_created_at = subscription->created_at;
 
-	result->after = consuming->request->has_after ? consuming->request->after : SIERRA_NONE;
+	result->after = SIERRA_NONE;
 	result->window = subscription->window;
 	PushActiveSnapshot(GetTransactionSnapshot());
-	if (subscription->cursor == SIERRA_NOT_READ)
-		; /* others hold all partitions */
+	if (consuming->request->has_after)
+		set_after(consuming, context);
+	if (subscription->cursor == SIERRA_NOT_READ || consuming->has_stream)
+		; /* others hold all partitions, or he has to acknowledge first */
 	else if (consuming->request->has_after || !subscription->has_apart ||
 			 !deliver_due_stream(consuming, context))
 	{
@@ -337,6 +399,11 @@ write_down(Consuming *consuming)
 	bool nulls[5] = {false, request->consumer == NULL, false, false, false};
 
 	sierra_query_begin();
+	if (request->consumer != NULL && consuming->idle != SIERRA_NONE)
+	{
+		values[2] = Int64GetDatum(consuming->idle);
+		sierra_query(result->store, &nothing_out_query, values, NULL, false);
+	}
 	if (request->consumer != NULL && result->last_position != SIERRA_NONE && !consuming->of_stream)
 	{
 		values[2] = Int64GetDatum(result->last_position);
@@ -379,8 +446,8 @@ sierra_consume(const SierraConsume *request, SierraResult *result)
 	for (;;)
 	{
 		look(&consuming);
-		if (result->last_position != SIERRA_NONE || is_to_be_seen(&consuming) || !waits ||
-			!sierra_wait_next(&waiter, consuming.deadline))
+		if (result->last_position != SIERRA_NONE || is_to_be_seen(&consuming) ||
+			consuming.has_stream || !waits || !sierra_wait_next(&waiter, consuming.deadline))
 			break;
 		MemoryContextReset(context);
 	}
