@@ -611,6 +611,10 @@ BEGIN
         PERFORM @extschema@.sierra_split_cursor(store, subscription, partitions);
     END IF;
 
+    EXECUTE format('SELECT NOT EXISTS (SELECT FROM %I.subscription_consumers AS m'
+                   '                    WHERE m.subscription = $1 AND m.consumer = $2)', store)
+       INTO is_new USING subscription, consumer;
+
     -- Its own row first, which this locks: two members that were both away too long
     -- would else remove each other, and wait for each other.
     EXECUTE format(
@@ -634,9 +638,6 @@ BEGIN
         PERFORM @extschema@.sierra_free_leases(store, subscription, dead);
     END IF;
 
-    EXECUTE format('SELECT NOT EXISTS (SELECT FROM %I.subscription_consumers AS m'
-                   '                    WHERE m.subscription = $1 AND m.consumer = $2)', store)
-       INTO is_new USING subscription, consumer;
     EXECUTE format(
         'SELECT m.handed_out > m.acknowledged'
         '       OR EXISTS (SELECT FROM %1$I.subscription_streams AS t'
