@@ -77,17 +77,6 @@ static const SierraQuery forget_level_query = {
 	1,
 	{TEXTOID}};
 
-/* Where a stream apart is; in a group, if the consumer holds its partition. */
-static const SierraQuery find_apart_query = {
-	"SELECT t.state, t.position FROM %s.subscription_streams AS t"
-	" WHERE t.subscription OPERATOR(pg_catalog.=) $1 AND t.stream_id OPERATOR(pg_catalog.=) $2"
-	" AND ($3 IS NULL OR EXISTS (SELECT FROM %s.subscription_cursors AS c"
-	" WHERE c.subscription OPERATOR(pg_catalog.=) $1"
-	" AND c.partition_id OPERATOR(pg_catalog.=) t.partition_id"
-	" AND c.consumer OPERATOR(pg_catalog.=) $3))",
-	3,
-	{TEXTOID, TEXTOID, TEXTOID}};
-
 static const SierraQuery stream_query = {
 	"SELECT t.state, t.position, t.handed_out, t.failed_position, t.attempts"
 	" FROM %s.subscription_streams AS t"
@@ -270,20 +259,30 @@ acknowledge_stream(SierraSubscription *subscription, int64 position, text *consu
 	return true;
 }
 
-/* Nobody can have been handed what is above the newest event, or in flight. */
+static bool
+put_nothing(SierraSink *base, TupleTableSlot *slot)
+{
+	return false;
+}
+
+/*
+ * Nobody can have been handed what is above the newest event, or in flight.  The
+ * sequence of positions may be behind the newest event: rows can be loaded
+ * without it (position.c).
+ */
 static void
 check_was_visible(const SierraSubscription *subscription, int64 position)
 {
 	const SierraStore *store = subscription->store;
-	Located located = {
-		.base = {keep_located}, .subscription = subscription, .context = subscription->context};
-	bool in_flight;
+	SierraSink sink = {put_nothing};
+	bool was_visible;
 
 	PushActiveSnapshot(GetTransactionSnapshot());
-	in_flight = position > sierra_position_last(store) ||
-				sierra_horizon_in_flight(store, subscription->wanted, position);
+	was_visible =
+		(position <= sierra_position_last(store) || sierra_locate(store, position, &sink)) &&
+		!sierra_horizon_in_flight(store, subscription->wanted, position);
 	PopActiveSnapshot();
-	if (in_flight)
+	if (!was_visible)
 		report_not_out(subscription, position);
 }
 
