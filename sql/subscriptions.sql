@@ -245,9 +245,11 @@ AS $$
 DECLARE
     relation text;
 BEGIN
-    -- Consumers first, as they are locked first.
+    -- Consumers first, as they are locked first.  Twice: the first round waits for
+    -- consumers at work, the second sees what these left.
     FOREACH relation IN ARRAY ARRAY['subscription_consumers', 'subscription_streams',
-                                    'subscription_cursors'] LOOP
+                                    'subscription_cursors', 'subscription_consumers',
+                                    'subscription_streams', 'subscription_cursors'] LOOP
         EXECUTE format('DELETE FROM %I.%I AS r WHERE r.subscription = $1', store, relation)
           USING subscription;
     END LOOP;
