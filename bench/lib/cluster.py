@@ -60,6 +60,7 @@ class Cluster:
         }
         if self.preload:
             settings["shared_preload_libraries"] = "'sierra_es'"
+            settings["wal_level"] = "logical"
         return settings
 
     def server(self, program, *args):
