@@ -109,7 +109,7 @@ class Listen(Follower):
 
 
 class ListenOnly(Listen):
-    """LISTEN to what a trigger sends, and read nothing."""
+    """LISTEN, and read nothing."""
 
     def follow(self):
         session = Session(self.environment)
@@ -194,7 +194,7 @@ class Decoding(Program):
 
     def command(self):
         return [str(self.bindir / "pg_recvlogical"), "-d", self.environment["PGDATABASE"], "-S", self.slot, "-f", "-",
-                "-F", "0", "-s", "1", "--start"]
+                "-F", "0", "-s", "1", "-o", "include_transactions=off", "--start"]
 
     def follow(self):
         session = Session(self.environment)
@@ -206,9 +206,7 @@ class Decoding(Program):
         session.close()
 
     def line(self, line):
-        found = json.loads(line)
-        if "stream_id" in found:
-            self.seen(found["stream_id"])
+        self.seen(json.loads(line)["stream_id"])
 
 
 @contextmanager
@@ -276,7 +274,7 @@ class Latency:
             end = time.monotonic() + setting.seconds
             while time.monotonic() < end or len(answered) < 2:
                 self.append_one(session, answered, setting)
-                time.sleep(random.uniform(0.005, 0.025))
+                time.sleep(random.uniform(0.01, 0.05))
             self.wait_for(follower, arrived, answered)
         session.close()
         times = [max(0.01, 1000 * (arrived[stream] - when)) for stream, when in answered.items() if stream != first]

@@ -200,9 +200,10 @@ def size_rows():
 
 def followed_rows():
     """What it costs appenders that somebody follows."""
-    yield Row("append-followed", "events/s", followed("sierra", "eappend, followed", "followed", (Enext, Listen)), (
+    yield Row("append-followed", "events/s", followed("sierra", "eappend, followed", "followed", (Enext, ListenOnly)), (
         Rival(append("sierra", "eappend, alone", dataset="append_alone"), 0.95),
-        Rival(followed("sierra", "NOTIFY in the transaction", "notify", (Listen,), {"sierra_es.notify": "transaction"})),
+        Rival(followed("sierra", "NOTIFY in the transaction", "notify", (Enext, ListenOnly),
+                       {"sierra_es.notify": "transaction"})),
         Rival(followed("bare-notify", "bare INSERT, NOTIFY by trigger", "notify", (ListenOnly,), file="bare-append.sql")),
     ), 16, preload=True)
 
