@@ -204,7 +204,8 @@ def followed_rows():
         Rival(append("sierra", "eappend, alone", dataset="append_alone"), 0.95),
         Rival(followed("sierra", "NOTIFY in the transaction", "notify", (Enext, ListenOnly),
                        {"sierra_es.notify": "transaction"})),
-        Rival(followed("bare-notify", "bare INSERT, NOTIFY by trigger", "notify", (ListenOnly,), file="bare-append.sql")),
+        Rival(followed("bare-notify", "bare INSERT, NOTIFY by trigger", "notify", (ListenOnly,),
+                       file="bare-append.sql")),
     ), 16, preload=True)
 
 
