@@ -79,10 +79,15 @@ for my $round (1 .. 3) {
     wait_for_effects(3, 'sleeper');
     kill 'STOP', $members{sleeper}{pid};
 
-    # In the middle of a transaction its session would keep the leases: its
-    # session is ended, as a broken connection is after a while.
-    $dbh->do(q{SELECT pg_terminate_backend(a.pid) FROM pg_stat_activity AS a
-                WHERE a.application_name = 'sierra consumer' AND a.state LIKE 'idle in transaction%'});
+    # In the middle of a transaction its session would keep the leases, perhaps
+    # only once its last statement ends: it is ended, as a broken connection is
+    # after a while.
+    wait_until('the sleeper has lost its leases', sub {
+        $dbh->do(q{SELECT pg_terminate_backend(a.pid) FROM pg_stat_activity AS a
+                    WHERE a.application_name = 'sierra consumer' AND a.state LIKE 'idle in transaction%'
+                      AND a.state_change < clock_timestamp() - interval '500 milliseconds'});
+        return one_value($dbh, q{SELECT count(*) = 0 FROM event_leases() WHERE consumer = 'sleeper'});
+    });
     wait_until_even(qw(c d));
     wait_for_effects(10);
     kill 'CONT', $members{sleeper}{pid};
