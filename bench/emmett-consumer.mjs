@@ -7,7 +7,7 @@ const consumer = postgreSQLEventStoreConsumer({
     connectionString: `postgresql://${PGUSER}@/${PGDATABASE}?host=${encodeURIComponent(PGHOST)}&port=${PGPORT}`,
 });
 consumer.reactor({
-    processorId: 'bench',
+    processorId: `bench-${process.pid}`,
     startFrom: { lastCheckpoint: BigInt(process.argv[2]) },
     eachMessage: (message) => {
         process.stdout.write(`${process.hrtime.bigint()} ${message.metadata.streamName}\n`);
