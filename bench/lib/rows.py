@@ -199,9 +199,12 @@ def size_rows():
 
 
 def followed_rows():
-    """What it costs appenders that somebody follows."""
-    yield Row("append-followed", "events/s", followed("sierra", "eappend, followed", "followed", (Enext, ListenOnly)), (
+    """What it costs appenders that somebody listens, and that somebody reads all they append."""
+    yield Row("append-listened", "events/s", followed("sierra", "eappend, listened to", "listened", (ListenOnly,)), (
         Rival(append("sierra", "eappend, alone", dataset="append_alone"), 0.95),
+    ), 16, preload=True)
+    yield Row("append-followed", "events/s", followed("sierra", "eappend, followed", "followed", (Enext, ListenOnly)), (
+        Rival(append("sierra", "eappend, alone", dataset="append_alone")),
         Rival(followed("sierra", "NOTIFY in the transaction", "notify", (Enext, ListenOnly),
                        {"sierra_es.notify": "transaction"})),
         Rival(followed("bare-notify", "bare INSERT, NOTIFY by trigger", "notify", (ListenOnly,),
