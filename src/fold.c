@@ -7,54 +7,30 @@
  */
 #include "postgres.h"
 
-#include "compat.h"
 #include "event.h"
 #include "fold.h"
+#include "function.h"
 #include "result.h"
 
 #include "access/htup_details.h"
-#include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
 #include "funcapi.h"
 #include "miscadmin.h"
-#include "utils/acl.h"
-#include "utils/builtins.h"
 #include "utils/datum.h"
-#include "utils/lsyscache.h"
 #include "utils/memutils.h"
-#include "utils/regproc.h"
-#include "utils/syscache.h"
 #include "utils/typcache.h"
-
-static bool
-has_signature(Oid function, Oid event_type)
-{
-	HeapTuple tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
-	Form_pg_proc form;
-	bool fits;
-
-	if (!HeapTupleIsValid(tuple))
-		return false;
-	form = (Form_pg_proc) GETSTRUCT(tuple);
-	fits = form->prokind == PROKIND_FUNCTION && form->pronargs == 2 && !form->proretset &&
-		   form->prorettype == JSONBOID && form->proargtypes.values[0] == JSONBOID &&
-		   form->proargtypes.values[1] == event_type;
-	ReleaseSysCache(tuple);
-	return fits;
-}
 
 Oid
 sierra_fold_function(const char *procedure, Oid event_type)
 {
-	Oid function =
-		DatumGetObjectId(DirectFunctionCall1(regprocedurein, CStringGetDatum(procedure)));
+	Oid function = sierra_function_of_text(procedure);
+	Oid arguments[2] = {JSONBOID, event_type};
 
-	if (!has_signature(function, event_type))
+	if (!sierra_function_fits(function, 2, arguments, JSONBOID))
 		ereport(ERROR, errcode(ERRCODE_INVALID_FUNCTION_DEFINITION),
 				errmsg("function %s is no fold", procedure),
 				errhint("A fold takes (state jsonb, event sierra_event) and returns jsonb."));
-	if (!sierra_compat_may_execute(function, GetUserId()))
-		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_FUNCTION, get_func_name(function));
+	sierra_function_check_execute(function);
 	return function;
 }
 
@@ -63,19 +39,21 @@ sierra_fold_values(void *arg, Datum *values, bool *nulls)
 {
 	SierraFold *fold = arg;
 	LOCAL_FCINFO(fcinfo, 2);
-	TimestampTz timestamp = DatumGetTimestampTz(values[7]);
+	TimestampTz timestamp = DatumGetTimestampTz(values[SIERRA_EVENT_TIMESTAMP]);
 	MemoryContext next = fold->contexts[1 - fold->current];
 	MemoryContext old;
 
 	if (timestamp > fold->until)
 		return false;
-	fold->version = DatumGetInt64(values[4]);
+	fold->version = DatumGetInt64(values[SIERRA_EVENT_VERSION]);
 	fold->newest = fold->count++ == 0 ? timestamp : Max(fold->newest, timestamp);
 
 	/* As in an aggregate: a strict function leaves a null state null. */
 	if (fold->isnull && fold->function.fn_strict)
 		return true;
 	old = MemoryContextSwitchTo(next);
+	if (fold->upcasters != NULL)
+		sierra_upcast(fold->upcasters, values, nulls);
 	InitFunctionCallInfoData(*fcinfo, &fold->function, 2, InvalidOid, NULL, NULL);
 	fcinfo->args[0].value = fold->state;
 	fcinfo->args[0].isnull = fold->isnull;
@@ -111,6 +89,7 @@ sierra_fold_begin(SierraFold *fold, Oid function, Oid event_type, Datum state, b
 	MemoryContext old;
 
 	fold->base.put = fold_slot;
+	fold->upcasters = NULL;
 	fmgr_info(function, &fold->function);
 	fold->desc = lookup_rowtype_tupdesc_copy(event_type, -1);
 	for (int i = 0; i < 2; i++)

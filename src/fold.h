@@ -8,6 +8,7 @@
 #include "fmgr.h"
 
 #include "sink.h"
+#include "upcast.h"
 
 #include "access/tupdesc.h"
 #include "utils/timestamp.h"
@@ -17,8 +18,9 @@ typedef struct SierraFold
 {
 	SierraSink base;
 	FmgrInfo function;
-	TupleDesc desc;			   /* of sierra_event */
-	MemoryContext contexts[2]; /* the state is in one, the next will be in the other */
+	SierraUpcasters *upcasters; /* NULL: events come as they are; set after sierra_fold_begin() */
+	TupleDesc desc;				/* of sierra_event */
+	MemoryContext contexts[2];	/* the state is in one, the next will be in the other */
 	int current;
 	Datum state;
 	bool isnull;
