@@ -45,7 +45,7 @@ SELECT run_timers();
 SELECT stream_id, stream_version, event_id, event_name, payload_bytes FROM escan('scan');
 SELECT eschedule('2020-01-01 12:00+00', 'scan', 'Scanned', payload_bytes => '\x00ff', timer_id => :'t2');
 SELECT outcome(call) FROM calls WHERE n = 7;
-SELECT eschedule('2099-01-01', 'order-1', 'x', timer_id => event_id) FROM eappend('order-1', 'y');
+SELECT eschedule('2099-01-01', 'order-1', 'x', timer_id => event_id) FROM eappend('order-1', 'y', event_id => '00000000-0000-4000-8000-000000000003');
 :sqlstate
 SELECT count(*) FROM es.timers;
 
