@@ -39,18 +39,24 @@ take_row(void *arg, Datum *values, bool *nulls)
 	return result->remaining > 0 && result->window > 0;
 }
 
-static bool
-put_event(SierraSink *base, TupleTableSlot *slot)
+void
+sierra_result_values(TupleTableSlot *slot, Datum *values, bool *nulls)
 {
-	Datum values[Natts_events];
-	bool nulls[Natts_events];
-
 	slot_getallattrs(slot);
 	for (int i = 0; i < Natts_events; i++)
 	{
 		values[i] = slot->tts_values[event_column[i] - 1];
 		nulls[i] = slot->tts_isnull[event_column[i] - 1];
 	}
+}
+
+static bool
+put_event(SierraSink *base, TupleTableSlot *slot)
+{
+	Datum values[Natts_events];
+	bool nulls[Natts_events];
+
+	sierra_result_values(slot, values, nulls);
 	return take_row((SierraResult *) base, values, nulls);
 }
 

@@ -38,6 +38,9 @@ typedef struct SierraResult
 extern void sierra_result_begin(FunctionCallInfo fcinfo, const char *store, int64 max_count,
 								SierraResult *result);
 
+/* The values of an event in the order of sierra_event; they point into the slot. */
+extern void sierra_result_values(TupleTableSlot *slot, Datum *values, bool *nulls);
+
 /* Passes on what row-level security still holds back. */
 extern void sierra_result_flush(SierraResult *result);
 
