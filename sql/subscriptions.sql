@@ -404,6 +404,13 @@ $$;
 COMMENT ON FUNCTION epsub(text, integer[], text, json, integer, interval, integer) IS
     'makes a durable subscription to partitions (null: all), if it does not exist; returns its acknowledged cursor; 42710 if it exists with another definition';
 
+-- Consumers of groups need no lock: their acknowledgements fail once they are no members.
+CREATE FUNCTION sierra_lock_subscription(store name, subscription text) RETURNS void
+    LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'sierra_lock_subscription';
+COMMENT ON FUNCTION sierra_lock_subscription(name, text) IS
+    'waits until no transaction consumes a subscription, and keeps others from it; eunsub() calls it';
+
 CREATE FUNCTION eunsub(subscription text) RETURNS void
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
@@ -416,6 +423,7 @@ BEGIN
     IF subscription IS NULL THEN
         RAISE null_value_not_allowed USING MESSAGE = 'argument "subscription" must not be null';
     END IF;
+    PERFORM @extschema@.sierra_lock_subscription(store, subscription);
     EXECUTE format('DELETE FROM %I.subscriptions AS s WHERE s.subscription = $1', store)
       USING subscription;
     GET DIAGNOSTICS dropped = ROW_COUNT;
@@ -447,7 +455,9 @@ COMMENT ON FUNCTION sierra_peek(name, text, integer) IS 'epeek() in a store of t
 CREATE FUNCTION epeek(subscription text, max_count integer DEFAULT 100)
     RETURNS SETOF sierra_event
     LANGUAGE sql STABLE PARALLEL RESTRICTED ROWS 100
-AS $$ SELECT * FROM @extschema@.sierra_peek(@extschema@.sierra_current_store(), $1, $2) $$;
+BEGIN ATOMIC
+    SELECT * FROM @extschema@.sierra_peek(@extschema@.sierra_current_store(), $1, $2);
+END;
 COMMENT ON FUNCTION epeek(text, integer) IS
     'what a subscription would deliver next, without consuming: no lease, no lock, events of failed streams left out';
 
@@ -600,6 +610,16 @@ BEGIN
         PERFORM @extschema@.sierra_split_cursor(store, subscription, partitions);
     END IF;
 
+    -- Its own row first, which this locks: two members that were both away too long
+    -- would else remove each other, and wait for each other.
+    EXECUTE format(
+        'INSERT INTO %I.subscription_consumers AS m'
+        '       (subscription, consumer, acknowledged, handed_out, joined_at, seen_at)'
+        ' VALUES ($1, $2, -1, -1, clock_timestamp(), clock_timestamp())'
+        ' ON CONFLICT (subscription, consumer) DO UPDATE SET seen_at = excluded.seen_at'
+        ' WHERE m.seen_at < clock_timestamp() - $3 / 4', store)
+      USING subscription, consumer, lease_time;
+
     EXECUTE format(
         'WITH dead AS (DELETE FROM %1$I.subscription_consumers AS d'
         '               WHERE d.subscription = $1 AND d.consumer IN ('
@@ -613,13 +633,6 @@ BEGIN
         PERFORM @extschema@.sierra_free_leases(store, subscription, dead);
     END IF;
 
-    EXECUTE format(
-        'INSERT INTO %I.subscription_consumers AS m'
-        '       (subscription, consumer, acknowledged, handed_out, joined_at, seen_at)'
-        ' VALUES ($1, $2, -1, -1, clock_timestamp(), clock_timestamp())'
-        ' ON CONFLICT (subscription, consumer) DO UPDATE SET seen_at = excluded.seen_at'
-        ' WHERE m.seen_at < clock_timestamp() - $3 / 4', store)
-      USING subscription, consumer, lease_time;
     EXECUTE format(
         'SELECT m.handed_out > m.acknowledged'
         '       OR EXISTS (SELECT FROM %1$I.subscription_streams AS t'

@@ -2,9 +2,9 @@
  * acknowledge.c
  *		What consumers say about the events that were handed out to them.
  *
- * An acknowledgement is a position.  If it is that of an event that was handed
- * out of a stream apart (consume.c), it is meant for that stream; events of
- * streams apart never come together with others.  Else it moves the cursor.
+ * An acknowledgement is a position.  If it is that of an event of a stream apart
+ * (consume.c), it is meant for that stream; events of streams apart never come
+ * together with others.  Else it moves the cursor.
  *
  * A cursor must not pass an event that is still in flight, so a position above
  * the newest event, or above one that is uncommitted, is refused: nobody was
@@ -26,16 +26,6 @@
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/snapmgr.h"
-
-static const SierraQuery find_handed_out_query = {
-	"SELECT t.stream_id, e.stream_version FROM %s.subscription_streams AS t JOIN %s.events AS e"
-	" ON e.partition_id OPERATOR(pg_catalog.=) t.partition_id"
-	" AND e.stream_id OPERATOR(pg_catalog.=) t.stream_id"
-	" AND e.stream_version OPERATOR(pg_catalog.>) t.version"
-	" WHERE t.subscription OPERATOR(pg_catalog.=) $1 AND t.handed_out OPERATOR(pg_catalog.>=) $2"
-	" AND t.position OPERATOR(pg_catalog.<) $2 AND e.global_position OPERATOR(pg_catalog.=) $2",
-	2,
-	{TEXTOID, INT8OID}};
 
 static const SierraQuery advance_stream_query = {
 	"UPDATE %s.subscription_streams AS t SET state = 'behind', position = $3, version = $4,"
@@ -89,9 +79,17 @@ static const SierraQuery forget_level_query = {
 static const SierraQuery stream_query = {
 	"SELECT t.state, t.position, t.handed_out, t.failed_position, t.attempts"
 	" FROM %s.subscription_streams AS t"
-	" WHERE t.subscription OPERATOR(pg_catalog.=) $1 AND t.stream_id OPERATOR(pg_catalog.=) $2",
+	" WHERE t.subscription OPERATOR(pg_catalog.=) $1 AND t.stream_id OPERATOR(pg_catalog.=) $2"
+	" FOR UPDATE",
 	2,
 	{TEXTOID, TEXTOID}};
+
+/* As SQL, this query heeds the policies of row-level security. */
+static const SierraQuery visible_query = {
+	"SELECT FROM %s.events AS e WHERE e.partition_id OPERATOR(pg_catalog.=) $1"
+	" AND e.stream_id OPERATOR(pg_catalog.=) $2 AND e.stream_version OPERATOR(pg_catalog.=) $3",
+	3,
+	{INT4OID, TEXTOID, INT8OID}};
 
 static const SierraQuery set_apart_query = {
 	"INSERT INTO %s.subscription_streams AS t (subscription, stream_id, partition_id, state,"
@@ -176,19 +174,87 @@ load_for_answer(const SierraStore *store, text *name, text *consumer, MemoryCont
 	return subscription;
 }
 
-/* Is the position that of an event handed out of a stream apart?  Then it is acknowledged. */
-static bool
-acknowledge_stream(const SierraSubscription *subscription, int64 position)
+/* The event that an answer is about. */
+typedef struct Answered
 {
-	Datum values[4] = {PointerGetDatum(subscription->name), Int64GetDatum(position)};
+	SierraSink base;
+	const SierraSubscription *subscription;
+	MemoryContext context;
+	bool matches;
+	int32 partition;
+	text *stream_id;
+	int64 version;
+} Answered;
+
+static bool
+keep_answered(SierraSink *base, TupleTableSlot *slot)
+{
+	Answered *event = (Answered *) base;
+	MemoryContext old = MemoryContextSwitchTo(event->context);
 	bool isnull;
 
-	if (!subscription->has_apart ||
-		sierra_query(subscription->store, &find_handed_out_query, values, NULL, false) == 0)
+	event->matches = sierra_subscription_matches(event->subscription, slot);
+	event->partition = DatumGetInt32(slot_getattr(slot, Anum_events_partition_id, &isnull));
+	event->stream_id = DatumGetTextPCopy(slot_getattr(slot, Anum_events_stream_id, &isnull));
+	event->version = sierra_slot_int8(slot, Anum_events_stream_version);
+	MemoryContextSwitchTo(old);
+	return false;
+}
+
+static bool
+find_event(const SierraSubscription *subscription, int64 position, Answered *event)
+{
+	bool found;
+
+	PushActiveSnapshot(GetTransactionSnapshot());
+	found = sierra_locate(subscription->store, position, &event->base);
+	PopActiveSnapshot();
+	return found;
+}
+
+/* A consumer of a group answers only for the partitions that it holds. */
+static void
+check_holds(SierraSubscription *subscription, int partition, text *consumer)
+{
+	if (consumer == NULL)
+		return;
+	sierra_subscription_load_leases(subscription, consumer);
+	if (subscription->after[partition] == SIERRA_NOT_READ)
+		sierra_subscription_report_stale(subscription, consumer);
+}
+
+/*
+ * Is the position that of an event of a stream apart?  Then it is the stream that
+ * is acknowledged.  Such a position never moves the cursor, not even when the
+ * stream has passed it: a client that repeats its call, as it got no answer, would
+ * drop events of other streams that were never handed out.
+ */
+static bool
+acknowledge_stream(SierraSubscription *subscription, int64 position, text *consumer)
+{
+	Answered event = {
+		.base = {keep_answered}, .subscription = subscription, .context = subscription->context};
+	Datum values[4] = {PointerGetDatum(subscription->name)};
+	bool isnull;
+	bool is_level;
+	int64 handed_out;
+
+	if (!subscription->has_apart || !find_event(subscription, position, &event))
 		return false;
-	values[1] = sierra_query_value(0, 1, &isnull);
+	values[1] = PointerGetDatum(event.stream_id);
+	if (sierra_query(subscription->store, &stream_query, values, NULL, false) == 0)
+		return false;
+	if (position <= DatumGetInt64(sierra_query_value(0, 2, &isnull)))
+		return true;
+	is_level = strcmp(TextDatumGetCString(sierra_query_value(0, 1, &isnull)), "level") == 0;
+	if (is_level)
+		return false;
+	handed_out = DatumGetInt64(sierra_query_value(0, 3, &isnull));
+	if (isnull || position > handed_out)
+		report_not_out(subscription, position);
+	check_holds(subscription, event.partition, consumer);
 	values[2] = Int64GetDatum(position);
-	values[3] = sierra_query_value(0, 2, &isnull);
+	values[3] = Int64GetDatum(event.version);
 	sierra_query(subscription->store, &advance_stream_query, values, NULL, false);
 	return true;
 }
@@ -201,24 +267,25 @@ check_was_visible(const SierraSubscription *subscription, int64 position)
 	bool in_flight;
 
 	PushActiveSnapshot(GetTransactionSnapshot());
-	in_flight = position > sierra_position_last(store) || sierra_horizon_in_flight(store, position);
+	in_flight = position > sierra_position_last(store) ||
+				sierra_horizon_in_flight(store, subscription->wanted, position);
 	PopActiveSnapshot();
 	if (in_flight)
 		report_not_out(subscription, position);
 }
 
 static void
-move_leased(const SierraSubscription *subscription, int64 position, text *consumer)
+move_leased(const SierraSubscription *subscription, int64 position, text *consumer,
+			const Member *member)
 {
 	Datum values[3] = {PointerGetDatum(subscription->name), Int64GetDatum(position),
 					   PointerGetDatum(consumer)};
-	Member member = find_member(subscription, consumer);
 
-	if (position > member.handed_out)
+	if (position > member->handed_out)
 		report_not_out(subscription, position);
-	if (position > member.acknowledged)
+	if (position > member->acknowledged)
 		sierra_query(subscription->store, &move_leased_query, values, NULL, false);
-	see_member(subscription, consumer, Max(position, member.acknowledged));
+	see_member(subscription, consumer, Max(position, member->acknowledged));
 }
 
 int64
@@ -228,16 +295,20 @@ sierra_acknowledge(const SierraStore *store, text *name, int64 position, text *c
 	SierraSubscription *subscription = load_for_answer(store, name, consumer, context);
 	Datum values[2] = {PointerGetDatum(name), Int64GetDatum(position)};
 	int64 cursor = subscription->cursor;
+	Member member = {SIERRA_NONE, SIERRA_NONE};
 
-	if (acknowledge_stream(subscription, position))
+	/* Before the rows of streams, as who removes a consumer does: else both could wait. */
+	if (consumer != NULL)
+		member = find_member(subscription, consumer);
+	if (acknowledge_stream(subscription, position, consumer))
 	{
 		if (consumer != NULL)
-			see_member(subscription, consumer, find_member(subscription, consumer).acknowledged);
+			see_member(subscription, consumer, member.acknowledged);
 	}
 	else
 	{
 		if (consumer != NULL)
-			move_leased(subscription, position, consumer);
+			move_leased(subscription, position, consumer, &member);
 		else if (position > cursor)
 		{
 			check_was_visible(subscription, position);
@@ -249,33 +320,6 @@ sierra_acknowledge(const SierraStore *store, text *name, int64 position, text *c
 	}
 	sierra_query_end();
 	return cursor;
-}
-
-/* The event that failed. */
-typedef struct Failed
-{
-	SierraSink base;
-	const SierraSubscription *subscription;
-	MemoryContext context;
-	bool matches;
-	int32 partition;
-	text *stream_id;
-	int64 version;
-} Failed;
-
-static bool
-keep_failed(SierraSink *base, TupleTableSlot *slot)
-{
-	Failed *failed = (Failed *) base;
-	MemoryContext old = MemoryContextSwitchTo(failed->context);
-	bool isnull;
-
-	failed->matches = sierra_subscription_matches(failed->subscription, slot);
-	failed->partition = DatumGetInt32(slot_getattr(slot, Anum_events_partition_id, &isnull));
-	failed->stream_id = DatumGetTextPCopy(slot_getattr(slot, Anum_events_stream_id, &isnull));
-	failed->version = sierra_slot_int8(slot, Anum_events_stream_version);
-	MemoryContextSwitchTo(old);
-	return false;
 }
 
 /*
@@ -303,14 +347,25 @@ attempts_of_row(int64 position)
 	return !failed_null && failed == position ? attempts : 0;
 }
 
+/* What a policy hides was handed out to nobody who asks with it. */
+static bool
+is_hidden(const SierraStore *store, const Answered *failed)
+{
+	Datum values[3] = {Int32GetDatum(failed->partition), PointerGetDatum(failed->stream_id),
+					   Int64GetDatum(failed->version)};
+
+	return sierra_store_has_row_security(store) &&
+		   sierra_query(store, &visible_query, values, NULL, false) == 0;
+}
+
 /* Finds how often the event failed before; raises 22023 if it was not handed out. */
 static int
-check_handed_out(const SierraSubscription *subscription, const Failed *failed, int64 position)
+check_handed_out(const SierraSubscription *subscription, const Answered *failed, int64 position)
 {
 	Datum values[2] = {PointerGetDatum(subscription->name), PointerGetDatum(failed->stream_id)};
 	int attempts;
 
-	if (!failed->matches)
+	if (!failed->matches || is_hidden(subscription->store, failed))
 		report_not_out(subscription, position);
 	if (sierra_query(subscription->store, &stream_query, values, NULL, false) > 0)
 		attempts = attempts_of_row(position);
@@ -321,21 +376,9 @@ check_handed_out(const SierraSubscription *subscription, const Failed *failed, i
 	return attempts;
 }
 
-/* A consumer of a group answers only for the partitions that it holds. */
-static void
-check_lease(SierraSubscription *subscription, const Failed *failed, text *consumer)
-{
-	if (consumer == NULL)
-		return;
-	see_member(subscription, consumer, find_member(subscription, consumer).acknowledged);
-	sierra_subscription_load_leases(subscription, consumer);
-	if (subscription->after[failed->partition] == SIERRA_NOT_READ)
-		sierra_subscription_report_stale(subscription, consumer);
-}
-
 static bool
 set_apart(const SierraSubscription *subscription, const SierraFailure *failure,
-		  const Failed *failed, int attempts)
+		  const Answered *failed, int attempts)
 {
 	bool park = failure->park || attempts >= subscription->max_attempts;
 	Datum values[9] = {PointerGetDatum(subscription->name),
@@ -362,16 +405,14 @@ sierra_reject(const SierraStore *store, text *name, const SierraFailure *failure
 {
 	MemoryContext context = sierra_query_begin();
 	SierraSubscription *subscription = load_for_answer(store, name, consumer, context);
-	Failed failed = {.base = {keep_failed}, .subscription = subscription, .context = context};
-	bool found;
+	Answered failed = {.base = {keep_answered}, .subscription = subscription, .context = context};
 	bool parked;
 
-	PushActiveSnapshot(GetTransactionSnapshot());
-	found = sierra_locate(store, failure->position, &failed.base);
-	PopActiveSnapshot();
-	if (!found)
+	if (!find_event(subscription, failure->position, &failed))
 		report_not_out(subscription, failure->position);
-	check_lease(subscription, &failed, consumer);
+	if (consumer != NULL)
+		see_member(subscription, consumer, find_member(subscription, consumer).acknowledged);
+	check_holds(subscription, failed.partition, consumer);
 	parked = set_apart(subscription, failure, &failed,
 					   check_handed_out(subscription, &failed, failure->position) + 1);
 	sierra_query_end();

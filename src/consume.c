@@ -22,9 +22,11 @@
 #include "consume.h"
 #include "event.h"
 #include "guc.h"
+#include "locate.h"
 #include "query.h"
 #include "read.h"
 #include "scan.h"
+#include "stream_map.h"
 #include "subscription.h"
 #include "wait.h"
 
@@ -47,11 +49,15 @@ typedef struct Consuming
 {
 	const SierraConsume *request;
 	SierraResult *result;
-	TimestampTz give_up;  /* when reading in vain ends */
-	TimestampTz deadline; /* when waiting ends */
-	int64 seen_cursor;	  /* the cursor at the last look */
-	int64 passed;		  /* up to which nothing is wanted, or SIERRA_NONE */
+	TimestampTz give_up;		 /* when reading in vain ends */
+	TimestampTz deadline;		 /* when waiting ends */
+	int64 seen_cursor;			 /* the cursor at the last look */
+	TimestampTz seen_created_at; /* which subscription of this name that was */
+	int64 passed;				 /* up to which nothing is wanted, or SIERRA_NONE */
+	int64 idle;					 /* up to which the last look found nothing, or SIERRA_NONE */
 	bool leases_changed;
+	bool stream_is_level;			  /* one that was apart became level */
+	bool has_stream;				  /* the caller has events of a stream apart in hand */
 	bool of_stream;					  /* what was delivered is of a stream apart */
 	SierraSubscription *subscription; /* of the current look */
 } Consuming;
@@ -65,7 +71,7 @@ static const SierraQuery due_query = {
 	" WHERE c.subscription OPERATOR(pg_catalog.=) $1"
 	" AND c.partition_id OPERATOR(pg_catalog.=) t.partition_id"
 	" AND c.consumer OPERATOR(pg_catalog.=) $2))"
-	" ORDER BY t.position LIMIT 1",
+	" ORDER BY t.position LIMIT 1 FOR UPDATE OF t",
 	2,
 	{TEXTOID, TEXTOID}};
 
@@ -76,9 +82,19 @@ static const SierraQuery hand_out_stream_query = {
 	3,
 	{TEXTOID, TEXTOID, INT8OID}};
 
+/*
+ * The cursor's row is written too.  Who keeps an old snapshot, and in it moves
+ * the cursor over events of a stream that he sees apart, or makes a stream level
+ * that the cursor has passed since, then fails with 40001 rather than skip them.
+ */
 static const SierraQuery level_query = {
-	"UPDATE %s.subscription_streams AS t SET state = 'level', handed_out = NULL"
-	" WHERE t.subscription OPERATOR(pg_catalog.=) $1 AND t.stream_id OPERATOR(pg_catalog.=) $2",
+	"WITH level AS (UPDATE %s.subscription_streams AS t SET state = 'level', handed_out = NULL"
+	" WHERE t.subscription OPERATOR(pg_catalog.=) $1 AND t.stream_id OPERATOR(pg_catalog.=) $2"
+	" RETURNING t.partition_id)"
+	" UPDATE %s.subscription_cursors AS c SET cursor = c.cursor FROM level AS l"
+	" WHERE c.subscription OPERATOR(pg_catalog.=) $1"
+	" AND (c.partition_id OPERATOR(pg_catalog.=) -1"
+	" OR c.partition_id OPERATOR(pg_catalog.=) l.partition_id)",
 	2,
 	{TEXTOID, TEXTOID}};
 
@@ -89,14 +105,26 @@ static const SierraQuery hand_out_query = {
 	3,
 	{TEXTOID, TEXTOID, INT8OID}};
 
+/* What was handed out and is not to be delivered any more is set apart, or done. */
+static const SierraQuery nothing_out_query = {
+	"UPDATE %s.subscription_consumers AS m SET acknowledged = m.handed_out"
+	" WHERE m.subscription OPERATOR(pg_catalog.=) $1 AND m.consumer OPERATOR(pg_catalog.=) $2"
+	" AND m.acknowledged OPERATOR(pg_catalog.<) m.handed_out"
+	" AND m.handed_out OPERATOR(pg_catalog.<=) $3",
+	3,
+	{TEXTOID, TEXTOID, INT8OID}};
+
 static const SierraQuery pass_query = {
 	"UPDATE %s.subscription_cursors AS c SET cursor = $3"
 	" WHERE c.subscription OPERATOR(pg_catalog.=) $1 AND c.cursor OPERATOR(pg_catalog.<) $3"
 	" AND c.cursor OPERATOR(pg_catalog.>=) $4"
 	" AND CASE WHEN $2 IS NULL THEN c.partition_id OPERATOR(pg_catalog.=) -1"
-	" ELSE c.consumer OPERATOR(pg_catalog.=) $2 END",
-	4,
-	{TEXTOID, TEXTOID, INT8OID, INT8OID}};
+	" ELSE c.consumer OPERATOR(pg_catalog.=) $2 END"
+	" AND EXISTS (SELECT FROM %s.subscriptions AS s"
+	" WHERE s.subscription OPERATOR(pg_catalog.=) $1"
+	" AND s.created_at OPERATOR(pg_catalog.=) $5)",
+	5,
+	{TEXTOID, TEXTOID, INT8OID, INT8OID, TIMESTAMPTZOID}};
 
 static bool
 goes_on(void *arg)
@@ -208,6 +236,7 @@ deliver_due_stream(Consuming *consuming, MemoryContext context)
 			return true;
 		}
 		sierra_query(subscription->store, &level_query, values, NULL, false);
+		consuming->stream_is_level = true;
 		subscription->has_apart = true;
 		sierra_subscription_load_apart(subscription, false);
 	}
@@ -236,10 +265,63 @@ deliver_next(Consuming *consuming)
 	}
 	end = sierra_read_all(subscription->store, &request, result->sink);
 	sierra_result_flush(result);
+	consuming->idle = result->taken == 0 ? end : SIERRA_NONE;
 	if (result->row_security)
 		return; /* what a policy hides today it may show tomorrow */
 	consuming->passed =
 		result->taken == 0 ? Max(end, consuming->passed) : result->first_position - 1;
+}
+
+/* A sink that looks up the stream of an event among those that are apart. */
+typedef struct ApartSink
+{
+	SierraSink base;
+	const SierraSubscription *subscription;
+	const SierraApart *apart; /* NULL: it is not */
+} ApartSink;
+
+static bool
+put_apart(SierraSink *base, TupleTableSlot *slot)
+{
+	ApartSink *sink = (ApartSink *) base;
+	bool isnull;
+	text *stream_id = DatumGetTextPP(slot_getattr(slot, Anum_events_stream_id, &isnull));
+	SierraStreamSlot *found = sierra_streams_lookup(sink->subscription->apart, stream_id);
+
+	sink->apart = found != NULL ? found->value : NULL;
+	return false;
+}
+
+/*
+ * Where a caller goes on that fetches ahead.  The position of an event of a stream
+ * apart says nothing about others: below it there can be events that nobody got
+ * yet.  While the caller has such events in hand he gets no others, so that he can
+ * acknowledge what he has by its last position; then he goes on at the cursor.
+ */
+static void
+set_after(Consuming *consuming, MemoryContext context)
+{
+	const SierraConsume *request = consuming->request;
+	ApartSink sink = {.base = {put_apart}, .subscription = consuming->subscription};
+	MemoryContext spi = MemoryContextSwitchTo(context);
+
+	if (sink.subscription->apart != NULL)
+		sierra_locate(consuming->result->store, request->after, &sink.base);
+	MemoryContextSwitchTo(spi);
+	consuming->result->after = request->after;
+	if (sink.apart == NULL)
+		return;
+	if (request->after <= sink.apart->position)
+		consuming->result->after = SIERRA_NONE;
+	else
+		consuming->has_stream = !sink.apart->level;
+}
+
+/* Was something changed that others have to see?  Then this statement ends, empty or not. */
+static bool
+is_to_be_seen(const Consuming *consuming)
+{
+	return consuming->leases_changed || consuming->stream_is_level;
 }
 
 /* One look for events.  Its memory is that of the caller's context. */
@@ -252,19 +334,24 @@ look(Consuming *consuming)
 	MemoryContext context = sierra_query_begin();
 	SierraSubscription *subscription;
 
+	consuming->idle = SIERRA_NONE;
 	load(consuming, context);
 	subscription = consuming->subscription;
 
 	/* Others partitions than at the last look, or another subscription of this name. */
-	if (consuming->leases_changed || subscription->cursor < consuming->seen_cursor)
+	if (consuming->leases_changed || subscription->cursor < consuming->seen_cursor ||
+		subscription->created_at != consuming->seen_created_at)
 		consuming->passed = SIERRA_NONE;
 	consuming->seen_cursor = subscription->cursor;
+	consuming->seen_created_at = subscription->created_at;
 
-	result->after = consuming->request->has_after ? consuming->request->after : SIERRA_NONE;
+	result->after = SIERRA_NONE;
 	result->window = subscription->window;
 	PushActiveSnapshot(GetTransactionSnapshot());
-	if (subscription->cursor == SIERRA_NOT_READ)
-		; /* others hold all partitions */
+	if (consuming->request->has_after)
+		set_after(consuming, context);
+	if (subscription->cursor == SIERRA_NOT_READ || consuming->has_stream)
+		; /* others hold all partitions, or he has to acknowledge first */
 	else if (consuming->request->has_after || !subscription->has_apart ||
 			 !deliver_due_stream(consuming, context))
 	{
@@ -276,8 +363,11 @@ look(Consuming *consuming)
 	PopActiveSnapshot();
 	sierra_query_end();
 
-	/* Who waits holds up nobody. */
-	if (is_new && result->last_position == SIERRA_NONE && !consuming->leases_changed)
+	/*
+	 * Who waits holds up nobody.  But who made a stream level does, until that is
+	 * committed: another who still saw it apart could pass over its next events.
+	 */
+	if (is_new && result->last_position == SIERRA_NONE && !is_to_be_seen(consuming))
 		sierra_subscription_unlock(result->store, consuming->request->subscription,
 								   consuming->request->consumer);
 }
@@ -288,10 +378,15 @@ write_down(Consuming *consuming)
 {
 	const SierraConsume *request = consuming->request;
 	SierraResult *result = consuming->result;
-	Datum values[4] = {PointerGetDatum(request->subscription), PointerGetDatum(request->consumer)};
-	bool nulls[4] = {false, request->consumer == NULL, false, false};
+	Datum values[5] = {PointerGetDatum(request->subscription), PointerGetDatum(request->consumer)};
+	bool nulls[5] = {false, request->consumer == NULL, false, false, false};
 
 	sierra_query_begin();
+	if (request->consumer != NULL && consuming->idle != SIERRA_NONE)
+	{
+		values[2] = Int64GetDatum(consuming->idle);
+		sierra_query(result->store, &nothing_out_query, values, NULL, false);
+	}
 	if (request->consumer != NULL && result->last_position != SIERRA_NONE && !consuming->of_stream)
 	{
 		values[2] = Int64GetDatum(result->last_position);
@@ -302,6 +397,7 @@ write_down(Consuming *consuming)
 	{
 		values[2] = Int64GetDatum(consuming->passed);
 		values[3] = Int64GetDatum(consuming->seen_cursor);
+		values[4] = TimestampTzGetDatum(consuming->seen_created_at);
 		sierra_query(result->store, &pass_query, values, nulls, false);
 	}
 	sierra_query_end();
@@ -344,9 +440,8 @@ sierra_consume(const SierraConsume *request, SierraResult *result)
 	{
 		look(&consuming);
 		limit_wait(&consuming, start);
-		/* Changed leases are to be seen by the others, so this statement ends. */
-		if (result->last_position != SIERRA_NONE || consuming.leases_changed || !waits ||
-			!sierra_wait_next(&waiter, consuming.deadline))
+		if (result->last_position != SIERRA_NONE || is_to_be_seen(&consuming) ||
+			consuming.has_stream || !waits || !sierra_wait_next(&waiter, consuming.deadline))
 			break;
 		MemoryContextReset(context);
 	}

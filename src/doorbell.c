@@ -22,19 +22,22 @@
 #include "doorbell.h"
 #include "event.h"
 #include "guc.h"
+#include "notify.h"
 
 #include "access/xact.h"
 #include "miscadmin.h"
 #include "storage/ipc.h"
 #include "storage/shmem.h"
+#include "utils/lsyscache.h"
 
 SierraDoorbell *sierra_doorbell = NULL;
 
 static shmem_request_hook_type next_shmem_request_hook = NULL;
 static shmem_startup_hook_type next_shmem_startup_hook = NULL;
 
-/* What this transaction will ring. */
+/* What this transaction will ring, and what it will NOTIFY by itself. */
 static SierraRings noted;
+static SierraRings to_notify;
 
 #define TRANCHE_NAME "sierra_es"
 
@@ -53,6 +56,7 @@ init_bell(SierraBell *bell)
 	bell->database = InvalidOid;
 	pg_atomic_init_u64(&bell->generation, 0);
 	pg_atomic_init_u32(&bell->listener, SIERRA_LISTENER_NONE);
+	pg_atomic_init_u64(&bell->heard, 0);
 	pg_atomic_init_u32(&bell->answered, 0);
 	ConditionVariableInit(&bell->rung);
 	SpinLockInit(&bell->mutex);
@@ -168,8 +172,8 @@ sierra_doorbell_call_launcher(void)
 		SetLatch(latch);
 }
 
-static void
-set_worker_latch(SierraBell *bell)
+void
+sierra_doorbell_wake_worker(SierraBell *bell)
 {
 	Latch *latch;
 
@@ -191,7 +195,7 @@ ring(SierraBell *bell)
 	switch (pg_atomic_exchange_u32(&bell->listener, SIERRA_LISTENER_NONE))
 	{
 		case SIERRA_LISTENER_WORKER:
-			set_worker_latch(bell);
+			sierra_doorbell_wake_worker(bell);
 			break;
 		case SIERRA_LISTENER_LAUNCHER:
 			sierra_doorbell_call_launcher();
@@ -229,67 +233,101 @@ mark(SierraRings *rings, const SierraRing *store)
 		rings->overflow = true;
 }
 
+/* Also a full barrier, between getting into the queue and reading the count. */
+void
+sierra_doorbell_want_answer(SierraBell *bell)
+{
+	uint32 nobody = SIERRA_LISTENER_NONE;
+
+	(void) pg_atomic_compare_exchange_u32(&bell->listener, &nobody, SIERRA_LISTENER_WORKER);
+}
+
+void
+sierra_doorbell_add_rings(SierraRings *rings, const SierraRings *more)
+{
+	for (int i = 0; i < more->count; i++)
+		mark(rings, &more->store[i]);
+	rings->overflow |= more->overflow;
+}
+
 static void
 ring_noted(bool committed)
 {
 	SierraBell *bell = sierra_doorbell_own();
 
+	for (int i = 0; i < noted.count && !committed; i++)
+		noted.store[i].position = SIERRA_NONE;
 	SpinLockAcquire(&bell->mutex);
-	for (int i = 0; i < noted.count; i++)
-	{
-		SierraRing store = noted.store[i];
-
-		if (!committed)
-			store.position = SIERRA_NONE;
-		mark(&bell->rings, &store);
-	}
-	bell->rings.overflow |= noted.overflow;
+	sierra_doorbell_add_rings(&bell->rings, &noted);
 	SpinLockRelease(&bell->mutex);
 	ring(bell);
 }
 
 /*
- * After the commit is visible and before locks are released.  Runs where
- * errors are fatal: touches nothing but shared memory.
+ * sierra_es.notify = transaction: one NOTIFY per store.  At the end of the
+ * transaction, so that many appends share it.
+ */
+static void
+notify_noted(void)
+{
+	for (int i = 0; i < to_notify.count; i++)
+	{
+		char *store = get_namespace_name(to_notify.store[i].schema);
+
+		if (store != NULL)
+			sierra_notify(store, to_notify.store[i].position);
+	}
+	to_notify.count = 0;
+}
+
+/*
+ * COMMIT comes after the rows are visible and before locks are released.  It
+ * runs where errors are fatal, so it touches nothing but shared memory.
  */
 static void
 ring_at_end(XactEvent event, void *arg)
 {
-	if (noted.count == 0)
-		return;
 	switch (event)
 	{
+		case XACT_EVENT_PRE_COMMIT:
+		case XACT_EVENT_PRE_PREPARE: /* which NOTIFY makes fail */
+			notify_noted();
+			return;
 		case XACT_EVENT_COMMIT:
-			ring_noted(true);
-			break;
 		case XACT_EVENT_ABORT:
-			ring_noted(false);
+			if (noted.count > 0)
+				ring_noted(event == XACT_EVENT_COMMIT);
 			break;
 		case XACT_EVENT_PREPARE:
 			break;
 		default:
 			return;
 	}
-	noted.count = 0;
-	noted.overflow = false;
+	noted.count = to_notify.count = 0;
+	noted.overflow = to_notify.overflow = false;
+}
+
+static void
+register_callback(void)
+{
+	static bool registered = false;
+
+	if (!registered)
+		RegisterXactCallback(ring_at_end, NULL);
+	registered = true;
 }
 
 static void
 note(const SierraStore *store, int64 position)
 {
-	static bool registered = false;
-	SierraRing noted_ring = {.schema = store->schema,
+	SierraRing store_ring = {.schema = store->schema,
 							 .position = position,
 							 .notify = sierra_guc_notify == SIERRA_NOTIFY_WORKER};
 
 	if (sierra_doorbell_own() == NULL)
 		return;
-	if (!registered)
-	{
-		RegisterXactCallback(ring_at_end, NULL);
-		registered = true;
-	}
-	mark(&noted, &noted_ring);
+	register_callback();
+	mark(&noted, &store_ring);
 }
 
 void
@@ -301,5 +339,16 @@ sierra_doorbell_note_locks(const SierraStore *store)
 void
 sierra_doorbell_note_append(const SierraStore *store, int64 position)
 {
+	SierraRing ring = {.schema = store->schema, .position = position};
+
 	note(store, position);
+	if (sierra_guc_notify != SIERRA_NOTIFY_TRANSACTION)
+		return;
+	register_callback();
+	mark(&to_notify, &ring);
+
+	/* Too many stores to remember: then at once. */
+	if (to_notify.overflow)
+		sierra_notify(NameStr(store->name), position);
+	to_notify.overflow = false;
 }

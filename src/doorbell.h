@@ -23,6 +23,9 @@
 /* Stores of a database that rang since its worker last looked. */
 #define SIERRA_BELL_STORES 16
 
+/* Statements at a time that can send workers away. */
+#define SIERRA_HOLDS 32
+
 #define SIERRA_WORKER_ERROR_MAX 256
 
 /* A store that rang. */
@@ -41,28 +44,26 @@ typedef struct SierraRings
 	SierraRing store[SIERRA_BELL_STORES];
 } SierraRings;
 
-/* How the worker of a database is; see worker.c for who changes it when. */
+/* How the worker of a database is; worker.c and launcher.c say who changes it. */
 typedef enum SierraWorkerState
 {
 	SIERRA_WORKER_NONE,		/* none, and nobody asked for one */
-	SIERRA_WORKER_WANTED,	/* the launcher is to start it */
+	SIERRA_WORKER_WANTED,	/* the launcher is to start it, not before retry_at */
 	SIERRA_WORKER_STARTING, /* the launcher asked the postmaster for it */
-	SIERRA_WORKER_RUNNING,
-	SIERRA_WORKER_FAILED /* it ended with an error, or could not start */
+	SIERRA_WORKER_RUNNING
 } SierraWorkerState;
 
-/* What is known about a worker; kept by worker.c, under the doorbell's lock. */
+/* What is known about a worker; under the doorbell's lock. */
 typedef struct SierraWorkerInfo
 {
 	SierraWorkerState state;
 	int pid;
-	int holds;			  /* statements that need the database for themselves */
-	uint32 attempts;	  /* starts that failed in a row */
-	TimestampTz retry_at; /* not started again before */
+	uint32 failures; /* starts and runs that ended early, in a row */
+	TimestampTz retry_at;
 	TimestampTz started;
 	TimestampTz last_wake;
-	TimestampTz last_notify;
 	TimestampTz last_sweep;
+	TimestampTz last_notify;
 	int64 notifications;
 	TimestampTz last_error_at;
 	char last_error[SIERRA_WORKER_ERROR_MAX];
@@ -82,6 +83,7 @@ typedef struct SierraBell
 	Oid database;				 /* changed under the doorbell's lock */
 	pg_atomic_uint64 generation; /* counts how often it rang */
 	pg_atomic_uint32 listener;	 /* SierraListener: whose latch the next ring sets */
+	pg_atomic_uint64 heard;		 /* the count when the worker last woke who waits */
 	pg_atomic_uint32 answered;	 /* a worker is there to wake who waits */
 	ConditionVariable rung;		 /* sessions that wait */
 
@@ -92,12 +94,19 @@ typedef struct SierraBell
 	SierraWorkerInfo worker;
 } SierraBell;
 
+/* A statement that needs a database for itself, see exclusive.c. */
+typedef struct SierraHold
+{
+	Oid database; /* InvalidOid: free */
+	int pid;
+} SierraHold;
+
 typedef struct SierraDoorbell
 {
 	LWLock *lock;
 	slock_t mutex; /* for the launcher's latch */
 	Latch *launcher_latch;
-	int launcher_pid;
+	SierraHold hold[SIERRA_HOLDS];
 	SierraBell bell[SIERRA_BELLS];
 } SierraDoorbell;
 
@@ -132,6 +141,15 @@ extern SierraBell *sierra_doorbell_own(void);
 
 /* Calls the launcher if the database has no worker, and the launcher wants to know. */
 extern void sierra_doorbell_want_worker(SierraBell *bell);
+
+/* The next ring wakes the worker, for somebody waits. */
+extern void sierra_doorbell_want_answer(SierraBell *bell);
+
+/* Wakes the worker, if there is one, without counting a ring. */
+extern void sierra_doorbell_wake_worker(SierraBell *bell);
+
+/* Puts what is in the second among the first. */
+extern void sierra_doorbell_add_rings(SierraRings *rings, const SierraRings *more);
 
 /* Wakes the launcher, so that it looks after workers that are wanted. */
 extern void sierra_doorbell_call_launcher(void);

@@ -12,7 +12,7 @@ char *sierra_guc_store = NULL;
 bool sierra_guc_strict_versioning = false;
 bool sierra_guc_restore = false;
 int sierra_guc_notify = SIERRA_NOTIFY_WORKER;
-int sierra_guc_notify_interval = 5;
+int sierra_guc_notify_interval = 10;
 int sierra_guc_sweep_interval = 1000;
 int sierra_guc_poll_interval = 50;
 int sierra_guc_max_waiters = 64;
@@ -49,8 +49,8 @@ define_notification_settings(void)
 	DefineCustomIntVariable("sierra_es.notify_interval",
 							"Sets the least time between two rounds of NOTIFY of the worker.",
 							"Appends in between share one notification per store.",
-							&sierra_guc_notify_interval, 5, 0, 60000, PGC_SIGHUP, GUC_UNIT_MS, NULL,
-							NULL, NULL);
+							&sierra_guc_notify_interval, 10, 0, 60000, PGC_SIGHUP, GUC_UNIT_MS,
+							NULL, NULL, NULL);
 
 	DefineCustomIntVariable(
 		"sierra_es.sweep_interval",

@@ -197,7 +197,7 @@ sierra_horizon(const SierraStore *store, SierraReadLeaf *const *leaves, int coun
 
 /* Only writers have rows in flight, and they hold the lock of their partition. */
 bool
-sierra_horizon_in_flight(const SierraStore *store, int64 position)
+sierra_horizon_in_flight(const SierraStore *store, const bool *wanted, int64 position)
 {
 	bool in_flight = false;
 
@@ -205,7 +205,7 @@ sierra_horizon_in_flight(const SierraStore *store, int64 position)
 	{
 		SierraReadLeaf leaf = {0};
 
-		if (!sierra_partition_written_by_other(store->leaf[i]))
+		if (!wanted[i] || !sierra_partition_written_by_other(store->leaf[i]))
 			continue;
 		leaf.rel = sierra_scan_open_leaf(store, i, AccessShareLock);
 		leaf.sequence_index = sierra_scan_open_index(leaf.rel, SIERRA_INDEX_SEQUENCE);

@@ -26,7 +26,10 @@ typedef struct SierraReadLeaf
  */
 extern int64 sierra_horizon(const SierraStore *store, SierraReadLeaf *const *leaves, int count);
 
-/* Is there an event at this position or below that the active snapshot cannot see yet? */
-extern bool sierra_horizon_in_flight(const SierraStore *store, int64 position);
+/*
+ * Is there an event at this position or below that the active snapshot cannot see yet,
+ * in the partitions wanted?
+ */
+extern bool sierra_horizon_in_flight(const SierraStore *store, const bool *wanted, int64 position);
 
 #endif /* SIERRA_HORIZON_H */

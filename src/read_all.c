@@ -92,6 +92,12 @@ start_of(const SierraReadAll *request, int partition)
 	return request->after_by_partition ? request->after_by_partition[partition] : request->after;
 }
 
+static bool
+is_left_out(const SierraReadAll *request, int partition)
+{
+	return request->after_by_partition && request->after_by_partition[partition] == SIERRA_NOT_READ;
+}
+
 /* The heap keeps its greatest element first, so forwards the order is reversed. */
 static int
 compare_forward(Datum a, Datum b, void *arg)
@@ -122,7 +128,7 @@ open_sources(Merge *merge)
 		SierraReadLeaf *leaf = &merge->sources[i].leaf;
 
 		merge->passed[i] = SIERRA_NONE;
-		if (start_of(merge->request, i) == SIERRA_NOT_READ)
+		if (is_left_out(merge->request, i))
 			continue;
 		leaf->rel = sierra_scan_open_leaf(merge->store, i, AccessShareLock);
 		leaf->sequence_index = sierra_scan_open_index(leaf->rel, SIERRA_INDEX_SEQUENCE);

@@ -1,6 +1,6 @@
 /*
  * sql_subscribe.c
- *		enext(), epeek(), eack(), enack(), ewait(), ehead().
+ *		enext(), epeek(), eack(), enack(), ewait(), ehead(); the lock for eunsub().
  *
  * Making and dropping subscriptions, leases and views are in SQL.
  */
@@ -13,6 +13,7 @@
 #include "guc.h"
 #include "locate.h"
 #include "result.h"
+#include "subscription.h"
 
 #include "access/xact.h"
 #include "catalog/pg_type.h"
@@ -32,10 +33,11 @@ PG_FUNCTION_INFO_V1(sierra_enack);
 PG_FUNCTION_INFO_V1(sierra_ewait);
 PG_FUNCTION_INFO_V1(sierra_ehead);
 PG_FUNCTION_INFO_V1(sierra_events_after);
+PG_FUNCTION_INFO_V1(sierra_lock_subscription);
 
-/* An interval argument that is a length of time: 0 to one day. */
+/* An interval argument that is a length of time: 0 to some days. */
 static int64
-get_usecs(FunctionCallInfo fcinfo, int arg, const char *name)
+get_usecs(FunctionCallInfo fcinfo, int arg, const char *name, int days)
 {
 	Interval *interval;
 	double usecs;
@@ -44,9 +46,10 @@ get_usecs(FunctionCallInfo fcinfo, int arg, const char *name)
 	interval = PG_GETARG_INTERVAL_P(arg);
 	usecs = interval->time +
 			((double) interval->day + interval->month * (double) DAYS_PER_MONTH) * USECS_PER_DAY;
-	if (usecs < 0 || usecs > USECS_PER_DAY)
+	if (usecs < 0 || usecs > (double) days * USECS_PER_DAY)
 		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				errmsg("argument \"%s\" must be 0 to 1 day", name),
+				errmsg_plural("argument \"%s\" must be 0 to %d day",
+							  "argument \"%s\" must be 0 to %d days", days, name, days),
 				errdetail("It is %s.", DatumGetCString(DirectFunctionCall1(interval_out,
 																		   PG_GETARG_DATUM(arg)))));
 	return (int64) usecs;
@@ -111,7 +114,7 @@ sierra_enext(PG_FUNCTION_ARGS)
 	sierra_require_argument(fcinfo, 0, "subscription");
 	consume.subscription = PG_GETARG_TEXT_PP(0);
 	max_count = get_count(fcinfo, 1);
-	consume.wait_usecs = get_usecs(fcinfo, 2, "wait");
+	consume.wait_usecs = get_usecs(fcinfo, 2, "wait", 1);
 	consume.has_after = !PG_ARGISNULL(3);
 	if (consume.has_after)
 		consume.after = get_position(fcinfo, 3, "after");
@@ -163,7 +166,7 @@ sierra_enack(PG_FUNCTION_ARGS)
 
 	sierra_require_argument(fcinfo, 0, "subscription");
 	failure.position = get_position(fcinfo, 1, "cursor");
-	sierra_require_argument(fcinfo, 2, "retry_after");
+	get_usecs(fcinfo, 2, "retry_after", 365);
 	failure.retry_after = PG_GETARG_DATUM(2);
 	failure.reason = PG_ARGISNULL(3) ? NULL : PG_GETARG_TEXT_PP(3);
 	sierra_require_argument(fcinfo, 4, "park");
@@ -180,7 +183,7 @@ Datum
 sierra_ewait(PG_FUNCTION_ARGS)
 {
 	int64 position = get_position(fcinfo, 1, "cursor");
-	int64 timeout = get_usecs(fcinfo, 2, "timeout");
+	int64 timeout = get_usecs(fcinfo, 2, "timeout", 1);
 	text *subscription = PG_ARGISNULL(0) ? NULL : PG_GETARG_TEXT_PP(0);
 
 	sierra_refuse_waiting(timeout);
@@ -203,4 +206,18 @@ sierra_events_after(PG_FUNCTION_ARGS)
 	sierra_check_partition(store, partition);
 	PG_RETURN_INT64(
 		position == PG_INT64_MAX ? 0 : sierra_locate_count_after(store, partition, position));
+}
+
+/*
+ * For eunsub().  Else a subscription could be dropped and made anew while a
+ * consumer is in the middle of a batch, whose acknowledgement would then move
+ * the new cursor over what nobody processed.
+ */
+Datum
+sierra_lock_subscription(PG_FUNCTION_ARGS)
+{
+	SierraStore *store = sierra_store_open_named(NameStr(*PG_GETARG_NAME(0)), ACL_SELECT);
+
+	sierra_subscription_lock(store, PG_GETARG_TEXT_PP(1), NULL);
+	PG_RETURN_VOID();
 }

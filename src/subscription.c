@@ -26,7 +26,7 @@ static const SierraQuery load_query = {
 	" s.start_streams, s.start_versions, s.window_size,"
 	" pg_catalog.date_part('epoch', s.lease_time), s.max_attempts,"
 	" EXISTS (SELECT FROM %s.subscription_streams AS t"
-	" WHERE t.subscription OPERATOR(pg_catalog.=) s.subscription)"
+	" WHERE t.subscription OPERATOR(pg_catalog.=) s.subscription), s.created_at"
 	" FROM %s.subscriptions AS s WHERE s.subscription OPERATOR(pg_catalog.=) $1",
 	1,
 	{TEXTOID}};
@@ -232,6 +232,7 @@ get_subscription(const SierraStore *store, text *name)
 		(int64) (DatumGetFloat8(sierra_query_value(0, 9, &isnull)) * 1000.0);
 	subscription->max_attempts = DatumGetInt32(sierra_query_value(0, 10, &isnull));
 	subscription->has_apart = DatumGetBool(sierra_query_value(0, 11, &isnull));
+	subscription->created_at = DatumGetTimestampTz(sierra_query_value(0, 12, &isnull));
 	return subscription;
 }
 

@@ -29,8 +29,9 @@ typedef struct SierraSubscription
 	const SierraStore *store;
 	MemoryContext context; /* where all of this is */
 	text *name;
-	text *consumer; /* NULL without group */
-	bool grouped;	/* has a cursor for each partition */
+	text *consumer;			/* NULL without group */
+	TimestampTz created_at; /* tells it from another of this name, before or after it */
+	bool grouped;			/* has a cursor for each partition */
 	SierraFilter streams;
 	SierraFilter event_names;
 	int64 start_after;							/* the least of the three ways to begin */

@@ -133,6 +133,7 @@ sleep_at_bell(SierraWaiter *waiter, long timeout)
 	uint64 generation;
 
 	ConditionVariablePrepareToSleep(&bell->rung);
+	sierra_doorbell_want_answer(bell);
 	if (pg_atomic_read_u64(&bell->generation) == waiter->generation)
 		(void) ConditionVariableTimedSleep(&bell->rung, timeout, wait_event());
 	ConditionVariableCancelSleep();

@@ -1,11 +1,16 @@
 /*
  * worker.h
- *		What runs by itself when the library is preloaded.
+ *		The worker of a database: wakes who waits for events, and sends NOTIFY.
  */
 #ifndef SIERRA_WORKER_H
 #define SIERRA_WORKER_H
 
-/* Called while shared_preload_libraries are loaded. */
+#include "fmgr.h"
+
+/* Sets up all that runs when the library is preloaded: memory, hook, launcher. */
 extern void sierra_worker_preload(void);
+
+/* Entry of the worker; the argument is the OID of its database. */
+extern PGDLLEXPORT void sierra_worker_main(Datum database);
 
 #endif /* SIERRA_WORKER_H */

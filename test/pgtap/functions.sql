@@ -30,10 +30,28 @@ INSERT INTO wanted VALUES
     ('esver', 'stream_id text', 'bigint', 'c', 's', 'r', false, 0),
     ('epseq', 'partition integer', 'bigint', 'c', 's', 'r', false, 0),
     ('epseq', 'partition_key text', 'bigint', 'c', 's', 'r', false, 0),
+('upgrade_event_store', 'store name DEFAULT NULL::name', 'boolean', 'plpgsql', 'v', 'u', false, 0),
+    ('esub', 'subscription text, streams text[] DEFAULT NULL::text[], event_names text[] DEFAULT NULL::text[], start_from text DEFAULT ''latest''::text, start_versions json DEFAULT NULL::json, window_size integer DEFAULT 1000, lease_time interval DEFAULT ''00:00:30''::interval, max_attempts integer DEFAULT 5', 'bigint', 'plpgsql', 'v', 'u', false, 0),
+    ('epsub', 'subscription text, partitions integer[] DEFAULT NULL::integer[], start_from text DEFAULT ''latest''::text, start_sequences json DEFAULT NULL::json, window_size integer DEFAULT 1000, lease_time interval DEFAULT ''00:00:30''::interval, max_attempts integer DEFAULT 5', 'bigint', 'plpgsql', 'v', 'u', false, 0),
+    ('eunsub', 'subscription text', 'void', 'plpgsql', 'v', 'u', false, 0),
+    ('enext', 'subscription text, max_count integer DEFAULT 100, wait interval DEFAULT ''00:00:00''::interval, after bigint DEFAULT NULL::bigint, consumer text DEFAULT NULL::text', 'SETOF sierra_event', 'c', 'v', 'u', false, 100),
+    ('epeek', 'subscription text, max_count integer DEFAULT 100', 'SETOF sierra_event', 'sql', 's', 'r', false, 100),
+    ('eack', 'subscription text, cursor bigint, consumer text DEFAULT NULL::text', 'bigint', 'c', 'v', 'u', false, 0),
+    ('enack', 'subscription text, cursor bigint, retry_after interval DEFAULT ''00:00:01''::interval, reason text DEFAULT NULL::text, park boolean DEFAULT false, consumer text DEFAULT NULL::text', 'text', 'c', 'v', 'u', false, 0),
+    ('eleave', 'subscription text, consumer text', 'boolean', 'plpgsql', 'v', 'u', false, 0),
+    ('eretry', 'subscription text, stream_id text DEFAULT NULL::text', 'bigint', 'plpgsql', 'v', 'u', false, 0),
+    ('eskip', 'subscription text, stream_id text', 'bigint', 'plpgsql', 'v', 'u', false, 0),
+    ('ewait', 'subscription text, cursor bigint, timeout interval DEFAULT ''00:00:10''::interval', 'boolean', 'c', 'v', 'u', false, 0),
+    ('ehead', '', 'bigint', 'c', 's', 'r', false, 0),
+    ('event_subscriptions', 'store name DEFAULT NULL::name', 'TABLE(subscription text, state text, lag_events bigint, lag interval, window_used integer, window_size integer, cursor bigint, consumers integer, retrying integer, parked integer, acknowledged_at timestamp with time zone, last_error text, last_error_at timestamp with time zone, streams text[], event_names text[], partitions integer[], created_at timestamp with time zone)', 'plpgsql', 's', 'u', false, 1000),
+    ('event_consumers', 'store name DEFAULT NULL::name', 'TABLE(subscription text, consumer text, partitions integer[], acknowledged bigint, handed_out bigint, alive boolean, joined_at timestamp with time zone, seen_at timestamp with time zone)', 'plpgsql', 's', 'u', false, 1000),
+    ('event_leases', 'store name DEFAULT NULL::name', 'TABLE(subscription text, partition_id integer, cursor bigint, lag_events bigint, consumer text, epoch bigint, acknowledged_at timestamp with time zone)', 'plpgsql', 's', 'u', false, 1000),
+    ('event_failures', 'store name DEFAULT NULL::name', 'TABLE(subscription text, stream_id text, partition_id integer, state text, global_position bigint, event_id uuid, event_name text, attempts integer, retry_at timestamp with time zone, reason text, failed_at timestamp with time zone, waiting bigint)', 'plpgsql', 's', 'u', false, 1000),
     ('sierra_stream_key', 'stream_id text', 'uuid', 'c', 'i', 's', true, 0),
     ('sierra_partition_key', 'partition_key text', 'uuid', 'c', 'i', 's', true, 0),
     ('sierra_partition_id', 'partition_key uuid, partitions integer', 'integer', 'c', 'i', 's', true, 0),
     ('sierra_event_id', 'partition_key uuid', 'uuid', 'c', 'v', 's', true, 0),
+    ('sierra_workers', 'OUT database_id oid, OUT database name, OUT state text, OUT pid integer, OUT started_at timestamp with time zone, OUT last_wake_up timestamp with time zone, OUT last_sweep timestamp with time zone, OUT last_notification timestamp with time zone, OUT notifications bigint, OUT unheard bigint, OUT failures integer, OUT last_error text, OUT last_error_at timestamp with time zone', 'SETOF record', 'c', 'v', 'r', false, 10),
     ('sierra_current_store', '', 'name', 'c', 's', 's', true, 0),
     ('sierra_partitions', 'store name', 'integer', 'sql', 's', 'u', false, 0),
     ('sierra_guard_table', 'relation text, partitions integer DEFAULT NULL::integer', 'void', 'plpgsql', 'v', 'u', false, 0),
@@ -53,8 +71,8 @@ SELECT p.*, p.proname::text AS name, pg_get_function_arguments(p.oid) AS argumen
   JOIN pg_depend AS d ON d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e'
   JOIN pg_extension AS e ON e.oid = d.refobjid AND e.extname = 'sierra_es';
 
--- Two tests for each of the 31 functions above, and two for all.
-SELECT plan(2 * 31 + 2);
+-- Two tests for each of the 49 functions above, and two for all.
+SELECT plan(2 * 49 + 2);
 
 SELECT is((SELECT count(*)::int FROM functions AS f WHERE (f.name, f.arguments) = (w.name, w.arguments)), 1,
           w.name || '(' || w.arguments || ') exists')

@@ -1,10 +1,11 @@
 -- The tables of a store: what queries of users may rely on.
 BEGIN;
-SELECT plan(31);
+SELECT plan(57);
 SELECT lives_ok($$SELECT create_event_store('shape', 3)$$, 'a store with three partitions');
 
 SELECT has_schema('shape');
-SELECT tables_are('shape', ARRAY['events', 'events_0', 'events_1', 'events_2', 'stream_keys', 'event_ids']);
+SELECT tables_are('shape', ARRAY['events', 'events_0', 'events_1', 'events_2', 'stream_keys', 'event_ids',
+                  'subscriptions', 'subscription_cursors', 'subscription_consumers', 'subscription_streams']);
 SELECT sequences_are('shape', ARRAY['global_position']);
 SELECT is_partitioned('shape', 'events', 'events is partitioned');
 SELECT is_partition_of('shape', 'events_0', 'shape', 'events', 'events_0 is a partition of it');
@@ -43,9 +44,44 @@ SELECT is((SELECT string_agg(tgrelid::regclass::text || ' ' || tgnargs, ', ' ORD
 SELECT has_trigger('shape', 'stream_keys', 'sierra_guard', 'and the keys');
 SELECT has_trigger('shape', 'event_ids', 'sierra_guard', 'and the ids');
 
+-- What subscriptions are kept in: no event, so without guard.
+SELECT columns_are('shape', 'subscriptions', ARRAY['subscription', 'streams', 'event_names', 'partitions', 'start_after', 'start_sequences',
+                   'start_streams', 'start_versions', 'window_size', 'lease_time', 'max_attempts', 'created_at']);
+SELECT columns_are('shape', 'subscription_cursors', ARRAY['subscription', 'partition_id', 'cursor', 'epoch', 'consumer', 'acknowledged_at',
+                   'last_error', 'last_error_at']);
+SELECT columns_are('shape', 'subscription_consumers', ARRAY['subscription', 'consumer', 'acknowledged', 'handed_out', 'joined_at', 'seen_at']);
+SELECT columns_are('shape', 'subscription_streams', ARRAY['subscription', 'stream_id', 'partition_id', 'state', 'position', 'version', 'handed_out',
+                   'failed_position', 'failed_version', 'attempts', 'retry_at', 'reason', 'failed_at']);
+SELECT col_is_pk('shape', 'subscriptions', 'subscription', 'a subscription has a name');
+SELECT col_is_pk('shape', 'subscription_cursors', ARRAY['subscription', 'partition_id'], 'one cursor for each partition');
+SELECT col_is_pk('shape', 'subscription_consumers', ARRAY['subscription', 'consumer'], 'a consumer is in a group once');
+SELECT col_is_pk('shape', 'subscription_streams', ARRAY['subscription', 'stream_id'], 'a stream is apart once');
+SELECT fk_ok('shape', t, 'subscription', 'shape', 'subscriptions', 'subscription', t || ' refer to a subscription')
+  FROM unnest(ARRAY['subscription_cursors', 'subscription_consumers', 'subscription_streams']::name[]) AS t;
+SELECT hasnt_trigger('shape', t, 'sierra_guard', t || ' are changed as any table')
+  FROM unnest(ARRAY['subscriptions', 'subscription_cursors', 'subscription_consumers', 'subscription_streams']::name[]) AS t;
+SELECT is((SELECT string_agg(relname::text, ', ' ORDER BY relname::text) FROM pg_class
+            WHERE relnamespace = 'shape'::regnamespace AND 'fillfactor=50' = ANY (reloptions)),
+          'subscription_consumers, subscription_cursors, subscription_streams', 'rows that are updated have room beside them');
+SELECT is_empty(
+    $$SELECT c.relname, a.attname FROM pg_attribute AS a JOIN pg_class AS c ON c.oid = a.attrelid
+       WHERE c.relnamespace = 'shape'::regnamespace AND c.relname ~ '^subscription' AND c.relkind = 'r' AND a.attnum > 0
+         AND a.attname IN ('subscription', 'consumer', 'stream_id') AND a.attcollation <> '"C"'::regcollation$$,
+    'names are compared byte by byte');
+SELECT is_empty($$SELECT c.relname FROM pg_class AS c WHERE c.relnamespace = 'shape'::regnamespace AND c.relname ~ '^subscription' AND c.relkind = 'r'
+                     AND obj_description(c.oid, 'pg_class') IS NULL$$, 'the tables have comments');
+
 -- The errors that a client branches on have their codes also where pgTAP looks.
 SELECT lives_ok($$SET LOCAL sierra_es.store = 'shape'$$, 'use this store');
 SELECT throws_ok($$SELECT eappend('a', 'x', expected_version => 0)$$, 'SE001', 'wrong expected version of stream "a"', 'a wrong version is SE001');
+SELECT throws_ok($$SELECT enext('s')$$, 'SE007', 'no subscription "s"', 'no subscription is SE007');
+SELECT throws_ok($$SELECT eunsub('s')$$, 'SE007', 'no subscription "s"', 'from every function');
+SELECT is(esub('s', start_from => 'earliest'), -1::bigint, 'a subscription is made');
+SELECT throws_ok($$SELECT esub('s', ARRAY['a'])$$, '42710', 'subscription "s" already exists', 'another definition is 42710');
+SELECT throws_ok($$SELECT eack('s', 0)$$, '22023', 'position 0 of subscription "s" was not handed out', 'what was not handed out is 22023');
+SELECT is_empty($$SELECT enext('s', consumer => 'one')$$, 'it becomes a group');
+SELECT throws_ok($$SELECT enext('s')$$, '55000', 'subscription "s" is consumed by a group', 'a group without consumer is 55000');
+SELECT throws_ok($$SELECT eack('s', 0, 'two')$$, 'SE008', 'consumer "two" holds no lease on subscription "s"', 'a stale lease is SE008');
 
 SELECT * FROM finish();
 ROLLBACK;

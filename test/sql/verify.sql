@@ -23,7 +23,8 @@ CREATE PROCEDURE unlock() LANGUAGE plpgsql AS $$
 DECLARE
     t regclass;
 BEGIN
-    FOR t IN SELECT oid FROM pg_class WHERE relnamespace = 'es'::regnamespace AND relkind IN ('r', 'p') LOOP
+    FOR t IN SELECT tgrelid FROM pg_trigger JOIN pg_class AS c ON c.oid = tgrelid
+              WHERE relnamespace = 'es'::regnamespace AND tgname = 'sierra_guard' LOOP
         EXECUTE format('ALTER TABLE %s DISABLE TRIGGER sierra_guard', t);
     END LOOP;
     FOR i IN 0 .. 3 LOOP

@@ -55,13 +55,14 @@ sub run_blocks
 	my $script = join '', map { "\\echo \@\@block\n$_->{sql}\n" } @blocks;
 	my $output = '';
 
-	IPC::Run::run([ 'psql', '-X', '-q', '-d', $connection ],
+	# Which functions an error came through is not shown.
+	IPC::Run::run([ 'psql', '-X', '-q', '-v', 'SHOW_CONTEXT=never', '-d', $connection ],
 		'<', \$script, '>', \$output, '2>&1');
 	my (undef, @parts) = split /^\@\@block\n/m, $output, -1;
 	return @parts;
 }
 
-# What differs from run to run, the widths of columns, and which function raised an error.
+# What differs from run to run, and the widths of columns.
 sub normalise
 {
 	my ($text) = @_;
@@ -69,7 +70,6 @@ sub normalise
 	$text =~ s/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/UUID/g;
 	$text =~ s/\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d+)?\+\d\d/TIME/g;
 	$text =~ s/\b1\d{12}\b/MILLISECONDS/g;
-	$text =~ s/^CONTEXT: .*\n?//mg;
 	$text =~ s/-{2,}/--/g;
 	$text =~ s/[ \t]+/ /g;
 	$text =~ s/^ | $//mg;
@@ -117,6 +117,30 @@ sub section
 	return $1;
 }
 
+# The defaults that rows of the table show for arguments are those of the functions.
+sub check_defaults
+{
+	my ($node, $table) = @_;
+
+	foreach my $row (grep { /^\| `/ } split /\n/, $table)
+	{
+		my ($name, $arguments) = $row =~ /^\| `(\w+)\((.*?)\)`/ or die "no function: $row";
+
+		while ($arguments =~ /(\w+) = ('[^']*'|[\w-]+)/g)
+		{
+			my ($argument, $shown) = ($1, $2);
+			my $same = $node->safe_psql('readme', qq{
+				SELECT format('SELECT (%s)::%s::text IS NOT DISTINCT FROM (%s)::text', \$shown\$$shown\$shown\$,
+						format_type(p.proargtypes[n - 1], NULL), pg_get_function_arg_default(p.oid, n))
+				  FROM pg_proc AS p, generate_series(1, p.pronargs) AS n
+				 WHERE p.proname = '$name' AND p.proargnames[n] = '$argument' \\gexec});
+
+			like($same, qr/^t(\nt)*$/, "the default of $argument of $name() is $shown");
+		}
+	}
+	return;
+}
+
 # Each function is in a row of the table, with the names of all its arguments.
 sub check_functions
 {
@@ -126,7 +150,7 @@ sub check_functions
 		  FROM pg_depend AS d JOIN pg_proc AS p ON p.oid = d.objid
 		 WHERE d.refobjid = (SELECT oid FROM pg_extension WHERE extname = 'sierra_es')
 		   AND d.classid = 'pg_proc'::regclass AND d.deptype = 'e'
-		   AND p.proname !~ '^(expected_version|sierra_((create|guard|is|require|verify)_|current_store|partitions$))'
+		   AND p.proname !~ '^(expected_version|sierra_((add|balance|check|create|events|free|guard|has|is|lock|next|report|require|split|subscriptions|verify)_|(current_store|lease|partitions|peek)$))'
 		 ORDER BY 1, 2});
 
 	foreach my $function (split /\n/, $functions)
@@ -162,9 +186,11 @@ sub check_reference
 	my @errors = slurp_file('src/errors.h') =~ /MAKE_SQLSTATE\(([^)]*)\)/g;
 
 	check_functions($node, section($readme, '### Functions'));
-	check_names('setting', section($readme, '### Settings'),
-		split /\n/, $node->safe_psql('readme',
-			q{LOAD 'sierra_es'; SELECT name FROM pg_settings WHERE name LIKE 'sierra\_es.%'}));
+	check_defaults($node, section($readme, '### Functions'));
+	check_names('setting and default', section($readme, '### Settings'),
+		split /\n/, $node->safe_psql('readme', q{
+			LOAD 'sierra_es';
+			SELECT name || '` | `' || current_setting(name) FROM pg_settings WHERE name LIKE 'sierra\_es.%'}));
 	check_names('SQLSTATE', section($readme, '### Errors'), map { tr/', //dr } @errors);
 	check_names('table', section($readme, '### Tables of a store'),
 		split /\n/, $node->safe_psql('readme', q{

@@ -1,0 +1,16 @@
+/*
+ * launcher.h
+ *		Starts a worker for each database that has the extension.
+ */
+#ifndef SIERRA_LAUNCHER_H
+#define SIERRA_LAUNCHER_H
+
+#include "fmgr.h"
+
+/* Registers the launcher; called while preloaded libraries are loaded. */
+extern void sierra_launcher_register(void);
+
+/* Entry of the launcher. */
+extern PGDLLEXPORT void sierra_launcher_main(Datum unused);
+
+#endif /* SIERRA_LAUNCHER_H */

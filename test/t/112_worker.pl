@@ -1,0 +1,279 @@
+# The worker of a database: that it is there when it is needed, out of the way
+# of statements that need the database for themselves, and back afterwards.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/../lib";
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use SierraListen;
+use SierraTest;
+use Test::More;
+
+my $node = new_server('worker', allows_streaming => 1);
+create_store($node, 4);
+$node->append_conf('postgresql.conf', <<'CONF');
+shared_preload_libraries = 'sierra_es'
+sierra_es.sweep_interval = '200ms'
+CONF
+$node->restart;
+
+my $dbh = connect_to($node);
+
+sub worker_of {
+    my ($database, $session) = @_;
+    return all_rows($session // $dbh, 'SELECT * FROM sierra_workers() WHERE database = $1', $database)->[0] // {};
+}
+
+# Waits until a database has a worker, another than the one given; returns its pid.
+sub running_worker {
+    my ($database, $old, $session) = @_;
+    my $worker;
+    wait_until("the worker of $database runs", sub {
+        $worker = worker_of($database, $session);
+        ($worker->{state} // '') eq 'running' && $worker->{pid} != ($old // 0)
+    });
+    return $worker->{pid};
+}
+
+sub append {
+    my ($session) = @_;
+    return one_value($session, q{SELECT global_position FROM eappend('order-1', 'Happened')});
+}
+
+# One test: the worker announces an append.
+sub announces {
+    my ($name, $database, $where) = @_;
+    my $listener = SierraListen->new($where // $node, $database);
+    my $session = connect_to($where // $node, $database);
+    my $position = append($session);
+    ok(scalar($listener->heard_until('es', $position)), "$name: an append is announced");
+    $session->disconnect;
+    $listener->end;
+    return;
+}
+
+running_worker('postgres');
+announces('at the start', 'postgres');
+
+# ---------------------------------------------------------------------------
+# CREATE and DROP EXTENSION
+# ---------------------------------------------------------------------------
+
+$node->safe_psql('postgres', 'CREATE DATABASE shop');
+my $shop = connect_to($node, 'shop');
+$shop->begin_work;
+$shop->do('CREATE EXTENSION sierra_es');
+$shop->rollback;
+$shop->do('CREATE EXTENSION sierra_es');
+my $pid = running_worker('shop');
+pass('CREATE EXTENSION brings the worker');
+$shop->do('SELECT create_event_store($1, 2)', undef, 'es');
+announces('a new database', 'shop');
+$shop->do('DROP EXTENSION sierra_es CASCADE');
+wait_until('the worker is gone', sub { worker_of('shop')->{state} eq 'none' });
+pass('DROP EXTENSION ends the worker');
+$shop->do('CREATE EXTENSION sierra_es');
+$shop->do('SELECT guard_event_store()');
+isnt(running_worker('shop', $pid), $pid, 'it comes back with the extension');
+announces('the extension is back', 'shop');
+$shop->disconnect;
+
+# ---------------------------------------------------------------------------
+# Statements that need the database for themselves
+# ---------------------------------------------------------------------------
+
+my $tablespace = PostgreSQL::Test::Utils::tempdir();
+$dbh->do("CREATE TABLESPACE elsewhere LOCATION '$tablespace'");
+for my $statement (
+    'CREATE DATABASE copy TEMPLATE shop',
+    'ALTER DATABASE shop SET TABLESPACE elsewhere',
+    'ALTER DATABASE shop RENAME TO store',
+    'ALTER DATABASE store RENAME TO shop',
+    )
+{
+    my ($name) = $statement =~ /RENAME TO (\w+)/;
+    my ($old) = $statement =~ /DATABASE (\w+) RENAME/;
+    my $before = running_worker($old // 'shop');
+    is(sqlstate_of($dbh, $statement), '', $statement);
+    isnt(running_worker($name // 'shop', $before), $before, 'and the worker comes back');
+}
+announces('the copy', 'copy');
+
+# In a transaction that goes on, and rolls back.
+my $before = running_worker('shop');
+$dbh->begin_work;
+is(sqlstate_of($dbh, 'ALTER DATABASE shop RENAME TO store'), '', 'RENAME in a transaction');
+is(sqlstate_of($dbh, 'ALTER DATABASE store RENAME TO market'), '', 'and again');
+$dbh->rollback;
+running_worker('shop', $before);
+announces('rolled back', 'shop');
+
+# Statements that fail.
+my $guest = connect_to($node, 'shop');
+$before = running_worker('shop');
+is(sqlstate_of($dbh, 'DROP DATABASE shop'), '55006', 'DROP DATABASE fails because of another session');
+$guest->disconnect;
+running_worker('shop', $before);
+announces('after the error', 'shop');
+$dbh->do('CREATE ROLE regress_sierra_stranger LOGIN');
+$before = running_worker('shop');
+my $stranger = connect_to($node, 'postgres', 'regress_sierra_stranger');
+is(sqlstate_of($stranger, 'DROP DATABASE shop'), '42501', 'who may not drop a database');
+is(running_worker('shop'), $before, 'does not send its worker away');
+
+# Owners that are no superusers.
+$dbh->do('CREATE ROLE regress_sierra_owner LOGIN CREATEDB');
+$dbh->do('ALTER DATABASE shop OWNER TO regress_sierra_owner');
+my $owner = connect_to($node, 'postgres', 'regress_sierra_owner');
+is(sqlstate_of($owner, 'DROP DATABASE shop WITH (FORCE)'), '', 'DROP DATABASE shop by its owner');
+is(sqlstate_of($dbh, 'DROP DATABASE copy'), '', 'DROP DATABASE copy');
+is(one_value($dbh, 'SELECT string_agg(database, $1) FROM sierra_workers()', ', '), 'postgres',
+    'their workers are forgotten');
+$owner->disconnect;
+
+$dbh->do('DROP TABLESPACE elsewhere');
+
+# A database may be dropped and made again many times: its bell is free again.
+for my $i (1 .. 3) {
+    $node->safe_psql('postgres', 'CREATE DATABASE again');
+    $node->safe_psql('again', 'CREATE EXTENSION sierra_es; SELECT create_event_store()');
+    running_worker('again');
+    $node->safe_psql('postgres', 'DROP DATABASE again');
+}
+is(one_value($dbh, 'SELECT count(*) FROM sierra_workers()'), 1, 'CREATE and DROP DATABASE again and again');
+
+# ---------------------------------------------------------------------------
+# Workers that end
+# ---------------------------------------------------------------------------
+
+$before = running_worker('postgres');
+$dbh->do('SELECT pg_terminate_backend($1)', undef, $before);
+isnt(running_worker('postgres', $before), $before, 'a worker that is terminated comes back');
+announces('after pg_terminate_backend()', 'postgres');
+
+my $launcher = q{SELECT pid FROM pg_stat_activity WHERE backend_type = 'sierra_es launcher'};
+my $old_launcher = one_value($dbh, $launcher);
+$before = running_worker('postgres');
+$dbh->do('SELECT pg_terminate_backend($1)', undef, $old_launcher);
+wait_until('there is another launcher', sub { (one_value($dbh, $launcher) // $old_launcher) != $old_launcher });
+is(running_worker('postgres'), $before, 'a new launcher leaves the workers alone');
+$dbh->do('SELECT pg_terminate_backend($1)', undef, $before);
+running_worker('postgres', $before);
+announces('with another launcher', 'postgres');
+
+# SIGHUP.
+$node->append_conf('postgresql.conf', q{sierra_es.sweep_interval = '1h'});
+$node->reload;
+wait_until('the worker sweeps no more', sub {
+    one_value($dbh, q{SELECT clock_timestamp() - last_sweep > '1s' FROM sierra_workers() WHERE database = 'postgres'})
+});
+pass('SIGHUP: a worker goes by its new settings');
+
+# A crash.
+$before = running_worker('postgres');
+kill 'KILL', $before;
+wait_until('the server has restarted', sub { $node->psql('postgres', 'SELECT 1', stderr => \my $err) == 0 && !$dbh->ping });
+$dbh = connect_to($node);
+running_worker('postgres', $before);
+announces('after kill -9', 'postgres');
+
+# ---------------------------------------------------------------------------
+# Shutdown, standby, promotion
+# ---------------------------------------------------------------------------
+
+$node->backup('backup');
+my $standby = PostgreSQL::Test::Cluster->new('worker_standby');
+$standby->init_from_backup($node, 'backup', has_streaming => 1);
+$standby->start;
+my $on_standby = connect_to($standby);
+is(one_value($on_standby, q{SELECT count(*) FROM pg_stat_activity WHERE backend_type LIKE 'sierra_es%'}), 0,
+    'a standby has no workers');
+$_->disconnect for $dbh, $stranger;
+$node->stop('fast');
+pass('fast shutdown');
+$node->start;
+$dbh = connect_to($node);
+running_worker('postgres');
+$dbh->disconnect;
+$node->stop('smart');
+pass('smart shutdown');
+$standby->promote;
+running_worker('postgres', 0, $on_standby);
+announces('after the promotion', 'postgres', $standby);
+$on_standby->disconnect;
+$standby->stop;
+
+# ---------------------------------------------------------------------------
+# No room for a worker
+# ---------------------------------------------------------------------------
+
+$node->append_conf('postgresql.conf', <<'CONF');
+max_worker_processes = 1
+max_logical_replication_workers = 0
+CONF
+$node->start;
+$dbh = connect_to($node);
+cmp_ok(append($dbh), '>', 0, 'no room for a worker: appends go on');
+wait_until('the log says so', sub { slurp_file($node->logfile) =~ /could not start a worker of sierra_es/ });
+like(slurp_file($node->logfile), qr/HINT:  Increase "max_worker_processes"/, 'with a hint');
+wait_until('sierra_workers() shows it', sub { worker_of('postgres')->{state} eq 'wanted' });
+pass('sierra_workers() shows a worker that is wanted');
+$dbh->disconnect;
+
+# ---------------------------------------------------------------------------
+# Rights
+# ---------------------------------------------------------------------------
+
+$node->append_conf('postgresql.conf', q{max_worker_processes = 8});
+$node->append_conf('postgresql.conf', q{sierra_es.sweep_interval = '100ms'});
+$node->restart;
+$dbh = connect_to($node);
+running_worker('postgres');
+$stranger = connect_to($node, 'postgres', 'regress_sierra_stranger');
+is(sqlstate_of($stranger, 'SELECT * FROM sierra_workers()'), '42501', 'sierra_workers() is not for everybody');
+$dbh->do('GRANT pg_monitor TO regress_sierra_stranger');
+is(sqlstate_of($stranger, 'SELECT * FROM sierra_workers()'), '', 'but for pg_monitor');
+
+# What looks like a store may be a trap: code that runs when the table is opened.
+$dbh->do('CREATE SCHEMA trap AUTHORIZATION regress_sierra_stranger');
+$dbh->do('GRANT USAGE ON SCHEMA es TO regress_sierra_stranger');
+$dbh->do('GRANT SELECT ON ALL TABLES IN SCHEMA es TO regress_sierra_stranger');
+$stranger->do(<<'SQL');
+CREATE FUNCTION trap.spring(integer) RETURNS integer IMMUTABLE LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE LOG 'the trap runs as %', current_user;
+    RETURN $1;
+END $$;
+CREATE TABLE trap.events (LIKE es.events) PARTITION BY LIST ((partition_id + trap.spring(0)));
+CREATE TABLE trap.events_0 PARTITION OF trap.events (PRIMARY KEY (partition_sequence)) FOR VALUES IN (0);
+CREATE TABLE trap.stream_keys (LIKE es.stream_keys INCLUDING INDEXES);
+CREATE TABLE trap.event_ids (LIKE es.event_ids INCLUDING INDEXES);
+CREATE SEQUENCE trap.global_position CACHE 1;
+CREATE TRIGGER sierra_guard BEFORE INSERT ON trap.events EXECUTE FUNCTION sierra_guard_events(1);
+SQL
+my $seen = length slurp_file($node->logfile);
+$before = running_worker('postgres');
+$dbh->do('SELECT pg_terminate_backend($1)', undef, $before);
+running_worker('postgres', $before);
+wait_until('the trap has sprung', sub { substr(slurp_file($node->logfile), $seen) =~ /the trap runs as/ });
+unlike(slurp_file($node->logfile), qr/LOG:  the trap runs as (?!regress_sierra_stranger)/,
+    'the worker looks at a store as its owner');
+announces('beside a trap', 'postgres');
+
+# Who locks a store does not hold up the others.
+$dbh->do(q{SELECT create_event_store('locked', 1)});
+$dbh->begin_work;
+$dbh->do('LOCK TABLE locked.events IN ACCESS EXCLUSIVE MODE');
+my $locked_at = one_value($dbh, 'SELECT clock_timestamp()');
+wait_until('the worker has met the lock', sub {
+    one_value($dbh, q{SELECT last_sweep > $1::timestamptz + interval '300ms' FROM sierra_workers() WHERE database = 'postgres'},
+        $locked_at)
+});
+announces('beside a locked store', 'postgres');
+$dbh->rollback;
+$_->disconnect for $dbh, $stranger;
+
+done_testing();
