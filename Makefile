@@ -6,7 +6,7 @@ EXTVERSION := $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" sierra_es.co
 MODULE_big  = sierra_es
 OBJS        = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c)))
 # The current version is built from parts; what was released before stays as it was.
-SQL_NEW     = sql/stores.sql sql/subscriptions.sql sql/workers.sql
+SQL_NEW     = sql/stores.sql sql/subscriptions.sql sql/workers.sql sql/projections.sql
 SQL_PARTS   = sql/$(EXTENSION).sql $(SQL_NEW)
 DATA_built  = sql/$(EXTENSION)--$(EXTVERSION).sql sql/$(EXTENSION)--0.1.0--$(EXTVERSION).sql
 DATA        = $(filter-out $(DATA_built),$(wildcard sql/$(EXTENSION)--*.sql))

@@ -40,6 +40,7 @@ BEGIN
     END IF;
     PERFORM @extschema@.sierra_create_tables(name);
     PERFORM @extschema@.sierra_create_subscription_tables(name);
+    PERFORM @extschema@.sierra_create_derived_tables(name);
     FOR i IN 0 .. partitions - 1 LOOP
         PERFORM @extschema@.sierra_create_partition(name, i);
     END LOOP;
@@ -81,7 +82,8 @@ BEGIN
         END IF;
     END IF;
     EXECUTE format('DROP TABLE %1$I.events, %1$I.stream_keys, %1$I.event_ids', name);
-    -- A store of version 0.1.0 may have none of these.
+    -- A store of an older version may have none of these.
+    EXECUTE format('DROP TABLE IF EXISTS %1$I.projection_states, %1$I.projections', name);
     EXECUTE format('DROP TABLE IF EXISTS %1$I.subscription_cursors, %1$I.subscription_consumers,'
                    ' %1$I.subscription_streams, %1$I.subscriptions', name);
     EXECUTE format('DROP SEQUENCE %I.global_position', name);

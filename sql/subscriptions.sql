@@ -113,18 +113,27 @@ DECLARE
     owner constant name := (SELECT pg_get_userbyid(c.relowner) FROM pg_class AS c
                              WHERE c.oid = to_regclass(format('%I.events', wanted)));
     relation text;
+    changed boolean := false;
 BEGIN
-    IF @extschema@.sierra_has_subscriptions(wanted) THEN
-        RETURN false;
+    IF NOT @extschema@.sierra_has_subscriptions(wanted) THEN
+        PERFORM @extschema@.sierra_create_subscription_tables(wanted);
+        changed := true;
     END IF;
-    PERFORM @extschema@.sierra_create_subscription_tables(wanted);
-    IF owner <> current_user THEN
-        FOREACH relation IN ARRAY ARRAY['subscriptions', 'subscription_cursors',
-                                        'subscription_consumers', 'subscription_streams'] LOOP
+    IF NOT @extschema@.sierra_has_projections(wanted) THEN
+        PERFORM @extschema@.sierra_create_projection_tables(wanted);
+        changed := true;
+    END IF;
+    IF changed AND owner <> current_user THEN
+        FOR relation IN SELECT c.relname FROM pg_class AS c
+                         WHERE c.relnamespace = to_regnamespace(quote_ident(wanted)) AND c.relkind = 'r'
+                           AND c.relname IN ('subscriptions', 'subscription_cursors',
+                                             'subscription_consumers', 'subscription_streams',
+                                             'projections', 'projection_states')
+                           AND pg_get_userbyid(c.relowner) = current_user LOOP
             EXECUTE format('ALTER TABLE %I.%I OWNER TO %I', wanted, relation, owner);
         END LOOP;
     END IF;
-    RETURN true;
+    RETURN changed;
 END
 $$;
 COMMENT ON FUNCTION upgrade_event_store(name) IS

@@ -58,38 +58,49 @@ sierra_fold_function(const char *procedure, Oid event_type)
 	return function;
 }
 
+void
+sierra_fold_event(SierraFold *fold, Datum event)
+{
+	LOCAL_FCINFO(fcinfo, 2);
+	MemoryContext next = fold->contexts[1 - fold->current];
+	MemoryContext old = MemoryContextSwitchTo(next);
+
+	/* As in an aggregate: a strict function leaves a null state null. */
+	if (!fold->isnull || !fold->function.fn_strict)
+	{
+		InitFunctionCallInfoData(*fcinfo, &fold->function, 2, InvalidOid, NULL, NULL);
+		fcinfo->args[0].value = fold->state;
+		fcinfo->args[0].isnull = fold->isnull;
+		fcinfo->args[1].value = event;
+		fcinfo->args[1].isnull = false;
+		fold->state = FunctionCallInvoke(fcinfo);
+		fold->isnull = fcinfo->isnull;
+		if (!fold->isnull)
+			/* It may be the old state, or lie where the function's own memory is. */
+			fold->state = PointerGetDatum(PG_DETOAST_DATUM_COPY(fold->state));
+	}
+	MemoryContextSwitchTo(old);
+	MemoryContextReset(fold->contexts[fold->current]);
+	fold->current = 1 - fold->current;
+}
+
 bool
 sierra_fold_values(void *arg, Datum *values, bool *nulls)
 {
 	SierraFold *fold = arg;
-	LOCAL_FCINFO(fcinfo, 2);
 	TimestampTz timestamp = DatumGetTimestampTz(values[7]);
-	MemoryContext next = fold->contexts[1 - fold->current];
 	MemoryContext old;
+	Datum event;
 
 	if (timestamp > fold->until)
 		return false;
 	fold->version = DatumGetInt64(values[4]);
 	fold->newest = fold->count++ == 0 ? timestamp : Max(fold->newest, timestamp);
 
-	/* As in an aggregate: a strict function leaves a null state null. */
-	if (fold->isnull && fold->function.fn_strict)
-		return true;
-	old = MemoryContextSwitchTo(next);
-	InitFunctionCallInfoData(*fcinfo, &fold->function, 2, InvalidOid, NULL, NULL);
-	fcinfo->args[0].value = fold->state;
-	fcinfo->args[0].isnull = fold->isnull;
-	fcinfo->args[1].value =
-		HeapTupleHeaderGetDatum(heap_form_tuple(fold->desc, values, nulls)->t_data);
-	fcinfo->args[1].isnull = false;
-	fold->state = FunctionCallInvoke(fcinfo);
-	fold->isnull = fcinfo->isnull;
-	if (!fold->isnull)
-		/* It may be the old state, or lie where the function's own memory is. */
-		fold->state = PointerGetDatum(PG_DETOAST_DATUM_COPY(fold->state));
+	old = MemoryContextSwitchTo(fold->contexts[1 - fold->current]);
+	event = HeapTupleHeaderGetDatum(heap_form_tuple(fold->desc, values, nulls)->t_data);
 	MemoryContextSwitchTo(old);
-	MemoryContextReset(fold->contexts[fold->current]);
-	fold->current = 1 - fold->current;
+	sierra_fold_event(fold, event);
 	return true;
 }
 
@@ -105,22 +116,30 @@ fold_slot(SierraSink *base, TupleTableSlot *slot)
 }
 
 void
-sierra_fold_begin(SierraFold *fold, Oid function, Oid event_type, Datum state, bool isnull,
-				  TimestampTz until)
+sierra_fold_restart(SierraFold *fold, Datum state, bool isnull)
 {
 	MemoryContext old;
 
+	MemoryContextReset(fold->contexts[0]);
+	MemoryContextReset(fold->contexts[1]);
+	fold->current = 0;
+	old = MemoryContextSwitchTo(fold->contexts[0]);
+	fold->isnull = isnull;
+	fold->state = isnull ? (Datum) 0 : datumCopy(state, false, -1);
+	MemoryContextSwitchTo(old);
+}
+
+void
+sierra_fold_begin(SierraFold *fold, Oid function, Oid event_type, Datum state, bool isnull,
+				  TimestampTz until)
+{
 	fold->base.put = fold_slot;
 	fmgr_info(function, &fold->function);
 	fold->desc = lookup_rowtype_tupdesc_copy(event_type, -1);
 	for (int i = 0; i < 2; i++)
 		fold->contexts[i] =
 			AllocSetContextCreate(CurrentMemoryContext, "sierra_es fold", ALLOCSET_DEFAULT_SIZES);
-	fold->current = 0;
-	old = MemoryContextSwitchTo(fold->contexts[0]);
-	fold->isnull = isnull;
-	fold->state = isnull ? (Datum) 0 : datumCopy(state, false, -1);
-	MemoryContextSwitchTo(old);
+	sierra_fold_restart(fold, state, isnull);
 	fold->until = until;
 	fold->version = SIERRA_NONE;
 	fold->count = 0;
