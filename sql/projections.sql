@@ -265,14 +265,6 @@ BEGIN
             MESSAGE = 'only a fold has a key',
             DETAIL = format('The handler %s keeps no states.', handler);
     END IF;
-    EXECUTE format('SELECT EXISTS (SELECT FROM %I.subscriptions AS s WHERE s.subscription = $1)', store)
-       INTO known USING subscription;
-    IF known THEN
-        RAISE duplicate_object USING
-            MESSAGE = format('subscription "%s" already exists', subscription),
-            DETAIL = 'It would be that of the projection.',
-            HINT = 'Drop it with eunsub() first.';
-    END IF;
     BEGIN
         EXECUTE format('INSERT INTO %I.projections (projection, version, live, owner, kind, handler,'
                        ' key, initial, streams, event_names, search_path, mode, subscription,'
@@ -287,6 +279,14 @@ BEGIN
             MESSAGE = format('projection "%s" already exists', projection),
             HINT = 'Choose another name, drop it with drop_projection(), or rebuild it with rebuild_projection().';
     END;
+    EXECUTE format('SELECT EXISTS (SELECT FROM %I.subscriptions AS s WHERE s.subscription = $1)', store)
+       INTO known USING subscription;
+    IF known THEN
+        RAISE duplicate_object USING
+            MESSAGE = format('subscription "%s" already exists', subscription),
+            DETAIL = 'It would be that of the projection.',
+            HINT = 'Drop it with eunsub() first.';
+    END IF;
     PERFORM @extschema@.esub(subscription, streams, event_names, start_from,
                              window_size => greatest(batch_size, 1000),
                              max_attempts => max_attempts);
@@ -357,12 +357,12 @@ BEGIN
     PERFORM @extschema@.eunsub(subscription);
     EXECUTE format('UPDATE %I.projections AS p SET subscription = NULL'
                    ' WHERE p.projection = $1 AND p.version = $2', store) USING projection, version;
-    EXECUTE format('CREATE TRIGGER %I AFTER INSERT ON %I.events FOR EACH ROW %s'
-                   ' EXECUTE FUNCTION @extschema@.sierra_project_inline(%L, %L)',
+    EXECUTE format('CREATE OR REPLACE TRIGGER %I AFTER INSERT ON %I.events FOR EACH ROW %s'
+                   ' EXECUTE FUNCTION @extschema@.sierra_project_inline(%L)',
                    @extschema@.sierra_inline_trigger(projection), store,
                    CASE WHEN event_names IS NOT NULL
                         THEN format('WHEN (NEW.event_name = ANY (%L::text[]))', event_names) END,
-                   projection, version::text);
+                   projection);
 END
 $$;
 COMMENT ON FUNCTION sierra_go_inline(name, text, integer) IS
@@ -800,7 +800,6 @@ BEGIN
     END IF;
     PERFORM @extschema@.sierra_take_over(store, projection, building);
     IF mode = 'inline' THEN
-        EXECUTE format('DROP TRIGGER %I ON %I.events', @extschema@.sierra_inline_trigger(projection), store);
         PERFORM @extschema@.sierra_go_inline(store, projection, building);
     END IF;
     RETURN building;
@@ -894,7 +893,8 @@ BEGIN
         'SELECT p.projection, p.version, p.live, p.mode, p.kind,'
         '       p.state, done.cursor, coalesce(done.lag_events, 0),'
         '       clock_timestamp() - waiting.oldest,'
-        '       CASE WHEN p.subscription IS NULL OR done.lag_events = 0 THEN 1'
+        -- A cursor passes over what is not wanted in steps; see src/consume.c.
+        '       CASE WHEN p.subscription IS NULL OR waiting.oldest IS NULL AND done.lag_events < 1000 THEN 1'
         '            ELSE (done.cursor + 1) / ($3 + 1.0) END::double precision,'
         '       p.rate, make_interval(secs => done.lag_events / nullif(p.rate, 0)),'
         '       p.processed,'

@@ -24,6 +24,7 @@
 #include "query.h"
 
 #include "access/table.h"
+#include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
@@ -46,8 +47,22 @@
 	" AND CASE WHEN $2 OPERATOR(pg_catalog.=) 0 THEN p.live"                                       \
 	" ELSE p.version OPERATOR(pg_catalog.=) $2 END"
 
+static const SierraQuery share_query = {FIND_PROJECTION " FOR KEY SHARE", 2, {TEXTOID, INT4OID}};
 static const SierraQuery find_query = {FIND_PROJECTION, 2, {TEXTOID, INT4OID}};
 static const SierraQuery lock_query = {FIND_PROJECTION " FOR NO KEY UPDATE", 2, {TEXTOID, INT4OID}};
+
+/*
+ * Under REPEATABLE READ and above, an appender sees the live version as of its
+ * snapshot.  The lock raises 40001 if another one has taken over since: states
+ * of a version that is gone are lost.
+ */
+static const SierraQuery *
+query_for(SierraProjectionLook look)
+{
+	if (look == SIERRA_LOOK_HOLD)
+		return &lock_query;
+	return look == SIERRA_LOOK_APPEND && IsolationUsesXactSnapshot() ? &share_query : &find_query;
+}
 
 static text *
 get_text(int column)
@@ -162,7 +177,8 @@ check_owner(const SierraProjection *projection, Oid table_owner)
 }
 
 SierraProjection *
-sierra_projection_find(SierraStore *store, text *name, int32 version, AclMode rights, bool lock)
+sierra_projection_find(SierraStore *store, text *name, int32 version, AclMode rights,
+					   SierraProjectionLook look)
 {
 	SierraProjection *projection = palloc0(sizeof(SierraProjection));
 	Datum values[2] = {PointerGetDatum(name), Int32GetDatum(version)};
@@ -178,7 +194,7 @@ sierra_projection_find(SierraStore *store, text *name, int32 version, AclMode ri
 	SetUserIdAndSecContext(table_owner, projection->caller_context | SECURITY_LOCAL_USERID_CHANGE |
 											SECURITY_RESTRICTED_OPERATION);
 	context = sierra_query_begin();
-	found = sierra_query(store, lock ? &lock_query : &find_query, values, NULL, !lock) > 0;
+	found = sierra_query(store, query_for(look), values, NULL, look == SIERRA_LOOK_READ) > 0;
 	if (found)
 	{
 		spi = MemoryContextSwitchTo(context);
@@ -187,6 +203,12 @@ sierra_projection_find(SierraStore *store, text *name, int32 version, AclMode ri
 	}
 	sierra_query_end();
 	SetUserIdAndSecContext(projection->caller, projection->caller_context);
+	if (!found && look == SIERRA_LOOK_APPEND && IsolationUsesXactSnapshot())
+		ereport(ERROR, errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+				errmsg("could not serialize access due to concurrent update"),
+				errdetail("Projection \"%s\" became inline after this transaction began.",
+						  text_to_cstring(name)),
+				errhint("Repeat the transaction."));
 	if (!found)
 		return NULL;
 	check_owner(projection, table_owner);
@@ -194,9 +216,10 @@ sierra_projection_find(SierraStore *store, text *name, int32 version, AclMode ri
 }
 
 SierraProjection *
-sierra_projection_open(SierraStore *store, text *name, int32 version, AclMode rights, bool lock)
+sierra_projection_open(SierraStore *store, text *name, int32 version, AclMode rights,
+					   SierraProjectionLook look)
 {
-	SierraProjection *projection = sierra_projection_find(store, name, version, rights, lock);
+	SierraProjection *projection = sierra_projection_find(store, name, version, rights, look);
 
 	if (projection == NULL)
 		ereport(ERROR, errcode(ERRCODE_UNDEFINED_OBJECT),

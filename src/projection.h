@@ -59,20 +59,27 @@ typedef struct SierraProjection
 	int settings;
 } SierraProjection;
 
+/* How a projection is looked up. */
+typedef enum SierraProjectionLook
+{
+	SIERRA_LOOK_READ,	/* as the active snapshot sees it */
+	SIERRA_LOOK_APPEND, /* as it is now; raises 40001 if the transaction cannot see that */
+	SIERRA_LOOK_HOLD	/* nobody else runs or changes it until the transaction ends */
+} SierraProjectionLook;
+
 /*
  * Finds a version of a projection (0: the live one) for a caller with these
- * rights on the store's table projections; NULL if there is none.  With lock,
- * no other transaction runs or changes it until this one ends.
+ * rights on the store's table projections; NULL if there is none.
  *
  * Raises 42501 if the projection's owner is a role that the table's owner could
  * not become: who can write the table must not gain rights by it.
  */
 extern SierraProjection *sierra_projection_find(SierraStore *store, text *name, int32 version,
-												AclMode rights, bool lock);
+												AclMode rights, SierraProjectionLook look);
 
 /* The same; raises 42704 if there is none. */
 extern SierraProjection *sierra_projection_open(SierraStore *store, text *name, int32 version,
-												AclMode rights, bool lock);
+												AclMode rights, SierraProjectionLook look);
 
 /*
  * From here on the current user is the owner, in a security-restricted context.

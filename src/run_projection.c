@@ -342,7 +342,8 @@ sierra_run_projection(SierraStore *store, const SierraRun *run)
 
 	PreventCommandDuringRecovery("run_projection()");
 	PreventCommandIfReadOnly("run_projection()");
-	projection = sierra_projection_find(store, run->projection, run->version, ACL_UPDATE, true);
+	projection =
+		sierra_projection_find(store, run->projection, run->version, ACL_UPDATE, SIERRA_LOOK_HOLD);
 	if (projection == NULL || !projection->running || projection->subscription == NULL)
 		return 0;
 	running.projection = projection;

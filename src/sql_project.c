@@ -76,8 +76,9 @@ sierra_run(PG_FUNCTION_ARGS)
 Datum
 sierra_try_projection(PG_FUNCTION_ARGS)
 {
-	SierraProjection *projection = sierra_projection_open(
-		sierra_store_open(ACL_SELECT), PG_GETARG_TEXT_PP(0), PG_GETARG_INT32(1), ACL_SELECT, false);
+	SierraProjection *projection =
+		sierra_projection_open(sierra_store_open(ACL_SELECT), PG_GETARG_TEXT_PP(0),
+							   PG_GETARG_INT32(1), ACL_SELECT, SIERRA_LOOK_READ);
 	SierraBatch none = {0};
 
 	sierra_projection_enter(projection, find_event_type(fcinfo));
@@ -98,7 +99,7 @@ sierra_eproject(PG_FUNCTION_ARGS)
 	sierra_require_argument(fcinfo, 0, "projection");
 	sierra_require_argument(fcinfo, 1, "key");
 	projection = sierra_projection_open(sierra_store_open(ACL_SELECT), PG_GETARG_TEXT_PP(0), 0,
-										ACL_SELECT, false);
+										ACL_SELECT, SIERRA_LOOK_READ);
 	state =
 		sierra_read_projection(projection, PG_GETARG_TEXT_PP(1), find_event_type(fcinfo), &isnull);
 	if (isnull)
@@ -130,13 +131,13 @@ check_trigger(FunctionCallInfo fcinfo)
 
 	if (!CALLED_AS_TRIGGER(fcinfo) || !TRIGGER_FIRED_AFTER(trigger->tg_event) ||
 		!TRIGGER_FIRED_FOR_ROW(trigger->tg_event) || !TRIGGER_FIRED_BY_INSERT(trigger->tg_event) ||
-		trigger->tg_trigger->tgnargs != 2)
+		trigger->tg_trigger->tgnargs != 1)
 		ereport(ERROR, errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
 				errmsg("sierra_project_inline() is for triggers that create_projection() makes"));
 }
 
 /*
- * AFTER INSERT FOR EACH ROW on events; arguments: the projection, its version.
+ * AFTER INSERT FOR EACH ROW on events; its argument is the projection.
  * Rows of a dump are left out: their states are in the dump too.
  */
 Datum
@@ -153,7 +154,9 @@ sierra_project_inline(PG_FUNCTION_ARGS)
 		return PointerGetDatum(NULL);
 	projection =
 		sierra_projection_open(find_store(trigger), cstring_to_text(trigger->tg_trigger->tgargs[0]),
-							   pg_strtoint32(trigger->tg_trigger->tgargs[1]), ACL_NO_RIGHTS, false);
+							   0, ACL_NO_RIGHTS, SIERRA_LOOK_APPEND);
+	if (projection->subscription != NULL)
+		return PointerGetDatum(NULL); /* it gets its events there */
 	if (!sierra_filter_passes(&projection->streams, &projection->event_names, trigger->tg_trigslot))
 		return PointerGetDatum(NULL);
 	sierra_result_values(trigger->tg_trigslot, values, nulls);
