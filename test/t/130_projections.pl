@@ -128,9 +128,14 @@ for my $round (1 .. $rounds) {
     }
     else {
         # One backend of many: the server starts anew by itself.
-        my $pid = one_value($session,
-            q{SELECT pid FROM pg_stat_activity WHERE query LIKE '%run_projection%' AND pid <> pg_backend_pid() LIMIT 1});
-        kill 'KILL', $pid if defined $pid;
+        my $pid;
+        wait_until('a projection runs', sub {
+            $pid = one_value($session,
+                q{SELECT pid FROM pg_stat_activity WHERE query LIKE '%run_projection%' AND state = 'active'
+                     AND pid <> pg_backend_pid() LIMIT 1});
+        });
+        kill 'KILL', $pid;
+        wait_until('the server ends all sessions', sub { !$session->ping });
         wait_until('the server is back', sub { eval { connect_to($node)->disconnect; 1 } });
         eval { $session->disconnect };
     }
