@@ -297,11 +297,11 @@ $$;
 COMMENT ON FUNCTION sierra_add_projection(name, text, integer, boolean, name, regprocedure, text[], text[], text, text, jsonb, text, integer, text, integer, interval, boolean, text) IS
     'makes a version of a projection; create_projection() and rebuild_projection() call it';
 
-CREATE FUNCTION sierra_run(projection text, version integer, max_count bigint, forced boolean)
+CREATE FUNCTION sierra_run(projection text, version integer, max_count bigint)
     RETURNS bigint
     LANGUAGE c VOLATILE PARALLEL UNSAFE
     AS 'MODULE_PATHNAME', 'sierra_run';
-COMMENT ON FUNCTION sierra_run(text, integer, bigint, boolean) IS
+COMMENT ON FUNCTION sierra_run(text, integer, bigint) IS
     'runs one version of a projection; run_projection() calls it';
 
 CREATE FUNCTION sierra_try_projection(projection text, version integer) RETURNS void
@@ -342,7 +342,7 @@ BEGIN
     END IF;
     -- Appends in flight end first, and none begins.
     EXECUTE format('LOCK TABLE %I.events IN SHARE ROW EXCLUSIVE MODE', store);
-    PERFORM @extschema@.sierra_run(projection, version, 9223372036854775807, true);
+    PERFORM @extschema@.sierra_run(projection, version, 9223372036854775807);
     EXECUTE format('SELECT p.subscription, p.state, p.event_names,'
                    '       coalesce(p.last_error, (SELECT t.reason FROM %1$I.subscription_streams AS t'
                    '                   WHERE t.subscription = p.subscription'
@@ -426,7 +426,7 @@ BEGIN
         PERFORM @extschema@.sierra_report_no_projection(store, projection);
     END IF;
     FOREACH version IN ARRAY versions LOOP
-        handled := handled + @extschema@.sierra_run(projection, version, max_count, true);
+        handled := handled + @extschema@.sierra_run(projection, version, max_count);
     END LOOP;
     RETURN handled;
 END
@@ -474,12 +474,13 @@ BEGIN
         '   AND (p.retry_at IS NULL OR p.retry_at <= clock_timestamp())'
         ' ORDER BY p.updated_at NULLS FIRST, p.projection, p.version', store) LOOP
         BEGIN
-            -- Another session runs it already, or changes it.
+            -- Another session runs it already, or has just done so.
             EXECUTE format('SELECT true FROM %I.projections AS p WHERE p.projection = $1 AND p.version = $2'
+                           '   AND (p.retry_at IS NULL OR p.retry_at <= clock_timestamp())'
                            ' FOR NO KEY UPDATE SKIP LOCKED', store)
                INTO free USING due.projection, due.version;
             IF free THEN
-                handled := handled + @extschema@.sierra_run(due.projection, due.version, max_count, false);
+                handled := handled + @extschema@.sierra_run(due.projection, due.version, max_count);
             END IF;
         EXCEPTION
             -- Comes again by itself, with the next call.
@@ -788,7 +789,7 @@ BEGIN
         -- Appends wait from here on, so that the trigger goes on where this ends.
         EXECUTE format('LOCK TABLE %I.events IN SHARE ROW EXCLUSIVE MODE', store);
     END IF;
-    PERFORM @extschema@.sierra_run(projection, building, 9223372036854775807, true);
+    PERFORM @extschema@.sierra_run(projection, building, 9223372036854775807);
     EXECUTE format('SELECT p.state, p.last_error FROM %I.projections AS p'
                    ' WHERE p.projection = $1 AND p.version = $2', store)
        INTO state, failure USING projection, building;

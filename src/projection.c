@@ -248,13 +248,6 @@ path_without_traps(const char *search_path)
 	return search_path[0] == '\0' ? pstrdup("pg_temp") : psprintf("%s, pg_temp", search_path);
 }
 
-static void
-set_setting(const char *name, const char *value)
-{
-	(void) set_config_option(name, value, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0,
-							 false);
-}
-
 static Oid
 find_handler(const SierraProjection *projection)
 {
@@ -296,9 +289,8 @@ sierra_projection_enter(SierraProjection *projection, Oid event_type)
 												  SECURITY_LOCAL_USERID_CHANGE |
 												  SECURITY_RESTRICTED_OPERATION);
 	projection->settings = NewGUCNestLevel();
-	set_setting("search_path", path_without_traps(projection->search_path));
-	/* A handler that appends does so here, whatever store the caller's session uses. */
-	set_setting("sierra_es.store", NameStr(projection->store->name));
+	(void) set_config_option("search_path", path_without_traps(projection->search_path),
+							 PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 	projection->event_type = event_type;
 	projection->handler = find_handler(projection);
 	if (projection->desc == NULL)

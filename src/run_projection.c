@@ -80,13 +80,6 @@ static const SierraQuery error_query = {
 	3,
 	{TEXTOID, INT4OID, TEXTOID}};
 
-static const SierraQuery due_query = {
-	"SELECT FROM %s.projections AS p"
-	" WHERE p.projection OPERATOR(pg_catalog.=) $1 AND p.version OPERATOR(pg_catalog.=) $2"
-	" AND p.retry_at OPERATOR(pg_catalog.>) pg_catalog.clock_timestamp()",
-	2,
-	{TEXTOID, INT4OID}};
-
 static const SierraQuery hold_live_query = {
 	"SELECT FROM %s.projections AS p WHERE p.projection OPERATOR(pg_catalog.=) $1 AND p.live"
 	" FOR UPDATE SKIP LOCKED",
@@ -350,11 +343,8 @@ sierra_run_projection(SierraStore *store, const SierraRun *run)
 	sierra_projection_enter(projection, run->event_type);
 	/* The owner's rights decide what he reads. */
 	projection->store = sierra_store_open_named(NameStr(store->name), ACL_SELECT);
-	if (run->forced || !ask(projection, &due_query, projection->name))
-	{
-		run_batches(&running);
-		write_progress(&running);
-	}
+	run_batches(&running);
+	write_progress(&running);
 	sierra_projection_leave(projection);
 	return running.handled;
 }

@@ -12,7 +12,6 @@ typedef struct SierraRun
 	text *projection;
 	int32 version; /* 0: the live one */
 	int64 max_count;
-	bool forced; /* now, even if it is to be retried later */
 	Oid event_type;
 	Oid take_over; /* sierra_take_over() */
 } SierraRun;

@@ -63,7 +63,6 @@ sierra_run(PG_FUNCTION_ARGS)
 	run.projection = PG_GETARG_TEXT_PP(0);
 	run.version = PG_ARGISNULL(1) ? 0 : PG_GETARG_INT32(1);
 	run.max_count = PG_GETARG_INT64(2);
-	run.forced = PG_GETARG_BOOL(3);
 	if (run.max_count < 1)
 		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				errmsg("max_count must be at least 1"),

@@ -34,7 +34,7 @@ SELECT run_projection('batches');
 ROLLBACK;
 SELECT run_projection('batches'), run_projection('batches');
 
--- A handler may append: to its own store, whatever store the session uses.
+-- A handler may append.  A projection is of one store, and unknown in others.
 SELECT create_event_store('other', 2);
 CREATE FUNCTION answer(e sierra_event) RETURNS void
     LANGUAGE sql AS $$ SELECT FROM eappend('answers', 'To' || $1.event_name) $$;
