@@ -1,7 +1,8 @@
 -- Order management on an event store, for psql; scripts/demo runs it.
 --
 -- Every change of an order is an event in the order's stream.  The state of an
--- order is what folding its events gives; nothing else is stored.
+-- order is what folding its events gives.  Then a consumer keeps a table of all
+-- orders up to date.
 
 \set ON_ERROR_STOP on
 \pset footer off
@@ -123,3 +124,5 @@ BEGIN
 END
 $$;
 \echo 'everify() found nothing wrong.'
+
+\ir subscription.sql

@@ -724,12 +724,7 @@ CREATE FUNCTION sierra_take_over(store name, projection text, version integer) R
 AS $$
 #variable_conflict use_variable
 BEGIN
-    EXECUTE format('WITH old AS (DELETE FROM %1$I.projections AS p'
-                   '              WHERE p.projection = $1 AND p.version <> $2 RETURNING p.subscription)'
-                   ' DELETE FROM %1$I.subscriptions AS s USING old AS o WHERE s.subscription = o.subscription',
-                   store) USING projection, version;
-    EXECUTE format('DELETE FROM %I.projection_states AS s WHERE s.projection = $1 AND s.version <> $2',
-                   store) USING projection, version;
+    PERFORM @extschema@.sierra_drop_versions(store, projection, version);
     EXECUTE format('UPDATE %I.projections AS p SET live = true, automatic = false'
                    ' WHERE p.projection = $1 AND p.version = $2', store) USING projection, version;
 END
@@ -809,24 +804,30 @@ $$;
 COMMENT ON FUNCTION finish_rebuild(text) IS
     'lets the version of a projection that is being built catch up and take over, in this transaction; returns the version';
 
--- Drops versions of a projection: one, or all.
-CREATE FUNCTION sierra_drop_versions(store name, projection text, version integer) RETURNS void
+-- Drops versions of a projection: all, or all but the one that is kept.
+CREATE FUNCTION sierra_drop_versions(store name, projection text, kept integer) RETURNS void
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_variable
+DECLARE
+    subscription text;
 BEGIN
-    EXECUTE format('WITH old AS (DELETE FROM %1$I.projections AS p WHERE p.projection = $1'
-                   '                AND ($2 IS NULL OR p.version = $2) RETURNING p.subscription)'
-                   ' DELETE FROM %1$I.subscriptions AS s USING old AS o WHERE s.subscription = o.subscription',
-                   store) USING projection, version;
+    FOR subscription IN EXECUTE format(
+        'DELETE FROM %1$I.projections AS p WHERE p.projection = $1 AND ($2 IS NULL OR p.version <> $2)'
+        ' RETURNING (SELECT s.subscription FROM %1$I.subscriptions AS s WHERE s.subscription = p.subscription)',
+        store) USING projection, kept LOOP
+        IF subscription IS NOT NULL THEN
+            PERFORM @extschema@.eunsub(subscription);
+        END IF;
+    END LOOP;
     EXECUTE format('DELETE FROM %I.projection_states AS s'
-                   ' WHERE s.projection = $1 AND ($2 IS NULL OR s.version = $2)', store)
-      USING projection, version;
+                   ' WHERE s.projection = $1 AND ($2 IS NULL OR s.version <> $2)', store)
+      USING projection, kept;
 END
 $$;
 COMMENT ON FUNCTION sierra_drop_versions(name, text, integer) IS
-    'drops a version of a projection (null: all) with its states and subscription';
+    'drops versions of a projection, but for the one that is kept, with their states and subscriptions';
 
 CREATE FUNCTION cancel_rebuild(projection text) RETURNS integer
     LANGUAGE plpgsql
@@ -836,8 +837,11 @@ AS $$
 DECLARE
     store constant name := @extschema@.sierra_require_projections();
     building constant integer := @extschema@.sierra_building_version(store, projection);
+    live integer;
 BEGIN
-    PERFORM @extschema@.sierra_drop_versions(store, projection, building);
+    EXECUTE format('SELECT p.version FROM %I.projections AS p WHERE p.projection = $1 AND p.live', store)
+       INTO live USING projection;
+    PERFORM @extschema@.sierra_drop_versions(store, projection, live);
     RETURN building;
 END
 $$;

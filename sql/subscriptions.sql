@@ -4,6 +4,7 @@
 
 -- What consumers have done is in tables of its own: their rows are updated all
 -- the time, those of subscriptions never.  Half-filled pages keep updates HOT.
+-- No foreign keys: pg_restore --data-only does not load tables in their order.
 CREATE FUNCTION sierra_create_subscription_tables(store name) RETURNS void
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
@@ -25,7 +26,7 @@ BEGIN
         ' created_at timestamptz NOT NULL DEFAULT now())', store);
     EXECUTE format(
         'CREATE TABLE %1$I.subscription_cursors ('
-        ' subscription text COLLATE "C" NOT NULL REFERENCES %1$I.subscriptions ON DELETE CASCADE,'
+        ' subscription text COLLATE "C" NOT NULL,'
         ' partition_id integer NOT NULL,'
         ' cursor bigint NOT NULL,'
         ' epoch bigint NOT NULL DEFAULT 0,'
@@ -36,7 +37,7 @@ BEGIN
         ' PRIMARY KEY (subscription, partition_id)) WITH (fillfactor = 50)', store);
     EXECUTE format(
         'CREATE TABLE %1$I.subscription_consumers ('
-        ' subscription text COLLATE "C" NOT NULL REFERENCES %1$I.subscriptions ON DELETE CASCADE,'
+        ' subscription text COLLATE "C" NOT NULL,'
         ' consumer text COLLATE "C" NOT NULL,'
         ' acknowledged bigint NOT NULL,'
         ' handed_out bigint NOT NULL,'
@@ -45,7 +46,7 @@ BEGIN
         ' PRIMARY KEY (subscription, consumer)) WITH (fillfactor = 50)', store);
     EXECUTE format(
         'CREATE TABLE %1$I.subscription_streams ('
-        ' subscription text COLLATE "C" NOT NULL REFERENCES %1$I.subscriptions ON DELETE CASCADE,'
+        ' subscription text COLLATE "C" NOT NULL,'
         ' stream_id text COLLATE "C" NOT NULL,'
         ' partition_id integer NOT NULL,'
         ' state text NOT NULL CHECK (state IN (''retrying'', ''parked'', ''behind'', ''level'')),'
@@ -174,6 +175,28 @@ END
 $$;
 COMMENT ON FUNCTION sierra_report_no_subscription(name, text) IS 'raises SE007';
 
+-- For functions whose statements would find no row of a subscription that does not exist.
+CREATE FUNCTION sierra_require_subscription(store name, subscription text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    found_one boolean;
+BEGIN
+    IF subscription IS NULL THEN
+        RAISE null_value_not_allowed USING MESSAGE = 'argument "subscription" must not be null';
+    END IF;
+    EXECUTE format('SELECT EXISTS (SELECT FROM %I.subscriptions AS s WHERE s.subscription = $1)', store)
+       INTO found_one USING subscription;
+    IF NOT found_one THEN
+        PERFORM @extschema@.sierra_report_no_subscription(store, subscription);
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION sierra_require_subscription(name, text) IS
+    'raises SE007 unless a subscription exists';
+
 -- Checks of the arguments that esub() and epsub() share.
 CREATE FUNCTION sierra_check_subscription(subscription text, start_from text, window_size integer,
                                           lease_time interval, max_attempts integer) RETURNS void
@@ -223,6 +246,27 @@ $$;
 COMMENT ON FUNCTION sierra_check_subscription(text, text, integer, interval, integer) IS
     'raises 22023 or 22004 unless the arguments of a subscription are within bounds';
 
+-- What is kept for a subscription besides its definition.
+CREATE FUNCTION sierra_forget_subscription(store name, subscription text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    relation text;
+BEGIN
+    -- Consumers first, as they are locked first.  Twice: the first round waits for
+    -- consumers at work, the second sees what these left.
+    FOREACH relation IN ARRAY ARRAY['subscription_consumers', 'subscription_streams',
+                                    'subscription_cursors', 'subscription_consumers',
+                                    'subscription_streams', 'subscription_cursors'] LOOP
+        EXECUTE format('DELETE FROM %I.%I AS r WHERE r.subscription = $1', store, relation)
+          USING subscription;
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION sierra_forget_subscription(name, text) IS
+    'deletes the cursors, consumers and failed streams of a subscription; esub() and eunsub() call it';
+
 -- Writes the rows of a subscription, or finds that it exists already.
 CREATE FUNCTION sierra_add_subscription(store name, subscription text, streams text[],
                                         event_names text[], partitions integer[],
@@ -235,6 +279,7 @@ CREATE FUNCTION sierra_add_subscription(store name, subscription text, streams t
 AS $$
 #variable_conflict use_variable
 DECLARE
+    added integer;
     same boolean;
     acknowledged bigint;
 BEGIN
@@ -245,10 +290,14 @@ BEGIN
                    ' ON CONFLICT DO NOTHING', store)
       USING subscription, streams, event_names, partitions, start_after, start_sequences,
             start_streams, start_versions, window_size, lease_time, max_attempts;
-    EXECUTE format('INSERT INTO %1$I.subscription_cursors (subscription, partition_id, cursor)'
-                   ' SELECT $1, -1, $2 WHERE NOT EXISTS (SELECT FROM %1$I.subscription_cursors AS c'
-                   '                                      WHERE c.subscription = $1)', store)
-      USING subscription, cursor;
+    GET DIAGNOSTICS added = ROW_COUNT;
+    IF added > 0 THEN
+        -- A consumer that was at work while the last of this name was dropped may have left some.
+        PERFORM @extschema@.sierra_forget_subscription(store, subscription);
+        EXECUTE format('INSERT INTO %1$I.subscription_cursors (subscription, partition_id, cursor)'
+                       ' VALUES ($1, -1, $2)', store)
+          USING subscription, cursor;
+    END IF;
     EXECUTE format('SELECT (s.streams, s.event_names, s.partitions, s.window_size, s.lease_time,'
                    '        s.max_attempts) IS NOT DISTINCT FROM ($2, $3, $4, $5, $6, $7),'
                    '       (SELECT min(c.cursor) FROM %1$I.subscription_cursors AS c'
@@ -375,7 +424,7 @@ BEGIN
        OR json_typeof(start_sequences) = 'object' AND EXISTS (
               SELECT FROM json_each_text(start_sequences) AS j
                WHERE j.value IS NULL OR j.value !~ '^\d{1,18}$'
-                  OR j.key <> 'default' AND (j.key !~ '^\d{1,9}$' OR j.key::integer >= count)) THEN
+                  OR j.key <> 'default' AND (j.key !~ '^(0|[1-9]\d{0,8})$' OR j.key::integer >= count)) THEN
         RAISE invalid_parameter_value USING
             MESSAGE = 'start_sequences must be a sequence, or a JSON object of partitions and sequences',
             DETAIL = format('It is %s; store "%s" has partitions 0 to %s.', start_sequences, store,
@@ -436,6 +485,7 @@ BEGIN
     EXECUTE format('DELETE FROM %I.subscriptions AS s WHERE s.subscription = $1', store)
       USING subscription;
     GET DIAGNOSTICS dropped = ROW_COUNT;
+    PERFORM @extschema@.sierra_forget_subscription(store, subscription);
     IF dropped = 0 THEN
         PERFORM @extschema@.sierra_report_no_subscription(store, subscription);
     END IF;
@@ -494,7 +544,7 @@ CREATE FUNCTION ewait(subscription text, cursor bigint, timeout interval DEFAULT
     LANGUAGE c VOLATILE PARALLEL UNSAFE
     AS 'MODULE_PATHNAME', 'sierra_ewait';
 COMMENT ON FUNCTION ewait(text, bigint, interval) IS
-    'waits until a subscription has processed the event at a global position, and nothing below it is pending (null: until the event can be read here, as on a standby); false after the timeout';
+    'waits until a subscription has processed the event at a global position, or does not want it (null: until the event can be read here, as on a standby); false after the timeout';
 
 -- Consumers of a group.  What must not happen: that an event is acknowledged for
 -- a consumer who lost its partition, or that two of them have one partition.
@@ -566,18 +616,18 @@ BEGIN
     IF held > share THEN
         EXECUTE format(
             'UPDATE %1$I.subscription_cursors AS c SET consumer = NULL, epoch = c.epoch + 1'
-            ' WHERE c.subscription = $1 AND c.partition_id IN ('
+            ' WHERE c.subscription = $1 AND c.partition_id = ANY (ARRAY('
             '       SELECT h.partition_id FROM %1$I.subscription_cursors AS h'
             '        WHERE h.subscription = $1 AND h.consumer = $2'
-            '        ORDER BY h.partition_id DESC LIMIT $3)', store)
+            '        ORDER BY h.partition_id DESC LIMIT $3))', store)
           USING subscription, consumer, held - share;
     ELSE
         EXECUTE format(
             'UPDATE %1$I.subscription_cursors AS c SET consumer = $2, epoch = c.epoch + 1'
-            ' WHERE c.subscription = $1 AND c.partition_id IN ('
+            ' WHERE c.subscription = $1 AND c.partition_id = ANY (ARRAY('
             '       SELECT f.partition_id FROM %1$I.subscription_cursors AS f'
             '        WHERE f.subscription = $1 AND f.consumer IS NULL'
-            '        ORDER BY f.partition_id LIMIT $3 FOR UPDATE SKIP LOCKED)', store)
+            '        ORDER BY f.partition_id LIMIT $3 FOR UPDATE SKIP LOCKED))', store)
           USING subscription, consumer, share - held;
     END IF;
     GET DIAGNOSTICS changed = ROW_COUNT;
@@ -597,7 +647,7 @@ COMMENT ON FUNCTION sierra_balance_leases(name, text, text) IS
     'gives a consumer of a group its share of the partitions; enext() calls it';
 
 -- Makes a consumer a member of the group, removes those that were not seen for
--- the lease time, and balances leases; true if leases changed.
+-- the lease time, and balances leases; true if the others have to see a change.
 CREATE FUNCTION sierra_lease(store name, subscription text, consumer text) RETURNS boolean
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
@@ -608,6 +658,7 @@ DECLARE
     partitions integer[];
     is_whole boolean;
     dead text[];
+    is_new boolean;
     outstanding boolean;
 BEGIN
     EXECUTE format('SELECT s.lease_time, s.partitions,'
@@ -618,6 +669,10 @@ BEGIN
     IF is_whole THEN
         PERFORM @extschema@.sierra_split_cursor(store, subscription, partitions);
     END IF;
+
+    EXECUTE format('SELECT NOT EXISTS (SELECT FROM %I.subscription_consumers AS m'
+                   '                    WHERE m.subscription = $1 AND m.consumer = $2)', store)
+       INTO is_new USING subscription, consumer;
 
     -- Its own row first, which this locks: two members that were both away too long
     -- would else remove each other, and wait for each other.
@@ -650,7 +705,10 @@ BEGIN
         '                   WHERE t.subscription = $1 AND c.consumer = $2 AND t.handed_out IS NOT NULL)'
         '  FROM %1$I.subscription_consumers AS m WHERE m.subscription = $1 AND m.consumer = $2', store)
        INTO outstanding USING subscription, consumer;
-    RETURN NOT outstanding AND @extschema@.sierra_balance_leases(store, subscription, consumer);
+    IF NOT outstanding AND @extschema@.sierra_balance_leases(store, subscription, consumer) THEN
+        RETURN true;
+    END IF;
+    RETURN is_new OR dead IS NOT NULL;
 END
 $$;
 COMMENT ON FUNCTION sierra_lease(name, text, text) IS
@@ -665,6 +723,7 @@ DECLARE
     store constant name := @extschema@.sierra_require_subscriptions();
     left_group boolean;
 BEGIN
+    PERFORM @extschema@.sierra_require_subscription(store, subscription);
     EXECUTE format('WITH gone AS (DELETE FROM %I.subscription_consumers AS m'
                    '               WHERE m.subscription = $1 AND m.consumer = $2 RETURNING m.consumer)'
                    ' SELECT count(*) > 0 FROM gone', store)
@@ -689,6 +748,7 @@ DECLARE
     store constant name := @extschema@.sierra_require_subscriptions();
     retried bigint;
 BEGIN
+    PERFORM @extschema@.sierra_require_subscription(store, subscription);
     EXECUTE format('UPDATE %I.subscription_streams AS t'
                    '   SET state = ''retrying'', retry_at = clock_timestamp(), attempts = 0, handed_out = NULL'
                    ' WHERE t.subscription = $1 AND t.state IN (''parked'', ''retrying'')'
@@ -710,6 +770,7 @@ DECLARE
     store constant name := @extschema@.sierra_require_subscriptions();
     skipped bigint;
 BEGIN
+    PERFORM @extschema@.sierra_require_subscription(store, subscription);
     EXECUTE format('UPDATE %I.subscription_streams AS t'
                    '   SET state = ''behind'', position = t.failed_position, version = t.failed_version,'
                    '       handed_out = NULL, attempts = 0, retry_at = NULL'
@@ -742,6 +803,7 @@ BEGIN
         '  LEFT JOIN %1$I.events AS e'
         '    ON e.partition_id = t.partition_id AND e.stream_id = t.stream_id'
         '   AND e.stream_version = t.failed_version'
+        '  JOIN %1$I.subscriptions AS s ON s.subscription = t.subscription'
         ' WHERE t.state IN (''retrying'', ''parked'')'
         ' ORDER BY t.subscription, t.failed_position', wanted);
 END

@@ -13,6 +13,7 @@
 #include "postgres.h"
 
 #include "acknowledge.h"
+#include "doorbell.h"
 #include "event.h"
 #include "horizon.h"
 #include "locate.h"
@@ -213,14 +214,13 @@ find_event(const SierraSubscription *subscription, int64 position, Answered *eve
 }
 
 /* A consumer of a group answers only for the partitions that it holds. */
-static void
-check_holds(SierraSubscription *subscription, int partition, text *consumer)
+static bool
+holds(SierraSubscription *subscription, int partition, text *consumer)
 {
 	if (consumer == NULL)
-		return;
+		return true;
 	sierra_subscription_load_leases(subscription, consumer);
-	if (subscription->after[partition] == SIERRA_NOT_READ)
-		sierra_subscription_report_stale(subscription, consumer);
+	return subscription->after[partition] != SIERRA_NOT_READ;
 }
 
 /*
@@ -239,7 +239,8 @@ acknowledge_stream(SierraSubscription *subscription, int64 position, text *consu
 	bool is_level;
 	int64 handed_out;
 
-	if (!subscription->has_apart || !find_event(subscription, position, &event))
+	if (!subscription->has_apart || !find_event(subscription, position, &event) ||
+		!holds(subscription, event.partition, consumer))
 		return false;
 	values[1] = PointerGetDatum(event.stream_id);
 	if (sierra_query(subscription->store, &stream_query, values, NULL, false) == 0)
@@ -252,25 +253,36 @@ acknowledge_stream(SierraSubscription *subscription, int64 position, text *consu
 	handed_out = DatumGetInt64(sierra_query_value(0, 3, &isnull));
 	if (isnull || position > handed_out)
 		report_not_out(subscription, position);
-	check_holds(subscription, event.partition, consumer);
 	values[2] = Int64GetDatum(position);
 	values[3] = Int64GetDatum(event.version);
 	sierra_query(subscription->store, &advance_stream_query, values, NULL, false);
 	return true;
 }
 
-/* Nobody can have been handed what is above the newest event, or in flight. */
+static bool
+put_nothing(SierraSink *base, TupleTableSlot *slot)
+{
+	return false;
+}
+
+/*
+ * Nobody can have been handed what is above the newest event, or in flight.  The
+ * sequence of positions may be behind the newest event: rows can be loaded
+ * without it (position.c).
+ */
 static void
 check_was_visible(const SierraSubscription *subscription, int64 position)
 {
 	const SierraStore *store = subscription->store;
-	bool in_flight;
+	SierraSink sink = {put_nothing};
+	bool was_visible;
 
 	PushActiveSnapshot(GetTransactionSnapshot());
-	in_flight = position > sierra_position_last(store) ||
-				sierra_horizon_in_flight(store, subscription->wanted, position);
+	was_visible =
+		(position <= sierra_position_last(store) || sierra_locate(store, position, &sink)) &&
+		!sierra_horizon_in_flight(store, subscription->wanted, position);
 	PopActiveSnapshot();
-	if (in_flight)
+	if (!was_visible)
 		report_not_out(subscription, position);
 }
 
@@ -319,6 +331,7 @@ sierra_acknowledge(const SierraStore *store, text *name, int64 position, text *c
 			sierra_query(store, &forget_level_query, values, NULL, false);
 	}
 	sierra_query_end();
+	sierra_doorbell_note_progress();
 	return cursor;
 }
 
@@ -412,7 +425,8 @@ sierra_reject(const SierraStore *store, text *name, const SierraFailure *failure
 		report_not_out(subscription, failure->position);
 	if (consumer != NULL)
 		see_member(subscription, consumer, find_member(subscription, consumer).acknowledged);
-	check_holds(subscription, failed.partition, consumer);
+	if (!holds(subscription, failed.partition, consumer))
+		sierra_subscription_report_stale(subscription, consumer);
 	parked = set_apart(subscription, failure, &failed,
 					   check_handed_out(subscription, &failed, failure->position) + 1);
 	sierra_query_end();

@@ -8,6 +8,7 @@
 #include "postgres.h"
 
 #include "await.h"
+#include "doorbell.h"
 #include "event.h"
 #include "locate.h"
 #include "query.h"
@@ -99,12 +100,21 @@ sierra_await(const SierraStore *store, text *name, int64 position, int64 timeout
 		AllocSetContextCreate(CurrentMemoryContext, "sierra_es await", ALLOCSET_DEFAULT_SIZES);
 	MemoryContext caller = MemoryContextSwitchTo(context);
 	SierraWaiter waiter;
-	bool processed;
+	volatile bool processed = false;
 
 	sierra_wait_begin(&waiter);
-	while (!(processed = is_processed(store, name, position)) &&
-		   sierra_wait_next(&waiter, deadline))
-		MemoryContextReset(context);
+	sierra_doorbell_begin_await();
+	PG_TRY();
+	{
+		while (!(processed = is_processed(store, name, position)) &&
+			   sierra_wait_next(&waiter, deadline))
+			MemoryContextReset(context);
+	}
+	PG_FINALLY();
+	{
+		sierra_doorbell_end_await();
+	}
+	PG_END_TRY();
 	sierra_wait_end(&waiter);
 	MemoryContextSwitchTo(caller);
 	MemoryContextDelete(context);

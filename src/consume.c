@@ -49,6 +49,7 @@ typedef struct Consuming
 {
 	const SierraConsume *request;
 	SierraResult *result;
+	TimestampTz start;
 	TimestampTz give_up;		 /* when reading in vain ends */
 	TimestampTz deadline;		 /* when waiting ends */
 	int64 seen_cursor;			 /* the cursor at the last look */
@@ -272,6 +273,21 @@ deliver_next(Consuming *consuming)
 		result->taken == 0 ? Max(end, consuming->passed) : result->first_position - 1;
 }
 
+/*
+ * A consumer of a group that waits, or reads in vain, shows no sign of life,
+ * since the statement has not ended; so it does half of the lease time at most.
+ */
+static void
+limit_to_lease(Consuming *consuming)
+{
+	TimestampTz limit = consuming->start + consuming->subscription->lease_msecs * 1000 / 2;
+
+	if (consuming->request->consumer == NULL)
+		return;
+	consuming->deadline = Min(consuming->deadline, limit);
+	consuming->give_up = Min(consuming->give_up, limit);
+}
+
 /* A sink that looks up the stream of an event among those that are apart. */
 typedef struct ApartSink
 {
@@ -336,6 +352,7 @@ look(Consuming *consuming)
 
 	consuming->idle = SIERRA_NONE;
 	load(consuming, context);
+	limit_to_lease(consuming);
 	subscription = consuming->subscription;
 
 	/* Others partitions than at the last look, or another subscription of this name. */
@@ -403,24 +420,14 @@ write_down(Consuming *consuming)
 	sierra_query_end();
 }
 
-/*
- * A consumer of a group that waits shows no sign of life, since the statement
- * has not ended; so it waits half of the lease time at most.
- */
-static void
-limit_wait(Consuming *consuming, TimestampTz start)
-{
-	if (consuming->request->consumer != NULL)
-		consuming->deadline =
-			Min(consuming->deadline, start + consuming->subscription->lease_msecs * 1000 / 2);
-}
-
 void
 sierra_consume(const SierraConsume *request, SierraResult *result)
 {
-	TimestampTz start = GetCurrentTimestamp();
-	Consuming consuming = {
-		.request = request, .result = result, .passed = SIERRA_NONE, .seen_cursor = SIERRA_NONE};
+	Consuming consuming = {.request = request,
+						   .result = result,
+						   .start = GetCurrentTimestamp(),
+						   .passed = SIERRA_NONE,
+						   .seen_cursor = SIERRA_NONE};
 	MemoryContext context =
 		AllocSetContextCreate(CurrentMemoryContext, "sierra_es consume", ALLOCSET_DEFAULT_SIZES);
 	MemoryContext caller = MemoryContextSwitchTo(context);
@@ -434,12 +441,11 @@ sierra_consume(const SierraConsume *request, SierraResult *result)
 		sierra_refuse_waiting(request->wait_usecs);
 		sierra_wait_begin(&waiter);
 	}
-	consuming.deadline = start + request->wait_usecs;
-	consuming.give_up = start + Max(request->wait_usecs, VAIN_USECS);
+	consuming.deadline = consuming.start + request->wait_usecs;
+	consuming.give_up = consuming.start + Max(request->wait_usecs, VAIN_USECS);
 	for (;;)
 	{
 		look(&consuming);
-		limit_wait(&consuming, start);
 		if (result->last_position != SIERRA_NONE || is_to_be_seen(&consuming) ||
 			consuming.has_stream || !waits || !sierra_wait_next(&waiter, consuming.deadline))
 			break;

@@ -39,6 +39,9 @@ static shmem_startup_hook_type next_shmem_startup_hook = NULL;
 static SierraRings noted;
 static SierraRings to_notify;
 
+/* This transaction moved a consumer on. */
+static bool progressed = false;
+
 #define TRANCHE_NAME "sierra_es"
 
 static void
@@ -58,6 +61,7 @@ init_bell(SierraBell *bell)
 	pg_atomic_init_u32(&bell->listener, SIERRA_LISTENER_NONE);
 	pg_atomic_init_u64(&bell->heard, 0);
 	pg_atomic_init_u32(&bell->answered, 0);
+	pg_atomic_init_u32(&bell->awaiting, 0);
 	ConditionVariableInit(&bell->rung);
 	SpinLockInit(&bell->mutex);
 }
@@ -263,6 +267,16 @@ ring_noted(bool committed)
 	ring(bell);
 }
 
+/* Consumers acknowledge often, and hardly anybody waits for that: so it is asked now. */
+static void
+ring_for_progress(void)
+{
+	SierraBell *bell = sierra_doorbell_own();
+
+	if (pg_atomic_read_u32(&bell->awaiting) > 0)
+		ring(bell);
+}
+
 /*
  * sierra_es.notify = transaction: one NOTIFY per store.  At the end of the
  * transaction, so that many appends share it.
@@ -297,6 +311,8 @@ ring_at_end(XactEvent event, void *arg)
 		case XACT_EVENT_ABORT:
 			if (noted.count > 0)
 				ring_noted(event == XACT_EVENT_COMMIT);
+			else if (progressed && event == XACT_EVENT_COMMIT)
+				ring_for_progress();
 			break;
 		case XACT_EVENT_PREPARE:
 			break;
@@ -305,6 +321,7 @@ ring_at_end(XactEvent event, void *arg)
 	}
 	noted.count = to_notify.count = 0;
 	noted.overflow = to_notify.overflow = false;
+	progressed = false;
 }
 
 static void
@@ -351,4 +368,31 @@ sierra_doorbell_note_append(const SierraStore *store, int64 position)
 	if (to_notify.overflow)
 		sierra_notify(NameStr(store->name), position);
 	to_notify.overflow = false;
+}
+
+void
+sierra_doorbell_note_progress(void)
+{
+	if (sierra_doorbell_own() == NULL)
+		return;
+	register_callback();
+	progressed = true;
+}
+
+void
+sierra_doorbell_begin_await(void)
+{
+	SierraBell *bell = sierra_doorbell_own();
+
+	if (bell != NULL)
+		pg_atomic_fetch_add_u32(&bell->awaiting, 1);
+}
+
+void
+sierra_doorbell_end_await(void)
+{
+	SierraBell *bell = sierra_doorbell_own();
+
+	if (bell != NULL)
+		pg_atomic_fetch_sub_u32(&bell->awaiting, 1);
 }

@@ -85,6 +85,7 @@ typedef struct SierraBell
 	pg_atomic_uint32 listener;	 /* SierraListener: whose latch the next ring sets */
 	pg_atomic_uint64 heard;		 /* the count when the worker last woke who waits */
 	pg_atomic_uint32 answered;	 /* a worker is there to wake who waits */
+	pg_atomic_uint32 awaiting;	 /* sessions that wait for consumers, about */
 	ConditionVariable rung;		 /* sessions that wait */
 
 	slock_t mutex; /* for the next two */
@@ -135,6 +136,16 @@ extern void sierra_doorbell_note_locks(const SierraStore *store);
 
 /* This transaction wrote events up to position: the bell rings at its commit. */
 extern void sierra_doorbell_note_append(const SierraStore *store, int64 position);
+
+/* This transaction moved a consumer on: the bell rings at its commit if somebody awaits that. */
+extern void sierra_doorbell_note_progress(void);
+
+/*
+ * Around waiting for a consumer.  A session that dies in between leaves the count
+ * too high, which costs rings that nobody needs.
+ */
+extern void sierra_doorbell_begin_await(void);
+extern void sierra_doorbell_end_await(void);
 
 /* The bell of this session's database; as sierra_doorbell_bell(). */
 extern SierraBell *sierra_doorbell_own(void);

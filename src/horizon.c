@@ -118,13 +118,13 @@ find_visible_end(Probe *probe, int64 newest, SierraReadLeaf *leaf)
 
 /* Rule a: the bound that the first unseen row sets. */
 static int64
-bound_of_unseen(Probe *probe, SierraReadLeaf *leaf)
+bound_of_unseen(Probe *probe, SierraReadLeaf *leaf, bool locked)
 {
 	if (fetch_sequence(probe, leaf->sequence + 1))
 		return sierra_slot_int8(probe->scan.slot, Anum_events_global_position) - 1;
 
-	/* Rolled back since: whoever writes next writes above what is there. */
-	return leaf->position;
+	/* Rolled back since, so rule b or c: whoever writes next does so above. */
+	return locked ? leaf->position : PG_INT64_MAX;
 }
 
 /* Step 2 for one partition; rule b only if its lock is held. */
@@ -157,7 +157,7 @@ bound_of_partition(SierraReadLeaf *leaf, bool locked)
 			InitDirtySnapshot(probe.dirty);
 			sierra_scan_begin(&probe.scan, leaf->rel, leaf->sequence_index, false, &probe.dirty, 1);
 			find_visible_end(&probe, sequence, leaf);
-			bound = bound_of_unseen(&probe, leaf);
+			bound = bound_of_unseen(&probe, leaf, locked);
 			sierra_scan_end(&probe.scan);
 		}
 	}

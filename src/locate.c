@@ -44,8 +44,8 @@ close_source(SierraSource *source)
 {
 	sierra_source_end(source);
 	index_close(source->leaf.sequence_index, AccessShareLock);
-	/* The lock stays: results may still point into the TOAST table. */
-	relation_close(source->leaf.rel, NoLock);
+	/* No lock stays: what is found here are numbers and names. */
+	relation_close(source->leaf.rel, AccessShareLock);
 }
 
 /* Makes the first row at or above a position current. */

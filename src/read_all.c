@@ -43,6 +43,7 @@ typedef struct Merge
 	SierraSource *sources; /* by partition */
 	int64 *passed;		   /* by partition: highest sequence at or below the page's end */
 	int64 horizon;
+	bool has_results;
 	binaryheap *heap; /* sources with a current row */
 } Merge;
 
@@ -156,8 +157,12 @@ close_sources(Merge *merge)
 			continue;
 		sierra_source_end(source);
 		index_close(source->leaf.sequence_index, AccessShareLock);
-		/* The lock stays: results may still point into the TOAST table. */
-		relation_close(source->leaf.rel, NoLock);
+
+		/*
+		 * If there are results, they may still point into the TOAST table.  If
+		 * not, the caller may go on to wait, and must not hold up DDL meanwhile.
+		 */
+		relation_close(source->leaf.rel, merge->has_results ? NoLock : AccessShareLock);
 	}
 }
 
@@ -284,7 +289,10 @@ merge_sources(Merge *merge, SierraSink *sink)
 
 		merge->passed[first - merge->sources] = first->sequence;
 		if (request_wants(request, first->scan.slot))
+		{
+			merge->has_results = true;
 			stop = !sink->put(sink, first->scan.slot);
+		}
 		else
 			stop = request->goes_on != NULL && ++unwanted % ASK_EVERY == 0 &&
 				   !request->goes_on(request->arg);

@@ -21,6 +21,7 @@
 #include "miscadmin.h"
 #include "nodes/value.h"
 #include "parser/parse_func.h"
+#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/snapmgr.h"
@@ -216,8 +217,12 @@ sierra_events_after(PG_FUNCTION_ARGS)
 Datum
 sierra_lock_subscription(PG_FUNCTION_ARGS)
 {
-	SierraStore *store = sierra_store_open_named(NameStr(*PG_GETARG_NAME(0)), ACL_SELECT);
+	SierraStore *store = sierra_store_open_named(NameStr(*PG_GETARG_NAME(0)), ACL_NO_RIGHTS);
+	Oid subscriptions = get_relname_relid("subscriptions", store->schema);
 
+	/* Who may not drop it may not hold up its consumers either. */
+	if (pg_class_aclcheck(subscriptions, GetUserId(), ACL_DELETE) != ACLCHECK_OK)
+		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_TABLE, "subscriptions");
 	sierra_subscription_lock(store, PG_GETARG_TEXT_PP(1), NULL);
 	PG_RETURN_VOID();
 }

@@ -389,8 +389,11 @@ find_entry(const NameData *name)
 static void
 check_rights(const SierraStore *store, AclMode rights)
 {
-	AclResult result = pg_class_aclcheck(store->events, GetUserId(), rights);
+	AclResult result;
 
+	if (rights == ACL_NO_RIGHTS)
+		return;
+	result = pg_class_aclcheck(store->events, GetUserId(), rights);
 	if (result != ACLCHECK_OK)
 		aclcheck_error(result, OBJECT_TABLE,
 					   quote_qualified_identifier(NameStr(store->name), "events"));

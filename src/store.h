@@ -37,7 +37,7 @@ typedef struct SierraStore
 
 /*
  * The store that sierra_es.store names, for a caller with these rights on its
- * events table (ACL_SELECT, ACL_INSERT).  Palloc'd in the current context, so
+ * events table (ACL_SELECT, ACL_INSERT, or ACL_NO_RIGHTS).  Palloc'd in the current context, so
  * that it outlives any invalidation.  Errors: SE005 when there is none, 42501
  * without the right.
  */

@@ -95,11 +95,13 @@ report_missing(const SierraStore *store, const text *name)
 void
 sierra_subscription_report_stale(const SierraSubscription *subscription, const text *consumer)
 {
-	ereport(ERROR, errcode(ERRCODE_SIERRA_STALE_LEASE),
-			errmsg("consumer \"%s\" holds no lease on subscription \"%s\"",
-				   text_to_cstring(consumer), text_to_cstring(subscription->name)),
-			errdetail("It is not in the group, was not seen for the lease time, or left."),
-			errhint("Drop what was not acknowledged and call enext(): it joins the group again."));
+	ereport(
+		ERROR, errcode(ERRCODE_SIERRA_STALE_LEASE),
+		errmsg("consumer \"%s\" holds no lease on subscription \"%s\"", text_to_cstring(consumer),
+			   text_to_cstring(subscription->name)),
+		errdetail("It is not in the group, was not seen for the lease time, left, or does not hold "
+				  "the partition."),
+		errhint("Drop what was not acknowledged and call enext(): it joins the group again."));
 }
 
 /* The tables came with version 0.2.0. */

@@ -60,6 +60,7 @@ class Cluster:
         }
         if self.preload:
             settings["shared_preload_libraries"] = "'sierra_es'"
+            settings["wal_level"] = "logical"
         return settings
 
     def server(self, program, *args):
@@ -79,6 +80,15 @@ class Cluster:
             conf.write(lines)
         self.server("pg_ctl", "-D", self.data, "-l", self.log, "-w", "start")
         self.started = True
+        if self.preload:
+            self.allow_plugin()
+
+    def allow_plugin(self):
+        """Releases since August 2026 want output plugins listed; earlier ones do not know the setting."""
+        name = "output_plugin_libraries"
+        if self.psql("postgres", f"SELECT 1 FROM pg_settings WHERE name = '{name}'"):
+            self.psql("postgres", f"ALTER SYSTEM SET {name} = 'sierra_es'")
+            self.psql("postgres", "SELECT pg_reload_conf()")
 
     def stop(self, keep=False):
         """Stop the server and remove what it left, unless asked to keep it."""

@@ -63,7 +63,8 @@ class Contender:
     def fill(self, name, dataset):
         """Load the events of the data set."""
         options = {**self.options(name), "synchronous_commit": "off"}
-        variables = {**events.variables(), "streams": dataset.streams, "versions": dataset.versions}
+        variables = {**events.variables(), "streams": dataset.streams, "versions": dataset.versions,
+                     "rare": dataset.rare}
         self.cluster.psql(self.database(name), file=f"fill-{self.key}.sql", options=options,
                           variables=variables)
         self.cluster.psql(self.database(name), "VACUUM ANALYZE")
@@ -91,15 +92,17 @@ class Contender:
 
 POSITIONS = """SELECT 'first_position', min(global_position) FROM {table}
     UNION ALL SELECT 'last_position', max(global_position) FROM {table}"""
+RARE = "OrderShipped"
 
 
 class Sierra(Contender):
     """The extension: one database, one store per data set."""
 
     key, label = "sierra", "sierra_es"
-    facts = POSITIONS + """
+    facts = POSITIONS + f"""
+    UNION ALL SELECT 'last_rare', coalesce(max(global_position), -1) FROM {{table}} WHERE event_name = '{RARE}'
     UNION ALL (SELECT unnest(ARRAY['partition', 'partition_events']), unnest(ARRAY[partition_id, count])
-               FROM (SELECT partition_id, count(*) FROM {table} GROUP BY 1 ORDER BY 2 DESC LIMIT 1) largest)"""
+               FROM (SELECT partition_id, count(*) FROM {{table}} GROUP BY 1 ORDER BY 2 DESC LIMIT 1) largest)"""
 
     def install(self):
         if not (pg_config("sharedir") / "extension" / "sierra_es.control").exists():
@@ -129,6 +132,12 @@ class Bare(Contender):
     def install(self):
         self.cluster.psql("postgres", f'CREATE DATABASE "{self.key}"')
         self.cluster.psql(self.key, file=f"setup-{self.key}.sql")
+
+
+class BareNotify(Bare):
+    """The equal table with a trigger that sends NOTIFY."""
+
+    key, label = "bare-notify", "bare SQL with NOTIFY"
 
 
 class Flat(Bare):
@@ -165,7 +174,7 @@ class Emmett(Contender):
         self.cluster.psql(self.key, schema)
 
 
-CONTENDERS = {kind.key: kind for kind in (Sierra, Bare, Flat, MessageDb, Emmett)}
+CONTENDERS = {kind.key: kind for kind in (Sierra, Bare, BareNotify, Flat, MessageDb, Emmett)}
 
 
 def run_peer(command, env=None):

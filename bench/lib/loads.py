@@ -20,6 +20,7 @@ class Sample:
 
     rate: float
     units: int
+    times: tuple = ()
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ RIGHT = {1, 4, 6, 8, 10}
 
 def number(value):
     """A figure with the digits that mean something."""
-    return f"{value:,.0f}" if value >= 100 else f"{value:.1f}"
+    return f"{value:,.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
 
 
 def rounds(figure):

@@ -5,6 +5,9 @@ A new row is one Row: a key, a unit, the load of sierra_es, and the rivals with 
 
 from dataclasses import dataclass
 
+from .contenders import RARE
+from .follow import (CatchUp, Decoding, EmmettConsumer, Enext, Followed, Latency, Listen, ListenOnly, PollCategory,
+                     enext_pages, table_pages)
 from .loads import Copy, Script
 
 # Every plan of the bare partitioned reads is the generic one: it was the fastest form measured.
@@ -13,11 +16,15 @@ GENERIC = {"plan_cache_mode": "force_generic_plan"}
 
 @dataclass(frozen=True)
 class Dataset:
-    """streams with `versions` events each; 0 versions: empty. facts: positions are needed too."""
+    """streams with `versions` events each; 0 versions: empty. facts: positions are needed too.
+
+    rare: one event in so many has another name, a multiple of 1000; 0: none.
+    """
 
     streams: int
     versions: int = 0
     facts: bool = False
+    rare: int = 0
 
 
 @dataclass(frozen=True)
@@ -30,7 +37,7 @@ class Rival:
 
 @dataclass(frozen=True)
 class Row:
-    """One measurement: the subject alternates with all its rivals."""
+    """One measurement: the subject alternates with all its rivals. preload: in a cluster with the library preloaded."""
 
     name: str
     unit: str
@@ -38,6 +45,9 @@ class Row:
     rivals: tuple
     clients: int = 1
     sync: str = "on"
+    preload: bool = False
+
+    less_is_better = False
 
     @property
     def key(self):
@@ -55,8 +65,27 @@ class SizeRow:
     clients: int = 4
     sync: str = "off"
     unit: str = "bytes/event"
+    preload: bool = False
 
     key = Row.key
+    less_is_better = True
+
+
+@dataclass(frozen=True)
+class LatencyRow:
+    """How soon events arrive: one line of the table for each percentile."""
+
+    name: str
+    subject: Latency
+    rivals: tuple
+    clients: int = 1
+    sync: str = "on"
+    unit: str = "ms"
+    preload: bool = True
+    percentiles: tuple = (50, 99)
+
+    key = Row.key
+    less_is_better = True
 
 
 def datasets(big, read_streams):
@@ -69,6 +98,8 @@ def datasets(big, read_streams):
         "read": Dataset(read_streams, 100, facts=True),
         "big": Dataset(big // 5, 5),
         "small": Dataset(2_000, 5),
+        "latency": Dataset(1),
+        "rare": Dataset(read_streams, 100, facts=True, rare=1_000),
     }
 
 
@@ -167,7 +198,52 @@ def size_rows():
     ))
 
 
+def followed_rows():
+    """What it costs appenders that somebody follows."""
+    yield Row("append-followed", "events/s", followed("sierra", "eappend, followed", "followed", (Enext, ListenOnly)), (
+        Rival(append("sierra", "eappend, alone", dataset="append_alone"), 0.95),
+        Rival(followed("sierra", "NOTIFY in the transaction", "notify", (Enext, ListenOnly),
+                       {"sierra_es.notify": "transaction"})),
+        Rival(followed("bare-notify", "bare INSERT, NOTIFY by trigger", "notify", (ListenOnly,),
+                       file="bare-append.sql")),
+    ), 16, preload=True)
+
+
+def followed(contender, label, dataset, followers, options=None, file="sierra-append.sql"):
+    """A load that appends while others follow."""
+    return Followed(contender, file, label, dataset=f"append_{dataset}", appends=True, followers=followers,
+                    options=options or {})
+
+
+def latency_rows():
+    """From the commit of an event to its arrival at who follows."""
+    sierra = "SELECT stream_version FROM eappend($1, 'OrderItemAdded', $2, $3) WHERE $4::bigint >= 0"
+    message_db = "SELECT write_message(lpad($4, 32, '0'), $1, 'OrderItemAdded', $2::jsonb, $3::jsonb)"
+    emmett = """SELECT * FROM emt_append_to_stream(ARRAY[lpad($4, 32, '0')]::text[], ARRAY[$2]::jsonb[],
+        ARRAY[$3]::jsonb[], ARRAY['1']::text[], ARRAY['OrderItemAdded']::text[], ARRAY['E']::text[],
+        $1, 'order', NULL, 'emt:default')"""
+    yield LatencyRow("latency", Latency("sierra", "enext, waiting", sierra, Enext), (
+        Rival(Latency("sierra", "LISTEN and eall", sierra, Listen)),
+        Rival(Latency("sierra", "logical decoding", sierra, Decoding)),
+        Rival(Latency("message-db", "message-db, polled every 50 ms", message_db, PollCategory)),
+        Rival(Latency("emmett", "Emmett's consumer", emmett, EmmettConsumer)),
+    ))
+
+
+def catch_up_rows():
+    """How fast a subscription gets through what is there."""
+    for sync in ("on", "off"):
+        yield Row("catch-up", "events/s", CatchUp("sierra", "enext of 1000, eack", enext_pages()), (
+            Rival(CatchUp("flat", "one table", table_pages), 0.7),
+        ), sync=sync)
+    yield Row("catch-up-filtered", "events/s",
+              CatchUp("sierra", "enext, 1 in 1000 wanted", enext_pages(RARE), "rare", share=0.001), (
+                  Rival(CatchUp("sierra", "enext, all wanted", enext_pages(), "rare")),
+              ))
+
+
 def all_rows():
     """Every row, in the order of the table."""
-    for rows in (append_rows, expected_rows, contention_rows, batch_rows, read_rows, growth_rows, size_rows):
+    for rows in (append_rows, expected_rows, contention_rows, batch_rows, read_rows, growth_rows, size_rows,
+                 followed_rows, latency_rows, catch_up_rows):
         yield from rows()

@@ -2,11 +2,12 @@
 
 import sys
 from dataclasses import dataclass, field, replace
+from statistics import median
 
 from .cluster import BenchError
 from .contenders import CONTENDERS
 from .loads import Script, Setting
-from .rows import SizeRow, datasets
+from .rows import LatencyRow, SizeRow, datasets
 
 
 @dataclass
@@ -15,11 +16,19 @@ class Result:
 
     load: object
     samples: list = field(default_factory=list)
+    times: list = field(default_factory=list)
+    less_is_better: bool = False
 
     @property
     def best(self):
         """The best figure; the load is the same each time, the noise only takes away."""
-        return max(self.samples)
+        return min(self.samples) if self.less_is_better else max(self.samples)
+
+    def percentile(self, percent):
+        """The same load with a percentile of the times of each round as its samples."""
+        ranked = [sorted(times) for times in self.times]
+        samples = [times[min(len(times) - 1, len(times) * percent // 100)] for times in ranked]
+        return Result(self.load, samples, less_is_better=True)
 
 
 @dataclass
@@ -33,8 +42,8 @@ class Figure:
 
     @property
     def ratio(self):
-        """Rate by rate; for sizes the other way round, because less is better."""
-        if isinstance(self.row, SizeRow):
+        """Rate by rate; the other way round where less is better."""
+        if self.row.less_is_better:
             return self.rival.best / self.subject.best
         return self.subject.best / self.rival.best
 
@@ -42,7 +51,7 @@ class Figure:
     def by_round(self):
         """The same ratio for each round: neighbours in time, so their spread tells the noise."""
         ratios = [a / b for a, b in zip(self.subject.samples, self.rival.samples)]
-        return [1 / ratio for ratio in ratios] if isinstance(self.row, SizeRow) else ratios
+        return [1 / ratio for ratio in ratios] if self.row.less_is_better else ratios
 
     @property
     def verdict(self):
@@ -85,6 +94,15 @@ class Runner:
             return []
         measure = self.measure_size if isinstance(row, SizeRow) else self.measure_rate
         measure(row, everybody)
+        if not isinstance(row, LatencyRow):
+            return self.compared(row, subject, results, rivals)
+        return [figure for percent in row.percentiles
+                for figure in self.compared(replace(row, name=f"{row.name}-p{percent}"),
+                                            subject and subject.percentile(percent),
+                                            [result.percentile(percent) for result in results], rivals)]
+
+    def compared(self, row, subject, results, rivals):
+        """The subject beside each rival."""
         if not subject:
             return [Figure(row, None, result) for result in results]
         if not results:
@@ -109,7 +127,8 @@ class Runner:
             for result, rounds in zip(results, places):
                 sample = self.run(result.load, rounds[number], row)
                 result.samples.append(sample.rate)
-                say(f"{row.key}: {result.load.label} {sample.rate:.0f} {row.unit}")
+                result.times.append(sample.times)
+                say(f"{row.key}: {result.load.label} {told(row, sample)}")
                 if result.load.appends:
                     self.expect_stored(appended, rounds[number], sample)
         self.check_stored(appended)
@@ -158,6 +177,12 @@ class Runner:
             self.check_stored(appended)
             result.samples.append((contender.bytes(name) - empty) / sample.units)
             say(f"{row.key}: {result.load.label} {result.best:.0f} {row.unit}")
+
+
+def told(row, sample):
+    """A sample as a line of progress: a rate, or the median of times."""
+    figure = f"{median(sample.times):.2f}" if sample.times else f"{sample.rate:.0f}"
+    return f"{figure} {row.unit}"
 
 
 def short(number):

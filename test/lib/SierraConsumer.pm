@@ -214,6 +214,9 @@ sub take {
     my ($self) = @_;
     my $count = 1 + int rand @{ $self->{hand} };
     my @handled;
+
+    # Some work takes longer than the lease of a group.
+    sleep rand 1 if defined $self->{consumer} && rand() < 0.01;
     while (@handled < $count) {
         my $event = shift @{ $self->{hand} };
         return (\@handled, $event) if $self->handler_fails($event);

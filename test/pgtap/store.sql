@@ -56,7 +56,7 @@ SELECT col_is_pk('shape', 'subscriptions', 'subscription', 'a subscription has a
 SELECT col_is_pk('shape', 'subscription_cursors', ARRAY['subscription', 'partition_id'], 'one cursor for each partition');
 SELECT col_is_pk('shape', 'subscription_consumers', ARRAY['subscription', 'consumer'], 'a consumer is in a group once');
 SELECT col_is_pk('shape', 'subscription_streams', ARRAY['subscription', 'stream_id'], 'a stream is apart once');
-SELECT fk_ok('shape', t, 'subscription', 'shape', 'subscriptions', 'subscription', t || ' refer to a subscription')
+SELECT col_isnt_fk('shape', t, 'subscription', t || ' refers to no other table: pg_restore loads them in any order')
   FROM unnest(ARRAY['subscription_cursors', 'subscription_consumers', 'subscription_streams']::name[]) AS t;
 SELECT hasnt_trigger('shape', t, 'sierra_guard', t || ' are changed as any table')
   FROM unnest(ARRAY['subscriptions', 'subscription_cursors', 'subscription_consumers', 'subscription_streams']::name[]) AS t;

@@ -28,6 +28,7 @@ SELECT next('one');
 SELECT next('two');
 -- A position of its events is no acknowledgement of it by somebody else.
 SELECT eack('s', 2, 'one');
+:sqlstate
 SELECT * FROM apart;
 SELECT eack('s', 6, 'two');
 SELECT * FROM apart;

@@ -40,9 +40,11 @@ SELECT stream_id, global_position, event_name, waiting FROM event_failures();
 SET app.tenant = 'a-';
 SELECT stream_id, global_position, event_name, waiting FROM event_failures();
 -- What is hidden cannot be failed by guessing: that would tell its stream.
-SELECT enack('s', 3);
+SELECT esub('guess', start_from => 'earliest');
+SELECT enack('guess', 3);
 :sqlstate
-SELECT count(*) FROM es.subscription_streams WHERE subscription = 's';
+SELECT count(*) FROM es.subscription_streams WHERE subscription = 'guess';
+SELECT eunsub('guess');
 -- A stream apart is delivered as far as it may be seen.
 SELECT eunsub('s');
 SELECT esub('s', start_from => 'earliest');

@@ -175,7 +175,7 @@ pass('SIGHUP: a worker goes by its new settings');
 # A crash.
 $before = running_worker('postgres');
 kill 'KILL', $before;
-wait_until('the server has restarted', sub { $node->psql('postgres', 'SELECT 1', stderr => \my $err) == 0 && !$dbh->ping });
+wait_until('the server has restarted', sub { !$dbh->ping && eval { connect_to($node)->disconnect; 1 } });
 $dbh = connect_to($node);
 running_worker('postgres', $before);
 announces('after kill -9', 'postgres');
