@@ -12,7 +12,7 @@ SELECT partition_id, events, last_sequence, last_position FROM event_partitions(
 SELECT store, owner = current_user AS mine, partitions, events, last_position FROM event_stores();
 
 -- bytes are those of tables with indexes; a store has its companion tables besides (those of
--- subscriptions do not count: they are no events)
+-- subscriptions and projections do not count: they are no events)
 SELECT p.partition_id, p.bytes = pg_total_relation_size('es.events_' || p.partition_id) AS right_bytes
   FROM event_partitions() AS p;
 SELECT store, s.bytes = (SELECT sum(pg_total_relation_size(c.oid)) FROM pg_class AS c
