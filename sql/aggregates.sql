@@ -67,17 +67,6 @@ $$;
 COMMENT ON FUNCTION sierra_create_aggregate_tables(name) IS
     'makes the tables of a store for aggregates, snapshots, timers and upcasters';
 
-CREATE FUNCTION sierra_create_derived_tables(store name) RETURNS void
-    LANGUAGE plpgsql
-    SET search_path = pg_catalog, pg_temp
-AS $$
-BEGIN
-    PERFORM @extschema@.sierra_create_aggregate_tables(store);
-END
-$$;
-COMMENT ON FUNCTION sierra_create_derived_tables(name) IS
-    'makes the tables of a store for what is derived from events; create_event_store() calls it';
-
 -- The tables of derived state came with version 0.3.0.
 CREATE FUNCTION sierra_is_derived_store(store name) RETURNS boolean
     LANGUAGE sql STABLE

@@ -60,16 +60,6 @@ sierra_compat_owns_relation(Oid relid, Oid roleid)
 #endif
 }
 
-static inline bool
-sierra_compat_owns_database(Oid database, Oid roleid)
-{
-#if PG_VERSION_NUM >= 160000
-	return object_ownercheck(DatabaseRelationId, database, roleid);
-#else
-	return pg_database_ownercheck(database, roleid);
-#endif
-}
-
 /* 16 folded the object-specific checks into one (c727f511bd) */
 static inline bool
 sierra_compat_may_execute(Oid function, Oid roleid)
@@ -78,6 +68,17 @@ sierra_compat_may_execute(Oid function, Oid roleid)
 	return object_aclcheck(ProcedureRelationId, function, roleid, ACL_EXECUTE) == ACLCHECK_OK;
 #else
 	return pg_proc_aclcheck(function, roleid, ACL_EXECUTE) == ACLCHECK_OK;
+#endif
+}
+
+/* 16 folded the object-specific checks into one (afbfc02983) */
+static inline bool
+sierra_compat_owns_database(Oid database, Oid roleid)
+{
+#if PG_VERSION_NUM >= 160000
+	return object_ownercheck(DatabaseRelationId, database, roleid);
+#else
+	return pg_database_ownercheck(database, roleid);
 #endif
 }
 

@@ -42,6 +42,12 @@ extern Oid sierra_fold_function(const char *procedure, Oid event_type);
 extern void sierra_fold_begin(SierraFold *fold, Oid function, Oid event_type, Datum state,
 							  bool isnull, TimestampTz until);
 
+/* The same fold again, from another state; what the last state was in is reset. */
+extern void sierra_fold_restart(SierraFold *fold, Datum state, bool isnull);
+
+/* Folds an event given as a value of type sierra_event. */
+extern void sierra_fold_event(SierraFold *fold, Datum event);
+
 /* Folds an event given as values in the order of sierra_event; false: it is too late. */
 extern bool sierra_fold_values(void *fold, Datum *values, bool *nulls);
 

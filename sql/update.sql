@@ -1,5 +1,5 @@
 -- ---------------------------------------------------------------------------
--- Stores that version 0.1.0 made
+-- Stores that an older version made
 -- ---------------------------------------------------------------------------
 
 -- Tables of a store are the user's data, so the extension lets go of them again.
