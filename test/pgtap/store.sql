@@ -1,11 +1,12 @@
 -- The tables of a store: what queries of users may rely on.
 BEGIN;
-SELECT plan(57);
+SELECT plan(70);
 SELECT lives_ok($$SELECT create_event_store('shape', 3)$$, 'a store with three partitions');
 
 SELECT has_schema('shape');
 SELECT tables_are('shape', ARRAY['events', 'events_0', 'events_1', 'events_2', 'stream_keys', 'event_ids',
-                  'subscriptions', 'subscription_cursors', 'subscription_consumers', 'subscription_streams']);
+                  'subscriptions', 'subscription_cursors', 'subscription_consumers', 'subscription_streams',
+                  'aggregates', 'snapshots', 'timers', 'upcasters']);
 SELECT sequences_are('shape', ARRAY['global_position']);
 SELECT is_partitioned('shape', 'events', 'events is partitioned');
 SELECT is_partition_of('shape', 'events_0', 'shape', 'events', 'events_0 is a partition of it');
@@ -70,6 +71,21 @@ SELECT is_empty(
     'names are compared byte by byte');
 SELECT is_empty($$SELECT c.relname FROM pg_class AS c WHERE c.relnamespace = 'shape'::regnamespace AND c.relname ~ '^subscription' AND c.relkind = 'r'
                      AND obj_description(c.oid, 'pg_class') IS NULL$$, 'the tables have comments');
+
+-- What is derived from events, and what will become some.
+SELECT columns_are('shape', 'aggregates', ARRAY['aggregate', 'fold', 'initial', 'snapshot_every', 'fold_version', 'definition', 'created_at']);
+SELECT columns_are('shape', 'snapshots', ARRAY['aggregate', 'stream_id', 'definition', 'version', 'snapshot_id', 'newest', 'state', 'taken_at']);
+SELECT columns_are('shape', 'timers', ARRAY['timer_id', 'due_at', 'run_at', 'stream_id', 'event_name', 'payload', 'payload_bytes', 'metadata',
+                   'partition_key', 'attempts', 'last_error', 'created_at']);
+SELECT columns_are('shape', 'upcasters', ARRAY['event_name', 'from_version', 'upcast']);
+SELECT col_is_pk('shape', 'aggregates', 'aggregate', 'an aggregate has a name');
+SELECT col_is_pk('shape', 'snapshots', ARRAY['aggregate', 'stream_id', 'definition', 'version', 'snapshot_id'], 'the same snapshot may be there twice');
+SELECT col_is_pk('shape', 'timers', 'timer_id', 'a timer has an id');
+SELECT col_is_pk('shape', 'upcasters', ARRAY['event_name', 'from_version'], 'from a version leads one upcaster');
+SELECT hasnt_trigger('shape', t, 'sierra_guard', t || ' are changed as any table')
+  FROM unnest(ARRAY['aggregates', 'snapshots', 'timers', 'upcasters']::name[]) AS t;
+SELECT is_empty($$SELECT c.relname FROM pg_class AS c WHERE c.relnamespace = 'shape'::regnamespace AND c.relkind = 'r' AND NOT c.relispartition
+                     AND obj_description(c.oid, 'pg_class') IS NULL$$, 'all tables have comments');
 
 -- The errors that a client branches on have their codes also where pgTAP looks.
 SELECT lives_ok($$SET LOCAL sierra_es.store = 'shape'$$, 'use this store');
