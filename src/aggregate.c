@@ -134,7 +134,7 @@ has_right(const SierraStore *store, AclMode right)
 {
 	Oid snapshots = get_relname_relid("snapshots", store->schema);
 
-	return pg_class_aclcheck(snapshots, GetUserId(), right) == ACLCHECK_OK;
+	return OidIsValid(snapshots) && pg_class_aclcheck(snapshots, GetUserId(), right) == ACLCHECK_OK;
 }
 
 /*

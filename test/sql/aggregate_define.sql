@@ -106,6 +106,13 @@ CREATE FUNCTION "Odd schema"."Count,twice("(jsonb, sierra_event) RETURNS json LA
 SELECT * FROM eload('twice', 'a');
 :sqlstate
 
+-- Snapshots are a saving: their table can go, too.
+BEGIN;
+SELECT create_aggregate('counter', 'count_events(jsonb, sierra_event)', snapshot_every => 1);
+DROP TABLE es.snapshots;
+SELECT * FROM eload('counter', 'a');
+ROLLBACK;
+
 -- A store that an older version made has none of this, until its owner adds it.
 DROP TABLE es.aggregates, es.snapshots, es.timers, es.upcasters;
 SELECT create_aggregate('counter', 'count_events(jsonb, sierra_event)');
