@@ -34,6 +34,62 @@ $$;
 COMMENT ON FUNCTION sierra_guard_projection() IS
     'trigger: lets nobody write a projection that runs as a role he is not a member of';
 
+CREATE FUNCTION sierra_inline_trigger(projection text) RETURNS name
+    LANGUAGE sql IMMUTABLE STRICT
+    SET search_path = pg_catalog, pg_temp
+AS $$ SELECT ('sierra_projection_' || md5($1))::name $$;
+COMMENT ON FUNCTION sierra_inline_trigger(text) IS 'the name of the trigger of an inline projection';
+
+CREATE FUNCTION sierra_make_inline_trigger(store name, projection text, event_names text[]) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    EXECUTE format('CREATE OR REPLACE TRIGGER %I AFTER INSERT ON %I.events FOR EACH ROW %s'
+                   ' EXECUTE FUNCTION @extschema@.sierra_project_inline(%L)',
+                   @extschema@.sierra_inline_trigger(projection), store,
+                   CASE WHEN event_names IS NOT NULL
+                        THEN format('WHEN (NEW.event_name = ANY (%L::text[]))', event_names) END,
+                   projection);
+END
+$$;
+COMMENT ON FUNCTION sierra_make_inline_trigger(name, text, text[]) IS
+    'makes the trigger of an inline projection';
+
+-- The triggers of projections go with DROP EXTENSION CASCADE, their tables stay.
+CREATE FUNCTION sierra_guard_projections(store name) RETURNS boolean
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    lost record;
+    guarded boolean := false;
+BEGIN
+    IF NOT EXISTS (SELECT FROM pg_trigger AS t
+                    WHERE t.tgrelid = to_regclass(format('%I.projections', store))
+                      AND t.tgname = 'sierra_guard_projection') THEN
+        EXECUTE format(
+            'CREATE TRIGGER sierra_guard_projection BEFORE INSERT OR UPDATE OF projection, version, owner,'
+            ' kind, handler, key, initial, streams, event_names, search_path, subscription'
+            ' ON %I.projections FOR EACH ROW EXECUTE FUNCTION @extschema@.sierra_guard_projection()',
+            store);
+        guarded := true;
+    END IF;
+    FOR lost IN EXECUTE format(
+        'SELECT p.projection, p.event_names FROM %1$I.projections AS p'
+        ' WHERE p.live AND p.mode = ''inline'' AND p.subscription IS NULL'
+        '   AND NOT EXISTS (SELECT FROM pg_trigger AS t WHERE t.tgrelid = to_regclass($1)'
+        '                    AND t.tgname = @extschema@.sierra_inline_trigger(p.projection))', store)
+      USING format('%I.events', store) LOOP
+        PERFORM @extschema@.sierra_make_inline_trigger(store, lost.projection, lost.event_names);
+        guarded := true;
+    END LOOP;
+    RETURN guarded;
+END
+$$;
+COMMENT ON FUNCTION sierra_guard_projections(name) IS
+    'puts back triggers that projections have lost; upgrade_event_store() calls it';
+
 CREATE FUNCTION sierra_create_projection_tables(store name) RETURNS void
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
@@ -73,11 +129,7 @@ BEGIN
         ' PRIMARY KEY (projection, version)) WITH (fillfactor = 50)', store);
     EXECUTE format('CREATE UNIQUE INDEX projections_live ON %I.projections (projection) WHERE live',
                    store);
-    EXECUTE format(
-        'CREATE TRIGGER sierra_guard BEFORE INSERT OR UPDATE OF projection, version, owner, kind,'
-        ' handler, key, initial, streams, event_names, search_path, subscription'
-        ' ON %I.projections FOR EACH ROW EXECUTE FUNCTION @extschema@.sierra_guard_projection()',
-        store);
+    PERFORM @extschema@.sierra_guard_projections(store);
     EXECUTE format(
         'CREATE TABLE %I.projection_states ('
         ' projection text COLLATE "C" NOT NULL,'
@@ -316,12 +368,6 @@ CREATE FUNCTION sierra_project_inline() RETURNS trigger
 COMMENT ON FUNCTION sierra_project_inline() IS
     'trigger: hands an event to an inline projection, in the appending transaction';
 
-CREATE FUNCTION sierra_inline_trigger(projection text) RETURNS name
-    LANGUAGE sql IMMUTABLE STRICT
-    SET search_path = pg_catalog, pg_temp
-AS $$ SELECT ('sierra_projection_' || md5($1))::name $$;
-COMMENT ON FUNCTION sierra_inline_trigger(text) IS 'the name of the trigger of an inline projection';
-
 -- Handles what is stored while nobody appends; from then on the trigger does.
 CREATE FUNCTION sierra_go_inline(store name, projection text, version integer) RETURNS void
     LANGUAGE plpgsql
@@ -357,12 +403,7 @@ BEGIN
     PERFORM @extschema@.eunsub(subscription);
     EXECUTE format('UPDATE %I.projections AS p SET subscription = NULL'
                    ' WHERE p.projection = $1 AND p.version = $2', store) USING projection, version;
-    EXECUTE format('CREATE OR REPLACE TRIGGER %I AFTER INSERT ON %I.events FOR EACH ROW %s'
-                   ' EXECUTE FUNCTION @extschema@.sierra_project_inline(%L)',
-                   @extschema@.sierra_inline_trigger(projection), store,
-                   CASE WHEN event_names IS NOT NULL
-                        THEN format('WHEN (NEW.event_name = ANY (%L::text[]))', event_names) END,
-                   projection);
+    PERFORM @extschema@.sierra_make_inline_trigger(store, projection, event_names);
 END
 $$;
 COMMENT ON FUNCTION sierra_go_inline(name, text, integer) IS

@@ -108,7 +108,7 @@ SELECT rebuild_projection('last', key => $$(SELECT note FROM secret)$$);
 :sqlstate
 -- The owner of the table takes the guard away: he becomes nobody that he could not have become.
 SET ROLE regress_proj_owner;
-DROP TRIGGER sierra_guard ON es.projections;
+DROP TRIGGER sierra_guard_projection ON es.projections;
 UPDATE es.projections SET owner = 'regress_proj_super', handler = 'regress_proj.steal(public.sierra_event)' WHERE projection = 'seen';
 SELECT run_projection('seen');
 :sqlstate
