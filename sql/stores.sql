@@ -75,8 +75,8 @@ BEGIN
     IF NOT @extschema@.sierra_has_projections(wanted) THEN
         PERFORM @extschema@.sierra_create_projection_tables(wanted);
         changed := true;
-    ELSIF @extschema@.sierra_guard_projections(wanted) THEN
-        changed := true;
+    ELSIF pg_has_role(current_user, owner, 'USAGE') THEN
+        changed := @extschema@.sierra_guard_projections(wanted) OR changed;
     END IF;
     IF owner <> current_user THEN
         FOR relation IN SELECT c.relname FROM pg_class AS c
