@@ -6,9 +6,11 @@ EXTVERSION := $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" sierra_es.co
 MODULE_big  = sierra_es
 OBJS        = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c)))
 # The current version is built from parts; what was released before stays as it was.
-SQL_NEW     = sql/stores.sql sql/subscriptions.sql sql/workers.sql
-SQL_PARTS   = sql/$(EXTENSION).sql $(SQL_NEW)
-DATA_built  = sql/$(EXTENSION)--$(EXTVERSION).sql sql/$(EXTENSION)--0.1.0--$(EXTVERSION).sql
+# The update from the release before runs the parts that are new since.
+EXTBEFORE   = 0.2.0
+SQL_NEW     = sql/stores.sql sql/aggregates.sql sql/upcasters.sql sql/timers.sql sql/projections.sql
+SQL_PARTS   = sql/$(EXTENSION).sql sql/subscriptions.sql sql/workers.sql $(SQL_NEW)
+DATA_built  = sql/$(EXTENSION)--$(EXTVERSION).sql sql/$(EXTENSION)--$(EXTBEFORE)--$(EXTVERSION).sql
 DATA        = $(filter-out $(DATA_built),$(wildcard sql/$(EXTENSION)--*.sql))
 EXTRA_CLEAN = $(DATA_built) tmp_check tmp_check_iso
 PG_CFLAGS   = -Wall -Wextra -Wno-unused-parameter -Wno-sign-compare $(if $(WERROR),-Werror)
@@ -37,8 +39,8 @@ include $(PGXS)
 sql/$(EXTENSION)--$(EXTVERSION).sql: $(SQL_PARTS) sierra_es.control
 	cat $(SQL_PARTS) > $@
 
-sql/$(EXTENSION)--0.1.0--$(EXTVERSION).sql: $(SQL_NEW) sql/update-0.1.0.sql sierra_es.control
-	(printf '%s\n' '\echo Use "ALTER EXTENSION sierra_es UPDATE" to load this file. \quit'; cat $(SQL_NEW) sql/update-0.1.0.sql) > $@
+sql/$(EXTENSION)--$(EXTBEFORE)--$(EXTVERSION).sql: $(SQL_NEW) sql/update.sql sierra_es.control
+	(printf '%s\n' '\echo Use "ALTER EXTENSION sierra_es UPDATE" to load this file. \quit'; cat $(SQL_NEW) sql/update.sql) > $@
 
 $(OBJS): $(wildcard src/*.h)
 

@@ -1,5 +1,5 @@
 -- ---------------------------------------------------------------------------
--- Making and dropping stores.  OR REPLACE: updates from 0.1.0 run this file too.
+-- Making, upgrading and dropping stores.  OR REPLACE: updates run this file too.
 -- ---------------------------------------------------------------------------
 
 CREATE OR REPLACE FUNCTION create_event_store(name name DEFAULT 'es', partitions integer DEFAULT 32)
@@ -40,6 +40,7 @@ BEGIN
     END IF;
     PERFORM @extschema@.sierra_create_tables(name);
     PERFORM @extschema@.sierra_create_subscription_tables(name);
+    PERFORM @extschema@.sierra_create_derived_tables(name);
     FOR i IN 0 .. partitions - 1 LOOP
         PERFORM @extschema@.sierra_create_partition(name, i);
     END LOOP;
@@ -48,6 +49,47 @@ END
 $$;
 COMMENT ON FUNCTION create_event_store(name, integer) IS
     'makes an event store: a schema of this name with 1 to 1024 partitions, owned by the caller';
+
+CREATE OR REPLACE FUNCTION upgrade_event_store(store name DEFAULT NULL) RETURNS boolean
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    wanted constant name := @extschema@.sierra_require_store(store);
+    owner constant name := (SELECT pg_get_userbyid(c.relowner) FROM pg_class AS c
+                             WHERE c.oid = to_regclass(format('%I.events', wanted)));
+    before constant oid[] := ARRAY(SELECT c.oid FROM pg_class AS c
+                                    WHERE c.relnamespace = to_regnamespace(quote_ident(wanted)));
+    relation text;
+    changed boolean := false;
+BEGIN
+    IF NOT @extschema@.sierra_has_subscriptions(wanted) THEN
+        PERFORM @extschema@.sierra_create_subscription_tables(wanted);
+        changed := true;
+    END IF;
+    IF NOT @extschema@.sierra_is_derived_store(wanted) THEN
+        PERFORM @extschema@.sierra_create_aggregate_tables(wanted);
+        changed := true;
+    END IF;
+    IF NOT @extschema@.sierra_has_projections(wanted) THEN
+        PERFORM @extschema@.sierra_create_projection_tables(wanted);
+        changed := true;
+    ELSIF pg_has_role(current_user, owner, 'USAGE') THEN
+        changed := @extschema@.sierra_guard_projections(wanted) OR changed;
+    END IF;
+    IF owner <> current_user THEN
+        FOR relation IN SELECT c.relname FROM pg_class AS c
+                         WHERE c.relnamespace = to_regnamespace(quote_ident(wanted))
+                           AND c.relkind = 'r' AND c.oid <> ALL (before) LOOP
+            EXECUTE format('ALTER TABLE %I.%I OWNER TO %I', wanted, relation, owner);
+        END LOOP;
+    END IF;
+    RETURN changed;
+END
+$$;
+COMMENT ON FUNCTION upgrade_event_store(name) IS
+    'gives a store (default: sierra_es.store) that an older version made what this one has; false if nothing was missing';
 
 CREATE OR REPLACE FUNCTION drop_event_store(name name, force boolean DEFAULT false) RETURNS void
     LANGUAGE plpgsql
@@ -81,9 +123,12 @@ BEGIN
         END IF;
     END IF;
     EXECUTE format('DROP TABLE %1$I.events, %1$I.stream_keys, %1$I.event_ids', name);
-    -- A store of version 0.1.0 may have none of these.
+    -- A store of an older version may have none of these.
+    EXECUTE format('DROP TABLE IF EXISTS %1$I.projection_states, %1$I.projections', name);
     EXECUTE format('DROP TABLE IF EXISTS %1$I.subscription_cursors, %1$I.subscription_consumers,'
                    ' %1$I.subscription_streams, %1$I.subscriptions', name);
+    EXECUTE format('DROP TABLE IF EXISTS %1$I.aggregates, %1$I.snapshots, %1$I.timers,'
+                   ' %1$I.upcasters', name);
     EXECUTE format('DROP SEQUENCE %I.global_position', name);
     -- The schema goes too if create_event_store() made it and nothing else is in it.
     IF obj_description(to_regnamespace(quote_ident(name)), 'pg_namespace') = 'event store' THEN

@@ -104,33 +104,6 @@ $$;
 COMMENT ON FUNCTION sierra_has_subscriptions(name) IS
     'does a store have the tables that subscriptions are kept in?';
 
-CREATE FUNCTION upgrade_event_store(store name DEFAULT NULL) RETURNS boolean
-    LANGUAGE plpgsql
-    SET search_path = pg_catalog, pg_temp
-AS $$
-#variable_conflict use_variable
-DECLARE
-    wanted constant name := @extschema@.sierra_require_store(store);
-    owner constant name := (SELECT pg_get_userbyid(c.relowner) FROM pg_class AS c
-                             WHERE c.oid = to_regclass(format('%I.events', wanted)));
-    relation text;
-BEGIN
-    IF @extschema@.sierra_has_subscriptions(wanted) THEN
-        RETURN false;
-    END IF;
-    PERFORM @extschema@.sierra_create_subscription_tables(wanted);
-    IF owner <> current_user THEN
-        FOREACH relation IN ARRAY ARRAY['subscriptions', 'subscription_cursors',
-                                        'subscription_consumers', 'subscription_streams'] LOOP
-            EXECUTE format('ALTER TABLE %I.%I OWNER TO %I', wanted, relation, owner);
-        END LOOP;
-    END IF;
-    RETURN true;
-END
-$$;
-COMMENT ON FUNCTION upgrade_event_store(name) IS
-    'gives a store (default: sierra_es.store) that an older version made what this one has; false if nothing was missing';
-
 -- The store that calls use, which must have tables for subscriptions.
 CREATE FUNCTION sierra_require_subscriptions(store name DEFAULT NULL) RETURNS name
     LANGUAGE plpgsql STABLE

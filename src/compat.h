@@ -13,6 +13,7 @@
 #include "access/genam.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_database.h"
+#include "catalog/pg_proc.h"
 #include "executor/executor.h"
 #include "replication/output_plugin.h"
 #include "storage/proc.h"
@@ -59,6 +60,18 @@ sierra_compat_owns_relation(Oid relid, Oid roleid)
 #endif
 }
 
+/* 16 folded the object-specific checks into one (c727f511bd) */
+static inline bool
+sierra_compat_may_execute(Oid function, Oid roleid)
+{
+#if PG_VERSION_NUM >= 160000
+	return object_aclcheck(ProcedureRelationId, function, roleid, ACL_EXECUTE) == ACLCHECK_OK;
+#else
+	return pg_proc_aclcheck(function, roleid, ACL_EXECUTE) == ACLCHECK_OK;
+#endif
+}
+
+/* 16 folded the object-specific checks into one (afbfc02983) */
 static inline bool
 sierra_compat_owns_database(Oid database, Oid roleid)
 {

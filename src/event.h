@@ -24,6 +24,14 @@
 #define Anum_events_payload_bytes 13
 #define Natts_events 13
 
+/* Columns of type sierra_event, as indexes of values: those that code asks for. */
+#define SIERRA_EVENT_VERSION 4
+#define SIERRA_EVENT_NAME 6
+#define SIERRA_EVENT_TIMESTAMP 7
+#define SIERRA_EVENT_METADATA 10
+#define SIERRA_EVENT_PAYLOAD 11
+#define SIERRA_EVENT_PAYLOAD_BYTES 12
+
 /* Columns of the companion tables: a key, and what is kept for it. */
 #define Natts_companion 2
 

@@ -2,16 +2,13 @@
  * event_json.c
  *		Events as a JSON array: the form of emappend() that is easy to type.
  *
- * Payloads must come out as the very bytes that went in.  The server's JSON
- * parser cannot cut them out: with member names it also de-escapes every
- * string, and refuses \u0000, which type json stores.  But a value of type
- * json has been parsed before, so finding the ends of its parts is all that
- * is left to do.  De-escaping the strings we need is left to the server.
+ * Payloads must come out as the very bytes that went in, so they are cut out.
  */
 #include "postgres.h"
 
 #include "compat.h"
 #include "event_json.h"
+#include "json_slice.h"
 #include "uuid.h"
 
 #include "catalog/pg_type.h"
@@ -21,18 +18,11 @@
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 
-/* A part of a JSON text, without surrounding white space. */
-typedef struct Slice
-{
-	const char *start;
-	int length;
-} Slice;
-
 typedef struct Reader
 {
-	const char *at;
-	const char *end;
-	int element; /* of the array, from 0, for messages */
+	SierraJsonReader json;
+	int element;	 /* of the array, from 0, for messages */
+	text *stream_id; /* NULL: each event names its own */
 } Reader;
 
 typedef enum Member
@@ -53,139 +43,51 @@ static const char *const member_names[MEMBER_COUNT] = {
 	"payload_bytes", "expected_version", "event_id", "timestamp"};
 
 static void
-refuse(const char *message, const char *detail)
+refuse(const Reader *reader, const char *message, const char *detail)
 {
 	ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("%s", message),
 			errdetail("%s", detail),
-			errhint("Pass [{\"stream_id\": \"...\", \"event_name\": \"...\", \"payload\": ...}, "
-					"...]."));
+			reader->stream_id != NULL
+				? errhint("Return [{\"event_name\": \"...\", \"payload\": ...}, ...].")
+				: errhint("Pass [{\"stream_id\": \"...\", \"event_name\": \"...\", \"payload\": "
+						  "...}, ...]."));
 }
 
 static void
-skip_space(Reader *reader)
-{
-	while (reader->at < reader->end && strchr(" \t\n\r", *reader->at) != NULL)
-		reader->at++;
-}
-
-/* Moves past c, and white space after it, if c comes next. */
-static bool
-accept(Reader *reader, char c)
-{
-	if (reader->at >= reader->end || *reader->at != c)
-		return false;
-	reader->at++;
-	skip_space(reader);
-	return true;
-}
-
-static void
-skip_string(Reader *reader)
-{
-	for (reader->at++; *reader->at != '"'; reader->at++)
-	{
-		if (*reader->at == '\\')
-			reader->at++;
-	}
-	reader->at++;
-}
-
-/* Cuts out the next value of any kind. */
-static Slice
-read_value(Reader *reader)
-{
-	Slice slice = {reader->at, 0};
-	int depth = 0;
-
-	do
-	{
-		char c = *reader->at;
-
-		if (c == '"')
-		{
-			skip_string(reader);
-			if (depth == 0)
-				break;
-			continue;
-		}
-		if (depth == 0 && strchr(",]} \t\n\r", c) != NULL)
-			break;
-		if (c == '{' || c == '[')
-			depth++;
-		else if (c == '}' || c == ']')
-			depth--;
-		reader->at++;
-		if (depth == 0 && (c == '}' || c == ']'))
-			break;
-	} while (reader->at < reader->end);
-
-	slice.length = reader->at - slice.start;
-	skip_space(reader);
-	return slice;
-}
-
-static inline bool
-slice_is(Slice slice, const char *text)
-{
-	return slice.length == (int) strlen(text) && memcmp(slice.start, text, slice.length) == 0;
-}
-
-static text *
-slice_text(Slice slice)
-{
-	return cstring_to_text_with_len(slice.start, slice.length);
-}
-
-/* The text of a string, the digits of a number. */
-static char *
-slice_value(Slice slice)
-{
-	LOCAL_FCINFO(fcinfo, 2);
-	Datum result;
-
-	if (*slice.start != '"')
-		return pnstrdup(slice.start, slice.length);
-
-	InitFunctionCallInfoData(*fcinfo, NULL, 2, InvalidOid, NULL, NULL);
-	fcinfo->args[0].value = PointerGetDatum(slice_text(slice));
-	fcinfo->args[0].isnull = false;
-	fcinfo->args[1].value = PointerGetDatum(construct_empty_array(TEXTOID));
-	fcinfo->args[1].isnull = false;
-	result = json_extract_path_text(fcinfo);
-	return TextDatumGetCString(result);
-}
-
-static void
-require_string(Reader *reader, Member member, Slice slice)
+require_string(Reader *reader, Member member, SierraSlice slice)
 {
 	if (*slice.start != '"')
 		refuse(
-			psprintf("member \"%s\" of an event must be a string", member_names[member]),
+			reader, psprintf("member \"%s\" of an event must be a string", member_names[member]),
 			psprintf("Element %d of the array has another kind of value there.", reader->element));
 }
 
 static Member
 read_member_name(Reader *reader)
 {
-	Slice slice = read_value(reader);
-	char *name = slice_value(slice);
+	SierraSlice slice = sierra_json_read(&reader->json);
+	char *name = sierra_slice_value(slice);
 
 	for (int member = 0; member < MEMBER_COUNT; member++)
 	{
 		if (strcmp(name, member_names[member]) == 0)
 			return member;
 	}
-	ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			errmsg("an event has no member \"%s\"", name),
-			errdetail("Element %d of the array has it.", reader->element),
-			errhint("The members are stream_id, event_name, payload, metadata, payload_bytes, "
-					"expected_version, event_id and timestamp."));
+	ereport(
+		ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+		errmsg("an event has no member \"%s\"", name),
+		errdetail("Element %d of the array has it.", reader->element),
+		reader->stream_id != NULL
+			? errhint("The members are event_name, payload, metadata, payload_bytes, event_id and "
+					  "timestamp.")
+			: errhint("The members are stream_id, event_name, payload, metadata, payload_bytes, "
+					  "expected_version, event_id and timestamp."));
 }
 
 static void
-read_expected_version(Reader *reader, Slice slice, SierraNewEvent *event)
+read_expected_version(Reader *reader, SierraSlice slice, SierraNewEvent *event)
 {
-	char *value = slice_value(slice);
+	char *value = sierra_slice_value(slice);
 
 	if (!sierra_expected_version_parse(value, &event->expected))
 		ereport(ERROR, errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),
@@ -211,9 +113,9 @@ timestamp_of_msecs(const char *value)
 
 /* Unix milliseconds, or what type timestamptz reads. */
 static void
-read_timestamp(Slice slice, SierraNewEvent *event)
+read_timestamp(SierraSlice slice, SierraNewEvent *event)
 {
-	char *value = slice_value(slice);
+	char *value = sierra_slice_value(slice);
 
 	event->has_timestamp = true;
 	if (*slice.start == '"')
@@ -232,16 +134,16 @@ read_timestamp(Slice slice, SierraNewEvent *event)
 }
 
 static bytea *
-read_base64(Slice slice)
+read_base64(SierraSlice slice)
 {
-	char *value = slice_value(slice);
+	char *value = sierra_slice_value(slice);
 
 	return DatumGetByteaP(DirectFunctionCall2(binary_decode, CStringGetTextDatum(value),
 											  CStringGetTextDatum("base64")));
 }
 
 static void
-read_member(Reader *reader, Member member, Slice slice, SierraNewEvent *event)
+read_member(Reader *reader, Member member, SierraSlice slice, SierraNewEvent *event)
 {
 	if (member != MEMBER_PAYLOAD && member != MEMBER_METADATA &&
 		member != MEMBER_EXPECTED_VERSION && member != MEMBER_TIMESTAMP)
@@ -250,16 +152,16 @@ read_member(Reader *reader, Member member, Slice slice, SierraNewEvent *event)
 	switch (member)
 	{
 		case MEMBER_STREAM_ID:
-			event->stream_id = cstring_to_text(slice_value(slice));
+			event->stream_id = cstring_to_text(sierra_slice_value(slice));
 			break;
 		case MEMBER_EVENT_NAME:
-			event->event_name = cstring_to_text(slice_value(slice));
+			event->event_name = cstring_to_text(sierra_slice_value(slice));
 			break;
 		case MEMBER_PAYLOAD:
-			event->payload = slice_text(slice);
+			event->payload = sierra_slice_text(slice);
 			break;
 		case MEMBER_METADATA:
-			event->metadata = slice_text(slice);
+			event->metadata = sierra_slice_text(slice);
 			break;
 		case MEMBER_PAYLOAD_BYTES:
 			event->payload_bytes = read_base64(slice);
@@ -269,8 +171,8 @@ read_member(Reader *reader, Member member, Slice slice, SierraNewEvent *event)
 			break;
 		case MEMBER_EVENT_ID:
 			event->has_event_id = true;
-			event->event_id =
-				*DatumGetUUIDP(DirectFunctionCall1(uuid_in, CStringGetDatum(slice_value(slice))));
+			event->event_id = *DatumGetUUIDP(
+				DirectFunctionCall1(uuid_in, CStringGetDatum(sierra_slice_value(slice))));
 			break;
 		case MEMBER_TIMESTAMP:
 			read_timestamp(slice, event);
@@ -287,31 +189,38 @@ read_event(Reader *reader, SierraNewEvent *event)
 
 	memset(event, 0, sizeof(*event));
 	event->expected = SIERRA_EXPECT_ANY;
-	if (!accept(reader, '{'))
-		refuse("events must be a JSON array of objects",
+	event->stream_id = reader->stream_id;
+	if (!sierra_json_accept(&reader->json, '{'))
+		refuse(reader, "events must be a JSON array of objects",
 			   psprintf("Element %d of the array is no object.", reader->element));
 
-	while (!accept(reader, '}'))
+	while (!sierra_json_accept(&reader->json, '}'))
 	{
 		Member member = read_member_name(reader);
-		Slice slice;
+		SierraSlice slice;
 
-		(void) accept(reader, ':');
-		slice = read_value(reader);
+		(void) sierra_json_accept(&reader->json, ':');
+		slice = sierra_json_read(&reader->json);
 		if (seen[member])
-			refuse(psprintf("member \"%s\" of an event occurs twice", member_names[member]),
+			refuse(reader, psprintf("member \"%s\" of an event occurs twice", member_names[member]),
 				   psprintf("It is in element %d of the array.", reader->element));
 		seen[member] = true;
+		if (reader->stream_id != NULL &&
+			(member == MEMBER_STREAM_ID || member == MEMBER_EXPECTED_VERSION))
+			refuse(reader,
+				   psprintf("member \"%s\" of an event is not for the function to choose",
+							member_names[member]),
+				   psprintf("Element %d of the array has it.", reader->element));
 		/* esver() of a new stream is null: that must not become "any". */
-		if (member == MEMBER_EXPECTED_VERSION && slice_is(slice, "null"))
+		if (member == MEMBER_EXPECTED_VERSION && sierra_slice_is(slice, "null"))
 			ereport(ERROR, errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 					errmsg("member \"%s\" of an event must not be null", member_names[member]),
 					errdetail("It is null in element %d of the array.", reader->element),
 					errhint("Use \"empty\" for a stream that must not have events; leave the "
 							"member out for no expectation."));
-		if (!slice_is(slice, "null"))
+		if (!sierra_slice_is(slice, "null"))
 			read_member(reader, member, slice, event);
-		(void) accept(reader, ',');
+		(void) sierra_json_accept(&reader->json, ',');
 	}
 
 	for (Member member = MEMBER_STREAM_ID; member <= MEMBER_EVENT_NAME; member++)
@@ -323,18 +232,17 @@ read_event(Reader *reader, SierraNewEvent *event)
 	}
 }
 
-SierraNewEvent *
-sierra_event_json_read(const text *json, int *count)
+static SierraNewEvent *
+read_events(const text *json, text *stream_id, int *count)
 {
-	Reader reader = {.at = VARDATA_ANY(json), .end = VARDATA_ANY(json) + VARSIZE_ANY_EXHDR(json)};
+	Reader reader = {.json = sierra_json_begin(json), .stream_id = stream_id};
 	int capacity = 16;
 	SierraNewEvent *events = palloc(sizeof(SierraNewEvent) * capacity);
 
 	*count = 0;
-	skip_space(&reader);
-	if (!accept(&reader, '['))
-		refuse("events must be a JSON array of objects", "The value is no array.");
-	while (!accept(&reader, ']'))
+	if (!sierra_json_accept(&reader.json, '['))
+		refuse(&reader, "events must be a JSON array of objects", "The value is no array.");
+	while (!sierra_json_accept(&reader.json, ']'))
 	{
 		if (*count == capacity)
 		{
@@ -343,7 +251,19 @@ sierra_event_json_read(const text *json, int *count)
 		}
 		reader.element = *count;
 		read_event(&reader, &events[(*count)++]);
-		(void) accept(&reader, ',');
+		(void) sierra_json_accept(&reader.json, ',');
 	}
 	return events;
+}
+
+SierraNewEvent *
+sierra_event_json_read(const text *json, int *count)
+{
+	return read_events(json, NULL, count);
+}
+
+SierraNewEvent *
+sierra_event_json_read_of_stream(const text *json, text *stream_id, int *count)
+{
+	return read_events(json, stream_id, count);
 }

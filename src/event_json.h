@@ -21,4 +21,8 @@
  */
 extern SierraNewEvent *sierra_event_json_read(const text *json, int *count);
 
+/* The same for events of one stream, without members stream_id and expected_version. */
+extern SierraNewEvent *sierra_event_json_read_of_stream(const text *json, text *stream_id,
+														int *count);
+
 #endif /* SIERRA_EVENT_JSON_H */

@@ -84,6 +84,18 @@ sierra_locate(const SierraStore *store, int64 position, SierraSink *sink)
 }
 
 int64
+sierra_locate_first_after(const SierraStore *store, int partition, int64 position)
+{
+	SierraSource source;
+	int64 sequence = SIERRA_NONE;
+
+	if (open_source(store, partition, &source) && find_place(&source, position + 1))
+		sequence = source.sequence;
+	close_source(&source);
+	return sequence;
+}
+
+int64
 sierra_locate_count_after(const SierraStore *store, int partition, int64 position)
 {
 	SierraSource source;

@@ -15,6 +15,9 @@
  */
 extern bool sierra_locate(const SierraStore *store, int64 position, SierraSink *sink);
 
+/* The sequence of the first event of a partition above a position, or SIERRA_NONE. */
+extern int64 sierra_locate_first_after(const SierraStore *store, int partition, int64 position);
+
 /* How many events of a partition, that the active snapshot sees, are above a position. */
 extern int64 sierra_locate_count_after(const SierraStore *store, int partition, int64 position);
 

@@ -1,6 +1,6 @@
 /*
  * query.c
- *		SQL on the tables that subscriptions are kept in.
+ *		SQL on the tables that subscriptions and derived state are kept in.
  *
  * A session keeps the plan of each statement; the plan cache renews it when a
  * table changes.

@@ -1,6 +1,6 @@
 /*
  * query.h
- *		SQL on the tables that subscriptions are kept in.
+ *		SQL on the tables that subscriptions and derived state are kept in.
  *
  * These statements run as the caller of the function, through the executor:
  * rights, row-level security and triggers of the tables hold.

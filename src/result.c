@@ -32,11 +32,22 @@ take_row(void *arg, Datum *values, bool *nulls)
 	result->window--;
 	if (position > result->after)
 	{
-		tuplestore_putvalues(result->rsinfo->setResult, result->rsinfo->setDesc, values, nulls);
+		tuplestore_putvalues(result->rows, result->desc, values, nulls);
 		result->last_position = position;
 		result->remaining--;
 	}
 	return result->remaining > 0 && result->window > 0;
+}
+
+void
+sierra_result_values(TupleTableSlot *slot, Datum *values, bool *nulls)
+{
+	slot_getallattrs(slot);
+	for (int i = 0; i < Natts_events; i++)
+	{
+		values[i] = slot->tts_values[event_column[i] - 1];
+		nulls[i] = slot->tts_isnull[event_column[i] - 1];
+	}
 }
 
 static bool
@@ -45,23 +56,18 @@ put_event(SierraSink *base, TupleTableSlot *slot)
 	Datum values[Natts_events];
 	bool nulls[Natts_events];
 
-	slot_getallattrs(slot);
-	for (int i = 0; i < Natts_events; i++)
-	{
-		values[i] = slot->tts_values[event_column[i] - 1];
-		nulls[i] = slot->tts_isnull[event_column[i] - 1];
-	}
+	sierra_result_values(slot, values, nulls);
 	return take_row((SierraResult *) base, values, nulls);
 }
 
 void
-sierra_result_begin(FunctionCallInfo fcinfo, const char *store, int64 max_count,
-					SierraResult *result)
+sierra_result_begin_rows(SierraResult *result, SierraStore *store, Tuplestorestate *rows,
+						 TupleDesc desc, int64 max_count)
 {
-	InitMaterializedSRF(fcinfo, 0);
 	result->base.put = put_event;
-	result->store = sierra_store_open_named(store != NULL ? store : sierra_guc_store, ACL_SELECT);
-	result->rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	result->store = store;
+	result->rows = rows;
+	result->desc = desc;
 	result->remaining = max_count;
 	result->after = SIERRA_NONE;
 	result->window = PG_INT64_MAX;
@@ -71,6 +77,18 @@ sierra_result_begin(FunctionCallInfo fcinfo, const char *store, int64 max_count,
 	result->sink = result->row_security
 					   ? sierra_row_security_sink(result->store, take_row, result, max_count)
 					   : &result->base;
+}
+
+void
+sierra_result_begin(FunctionCallInfo fcinfo, const char *store, int64 max_count,
+					SierraResult *result)
+{
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+
+	InitMaterializedSRF(fcinfo, 0);
+	sierra_result_begin_rows(
+		result, sierra_store_open_named(store != NULL ? store : sierra_guc_store, ACL_SELECT),
+		rsinfo->setResult, rsinfo->setDesc, max_count);
 }
 
 void

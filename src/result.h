@@ -11,7 +11,7 @@
 #include "sink.h"
 #include "store.h"
 
-struct ReturnSetInfo;
+struct Tuplestorestate;
 
 /* Events on their way to the caller of an SQL function. */
 typedef struct SierraResult
@@ -19,7 +19,8 @@ typedef struct SierraResult
 	SierraSink base;
 	SierraStore *store;
 	SierraSink *sink; /* where the engine puts events: this, or row-level security before it */
-	struct ReturnSetInfo *rsinfo;
+	struct Tuplestorestate *rows;
+	TupleDesc desc;
 	int64 remaining; /* how many more are returned */
 	/* For reads of subscriptions; sierra_result_begin() sets them so that nothing changes. */
 	int64 after;  /* what is not above is taken, but not returned */
@@ -37,6 +38,13 @@ typedef struct SierraResult
  */
 extern void sierra_result_begin(FunctionCallInfo fcinfo, const char *store, int64 max_count,
 								SierraResult *result);
+
+/* The same with rows that are the caller's own; the store is open already. */
+extern void sierra_result_begin_rows(SierraResult *result, SierraStore *store,
+									 struct Tuplestorestate *rows, TupleDesc desc, int64 max_count);
+
+/* The values of an event in the order of sierra_event; they point into the slot. */
+extern void sierra_result_values(TupleTableSlot *slot, Datum *values, bool *nulls);
 
 /* Passes on what row-level security still holds back. */
 extern void sierra_result_flush(SierraResult *result);

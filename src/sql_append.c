@@ -8,6 +8,7 @@
 #include "compat.h"
 #include "errors.h"
 #include "event_json.h"
+#include "sql_append.h"
 #include "uuid.h"
 
 #include "access/htup_details.h"
@@ -54,9 +55,8 @@ report_key_mismatch(const SierraRefusal *refusal)
 					"it."));
 }
 
-/* Turns a refusal of the engine into an error. */
-static void
-report_refusal(SierraAppendStatus status, const SierraRefusal *refusal)
+void
+sierra_append_report_refusal(SierraAppendStatus status, const SierraRefusal *refusal)
 {
 	switch (status)
 	{
@@ -109,7 +109,8 @@ append_or_raise(const pg_uuid_t *key, const SierraNewEvent *events, int count)
 	if (count == 0)
 		return NULL;
 	numbers = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(SierraAppended) * count);
-	report_refusal(sierra_append(store, key, events, count, numbers, &refusal), &refusal);
+	sierra_append_report_refusal(sierra_append(store, key, events, count, numbers, &refusal),
+								 &refusal);
 	return numbers;
 }
 
@@ -193,9 +194,9 @@ sierra_eappend(PG_FUNCTION_ARGS)
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls)));
 }
 
-static void
-return_results(FunctionCallInfo fcinfo, const SierraNewEvent *events, SierraAppended *numbers,
-			   int count)
+void
+sierra_append_return(FunctionCallInfo fcinfo, const SierraNewEvent *events, SierraAppended *numbers,
+					 int count)
 {
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
 	Datum values[NATTS_RESULT];
@@ -333,7 +334,7 @@ sierra_emappend_arrays(PG_FUNCTION_ARGS)
 	for (int i = 0; i < count; i++)
 		fill_event(&events[i], args, i);
 	numbers = append_or_raise(get_partition_key(fcinfo, ARG_PARTITION_KEY), events, count);
-	return_results(fcinfo, events, numbers, count);
+	sierra_append_return(fcinfo, events, numbers, count);
 	return (Datum) 0;
 }
 
@@ -348,6 +349,6 @@ sierra_emappend_json(PG_FUNCTION_ARGS)
 		report_null("events");
 	events = sierra_event_json_read(PG_GETARG_TEXT_PP(1), &count);
 	numbers = append_or_raise(get_partition_key(fcinfo, 0), events, count);
-	return_results(fcinfo, events, numbers, count);
+	sierra_append_return(fcinfo, events, numbers, count);
 	return (Datum) 0;
 }

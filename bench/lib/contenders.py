@@ -119,6 +119,14 @@ class Sierra(Contender):
     def create(self, dataset):
         self.cluster.psql("sierra", f"SELECT create_event_store('{dataset}', 32)")
 
+    def prepare(self, name, dataset):
+        fresh = name not in self.datasets
+        variables = super().prepare(name, dataset)
+        if fresh and dataset.setup:
+            self.cluster.psql("sierra", file=dataset.setup, options=self.options(name), variables=events.variables())
+            self.stored[name] = self.count(name)
+        return variables
+
     def table(self, dataset):
         return f'"{dataset}".events'
 

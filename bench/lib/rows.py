@@ -6,6 +6,7 @@ A new row is one Row: a key, a unit, the load of sierra_es, and the rivals with 
 from dataclasses import dataclass
 
 from .contenders import RARE
+from .derived import Timers, one_by_one, run_timers
 from .follow import (CatchUp, Decoding, EmmettConsumer, Enext, Followed, Latency, Listen, ListenOnly, PollCategory,
                      enext_pages, table_pages)
 from .loads import Copy, Script
@@ -19,12 +20,14 @@ class Dataset:
     """streams with `versions` events each; 0 versions: empty. facts: positions are needed too.
 
     rare: one event in so many has another name, a multiple of 1000; 0: none.
+    setup: a file of bench/sql that is run once the data set of sierra_es is filled.
     """
 
     streams: int
     versions: int = 0
     facts: bool = False
     rare: int = 0
+    setup: str = ""
 
 
 @dataclass(frozen=True)
@@ -99,6 +102,9 @@ def datasets(big, read_streams):
         "big": Dataset(big // 5, 5),
         "small": Dataset(2_000, 5),
         "latency": Dataset(1),
+        "long": Dataset(1, setup="setup-sierra-long.sql"),
+        "decide": Dataset(10_000, setup="setup-sierra-derived.sql"),
+        "timers": Dataset(1_000),
         "rare": Dataset(read_streams, 100, facts=True, rare=1_000),
     }
 
@@ -245,8 +251,24 @@ def catch_up_rows():
               ))
 
 
+def derived_rows():
+    """States, commands and timers."""
+    yield Row("load-long", "states/s", Script("sierra", "sierra-load.sql", "eload, snapshots", "long", returns=1), (
+        Rival(Script("sierra", "sierra-load-all.sql", "eload, no snapshots", "long", returns=1), 10.0),
+        Rival(Script("sierra", "sierra-load-aggregate.sql", "aggregate over escan", "long", returns=1)),
+    ))
+    for clients in (1, 16):
+        yield Row("decide", "events/s", append("sierra", "edecide", "decide", dataset="decide_server"), (
+            Rival(append("sierra", "three round trips", "decide-client", dataset="decide_client"), 1.0),
+        ), clients)
+    for sync in ("on", "off"):
+        yield Row("timers", "events/s", Timers("sierra", "run_timers", run_timers, "timers_server"), (
+            Rival(Timers("sierra", "a client, one by one", one_by_one, "timers_client"), 1.0),
+        ), sync=sync)
+
+
 def all_rows():
     """Every row, in the order of the table."""
     for rows in (append_rows, expected_rows, contention_rows, batch_rows, read_rows, growth_rows, size_rows,
-                 followed_rows, latency_rows, catch_up_rows):
+                 followed_rows, latency_rows, catch_up_rows, derived_rows):
         yield from rows()

@@ -27,6 +27,21 @@ INSERT INTO wanted VALUES
     ('epscan', 'partition integer, from_sequence bigint DEFAULT 0, to_sequence bigint DEFAULT NULL::bigint, max_count bigint DEFAULT NULL::bigint, backward boolean DEFAULT false', 'SETOF sierra_event', 'c', 's', 'r', false, 1000),
     ('epscan', 'partition_key text, from_sequence bigint DEFAULT 0, to_sequence bigint DEFAULT NULL::bigint, max_count bigint DEFAULT NULL::bigint, backward boolean DEFAULT false', 'SETOF sierra_event', 'c', 's', 'r', false, 1000),
     ('eall', 'after_position bigint DEFAULT ''-1''::integer, max_count bigint DEFAULT 1000, streams text[] DEFAULT NULL::text[], event_names text[] DEFAULT NULL::text[], backward boolean DEFAULT false', 'SETOF sierra_event', 'c', 's', 'r', false, 1000),
+    ('create_projection', 'projection text, handler regprocedure, streams text[] DEFAULT NULL::text[], event_names text[] DEFAULT NULL::text[], mode text DEFAULT ''worker''::text, key text DEFAULT NULL::text, initial jsonb DEFAULT ''{}''::jsonb, start_from text DEFAULT ''earliest''::text, batch_size integer DEFAULT 1000, on_error text DEFAULT ''stop''::text, max_attempts integer DEFAULT 5, retry_after interval DEFAULT ''00:00:01''::interval, search_path text DEFAULT current_setting(''search_path''::text)', 'void', 'plpgsql', 'v', 'u', false, 0),
+    ('run_projection', 'projection text, max_count bigint DEFAULT 1000', 'bigint', 'plpgsql', 'v', 'u', false, 0),
+    ('run_projections', 'max_count bigint DEFAULT 1000', 'bigint', 'plpgsql', 'v', 'u', false, 0),
+    ('eproject', 'projection text, key text', 'jsonb', 'c', 's', 'r', false, 0),
+    ('estates', 'projection text', 'TABLE(key text, state jsonb, "position" bigint)', 'plpgsql', 's', 'u', false, 1000),
+    ('ewait_projection', 'projection text, cursor bigint, timeout interval DEFAULT ''00:00:10''::interval', 'boolean', 'plpgsql', 'v', 'u', false, 0),
+    ('pause_projection', 'projection text', 'boolean', 'sql', 'v', 'u', false, 0),
+    ('resume_projection', 'projection text', 'boolean', 'sql', 'v', 'u', false, 0),
+    ('retry_projection', 'projection text', 'boolean', 'plpgsql', 'v', 'u', false, 0),
+    ('skip_projection_event', 'projection text, stream_id text DEFAULT NULL::text', 'bigint', 'plpgsql', 'v', 'u', false, 0),
+    ('rebuild_projection', 'projection text, handler regprocedure DEFAULT NULL::regprocedure, key text DEFAULT NULL::text, initial jsonb DEFAULT NULL::jsonb, streams text[] DEFAULT NULL::text[], event_names text[] DEFAULT NULL::text[], automatic boolean DEFAULT NULL::boolean, search_path text DEFAULT NULL::text', 'integer', 'plpgsql', 'v', 'u', false, 0),
+    ('finish_rebuild', 'projection text', 'integer', 'plpgsql', 'v', 'u', false, 0),
+    ('cancel_rebuild', 'projection text', 'integer', 'plpgsql', 'v', 'u', false, 0),
+    ('drop_projection', 'projection text', 'void', 'plpgsql', 'v', 'u', false, 0),
+    ('event_projections', 'store name DEFAULT NULL::name', 'TABLE(projection text, version integer, live boolean, mode text, kind text, state text, cursor bigint, lag_events bigint, lag interval, progress double precision, rate double precision, time_left interval, processed bigint, states bigint, parked bigint, attempts integer, retry_at timestamp with time zone, failed_position bigint, failed_stream text, last_error text, last_error_at timestamp with time zone, handler text, key text, owner name, subscription text, updated_at timestamp with time zone)', 'plpgsql', 's', 'u', false, 1000),
     ('esver', 'stream_id text', 'bigint', 'c', 's', 'r', false, 0),
     ('epseq', 'partition integer', 'bigint', 'c', 's', 'r', false, 0),
     ('epseq', 'partition_key text', 'bigint', 'c', 's', 'r', false, 0),
@@ -52,6 +67,19 @@ INSERT INTO wanted VALUES
     ('sierra_partition_id', 'partition_key uuid, partitions integer', 'integer', 'c', 'i', 's', true, 0),
     ('sierra_event_id', 'partition_key uuid', 'uuid', 'c', 'v', 's', true, 0),
     ('sierra_workers', 'OUT database_id oid, OUT database name, OUT state text, OUT pid integer, OUT started_at timestamp with time zone, OUT last_wake_up timestamp with time zone, OUT last_sweep timestamp with time zone, OUT last_notification timestamp with time zone, OUT notifications bigint, OUT unheard bigint, OUT failures integer, OUT last_error text, OUT last_error_at timestamp with time zone', 'SETOF record', 'c', 'v', 'r', false, 10),
+    ('create_aggregate', 'aggregate text, fold regprocedure, initial jsonb DEFAULT ''{}''::jsonb, snapshot_every integer DEFAULT 100, fold_version integer DEFAULT 1, replace boolean DEFAULT false', 'void', 'plpgsql', 'v', 'u', false, 0),
+    ('drop_aggregate', 'aggregate text', 'boolean', 'plpgsql', 'v', 'u', false, 0),
+    ('drop_snapshots', 'aggregate text, stream_id text DEFAULT NULL::text', 'bigint', 'plpgsql', 'v', 'u', false, 0),
+    ('eload', 'aggregate text, stream_id text, at_version bigint DEFAULT NULL::bigint, at_time timestamp with time zone DEFAULT NULL::timestamp with time zone, OUT state jsonb, OUT version bigint', 'record', 'c', 'v', 'u', false, 0),
+    ('edecide', 'aggregate text, stream_id text, decide regprocedure, command jsonb, retries integer DEFAULT 3, metadata json DEFAULT NULL::json', 'SETOF sierra_append_result', 'c', 'v', 'u', false, 1),
+    ('event_aggregates', 'store name DEFAULT NULL::name', 'TABLE(aggregate text, fold text, initial jsonb, snapshot_every integer, fold_version integer, snapshots bigint, created_at timestamp with time zone)', 'plpgsql', 's', 'u', false, 1000),
+    ('create_upcaster', 'event_name text, from_version integer, upcast regprocedure, replace boolean DEFAULT false', 'void', 'plpgsql', 'v', 'u', false, 0),
+    ('drop_upcaster', 'event_name text, from_version integer', 'boolean', 'plpgsql', 'v', 'u', false, 0),
+    ('eupcast', 'event sierra_event', 'sierra_event', 'c', 's', 'r', true, 0),
+    ('eschedule', 'at timestamp with time zone, stream_id text, event_name text, payload json DEFAULT NULL::json, metadata json DEFAULT NULL::json, partition_key text DEFAULT NULL::text, payload_bytes bytea DEFAULT NULL::bytea, timer_id uuid DEFAULT NULL::uuid', 'uuid', 'plpgsql', 'v', 'u', false, 0),
+    ('ecancel', 'timer_id uuid', 'boolean', 'plpgsql', 'v', 'u', false, 0),
+    ('run_timers', 'max_count integer DEFAULT 1000', 'bigint', 'plpgsql', 'v', 'u', false, 0),
+    ('event_timers', 'store name DEFAULT NULL::name', 'TABLE(timer_id uuid, due_at timestamp with time zone, state text, stream_id text, event_name text, overdue interval, attempts integer, run_at timestamp with time zone, last_error text, created_at timestamp with time zone)', 'plpgsql', 's', 'u', false, 1000),
     ('sierra_current_store', '', 'name', 'c', 's', 's', true, 0),
     ('sierra_partitions', 'store name', 'integer', 'sql', 's', 'u', false, 0),
     ('sierra_guard_table', 'relation text, partitions integer DEFAULT NULL::integer', 'void', 'plpgsql', 'v', 'u', false, 0),
@@ -71,8 +99,8 @@ SELECT p.*, p.proname::text AS name, pg_get_function_arguments(p.oid) AS argumen
   JOIN pg_depend AS d ON d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e'
   JOIN pg_extension AS e ON e.oid = d.refobjid AND e.extname = 'sierra_es';
 
--- Two tests for each of the 49 functions above, and two for all.
-SELECT plan(2 * 49 + 2);
+-- Two tests for each of the 77 functions above, and two for all.
+SELECT plan(2 * 77 + 2);
 
 SELECT is((SELECT count(*)::int FROM functions AS f WHERE (f.name, f.arguments) = (w.name, w.arguments)), 1,
           w.name || '(' || w.arguments || ') exists')

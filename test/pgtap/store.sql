@@ -1,11 +1,12 @@
 -- The tables of a store: what queries of users may rely on.
 BEGIN;
-SELECT plan(57);
+SELECT plan(76);
 SELECT lives_ok($$SELECT create_event_store('shape', 3)$$, 'a store with three partitions');
 
 SELECT has_schema('shape');
 SELECT tables_are('shape', ARRAY['events', 'events_0', 'events_1', 'events_2', 'stream_keys', 'event_ids',
-                  'subscriptions', 'subscription_cursors', 'subscription_consumers', 'subscription_streams']);
+                  'subscriptions', 'subscription_cursors', 'subscription_consumers', 'subscription_streams',
+                  'aggregates', 'snapshots', 'timers', 'upcasters', 'projections', 'projection_states']);
 SELECT sequences_are('shape', ARRAY['global_position']);
 SELECT is_partitioned('shape', 'events', 'events is partitioned');
 SELECT is_partition_of('shape', 'events_0', 'shape', 'events', 'events_0 is a partition of it');
@@ -62,14 +63,40 @@ SELECT hasnt_trigger('shape', t, 'sierra_guard', t || ' are changed as any table
   FROM unnest(ARRAY['subscriptions', 'subscription_cursors', 'subscription_consumers', 'subscription_streams']::name[]) AS t;
 SELECT is((SELECT string_agg(relname::text, ', ' ORDER BY relname::text) FROM pg_class
             WHERE relnamespace = 'shape'::regnamespace AND 'fillfactor=50' = ANY (reloptions)),
-          'subscription_consumers, subscription_cursors, subscription_streams', 'rows that are updated have room beside them');
+          'projection_states, projections, subscription_consumers, subscription_cursors, subscription_streams', 'rows that are updated have room beside them');
 SELECT is_empty(
     $$SELECT c.relname, a.attname FROM pg_attribute AS a JOIN pg_class AS c ON c.oid = a.attrelid
        WHERE c.relnamespace = 'shape'::regnamespace AND c.relname ~ '^subscription' AND c.relkind = 'r' AND a.attnum > 0
          AND a.attname IN ('subscription', 'consumer', 'stream_id') AND a.attcollation <> '"C"'::regcollation$$,
     'names are compared byte by byte');
-SELECT is_empty($$SELECT c.relname FROM pg_class AS c WHERE c.relnamespace = 'shape'::regnamespace AND c.relname ~ '^subscription' AND c.relkind = 'r'
+SELECT is_empty($$SELECT c.relname FROM pg_class AS c WHERE c.relnamespace = 'shape'::regnamespace AND c.relname ~ '^(subscription|projection)' AND c.relkind = 'r'
                      AND obj_description(c.oid, 'pg_class') IS NULL$$, 'the tables have comments');
+
+-- What is derived from events, and what will become some.
+SELECT columns_are('shape', 'aggregates', ARRAY['aggregate', 'fold', 'initial', 'snapshot_every', 'fold_version', 'definition', 'created_at']);
+SELECT columns_are('shape', 'snapshots', ARRAY['aggregate', 'stream_id', 'definition', 'version', 'snapshot_id', 'newest', 'state', 'taken_at']);
+SELECT columns_are('shape', 'timers', ARRAY['timer_id', 'due_at', 'run_at', 'stream_id', 'event_name', 'payload', 'payload_bytes', 'metadata',
+                   'partition_key', 'attempts', 'last_error', 'created_at']);
+SELECT columns_are('shape', 'upcasters', ARRAY['event_name', 'from_version', 'upcast']);
+SELECT col_is_pk('shape', 'aggregates', 'aggregate', 'an aggregate has a name');
+SELECT col_is_pk('shape', 'snapshots', ARRAY['aggregate', 'stream_id', 'definition', 'version', 'snapshot_id'], 'the same snapshot may be there twice');
+SELECT col_is_pk('shape', 'timers', 'timer_id', 'a timer has an id');
+SELECT col_is_pk('shape', 'upcasters', ARRAY['event_name', 'from_version'], 'from a version leads one upcaster');
+SELECT hasnt_trigger('shape', t, 'sierra_guard', t || ' are changed as any table')
+  FROM unnest(ARRAY['aggregates', 'snapshots', 'timers', 'upcasters']::name[]) AS t;
+SELECT is_empty($$SELECT c.relname FROM pg_class AS c WHERE c.relnamespace = 'shape'::regnamespace AND c.relkind = 'r' AND NOT c.relispartition
+                     AND obj_description(c.oid, 'pg_class') IS NULL$$, 'all tables have comments');
+
+-- What projections are kept in.  The guard of projections is another one: see sierra_guard_projection().
+SELECT columns_are('shape', 'projections', ARRAY['projection', 'version', 'live', 'owner', 'kind', 'handler', 'key', 'initial', 'streams',
+                   'event_names', 'search_path', 'mode', 'subscription', 'batch_size', 'on_error', 'max_attempts', 'retry_after', 'automatic',
+                   'state', 'attempts', 'retry_at', 'failed_position', 'failed_stream', 'last_error', 'last_error_at', 'processed', 'rate',
+                   'created_at', 'updated_at']);
+SELECT columns_are('shape', 'projection_states', ARRAY['projection', 'version', 'key', 'state', 'position', 'stream_version']);
+SELECT col_is_pk('shape', 'projections', ARRAY['projection', 'version'], 'a version is there once');
+SELECT index_is_unique('shape', 'projections', 'projections_live', 'one version is live');
+SELECT col_is_pk('shape', 'projection_states', ARRAY['projection', 'version', 'key'], 'a key has one state');
+SELECT trigger_is('shape', 'projections', 'sierra_guard_projection', 'public', 'sierra_guard_projection', 'nobody writes a projection for another role');
 
 -- The errors that a client branches on have their codes also where pgTAP looks.
 SELECT lives_ok($$SET LOCAL sierra_es.store = 'shape'$$, 'use this store');

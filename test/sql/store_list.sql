@@ -12,12 +12,12 @@ SELECT partition_id, events, last_sequence, last_position FROM event_partitions(
 SELECT store, owner = current_user AS mine, partitions, events, last_position FROM event_stores();
 
 -- bytes are those of tables with indexes; a store has its companion tables besides (those of
--- subscriptions do not count: they are no events)
+-- what follows or is derived from events do not count)
 SELECT p.partition_id, p.bytes = pg_total_relation_size('es.events_' || p.partition_id) AS right_bytes
   FROM event_partitions() AS p;
 SELECT store, s.bytes = (SELECT sum(pg_total_relation_size(c.oid)) FROM pg_class AS c
                            WHERE c.relnamespace = to_regnamespace(s.store::text) AND c.relkind = 'r'
-                             AND c.relname !~ '^subscription') AS right_bytes
+                             AND c.relname ~ '^(events|stream_keys$|event_ids$)') AS right_bytes
   FROM event_stores() AS s;
 
 -- A reader sees the stores that he may read.

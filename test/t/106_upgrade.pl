@@ -124,9 +124,9 @@ sub stores_equal {
     my ($dbh, $like) = map { connect_to($node, $_) } $database, $expected;
     same_text(catalog_text($dbh, $_), catalog_text($like, $_), "$when: $_") for sort keys %catalog;
     $_->disconnect for $dbh, $like;
-    same_text(dump_text($database, '--schema-only', '--no-comments') =~ s/$database/$expected/gr,
+    same_text(dump_text($database, '--schema-only', '--no-comments') =~ s/\b$database\b/$expected/gr,
         dump_text($expected, '--schema-only', '--no-comments'), "$when: a dump of the schema");
-    same_text(dump_text($database, '--schema-only') =~ s/$database/$expected/gr,
+    same_text(dump_text($database, '--schema-only') =~ s/\b$database\b/$expected/gr,
         dump_text($expected, '--schema-only'), "$when: with comments");
     return;
 }

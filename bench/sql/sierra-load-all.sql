@@ -1,0 +1,1 @@
+SELECT * FROM eload('none', 'order-0');

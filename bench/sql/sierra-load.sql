@@ -1,0 +1,1 @@
+SELECT * FROM eload('snapshots', 'order-0');

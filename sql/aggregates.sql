@@ -1,0 +1,303 @@
+-- ---------------------------------------------------------------------------
+-- Aggregates, snapshots and command handlers
+-- ---------------------------------------------------------------------------
+
+-- The uuid of a definition is made anew whenever folding could come out
+-- otherwise: snapshots count for the definition that they were taken under.
+--
+-- Snapshots have a uuid in their key, so that nobody who loads a state waits for
+-- another who takes the same snapshot: twice the same is harmless.
+CREATE FUNCTION sierra_create_aggregate_tables(store name) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    EXECUTE format(
+        'CREATE TABLE %I.aggregates ('
+        ' aggregate text COLLATE "C" PRIMARY KEY,'
+        ' fold text NOT NULL,'
+        ' initial jsonb,'
+        ' snapshot_every integer NOT NULL CHECK (snapshot_every >= 0),'
+        ' fold_version integer NOT NULL,'
+        ' definition uuid NOT NULL DEFAULT gen_random_uuid(),'
+        ' created_at timestamptz NOT NULL DEFAULT now())', store);
+    EXECUTE format(
+        'CREATE TABLE %I.snapshots ('
+        ' aggregate text COLLATE "C" NOT NULL,'
+        ' stream_id text COLLATE "C" NOT NULL,'
+        ' definition uuid NOT NULL,'
+        ' version bigint NOT NULL,'
+        ' snapshot_id uuid NOT NULL DEFAULT gen_random_uuid(),'
+        ' newest timestamptz NOT NULL,'
+        ' state jsonb NOT NULL,'
+        ' taken_at timestamptz NOT NULL DEFAULT clock_timestamp(),'
+        ' PRIMARY KEY (aggregate, stream_id, definition, version, snapshot_id))', store);
+    EXECUTE format(
+        'CREATE TABLE %I.timers ('
+        ' timer_id uuid PRIMARY KEY,'
+        ' due_at timestamptz NOT NULL CHECK (isfinite(due_at)),'
+        ' run_at timestamptz NOT NULL,'
+        ' stream_id text COLLATE "C" NOT NULL,'
+        ' event_name text COLLATE "C" NOT NULL,'
+        ' payload json,'
+        ' payload_bytes bytea,'
+        ' metadata json,'
+        ' partition_key text,'
+        ' attempts integer NOT NULL DEFAULT 0,'
+        ' last_error text,'
+        ' created_at timestamptz NOT NULL DEFAULT clock_timestamp())', store);
+    EXECUTE format('CREATE INDEX timers_run_at ON %I.timers (run_at, created_at, timer_id)', store);
+    EXECUTE format(
+        'CREATE TABLE %I.upcasters ('
+        ' event_name text COLLATE "C" NOT NULL,'
+        ' from_version integer NOT NULL CHECK (from_version BETWEEN 1 AND 999999998),'
+        ' upcast text NOT NULL,'
+        ' PRIMARY KEY (event_name, from_version))', store);
+
+    EXECUTE format('COMMENT ON TABLE %I.aggregates IS %L', store,
+                   'aggregates: the functions that fold streams into states');
+    EXECUTE format('COMMENT ON TABLE %I.snapshots IS %L', store,
+                   'states of streams at some version, to fold from there; may be deleted at any time');
+    EXECUTE format('COMMENT ON TABLE %I.timers IS %L', store,
+                   'events that will be appended when they are due; INSERT on it lets a role schedule');
+    EXECUTE format('COMMENT ON TABLE %I.upcasters IS %L', store,
+                   'functions that take payloads of an event name from one schema version to the next');
+END
+$$;
+COMMENT ON FUNCTION sierra_create_aggregate_tables(name) IS
+    'makes the tables of a store for aggregates, snapshots, timers and upcasters';
+
+-- The tables of derived state came with version 0.3.0.
+CREATE FUNCTION sierra_is_derived_store(store name) RETURNS boolean
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT count(*) = 4
+      FROM pg_class AS c
+      JOIN pg_namespace AS n ON n.oid = c.relnamespace
+     WHERE n.nspname = $1
+       AND c.relkind = 'r'
+       AND c.relname IN ('aggregates', 'snapshots', 'timers', 'upcasters')
+$$;
+COMMENT ON FUNCTION sierra_is_derived_store(name) IS
+    'does a store have the tables for aggregates, snapshots, timers and upcasters?';
+
+CREATE FUNCTION sierra_require_derived_store(store name DEFAULT NULL) RETURNS name
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    wanted constant name := @extschema@.sierra_require_store(store);
+BEGIN
+    IF NOT @extschema@.sierra_is_derived_store(wanted) THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'SE005',
+            MESSAGE = format('event store "%s" has no tables for derived state', wanted),
+            DETAIL = 'It was made by an older version of sierra_es.',
+            HINT = format('As its owner, add them with SELECT upgrade_event_store(%L).', wanted);
+    END IF;
+    RETURN wanted;
+END
+$$;
+COMMENT ON FUNCTION sierra_require_derived_store(name) IS
+    'the name of a store (default: sierra_es.store) with tables for derived state; SE005 if there is none';
+
+CREATE FUNCTION sierra_require_value(argument text, missing boolean) RETURNS void
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF missing THEN
+        RAISE null_value_not_allowed USING
+            MESSAGE = format('argument "%s" must not be null', argument);
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION sierra_require_value(text, boolean) IS 'raises 22004 for a missing argument';
+
+CREATE FUNCTION sierra_require_name(argument text, name text) RETURNS void
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    PERFORM @extschema@.sierra_require_value(argument, name IS NULL);
+    IF octet_length(name) NOT BETWEEN 1 AND 255 OR name ~ '[\u0001-\u001f\u007f-\u009f]' THEN
+        RAISE invalid_parameter_value USING
+            MESSAGE = format('argument "%s" must have 1 to 255 bytes and no control characters', argument),
+            DETAIL = format('It has %s bytes.', octet_length(name));
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION sierra_require_name(text, text) IS
+    'raises 22004 or 22023 unless a name is within bounds';
+
+-- A function as text that means the same in every search_path.
+CREATE FUNCTION sierra_require_function(procedure regprocedure, arguments regtype[],
+                                        result regtype, kind text, hint text) RETURNS text
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    found record;
+BEGIN
+    SELECT p.prokind = 'f' AND NOT p.proretset AND p.prorettype = result
+           AND string_to_array(p.proargtypes::text, ' ')::oid[] = arguments::oid[] AS fits,
+           format('%I.%I(%s)', n.nspname, p.proname,
+                  (SELECT string_agg(format('%I.%I', tn.nspname, t.typname), ', ' ORDER BY a.place)
+                     FROM unnest(p.proargtypes) WITH ORDINALITY AS a (type, place)
+                     JOIN pg_type AS t ON t.oid = a.type
+                     JOIN pg_namespace AS tn ON tn.oid = t.typnamespace)) AS name
+      INTO found
+      FROM pg_proc AS p JOIN pg_namespace AS n ON n.oid = p.pronamespace
+     WHERE p.oid = procedure;
+    IF found.fits IS NOT TRUE THEN
+        RAISE invalid_function_definition USING
+            MESSAGE = format('function %s is no %s', procedure, kind),
+            HINT = hint;
+    END IF;
+    RETURN found.name;
+END
+$$;
+COMMENT ON FUNCTION sierra_require_function(regprocedure, regtype[], regtype, text, text) IS
+    'the qualified name of a function; 42P13 unless it has these arguments and this result';
+
+CREATE FUNCTION create_aggregate(aggregate text,
+                                 fold regprocedure,
+                                 initial jsonb DEFAULT '{}',
+                                 snapshot_every integer DEFAULT 100,
+                                 fold_version integer DEFAULT 1,
+                                 replace boolean DEFAULT false)
+    RETURNS void
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    store constant name := @extschema@.sierra_require_derived_store();
+    fold_name text;
+    same boolean;
+BEGIN
+    PERFORM @extschema@.sierra_require_name('aggregate', aggregate);
+    PERFORM @extschema@.sierra_require_value('fold', fold IS NULL);
+    PERFORM @extschema@.sierra_require_value('snapshot_every', snapshot_every IS NULL);
+    PERFORM @extschema@.sierra_require_value('fold_version', fold_version IS NULL);
+    IF snapshot_every < 0 THEN
+        RAISE invalid_parameter_value USING
+            MESSAGE = 'snapshot_every must not be negative',
+            DETAIL = format('The value is %s.', snapshot_every),
+            HINT = 'Pass 0 to take no snapshots.';
+    END IF;
+    fold_name := @extschema@.sierra_require_function(
+        fold, ARRAY['jsonb', '@extschema@.sierra_event']::regtype[], 'jsonb', 'fold',
+        'A fold takes (state jsonb, event sierra_event) and returns jsonb.');
+
+    EXECUTE format('INSERT INTO %I.aggregates (aggregate, fold, initial, snapshot_every, fold_version)'
+                   ' VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING', store)
+      USING aggregate, fold_name, initial, snapshot_every, fold_version;
+    EXECUTE format('SELECT (a.fold, a.initial, a.snapshot_every, a.fold_version)'
+                   '       IS NOT DISTINCT FROM ($2, $3, $4, $5)'
+                   '  FROM %I.aggregates AS a WHERE a.aggregate = $1', store)
+       INTO same USING aggregate, fold_name, initial, snapshot_every, fold_version;
+    IF same THEN
+        RETURN;
+    END IF;
+    IF NOT coalesce(replace, false) THEN
+        RAISE duplicate_object USING
+            MESSAGE = format('aggregate "%s" already exists', aggregate),
+            DETAIL = 'It has another definition.',
+            HINT = 'Pass replace => true to give it this one.';
+    END IF;
+    EXECUTE format(
+        'UPDATE %I.aggregates AS a SET fold = $2, initial = $3, snapshot_every = $4, fold_version = $5,'
+        '       definition = CASE WHEN (a.fold, a.initial, a.fold_version) IS NOT DISTINCT FROM ($2, $3, $5)'
+        '                         THEN a.definition ELSE gen_random_uuid() END'
+        ' WHERE a.aggregate = $1', store)
+      USING aggregate, fold_name, initial, snapshot_every, fold_version;
+    EXECUTE format('DELETE FROM %1$I.snapshots AS s USING %1$I.aggregates AS a'
+                   ' WHERE s.aggregate = $1 AND a.aggregate = $1 AND s.definition <> a.definition', store)
+      USING aggregate;
+END
+$$;
+COMMENT ON FUNCTION create_aggregate(text, regprocedure, jsonb, integer, integer, boolean) IS
+    'names a function (state jsonb, event sierra_event) returns jsonb that folds streams; a new fold_version ignores older snapshots; 42710 if it exists with another definition';
+
+CREATE FUNCTION drop_snapshots(aggregate text, stream_id text DEFAULT NULL) RETURNS bigint
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    store constant name := @extschema@.sierra_require_derived_store();
+    dropped bigint;
+BEGIN
+    EXECUTE format('DELETE FROM %I.snapshots AS s'
+                   ' WHERE s.aggregate = $1 AND ($2 IS NULL OR s.stream_id = $2)', store)
+      USING aggregate, stream_id;
+    GET DIAGNOSTICS dropped = ROW_COUNT;
+    RETURN dropped;
+END
+$$;
+COMMENT ON FUNCTION drop_snapshots(text, text) IS
+    'deletes snapshots of an aggregate (of one stream, or all), at no loss; returns how many';
+
+CREATE FUNCTION drop_aggregate(aggregate text) RETURNS boolean
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    store constant name := @extschema@.sierra_require_derived_store();
+    dropped bigint;
+BEGIN
+    EXECUTE format('DELETE FROM %I.aggregates AS a WHERE a.aggregate = $1', store) USING aggregate;
+    GET DIAGNOSTICS dropped = ROW_COUNT;
+    PERFORM @extschema@.drop_snapshots(aggregate);
+    RETURN dropped > 0;
+END
+$$;
+COMMENT ON FUNCTION drop_aggregate(text) IS
+    'drops an aggregate with its snapshots; events stay; false if there was none';
+
+CREATE FUNCTION eload(aggregate text,
+                      stream_id text,
+                      at_version bigint DEFAULT NULL,
+                      at_time timestamptz DEFAULT NULL,
+                      OUT state jsonb,
+                      OUT version bigint)
+    LANGUAGE c VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'sierra_eload';
+COMMENT ON FUNCTION eload(text, text, bigint, timestamptz) IS
+    'the state of a stream (now, at a version, or before the first later event), and its version: null without events';
+
+CREATE FUNCTION edecide(aggregate text,
+                        stream_id text,
+                        decide regprocedure,
+                        command jsonb,
+                        retries integer DEFAULT 3,
+                        metadata json DEFAULT NULL)
+    RETURNS SETOF sierra_append_result
+    LANGUAGE c VOLATILE PARALLEL UNSAFE ROWS 1
+    AS 'MODULE_PATHNAME', 'sierra_edecide';
+COMMENT ON FUNCTION edecide(text, text, regprocedure, jsonb, integer, json) IS
+    'handles a command: loads the state, calls (state jsonb, command jsonb) returns json or jsonb, appends the events it returns at the version loaded; starts again on a conflict';
+
+CREATE FUNCTION event_aggregates(store name DEFAULT NULL)
+    RETURNS TABLE (aggregate text, fold text, initial jsonb, snapshot_every integer,
+                   fold_version integer, snapshots bigint, created_at timestamptz)
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    wanted constant name := @extschema@.sierra_require_derived_store(store);
+BEGIN
+    RETURN QUERY EXECUTE format(
+        'SELECT a.aggregate, a.fold, a.initial, a.snapshot_every, a.fold_version,'
+        '       (SELECT count(*) FROM %1$I.snapshots AS s'
+        '         WHERE s.aggregate = a.aggregate AND s.definition = a.definition),'
+        '       a.created_at'
+        '  FROM %1$I.aggregates AS a ORDER BY a.aggregate', wanted);
+END
+$$;
+COMMENT ON FUNCTION event_aggregates(name) IS
+    'aggregates of a store (default: sierra_es.store), and how many usable snapshots each has';

@@ -1,0 +1,305 @@
+/*
+ * projection.c
+ *		Projections: what a handler makes of the events of a subscription.
+ *
+ * Who may do what.  A row of the table projections names a role, and a run acts
+ * as that role, so writing the row must not be a way to become somebody else.
+ * Two rules keep that.  The trigger sierra_guard_projection lets a role write
+ * rows only for roles that it is a member of, and never change what a row says
+ * to run.  It belongs to the table, whose owner could drop it; so a row counts
+ * only if the table's owner is a member of the role in it, and could have become
+ * that role anyway.
+ *
+ * The other way round, a run must not give the projection's owner the rights of
+ * whoever started it.  So it happens in a security-restricted operation: nothing
+ * that the handler leaves behind runs later as the caller.  Temporary tables of
+ * the caller come last in the search_path, as for a SECURITY DEFINER function.
+ */
+#include "postgres.h"
+
+#include "compat.h"
+#include "errors.h"
+#include "fold.h"
+#include "projection.h"
+#include "query.h"
+
+#include "access/table.h"
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/lsyscache.h"
+#include "utils/regproc.h"
+#include "utils/rel.h"
+#include "utils/syscache.h"
+#include "utils/typcache.h"
+#include "utils/varlena.h"
+
+#define FIND_PROJECTION                                                                            \
+	"SELECT p.version, p.owner::pg_catalog.text, p.kind, p.handler, p.key, p.initial, p.streams, " \
+	"p.event_names,"                                                                               \
+	" p.search_path, p.subscription, p.batch_size, p.on_error, p.retry_after, p.live,"             \
+	" p.automatic, p.state"                                                                        \
+	" FROM %s.projections AS p WHERE p.projection OPERATOR(pg_catalog.=) $1"                       \
+	" AND CASE WHEN $2 OPERATOR(pg_catalog.=) 0 THEN p.live"                                       \
+	" ELSE p.version OPERATOR(pg_catalog.=) $2 END"
+
+static const SierraQuery share_query = {FIND_PROJECTION " FOR KEY SHARE", 2, {TEXTOID, INT4OID}};
+static const SierraQuery find_query = {FIND_PROJECTION, 2, {TEXTOID, INT4OID}};
+static const SierraQuery lock_query = {FIND_PROJECTION " FOR NO KEY UPDATE", 2, {TEXTOID, INT4OID}};
+
+/*
+ * Under REPEATABLE READ and above, an appender sees the live version as of its
+ * snapshot.  The lock raises 40001 if another one has taken over since: states
+ * of a version that is gone are lost.
+ */
+static const SierraQuery *
+query_for(SierraProjectionLook look)
+{
+	if (look == SIERRA_LOOK_HOLD)
+		return &lock_query;
+	return look == SIERRA_LOOK_APPEND && IsolationUsesXactSnapshot() ? &share_query : &find_query;
+}
+
+static text *
+get_text(int column)
+{
+	bool isnull;
+	Datum value = sierra_query_value(0, column, &isnull);
+
+	return isnull ? NULL : DatumGetTextPCopy(value);
+}
+
+static char *
+get_string(int column)
+{
+	text *value = get_text(column);
+
+	return value == NULL ? NULL : text_to_cstring(value);
+}
+
+static SierraFilter
+get_filter(int column)
+{
+	SierraFilter filter = {false, 0, NULL};
+	bool isnull;
+	Datum array = sierra_query_value(0, column, &isnull);
+	Datum *values;
+	bool *nulls;
+
+	if (isnull)
+		return filter;
+	filter.given = true;
+	deconstruct_array(DatumGetArrayTypePCopy(array), TEXTOID, -1, false, TYPALIGN_INT, &values,
+					  &nulls, &filter.count);
+	filter.items = palloc(sizeof(text *) * Max(filter.count, 1));
+	for (int i = 0; i < filter.count; i++)
+		filter.items[i] = nulls[i] ? cstring_to_text("") : DatumGetTextPP(values[i]);
+	return filter;
+}
+
+static SierraProjectionKind
+parse_kind(const char *kind)
+{
+	if (strcmp(kind, "fold") == 0)
+		return SIERRA_FOLDS;
+	return strcmp(kind, "batch") == 0 ? SIERRA_HANDLES_BATCH : SIERRA_HANDLES_EVENT;
+}
+
+/* Takes the projection from the row that was found. */
+static void
+get_projection(SierraProjection *projection)
+{
+	bool isnull;
+
+	projection->version = DatumGetInt32(sierra_query_value(0, 1, &isnull));
+	projection->owner = get_role_oid(get_string(2), false);
+	projection->kind = parse_kind(get_string(3));
+	projection->procedure = get_string(4);
+	projection->key = get_string(5);
+	projection->initial = sierra_query_value(0, 6, &projection->initial_null);
+	if (!projection->initial_null)
+		projection->initial = PointerGetDatum(PG_DETOAST_DATUM_COPY(projection->initial));
+	projection->streams = get_filter(7);
+	projection->event_names = get_filter(8);
+	projection->search_path = get_string(9);
+	projection->subscription = get_text(10);
+	projection->batch_size = DatumGetInt32(sierra_query_value(0, 11, &isnull));
+	projection->parks = strcmp(get_string(12), "park") == 0;
+	projection->retry_after = DirectFunctionCall3(
+		interval_in, DirectFunctionCall1(interval_out, sierra_query_value(0, 13, &isnull)),
+		ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1));
+	projection->live = DatumGetBool(sierra_query_value(0, 14, &isnull));
+	projection->automatic = DatumGetBool(sierra_query_value(0, 15, &isnull));
+	projection->state = get_string(16);
+	projection->running =
+		strcmp(projection->state, "running") == 0 || strcmp(projection->state, "retrying") == 0;
+}
+
+static Oid
+owner_of_table(const SierraStore *store, AclMode rights)
+{
+	Oid relid = get_relname_relid("projections", store->schema);
+	Relation relation;
+	Oid owner;
+	AclResult result;
+
+	if (!OidIsValid(relid))
+		ereport(ERROR, errcode(ERRCODE_SIERRA_NO_STORE),
+				errmsg("event store \"%s\" has no tables for projections", NameStr(store->name)),
+				errdetail("It was made by an older version of sierra_es."),
+				errhint("As its owner, add them with SELECT upgrade_event_store(%s).",
+						quote_literal_cstr(NameStr(store->name))));
+	result = rights == ACL_NO_RIGHTS ? ACLCHECK_OK : pg_class_aclcheck(relid, GetUserId(), rights);
+	if (result != ACLCHECK_OK)
+		aclcheck_error(result, OBJECT_TABLE, "projections");
+	relation = table_open(relid, AccessShareLock);
+	owner = relation->rd_rel->relowner;
+	table_close(relation, NoLock);
+	return owner;
+}
+
+static void
+check_owner(const SierraProjection *projection, Oid table_owner)
+{
+	if (is_member_of_role(table_owner, projection->owner))
+		return;
+	ereport(ERROR, errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+			errmsg("projection \"%s\" cannot run as role \"%s\"", text_to_cstring(projection->name),
+				   GetUserNameFromId(projection->owner, false)),
+			errdetail("Role \"%s\" owns the table %s.projections and is not a member of it.",
+					  GetUserNameFromId(table_owner, false), NameStr(projection->store->name)),
+			errhint("Create it as the store's owner, or as a role that this owner is a member "
+					"of."));
+}
+
+SierraProjection *
+sierra_projection_find(SierraStore *store, text *name, int32 version, AclMode rights,
+					   SierraProjectionLook look)
+{
+	SierraProjection *projection = palloc0(sizeof(SierraProjection));
+	Datum values[2] = {PointerGetDatum(name), Int32GetDatum(version)};
+	Oid table_owner = owner_of_table(store, rights);
+	MemoryContext context;
+	MemoryContext spi;
+	bool found;
+
+	projection->store = store;
+	projection->name = name;
+	GetUserIdAndSecContext(&projection->caller, &projection->caller_context);
+	/* The row is read as its owner: an appender needs no rights on this table. */
+	SetUserIdAndSecContext(table_owner, projection->caller_context | SECURITY_LOCAL_USERID_CHANGE |
+											SECURITY_RESTRICTED_OPERATION);
+	context = sierra_query_begin();
+	found = sierra_query(store, query_for(look), values, NULL, look == SIERRA_LOOK_READ) > 0;
+	if (found)
+	{
+		spi = MemoryContextSwitchTo(context);
+		get_projection(projection);
+		MemoryContextSwitchTo(spi);
+	}
+	sierra_query_end();
+	SetUserIdAndSecContext(projection->caller, projection->caller_context);
+	if (!found && look == SIERRA_LOOK_APPEND && IsolationUsesXactSnapshot())
+		ereport(ERROR, errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+				errmsg("could not serialize access due to concurrent update"),
+				errdetail("Projection \"%s\" became inline after this transaction began.",
+						  text_to_cstring(name)),
+				errhint("Repeat the transaction."));
+	if (!found)
+		return NULL;
+	check_owner(projection, table_owner);
+	return projection;
+}
+
+SierraProjection *
+sierra_projection_open(SierraStore *store, text *name, int32 version, AclMode rights,
+					   SierraProjectionLook look)
+{
+	SierraProjection *projection = sierra_projection_find(store, name, version, rights, look);
+
+	if (projection == NULL)
+		ereport(ERROR, errcode(ERRCODE_UNDEFINED_OBJECT),
+				errmsg("no projection \"%s\"", text_to_cstring(name)),
+				errdetail("Store \"%s\" has no projection of this name.", NameStr(store->name)),
+				errhint("Make it with create_projection(); event_projections() lists them."));
+	return projection;
+}
+
+/* The search_path, with the caller's temporary tables behind all others. */
+static char *
+path_without_traps(const char *search_path)
+{
+	char *copy = pstrdup(search_path);
+	List *names;
+	ListCell *cell;
+
+	if (SplitIdentifierString(copy, ',', &names))
+	{
+		foreach (cell, names)
+		{
+			if (strcmp(lfirst(cell), "pg_temp") == 0)
+				return pstrdup(search_path);
+		}
+	}
+	return search_path[0] == '\0' ? pstrdup("pg_temp") : psprintf("%s, pg_temp", search_path);
+}
+
+static Oid
+find_handler(const SierraProjection *projection)
+{
+	HeapTuple tuple;
+	Form_pg_proc form;
+	Oid function;
+	Oid argument;
+	bool fits;
+
+	if (projection->kind == SIERRA_FOLDS)
+		return sierra_fold_function(projection->procedure, projection->event_type);
+	function = DatumGetObjectId(
+		DirectFunctionCall1(regprocedurein, CStringGetDatum(projection->procedure)));
+	argument = projection->kind == SIERRA_HANDLES_BATCH ? get_array_type(projection->event_type)
+														: projection->event_type;
+	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for function %u", function);
+	form = (Form_pg_proc) GETSTRUCT(tuple);
+	fits = form->prokind == PROKIND_FUNCTION && form->pronargs == 1 && !form->proretset &&
+		   form->proargtypes.values[0] == argument;
+	ReleaseSysCache(tuple);
+	if (!fits)
+		ereport(
+			ERROR, errcode(ERRCODE_INVALID_FUNCTION_DEFINITION),
+			errmsg("function %s is no handler", projection->procedure),
+			errhint("A handler takes (sierra_event), (sierra_event[]) or (jsonb, sierra_event), "
+					"and returns no set."));
+	if (!sierra_compat_may_execute(function, GetUserId()))
+		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_FUNCTION, get_func_name(function));
+	return function;
+}
+
+void
+sierra_projection_enter(SierraProjection *projection, Oid event_type)
+{
+	GetUserIdAndSecContext(&projection->caller, &projection->caller_context);
+	SetUserIdAndSecContext(projection->owner, projection->caller_context |
+												  SECURITY_LOCAL_USERID_CHANGE |
+												  SECURITY_RESTRICTED_OPERATION);
+	projection->settings = NewGUCNestLevel();
+	(void) set_config_option("search_path", path_without_traps(projection->search_path),
+							 PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	projection->event_type = event_type;
+	projection->handler = find_handler(projection);
+	if (projection->desc == NULL)
+		projection->desc = lookup_rowtype_tupdesc_copy(event_type, -1);
+}
+
+void
+sierra_projection_leave(SierraProjection *projection)
+{
+	AtEOXact_GUC(false, projection->settings);
+	SetUserIdAndSecContext(projection->caller, projection->caller_context);
+}

@@ -1,0 +1,169 @@
+/*
+ * sql_project.c
+ *		run_projection(), eproject(), and the trigger of inline projections.
+ *
+ * Making, rebuilding and dropping projections, and views, are in SQL.
+ */
+#include "postgres.h"
+
+#include "event.h"
+#include "guc.h"
+#include "project.h"
+#include "projection.h"
+#include "read_projection.h"
+#include "result.h"
+#include "run_projection.h"
+
+#include "catalog/pg_type.h"
+#include "commands/trigger.h"
+#include "fmgr.h"
+#include "nodes/value.h"
+#include "parser/parse_func.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+#include "utils/syscache.h"
+
+PG_FUNCTION_INFO_V1(sierra_run);
+PG_FUNCTION_INFO_V1(sierra_try_projection);
+PG_FUNCTION_INFO_V1(sierra_eproject);
+PG_FUNCTION_INFO_V1(sierra_project_inline);
+
+/* Objects of the extension are in the schema where the called function is too. */
+static Oid
+find_event_type(FunctionCallInfo fcinfo)
+{
+	Oid schema = get_func_namespace(fcinfo->flinfo->fn_oid);
+	Oid type = GetSysCacheOid2(TYPENAMENSP, Anum_pg_type_oid, CStringGetDatum("sierra_event"),
+							   ObjectIdGetDatum(schema));
+
+	if (!OidIsValid(type))
+		elog(ERROR, "type sierra_event does not exist");
+	return type;
+}
+
+static Oid
+find_take_over(FunctionCallInfo fcinfo)
+{
+	char *schema = get_namespace_name(get_func_namespace(fcinfo->flinfo->fn_oid));
+	Oid types[3] = {NAMEOID, TEXTOID, INT4OID};
+
+	return LookupFuncName(list_make2(makeString(schema), makeString("sierra_take_over")), 3, types,
+						  false);
+}
+
+Datum
+sierra_run(PG_FUNCTION_ARGS)
+{
+	SierraRun run = {0};
+
+	sierra_require_argument(fcinfo, 0, "projection");
+	sierra_require_argument(fcinfo, 2, "max_count");
+	run.projection = PG_GETARG_TEXT_PP(0);
+	run.version = PG_ARGISNULL(1) ? 0 : PG_GETARG_INT32(1);
+	run.max_count = PG_GETARG_INT64(2);
+	if (run.max_count < 1)
+		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				errmsg("max_count must be at least 1"),
+				errdetail("It is %lld.", (long long) run.max_count));
+	run.event_type = find_event_type(fcinfo);
+	run.take_over = find_take_over(fcinfo);
+	PG_RETURN_INT64(sierra_run_projection(sierra_store_open(ACL_SELECT), &run));
+}
+
+Datum
+sierra_try_projection(PG_FUNCTION_ARGS)
+{
+	SierraProjection *projection =
+		sierra_projection_open(sierra_store_open(ACL_SELECT), PG_GETARG_TEXT_PP(0),
+							   PG_GETARG_INT32(1), ACL_SELECT, SIERRA_LOOK_READ);
+	SierraBatch none = {0};
+
+	sierra_projection_enter(projection, find_event_type(fcinfo));
+	projection->store = sierra_store_open(ACL_SELECT);
+	if (projection->kind == SIERRA_FOLDS)
+		sierra_project_keys(projection, &none, 0, 0);
+	sierra_projection_leave(projection);
+	PG_RETURN_VOID();
+}
+
+Datum
+sierra_eproject(PG_FUNCTION_ARGS)
+{
+	SierraProjection *projection;
+	Datum state;
+	bool isnull;
+
+	sierra_require_argument(fcinfo, 0, "projection");
+	sierra_require_argument(fcinfo, 1, "key");
+	projection = sierra_projection_open(sierra_store_open(ACL_SELECT), PG_GETARG_TEXT_PP(0), 0,
+										ACL_SELECT, SIERRA_LOOK_READ);
+	state =
+		sierra_read_projection(projection, PG_GETARG_TEXT_PP(1), find_event_type(fcinfo), &isnull);
+	if (isnull)
+		PG_RETURN_NULL();
+	PG_RETURN_DATUM(state);
+}
+
+/* The store of a partition that a trigger fires for. */
+static SierraStore *
+find_store(const TriggerData *trigger)
+{
+	Relation rel = trigger->tg_relation;
+	char *schema = get_namespace_name(RelationGetNamespace(rel));
+	SierraStore *store = sierra_store_open_named(schema, ACL_INSERT);
+
+	for (int i = 0; i < store->partitions; i++)
+	{
+		if (store->leaf[i] == RelationGetRelid(rel))
+			return store;
+	}
+	ereport(ERROR, errcode(ERRCODE_WRONG_OBJECT_TYPE),
+			errmsg("table \"%s\" is no partition of an event store", RelationGetRelationName(rel)));
+}
+
+static void
+check_trigger(FunctionCallInfo fcinfo)
+{
+	const TriggerData *trigger = (const TriggerData *) fcinfo->context;
+
+	if (!CALLED_AS_TRIGGER(fcinfo) || !TRIGGER_FIRED_AFTER(trigger->tg_event) ||
+		!TRIGGER_FIRED_FOR_ROW(trigger->tg_event) || !TRIGGER_FIRED_BY_INSERT(trigger->tg_event) ||
+		trigger->tg_trigger->tgnargs != 1)
+		ereport(ERROR, errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				errmsg("sierra_project_inline() is for triggers that create_projection() makes"));
+}
+
+/*
+ * AFTER INSERT FOR EACH ROW on events; its argument is the projection.
+ * Rows of a dump are left out: their states are in the dump too.
+ */
+Datum
+sierra_project_inline(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigger = (TriggerData *) fcinfo->context;
+	SierraProjection *projection;
+	SierraBatch batch;
+	Datum values[Natts_events];
+	bool nulls[Natts_events];
+
+	check_trigger(fcinfo);
+	if (sierra_guc_restore)
+		return PointerGetDatum(NULL);
+	projection =
+		sierra_projection_open(find_store(trigger), cstring_to_text(trigger->tg_trigger->tgargs[0]),
+							   0, ACL_NO_RIGHTS, SIERRA_LOOK_APPEND);
+	if (projection->subscription != NULL)
+		return PointerGetDatum(NULL); /* it gets its events there */
+	if (!sierra_filter_passes(&projection->streams, &projection->event_names, trigger->tg_trigslot))
+		return PointerGetDatum(NULL);
+	sierra_result_values(trigger->tg_trigslot, values, nulls);
+	sierra_projection_enter(projection, find_event_type(fcinfo));
+	sierra_batch_single(&batch, projection, values, nulls);
+	PushActiveSnapshot(GetTransactionSnapshot());
+	sierra_project_shared(projection, &batch);
+	PopActiveSnapshot();
+	sierra_projection_leave(projection);
+	return PointerGetDatum(NULL);
+}

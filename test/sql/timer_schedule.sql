@@ -1,0 +1,112 @@
+-- eschedule(), ecancel(), event_timers()
+\set SHOW_CONTEXT never
+\set sqlstate '\\echo SQLSTATE :LAST_ERROR_SQLSTATE'
+SET timezone = 'UTC';
+SET datestyle = 'ISO';
+SELECT create_event_store('es', 4);
+\set t1 00000000-0000-4000-8000-000000000001
+\set t2 00000000-0000-4000-8000-000000000002
+
+SELECT eschedule('2100-01-01', 'order-1', 'PaymentTimedOut') IS NOT NULL AS scheduled;
+SELECT eschedule('2099-01-01', 'order-1', 'Reminded', '{ "n":1,"n": 2 }', '{"by" : "timer"}', 'tenant', timer_id => :'t1');
+SELECT eschedule('2020-01-01 12:00+00', 'scan', 'Scanned', payload_bytes => '\x00ff', timer_id => :'t2');
+SELECT due_at, state, stream_id, event_name, overdue > '1 year' AS overdue, attempts, run_at, last_error, created_at <= now() + '1 minute' AS created
+  FROM event_timers();
+SELECT stream_id, event_name, payload, payload_bytes, metadata, partition_key FROM es.timers ORDER BY due_at;
+-- The id of a timer leads to the partition of its stream, as an event's id does.
+SELECT sierra_partition_id(timer_id, 4) = sierra_partition_id(sierra_stream_key('order-1'), 4) AS leads
+  FROM event_timers() WHERE event_name = 'PaymentTimedOut';
+
+-- The same id and content again: no effect.  Other content: an error.
+SELECT eschedule('2099-01-01', 'order-1', 'Reminded', '{ "n":1,"n": 2 }', '{"by" : "timer"}', 'tenant', timer_id => :'t1');
+SELECT count(*) FROM es.timers;
+CREATE TABLE calls (n int, call text);
+INSERT INTO calls VALUES
+    (1, $$SELECT eschedule('2099-01-02', 'order-1', 'Reminded', '{ "n":1,"n": 2 }', '{"by" : "timer"}', 'tenant', NULL, '00000000-0000-4000-8000-000000000001')$$),
+    (2, $$SELECT eschedule('2099-01-01', 'order-2', 'Reminded', '{ "n":1,"n": 2 }', '{"by" : "timer"}', 'tenant', NULL, '00000000-0000-4000-8000-000000000001')$$),
+    (3, $$SELECT eschedule('2099-01-01', 'order-1', 'Other', '{ "n":1,"n": 2 }', '{"by" : "timer"}', 'tenant', NULL, '00000000-0000-4000-8000-000000000001')$$),
+    (4, $$SELECT eschedule('2099-01-01', 'order-1', 'Reminded', '{"n":1,"n": 2}', '{"by" : "timer"}', 'tenant', NULL, '00000000-0000-4000-8000-000000000001')$$),
+    (5, $$SELECT eschedule('2099-01-01', 'order-1', 'Reminded', '{ "n":1,"n": 2 }', NULL, 'tenant', NULL, '00000000-0000-4000-8000-000000000001')$$),
+    (6, $$SELECT eschedule('2099-01-01', 'order-1', 'Reminded', '{ "n":1,"n": 2 }', '{"by" : "timer"}', NULL, NULL, '00000000-0000-4000-8000-000000000001')$$),
+    (7, $$SELECT eschedule('2020-01-01 12:00+00', 'scan', 'Scanned', payload_bytes => '\x00fe', timer_id => '00000000-0000-4000-8000-000000000002')$$);
+CREATE FUNCTION outcome(call text) RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+    EXECUTE call;
+    RETURN 'accepted';
+EXCEPTION WHEN OTHERS THEN
+    RETURN SQLSTATE || ' ' || SQLERRM;
+END $$;
+SELECT n, outcome(call) FROM calls ORDER BY n;
+SELECT eschedule('2020-01-01', 'scan', 'Scanned', payload_bytes => '\x00ff', timer_id => :'t2');
+:sqlstate
+
+-- What ran stays known by its event.
+SELECT run_timers();
+SELECT stream_id, stream_version, event_id, event_name, payload_bytes FROM escan('scan');
+SELECT eschedule('2020-01-01 12:00+00', 'scan', 'Scanned', payload_bytes => '\x00ff', timer_id => :'t2');
+SELECT outcome(call) FROM calls WHERE n = 7;
+SELECT eschedule('2099-01-01', 'order-1', 'x', timer_id => event_id) FROM eappend('order-1', 'y', event_id => '00000000-0000-4000-8000-000000000003');
+:sqlstate
+SELECT count(*) FROM es.timers;
+
+-- Cancelled is gone; its id may be used again.
+SELECT ecancel(:'t1'), ecancel(:'t1'), ecancel(:'t2'), ecancel(NULL);
+SELECT eschedule('2099-01-02', 'order-1', 'Other', timer_id => :'t1');
+SELECT event_name FROM event_timers('es');
+-- Scheduling and cancelling are part of the transaction.
+BEGIN;
+SELECT ecancel(:'t1');
+SELECT eschedule(now(), 'order-1', 'Never') IS NOT NULL AS scheduled;
+SELECT event_name FROM event_timers();
+ROLLBACK;
+SELECT event_name FROM event_timers();
+
+-- What no append would take is refused at once.
+SELECT eschedule(NULL, 'a', 'x');
+:sqlstate
+SELECT eschedule(now(), NULL, 'x');
+:sqlstate
+SELECT eschedule(now(), 'a', NULL);
+:sqlstate
+SELECT eschedule('infinity', 'a', 'x');
+:sqlstate
+SELECT eschedule(now(), '', 'x');
+:sqlstate
+SELECT eschedule(now(), 'a', E'x\n');
+:sqlstate
+SELECT eschedule(now(), 'a', 'x', '{}', payload_bytes => '\x00');
+:sqlstate
+SELECT eschedule(now(), 'a', 'x', partition_key => '');
+:sqlstate
+SELECT event_timers('none');
+:sqlstate
+
+-- rights
+CREATE ROLE regress_sierra_timer;
+GRANT USAGE ON SCHEMA es TO regress_sierra_timer;
+SET ROLE regress_sierra_timer;
+SELECT outcome($$SELECT eschedule(now(), 'a', 'x')$$), outcome($$SELECT ecancel(gen_random_uuid())$$), outcome($$SELECT run_timers()$$);
+RESET ROLE;
+GRANT INSERT ON es.timers TO regress_sierra_timer;
+SET ROLE regress_sierra_timer;
+SELECT outcome($$SELECT eschedule(now() + '1 hour', 'a', 'x')$$), outcome($$SELECT eschedule(now() + '1 hour', 'a', 'x', timer_id => gen_random_uuid())$$);
+RESET ROLE;
+GRANT SELECT, DELETE ON es.timers TO regress_sierra_timer;
+SET ROLE regress_sierra_timer;
+SELECT outcome($$SELECT ecancel(eschedule(now(), 'a', 'x'))$$), outcome($$SELECT eschedule(now() - interval '1 day', 'a', 'x')$$);
+SELECT outcome($$SELECT run_timers()$$);
+RESET ROLE;
+GRANT UPDATE ON es.timers TO regress_sierra_timer;
+SET ROLE regress_sierra_timer;
+SELECT outcome($$SELECT run_timers()$$);
+RESET ROLE;
+GRANT INSERT ON es.events TO regress_sierra_timer;
+SET ROLE regress_sierra_timer;
+SELECT run_timers();
+RESET ROLE;
+SELECT event_name FROM escan('a');
+
+SELECT drop_event_store('es', force => true);
+DROP TABLE calls;
+DROP FUNCTION outcome;
+DROP ROLE regress_sierra_timer;
