@@ -41,7 +41,7 @@ SELECT create_projection('p', 'tally(jsonb, sierra_event)', start_from => 'yeste
 -- The key is tried at once.
 SELECT create_projection('p', 'tally(jsonb, sierra_event)', key => 'e.nothing');
 :sqlstate
-SELECT create_projection('p', 'tally(jsonb, sierra_event)', key => 'e.stream_id) FROM (SELECT');
+SELECT create_projection('p', 'tally(jsonb, sierra_event)', key => 'e.stream_id,,');
 :sqlstate
 SELECT create_projection('p', 'see(sierra_event)', key => 'e.stream_id');
 :sqlstate
