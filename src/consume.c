@@ -21,7 +21,6 @@
 #include "await.h"
 #include "consume.h"
 #include "event.h"
-#include "guc.h"
 #include "locate.h"
 #include "query.h"
 #include "read.h"

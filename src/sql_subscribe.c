@@ -10,12 +10,10 @@
 #include "await.h"
 #include "consume.h"
 #include "event.h"
-#include "guc.h"
 #include "locate.h"
 #include "result.h"
 #include "subscription.h"
 
-#include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "fmgr.h"
 #include "miscadmin.h"
@@ -24,7 +22,6 @@
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
-#include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
 PG_FUNCTION_INFO_V1(sierra_enext);
