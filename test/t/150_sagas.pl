@@ -1,0 +1,128 @@
+# Sagas: each step and each compensation once, whatever is killed meanwhile, and
+# money is neither made nor lost; a dump carries sagas that are under way.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/../lib";
+use PostgreSQL::Test::Utils;
+use SierraTest;
+use Test::More;
+use Time::HiRes qw(sleep time);
+
+my $node  = new_server('sagas');
+my $files = PostgreSQL::Test::Utils::tempdir();
+create_store($node, 8);
+my $dbh = connect_to($node);
+$dbh->do($_) for split /;;\n/, <<'SQL';
+CREATE TABLE accounts (account int PRIMARY KEY, balance int NOT NULL);;
+INSERT INTO accounts SELECT n, 1000 FROM generate_series(0, 19) AS n;;
+CREATE TABLE effects (saga_id text, effect text);;
+CREATE FUNCTION book(data jsonb, saga_id text, what text, account int, amount int) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO effects VALUES (saga_id, what);
+    UPDATE accounts AS a SET balance = balance + amount WHERE a.account = book.account;
+    PERFORM eappend('account-' || account, what, to_json(amount));
+    -- Account 0 takes nothing.
+    IF what = 'deposit' AND account = 0 THEN RAISE 'closed'; END IF;
+    -- Every fifth call fails for no reason that would stay.
+    IF random() < 0.2 THEN RAISE 'once' USING ERRCODE = 'division_by_zero'; END IF;
+END $$;;
+CREATE FUNCTION withdraw(data jsonb, saga_id text) RETURNS void LANGUAGE sql AS $$
+    SELECT book($1, $2, 'withdraw', ($1 ->> 'from')::int, -($1 ->> 'amount')::int) $$;;
+CREATE FUNCTION give_back(data jsonb, saga_id text) RETURNS void LANGUAGE sql AS $$
+    SELECT book($1, $2, 'give back', ($1 ->> 'from')::int, ($1 ->> 'amount')::int) $$;;
+CREATE FUNCTION deposit(data jsonb, saga_id text) RETURNS void LANGUAGE sql AS $$
+    SELECT book($1, $2, 'deposit', ($1 ->> 'to')::int, ($1 ->> 'amount')::int) $$;;
+SELECT create_saga('transfer', ARRAY[
+    saga_step('withdraw', 'withdraw(jsonb,text)', 'give_back(jsonb,text)', max_attempts => 1000, retry_after => '0'),
+    saga_step('deposit', 'deposit(jsonb,text)', max_attempts => 1000, retry_after => '0')])
+SQL
+
+sub start_transfers {
+    my ($session, $prefix, $count) = @_;
+    $session->do(
+        q{SELECT count(start_saga('transfer', jsonb_build_object('from', n % 20, 'to', n / 20 % 5 * 3, 'amount', n % 7 + 1), $1 || n))
+            FROM generate_series(1, $2) AS n}, undef, $prefix, $count);
+    return;
+}
+
+# What is wrong with sagas that have all ended: effects, money, rows and streams.
+sub faults {
+    my ($session) = @_;
+    my @faults = map { "$_->[0] is $_->[1]: $_->[2]" } @{ $session->selectall_arrayref(
+        q{SELECT s.saga_id, s.status, string_agg(e.effect, ', ' ORDER BY e.effect)
+            FROM event_sagas() AS s LEFT JOIN effects AS e USING (saga_id) GROUP BY 1, 2
+          HAVING string_agg(e.effect, ', ' ORDER BY e.effect) IS DISTINCT FROM
+                 CASE s.status WHEN 'completed' THEN 'deposit, withdraw' WHEN 'compensated' THEN 'give back, withdraw' END}) };
+    push @faults, map { "$_->[0]: $_->[1] twice" } @{ $session->selectall_arrayref(
+        q{SELECT stream_id, event_name FROM es.events WHERE stream_id LIKE '%-%' AND stream_id NOT LIKE 'account%'
+             AND event_name <> 'SagaStepFailed' AND event_name <> 'SagaCompensationFailed'
+           GROUP BY 1, 2, payload ->> 'step' HAVING count(*) > 1}) };
+    my ($sum, $low) = $session->selectrow_array('SELECT sum(balance), min(balance) FROM accounts');
+    push @faults, "there are $sum in all" if $sum != 20_000;
+    my ($appended) = $session->selectrow_array(
+        q{SELECT sum(payload::text::int) FROM es.events WHERE stream_id LIKE 'account-%'});
+    push @faults, "the events of accounts add up to $appended" if $appended != 0;
+    $session->do('CREATE TEMP TABLE before AS SELECT * FROM es.saga_instances');
+    $session->do('SELECT rebuild_saga_instances()');
+    push @faults, map { "row differs: $_->[0]" } @{ $session->selectall_arrayref(
+        'SELECT saga_id FROM ((TABLE before EXCEPT TABLE es.saga_instances) UNION ALL (TABLE es.saga_instances EXCEPT TABLE before)) AS d') };
+    $session->do('DROP TABLE before');
+    return @faults;
+}
+
+sub left { return one_value($_[0], 'SELECT count(*) FROM es.saga_instances WHERE ended_at IS NULL') }
+
+# Runs sagas until the file is there; a session that is killed is replaced.
+sub run_until {
+    my ($stop) = @_;
+    until (-e $stop) {
+        eval {
+            my $session = connect_to($node);
+            $session->do('SELECT run_sagas(20)') until -e $stop;
+            1;
+        } or sleep 0.05;
+    }
+    return;
+}
+
+start_transfers($dbh, 'crash-', 1000);
+my $stop    = "$files/stop";
+my @workers = map { fork_process(sub { run_until($stop) }) } 1 .. 3;
+for my $round (1 .. 3) {
+    my $target = 1000 - 250 * $round;
+    wait_until("$target sagas are left", sub { left($dbh) <= $target });
+    my ($compensating) = one_value($dbh, q{SELECT count(*) FROM event_sagas(status => 'compensating')});
+    note("killed with " . left($dbh) . " sagas left, $compensating compensating");
+    cmp_ok(left($dbh), '>', 0, "sagas are under way when the server is killed, round $round");
+    eval { $dbh->disconnect };
+    kill_everything($node);
+    start_again($node);
+    $dbh = connect_to($node);
+}
+wait_until('every saga has ended', sub { left($dbh) == 0 });
+append_to_file($stop, '');
+ok(wait_for_process($_), 'a runner ends well') for @workers;
+my %ended = map { @$_ } @{ $dbh->selectall_arrayref('SELECT status, count(*) FROM event_sagas() GROUP BY 1') };
+is_deeply([ sort keys %ended ], [ 'compensated', 'completed' ], 'transfers to a closed account are undone, the others done');
+is($ended{compensated}, 200, 'as many as go to the closed account');
+no_complaints([ faults($dbh) ], 'each step and compensation once, and no money lost');
+store_is_sound($dbh, 'after all');
+
+# A dump in the middle goes on elsewhere.
+start_transfers($dbh, 'dump-', 100);
+$dbh->do('SELECT run_sagas(70)');
+my $under_way = left($dbh);
+cmp_ok($under_way, '>', 50, 'sagas are under way when they are dumped');
+$node->run_log([ 'pg_dump', '-f', "$files/dump.sql", '-d', $node->connstr('postgres') ]) or die 'no dump';
+$dbh->do('CREATE DATABASE restored');
+$node->run_log([ 'psql', '-X', '-q', '-v', 'ON_ERROR_STOP=1', '-f', "$files/dump.sql", '-d', $node->connstr('restored') ]) or die 'no restore';
+my $restored = connect_to($node, 'restored');
+is(left($restored), $under_way, 'the dump carries them');
+$restored->do('SELECT run_sagas(1000)') while left($restored);
+no_complaints([ faults($restored) ], 'after a restore they go on where they were');
+$_->disconnect for $restored, $dbh;
+$node->stop;
+done_testing();
