@@ -1,7 +1,72 @@
 
 -- ---------------------------------------------------------------------------
--- Sagas: answers from outside, repair, and how to see them
+-- Sagas: running, answers from outside, repair, and how to see them
 -- ---------------------------------------------------------------------------
+
+-- The saga itself cannot be run, as when its definition is gone: not this time.
+CREATE FUNCTION sierra_postpone_saga(store name, saga_id text, error text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+BEGIN
+    EXECUTE format('UPDATE %I.saga_instances AS i SET last_error = $2,'
+                   ' run_at = clock_timestamp() + interval ''1 minute'' WHERE i.saga_id = $1', store)
+      USING saga_id, error;
+END
+$$;
+COMMENT ON FUNCTION sierra_postpone_saga(name, text, text) IS
+    'notes why a saga cannot be run, and lets it wait a minute; run_sagas() calls it';
+
+CREATE FUNCTION run_sagas(max_count integer DEFAULT 100) RETURNS bigint
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    store constant name := @extschema@.sierra_require_sagas();
+    due text[];
+    saga_id text;
+    steps bigint := 0;
+BEGIN
+    PERFORM @extschema@.sierra_require_value('max_count', max_count IS NULL);
+    IF max_count < 0 THEN
+        RAISE invalid_parameter_value USING
+            MESSAGE = 'max_count must not be negative',
+            DETAIL = format('It is %s.', max_count);
+    END IF;
+    LOOP
+        -- Few at a time: other sessions take the others meanwhile.
+        EXECUTE format('SELECT array_agg(d.saga_id) FROM (SELECT i.saga_id FROM %I.saga_instances AS i'
+                       ' WHERE i.run_at <= clock_timestamp() ORDER BY i.run_at, i.saga_id'
+                       ' LIMIT $1 FOR NO KEY UPDATE SKIP LOCKED) AS d', store)
+           INTO due USING least(max_count - steps, 10);
+        IF due IS NULL THEN
+            RETURN steps;
+        END IF;
+        FOREACH saga_id IN ARRAY due LOOP
+            BEGIN
+                steps := steps + @extschema@.sierra_run_saga(saga_id, steps = 0)::integer;
+            EXCEPTION WHEN OTHERS THEN
+                IF SQLSTATE IN ('40001', '40P01', '55P03', 'SE001')
+                   AND current_setting('transaction_isolation') = 'read committed' THEN
+                    -- It comes again.  What is done can be committed, and its locks freed.
+                    RETURN steps;
+                ELSIF @extschema@.sierra_is_no_failure(SQLSTATE, false) THEN
+                    RAISE;
+                END IF;
+                RAISE WARNING USING
+                    ERRCODE = SQLSTATE,
+                    MESSAGE = format('saga instance "%s" cannot be run', saga_id),
+                    DETAIL = SQLERRM;
+                PERFORM @extschema@.sierra_postpone_saga(store, saga_id, format('%s (%s)', SQLERRM, SQLSTATE));
+            END;
+        END LOOP;
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION run_sagas(integer) IS
+    'takes sagas that are due further, one step of each in turn, at most so many (0 or more), and returns how many; in this transaction; call it from as many sessions as you like; 22004, 22023';
 
 -- Holds a saga until the transaction ends: nobody runs it, and no time-out of it
 -- can come.
