@@ -127,6 +127,12 @@ BEGIN
     IF live.projection IS NULL THEN
         PERFORM @extschema@.sierra_report_no_projection(store, projection);
     END IF;
+    IF live.kind = 'process' THEN
+        RAISE wrong_object_type USING
+            MESSAGE = format('projection "%s" is a process manager', projection),
+            DETAIL = 'It would react to all events once more.',
+            HINT = 'Drop it with drop_projection(), and create it with start_from => its cursor.';
+    END IF;
     EXECUTE format('SELECT max(p.version) + 1 FROM %I.projections AS p WHERE p.projection = $1', store)
        INTO building USING projection;
     IF building > live.version + 1 THEN
@@ -143,7 +149,7 @@ BEGIN
             HINT = 'Pass another handler, which writes other tables.';
     END IF;
     PERFORM @extschema@.sierra_add_projection(
-        store, projection, building, false, live.owner, coalesce(handler, live.handler::regprocedure),
+        store, projection, building, false, live.owner, kind, coalesce(handler, live.handler::regprocedure),
         coalesce(streams, live.streams), coalesce(event_names, live.event_names), live.mode,
         coalesce(key, CASE WHEN kind = 'fold' THEN live.key END), coalesce(initial, live.initial), 'earliest', live.batch_size,
         live.on_error, live.max_attempts, live.retry_after,

@@ -101,7 +101,7 @@ BEGIN
         ' version integer NOT NULL CHECK (version > 0),'
         ' live boolean NOT NULL,'
         ' owner name NOT NULL,'
-        ' kind text NOT NULL CHECK (kind IN (''event'', ''batch'', ''fold'')),'
+        ' kind text NOT NULL CHECK (kind IN (''event'', ''batch'', ''fold'', ''process'')),'
         ' handler text NOT NULL,'
         ' key text,'
         ' initial jsonb,'
@@ -297,8 +297,8 @@ COMMENT ON FUNCTION sierra_check_projection_owner(name, name) IS
 -- Makes a version of a projection: its row, and the subscription that feeds it.
 -- template has what the row shall say.
 CREATE FUNCTION sierra_add_projection(store name, projection text, version integer, live boolean,
-                                      owner name, handler regprocedure, streams text[],
-                                      event_names text[], mode text, key text, initial jsonb,
+                                      owner name, kind text, handler regprocedure,
+                                      streams text[], event_names text[], mode text, key text, initial jsonb,
                                       start_from text, batch_size integer, on_error text,
                                       max_attempts integer, retry_after interval,
                                       automatic boolean, search_path text) RETURNS void
@@ -308,11 +308,10 @@ AS $$
 #variable_conflict use_variable
 DECLARE
     subscription constant text := format('projection:%s:%s', projection, version);
-    kind constant text := @extschema@.sierra_handler_kind(handler);
     known boolean;
 BEGIN
     PERFORM @extschema@.sierra_check_projection_owner(store, owner);
-    IF key IS NOT NULL AND kind <> 'fold' THEN
+    IF key IS NOT NULL AND kind NOT IN ('fold', 'process') THEN
         RAISE invalid_parameter_value USING
             MESSAGE = 'only a fold has a key',
             DETAIL = format('The handler %s keeps no states.', handler);
@@ -346,7 +345,7 @@ BEGIN
     PERFORM @extschema@.sierra_try_projection(projection, version);
 END
 $$;
-COMMENT ON FUNCTION sierra_add_projection(name, text, integer, boolean, name, regprocedure, text[], text[], text, text, jsonb, text, integer, text, integer, interval, boolean, text) IS
+COMMENT ON FUNCTION sierra_add_projection(name, text, integer, boolean, name, text, regprocedure, text[], text[], text, text, jsonb, text, integer, text, integer, interval, boolean, text) IS
     'makes a version of a projection; create_projection() and rebuild_projection() call it';
 
 CREATE FUNCTION sierra_run(projection text, version integer, max_count bigint)
@@ -438,8 +437,9 @@ BEGIN
             MESSAGE = 'a projection needs a handler and a search_path';
     END IF;
     PERFORM @extschema@.sierra_add_projection(
-        store, projection, 1, true, current_user, handler, streams, event_names, mode, key, initial,
-        start_from, batch_size, on_error, max_attempts, retry_after, false, search_path);
+        store, projection, 1, true, current_user, @extschema@.sierra_handler_kind(handler), handler,
+        streams, event_names, mode, key, initial, start_from, batch_size, on_error, max_attempts,
+        retry_after, false, search_path);
     IF mode = 'inline' THEN
         PERFORM @extschema@.sierra_go_inline(store, projection, 1);
     END IF;

@@ -92,6 +92,8 @@ parse_kind(const char *kind)
 {
 	if (strcmp(kind, "fold") == 0)
 		return SIERRA_FOLDS;
+	if (strcmp(kind, "process") == 0)
+		return SIERRA_MANAGES;
 	return strcmp(kind, "batch") == 0 ? SIERRA_HANDLES_BATCH : SIERRA_HANDLES_EVENT;
 }
 
@@ -187,7 +189,7 @@ find_handler(const SierraProjection *projection)
 	Oid argument;
 	bool fits;
 
-	if (projection->kind == SIERRA_FOLDS)
+	if (projection->kind == SIERRA_FOLDS || projection->kind == SIERRA_MANAGES)
 		return sierra_fold_function(projection->procedure, projection->event_type);
 	function = DatumGetObjectId(
 		DirectFunctionCall1(regprocedurein, CStringGetDatum(projection->procedure)));

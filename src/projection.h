@@ -26,7 +26,8 @@ typedef enum SierraProjectionKind
 {
 	SIERRA_HANDLES_EVENT, /* handler(sierra_event) */
 	SIERRA_HANDLES_BATCH, /* handler(sierra_event[]) */
-	SIERRA_FOLDS		  /* handler(jsonb, sierra_event) returns jsonb */
+	SIERRA_FOLDS,		  /* handler(jsonb, sierra_event) returns jsonb */
+	SIERRA_MANAGES		  /* the same, and has effects: a process manager */
 } SierraProjectionKind;
 
 typedef struct SierraProjection

@@ -82,8 +82,8 @@ sierra_try_projection(PG_FUNCTION_ARGS)
 
 	sierra_projection_enter(projection, find_event_type(fcinfo));
 	projection->store = sierra_store_open(ACL_SELECT);
-	if (projection->kind == SIERRA_FOLDS)
-		sierra_project_keys(projection, &none, 0, 0);
+	if (projection->kind == SIERRA_FOLDS || projection->kind == SIERRA_MANAGES)
+		sierra_batch_keys(projection, &none);
 	sierra_projection_leave(projection);
 	PG_RETURN_VOID();
 }

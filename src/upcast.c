@@ -175,25 +175,11 @@ call(Upcaster *upcaster, Datum *payload, bool *isnull)
 static int32
 read_version(const text *metadata)
 {
-	SierraJsonReader reader;
-	SierraSlice version = {NULL, 0};
+	SierraSlice version;
 
 	if (metadata == NULL)
 		return FIRST_VERSION;
-	reader = sierra_json_begin(metadata);
-	if (!sierra_json_accept(&reader, '{'))
-		return FIRST_VERSION;
-	while (!sierra_json_accept(&reader, '}'))
-	{
-		SierraSlice name = sierra_json_read(&reader);
-		SierraSlice value;
-
-		(void) sierra_json_accept(&reader, ':');
-		value = sierra_json_read(&reader);
-		if (sierra_slice_is(name, "\"schema_version\""))
-			version = value;
-		(void) sierra_json_accept(&reader, ',');
-	}
+	version = sierra_json_member(metadata, "\"schema_version\"");
 	if (version.start == NULL || sierra_slice_is(version, "null"))
 		return FIRST_VERSION;
 	if (*version.start == '"')
