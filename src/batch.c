@@ -5,6 +5,7 @@
 #include "postgres.h"
 
 #include "batch.h"
+#include "event.h"
 #include "query.h"
 
 #include "access/htup_details.h"
@@ -12,6 +13,7 @@
 #include "executor/spi.h"
 #include "executor/tuptable.h"
 #include "funcapi.h"
+#include "miscadmin.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
@@ -59,14 +61,37 @@ sierra_batch_single(SierraBatch *batch, const SierraProjection *projection, Datu
 	batch->versions[0] = DatumGetInt64(values[4]);
 }
 
-SierraBatch
-sierra_batch_part(const SierraBatch *batch, int from, int to)
+static Datum
+upcast_event(const SierraProjection *projection, Datum event)
 {
-	return (SierraBatch){.count = to - from,
-						 .events = batch->events + from,
-						 .positions = batch->positions + from,
-						 .versions = batch->versions + from,
-						 .streams = batch->streams + from};
+	HeapTupleHeader header = DatumGetHeapTupleHeader(event);
+	HeapTupleData tuple = {.t_len = HeapTupleHeaderGetDatumLength(header), .t_data = header};
+	Datum values[Natts_events];
+	bool nulls[Natts_events];
+
+	heap_deform_tuple(&tuple, projection->desc, values, nulls);
+	sierra_upcast(projection->upcasters, values, nulls);
+	return HeapTupleHeaderGetDatum(heap_form_tuple(projection->desc, values, nulls)->t_data);
+}
+
+SierraBatch
+sierra_batch_part(const SierraProjection *projection, const SierraBatch *batch, int from, int to)
+{
+	SierraBatch part = {.count = to - from,
+						.events = batch->events + from,
+						.positions = batch->positions + from,
+						.versions = batch->versions + from,
+						.streams = batch->streams + from};
+
+	if (projection->upcasters == NULL)
+		return part;
+	part.events = palloc(sizeof(Datum) * part.count);
+	for (int i = 0; i < part.count; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		part.events[i] = upcast_event(projection, batch->events[from + i]);
+	}
+	return part;
 }
 
 ArrayType *

@@ -29,8 +29,12 @@ extern void sierra_batch_read(SierraBatch *batch, const SierraProjection *projec
 extern void sierra_batch_single(SierraBatch *batch, const SierraProjection *projection,
 								Datum *values, bool *nulls);
 
-/* Events from..to - 1. */
-extern SierraBatch sierra_batch_part(const SierraBatch *batch, int from, int to);
+/*
+ * Events from..to - 1 as handlers get them: in today's form, if there are
+ * upcasters.  Entered; an upcaster that fails, fails here.
+ */
+extern SierraBatch sierra_batch_part(const SierraProjection *projection, const SierraBatch *batch,
+									 int from, int to);
 
 /* The events as a value of type sierra_event[]. */
 extern ArrayType *sierra_batch_array(const SierraProjection *projection, const SierraBatch *batch);

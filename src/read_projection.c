@@ -177,6 +177,7 @@ keep_of_key(const SierraProjection *projection, const text *key, Tuplestorestate
 		MemoryContextReset(context);
 		MemoryContextSwitchTo(context);
 		sierra_batch_read(&batch, projection, rows, KEYS_AT_ONCE);
+		batch = sierra_batch_part(projection, &batch, 0, batch.count);
 		keys = sierra_batch_keys(projection, &batch);
 		MemoryContextSwitchTo(caller);
 		for (int i = 0; i < batch.count; i++)

@@ -126,9 +126,10 @@ static void
 handle_part(Running *running, int from, int to)
 {
 	SierraProjection *projection = running->projection;
-	SierraBatch part = sierra_batch_part(&running->batch, from, to);
+	SierraBatch part;
 
 	PushActiveSnapshot(GetTransactionSnapshot());
+	part = sierra_batch_part(projection, &running->batch, from, to);
 	sierra_project(projection, &part);
 	PopActiveSnapshot();
 	sierra_acknowledge(projection->store, projection->subscription,

@@ -145,6 +145,7 @@ sierra_project_inline(PG_FUNCTION_ARGS)
 	TriggerData *trigger = (TriggerData *) fcinfo->context;
 	SierraProjection *projection;
 	SierraBatch batch;
+	SierraBatch part;
 	Datum values[Natts_events];
 	bool nulls[Natts_events];
 
@@ -162,7 +163,8 @@ sierra_project_inline(PG_FUNCTION_ARGS)
 	sierra_projection_enter(projection, find_event_type(fcinfo));
 	sierra_batch_single(&batch, projection, values, nulls);
 	PushActiveSnapshot(GetTransactionSnapshot());
-	sierra_project_shared(projection, &batch);
+	part = sierra_batch_part(projection, &batch, 0, 1);
+	sierra_project_shared(projection, &part);
 	PopActiveSnapshot();
 	sierra_projection_leave(projection);
 	return PointerGetDatum(NULL);
