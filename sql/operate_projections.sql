@@ -29,6 +29,7 @@ BEGIN
                    ' WHERE p.projection = $1 AND p.state = ANY ($2)', store)
       USING projection, from_states, to_state;
     GET DIAGNOSTICS changed = ROW_COUNT;
+    PERFORM @extschema@.sierra_call_runners();
     RETURN changed > 0;
 END
 $$;

@@ -343,6 +343,7 @@ BEGIN
                              max_attempts => max_attempts);
     -- Fails now rather than later if the owner may not call the handler, or the key is no expression.
     PERFORM @extschema@.sierra_try_projection(projection, version);
+    PERFORM @extschema@.sierra_call_runners();
 END
 $$;
 COMMENT ON FUNCTION sierra_add_projection(name, text, integer, boolean, name, text, regprocedure, text[], text[], text, text, jsonb, text, integer, text, integer, interval, boolean, text) IS

@@ -48,6 +48,46 @@ $$;
 COMMENT ON FUNCTION sierra_projection_failed(name, text, integer, text) IS
     'writes down why a projection could not be run; run_projections() calls it';
 
+-- The condition is that of run_projections() and sierra_event_jobs().
+CREATE FUNCTION sierra_run_due(store name, projection text, version integer, max_count bigint)
+    RETURNS bigint
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    free boolean;
+BEGIN
+    -- Another session runs it already, or has just done so.
+    EXECUTE format('SELECT true FROM %I.projections AS p WHERE p.projection = $1 AND p.version = $2'
+                   '   AND (p.retry_at IS NULL OR p.retry_at <= clock_timestamp())'
+                   ' FOR NO KEY UPDATE SKIP LOCKED', store)
+       INTO free USING projection, version;
+    IF free THEN
+        RETURN @extschema@.sierra_run(projection, version, max_count);
+    END IF;
+    RETURN NULL;
+EXCEPTION
+    -- Comes again by itself, with the next call.
+    WHEN transaction_rollback THEN
+        RAISE WARNING USING
+            ERRCODE = SQLSTATE,
+            MESSAGE = format('projection "%s" was not run', projection),
+            DETAIL = SQLERRM;
+        RETURN NULL;
+    WHEN OTHERS THEN
+        RAISE WARNING USING
+            ERRCODE = SQLSTATE,
+            MESSAGE = format('projection "%s" cannot be run', projection),
+            DETAIL = SQLERRM;
+        PERFORM @extschema@.sierra_projection_failed(store, projection, version,
+                                                     format('%s: %s', SQLSTATE, SQLERRM));
+        RETURN 0;
+END
+$$;
+COMMENT ON FUNCTION sierra_run_due(name, text, integer, bigint) IS
+    'runs one version of a projection that is due unless another session does, and writes down a failure; returns how many events, null if it was not run';
+
 CREATE FUNCTION run_projections(max_count bigint DEFAULT 1000) RETURNS bigint
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
@@ -56,7 +96,6 @@ AS $$
 DECLARE
     store constant name := @extschema@.sierra_require_projections();
     due record;
-    free boolean;
     handled bigint := 0;
 BEGIN
     -- Those that had to wait longest come first.
@@ -66,30 +105,8 @@ BEGIN
         '   AND p.state IN (''running'', ''retrying'')'
         '   AND (p.retry_at IS NULL OR p.retry_at <= clock_timestamp())'
         ' ORDER BY p.updated_at NULLS FIRST, p.projection, p.version', store) LOOP
-        BEGIN
-            -- Another session runs it already, or has just done so.
-            EXECUTE format('SELECT true FROM %I.projections AS p WHERE p.projection = $1 AND p.version = $2'
-                           '   AND (p.retry_at IS NULL OR p.retry_at <= clock_timestamp())'
-                           ' FOR NO KEY UPDATE SKIP LOCKED', store)
-               INTO free USING due.projection, due.version;
-            IF free THEN
-                handled := handled + @extschema@.sierra_run(due.projection, due.version, max_count);
-            END IF;
-        EXCEPTION
-            -- Comes again by itself, with the next call.
-            WHEN transaction_rollback THEN
-                RAISE WARNING USING
-                    ERRCODE = SQLSTATE,
-                    MESSAGE = format('projection "%s" was not run', due.projection),
-                    DETAIL = SQLERRM;
-            WHEN OTHERS THEN
-                RAISE WARNING USING
-                    ERRCODE = SQLSTATE,
-                    MESSAGE = format('projection "%s" cannot be run', due.projection),
-                    DETAIL = SQLERRM;
-                PERFORM @extschema@.sierra_projection_failed(store, due.projection, due.version,
-                                                             format('%s: %s', SQLSTATE, SQLERRM));
-        END;
+        handled := handled + coalesce(@extschema@.sierra_run_due(store, due.projection, due.version,
+                                                                 max_count), 0);
     END LOOP;
     RETURN handled;
 END
