@@ -1,0 +1,122 @@
+-- Sagas: each step once, data go from step to step, versions, the same start twice
+\set SHOW_CONTEXT never
+\set sqlstate '\\echo SQLSTATE :LAST_ERROR_SQLSTATE'
+SELECT create_event_store('es', 4);
+CREATE TABLE done (n int GENERATED ALWAYS AS IDENTITY, what text, saga_id text);
+CREATE FUNCTION act(data jsonb, saga_id text) RETURNS jsonb LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO done (what, saga_id) VALUES ('act ' || coalesce(data ->> 'acts', '0'), act.saga_id);
+    RETURN jsonb_build_object('acts', coalesce((data ->> 'acts')::int, 0) + 1);
+END $$;
+CREATE FUNCTION undo(data jsonb, saga_id text) RETURNS jsonb LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO done (what, saga_id) VALUES ('undo ' || coalesce(data ->> 'acts', '0'), undo.saga_id);
+    RETURN jsonb_build_object('acts', coalesce((data ->> 'acts')::int, 0) - 1);
+END $$;
+-- Fails as the table says; what it did is rolled back.
+CREATE TABLE faults (what text PRIMARY KEY, sqlstate text);
+CREATE FUNCTION fail_if(what text) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE code text := (SELECT f.sqlstate FROM faults AS f WHERE f.what = fail_if.what);
+BEGIN
+    INSERT INTO done (what) VALUES (fail_if.what);
+    IF code IS NOT NULL THEN RAISE EXCEPTION '% is broken', fail_if.what USING ERRCODE = code; END IF;
+END $$;
+CREATE FUNCTION risky(data jsonb) RETURNS void LANGUAGE sql AS $$ SELECT fail_if('risky') $$;
+CREATE FUNCTION risky_undo(data jsonb) RETURNS void LANGUAGE sql AS $$ SELECT fail_if('risky_undo') $$;
+-- A saga's events; times and ids left out.
+CREATE FUNCTION told(saga_id text) RETURNS TABLE (v bigint, event_name text, payload jsonb) LANGUAGE sql AS $$
+    SELECT e.stream_version, e.event_name, e.payload::jsonb - 'retry_at' - 'step_timeout' - 'saga_timeout' FROM escan($1) AS e $$;
+CREATE VIEW seen AS SELECT saga_id, version, status, step, attempts, run_at <= clock_timestamp() AS due, last_error FROM event_sagas();
+-- Do the streams say what the rows say?
+CREATE FUNCTION rows_differ() RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE differ bigint;
+BEGIN
+    CREATE TEMP TABLE before AS SELECT * FROM es.saga_instances;
+    PERFORM rebuild_saga_instances();
+    SELECT count(*) INTO differ FROM ((TABLE before EXCEPT TABLE es.saga_instances) UNION ALL (TABLE es.saga_instances EXCEPT TABLE before)) AS d;
+    DROP TABLE before;
+    RETURN differ;
+END $$;
+SELECT create_saga('order', ARRAY[saga_step('one', 'act(jsonb,text)', 'undo(jsonb,text)'), saga_step('two', 'act(jsonb,text)')]);
+SELECT run_sagas();
+SELECT start_saga('order', '{"a": 1}', 'o1');
+TABLE seen;
+-- Nothing is done before it is run; one step each time.
+SELECT count(*) FROM done;
+SELECT run_sagas(1);
+TABLE seen;
+SELECT run_sagas(0);
+SELECT run_sagas();
+SELECT run_sagas();
+TABLE seen;
+SELECT what, saga_id FROM done ORDER BY n;
+SELECT * FROM told('o1');
+-- Every event of it, and those of its actions, tell what they belong to, and what made them.
+CREATE FUNCTION append(data jsonb) RETURNS void LANGUAGE sql AS $$ SELECT FROM eappend('account', 'Booked') $$;
+SELECT create_saga('book', ARRAY[saga_step('book', 'append(jsonb)')]);
+SELECT start_saga('book', saga_id => 'b1', metadata => '{"correlation_id": "c1", "user": "u"}');
+SET sierra_es.metadata = '{"correlation_id": "c2"}';
+SELECT start_saga('book', saga_id => 'b2');
+RESET sierra_es.metadata;
+SELECT run_sagas();
+SELECT e.stream_id, e.event_name, e.metadata ->> 'correlation_id' AS correlation, e.metadata ->> 'user' AS "user", c.event_name AS caused_by
+  FROM eall(streams => ARRAY['b1', 'b2', 'account']) AS e LEFT JOIN eall() AS c ON c.event_id::text = e.metadata ->> 'causation_id'
+ ORDER BY e.global_position;
+SHOW sierra_es.metadata;
+
+-- The same start again has no effect, also when it is long over; another one is an error.
+SELECT start_saga('order', '{"a": 1}', 'o1');
+SELECT count(*) FROM escan('o1');
+SELECT forget_sagas('infinity');
+SELECT start_saga('order', '{"a": 1}', 'o1');
+TABLE seen;
+SELECT start_saga('order', '{"a": 2}', 'o1');
+:sqlstate
+SELECT start_saga('book', '{"a": 1}', 'o1');
+:sqlstate
+SELECT start_saga('book', saga_id => 'account');
+:sqlstate
+-- A start that is rolled back has not been.
+BEGIN;
+SELECT start_saga('order', saga_id => 'gone');
+ROLLBACK;
+SELECT start_saga('order') ~ '^saga-order-[0-9a-f]{8}-[0-9a-f]{4}-7' AS own_name;
+SELECT run_sagas();
+
+-- An instance keeps the version that it was started with.
+SELECT start_saga('order', saga_id => 'old');
+SELECT run_sagas(1);
+SELECT create_saga('order', ARRAY[saga_step('only', 'act(jsonb,text)')]);
+SELECT start_saga('order', saga_id => 'new');
+SELECT run_sagas();
+SELECT saga_id, version, status FROM seen WHERE saga_id IN ('old', 'new');
+SELECT event_name, payload ->> 'step' AS step FROM told('old');
+
+-- One step of each in turn: nobody waits for all of another.
+SELECT count(start_saga('book', saga_id => 't' || n)) FROM generate_series(1, 3) AS n;
+SELECT create_saga('long', ARRAY[saga_step('1', 'append(jsonb)'), saga_step('2', 'append(jsonb)')]);
+SELECT count(start_saga('long', saga_id => 'l' || n)) FROM generate_series(1, 2) AS n;
+SELECT run_sagas();
+SELECT stream_id, payload ->> 'step' AS step FROM eall(event_names => ARRAY['SagaStepCompleted'], streams => ARRAY['l*'], max_count => 10);
+
+-- The rows are what the streams say; those of forgotten ones come back.
+SELECT count(*) FROM event_sagas() AS before;
+SELECT rebuild_saga_instances() AS after;
+SELECT rows_differ();
+SELECT saga, status, count(*) FROM event_sagas(status => 'completed') GROUP BY 1, 2 ORDER BY 1, 2;
+-- A definition goes when nothing of it is under way; the streams stay.
+SELECT start_saga('long', saga_id => 'l3');
+SELECT drop_saga('long');
+:sqlstate
+SELECT run_sagas();
+SELECT drop_saga('long');
+SELECT count(*) FROM event_sagas() WHERE saga = 'long';
+SELECT count(*) FROM escan('l3');
+SELECT drop_saga('long');
+:sqlstate
+SELECT count(*) FROM everify();
+SELECT drop_event_store('es', force => true);
+DROP VIEW seen;
+DROP TABLE done, faults;
+DROP FUNCTION act, undo, fail_if, risky, risky_undo, told, rows_differ;
+DROP FUNCTION append;

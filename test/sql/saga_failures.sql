@@ -1,0 +1,150 @@
+-- Sagas that fail: attempts, refusals, compensation in reverse order, stuck ones
+\set SHOW_CONTEXT never
+\set sqlstate '\\echo SQLSTATE :LAST_ERROR_SQLSTATE'
+SELECT create_event_store('es', 4);
+CREATE TABLE done (n int GENERATED ALWAYS AS IDENTITY, what text, saga_id text);
+CREATE FUNCTION act(data jsonb, saga_id text) RETURNS jsonb LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO done (what, saga_id) VALUES ('act ' || coalesce(data ->> 'acts', '0'), act.saga_id);
+    RETURN jsonb_build_object('acts', coalesce((data ->> 'acts')::int, 0) + 1);
+END $$;
+CREATE FUNCTION undo(data jsonb, saga_id text) RETURNS jsonb LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO done (what, saga_id) VALUES ('undo ' || coalesce(data ->> 'acts', '0'), undo.saga_id);
+    RETURN jsonb_build_object('acts', coalesce((data ->> 'acts')::int, 0) - 1);
+END $$;
+-- Fails as the table says; what it did is rolled back.
+CREATE TABLE faults (what text PRIMARY KEY, sqlstate text);
+CREATE FUNCTION fail_if(what text) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE code text := (SELECT f.sqlstate FROM faults AS f WHERE f.what = fail_if.what);
+BEGIN
+    INSERT INTO done (what) VALUES (fail_if.what);
+    IF code IS NOT NULL THEN RAISE EXCEPTION '% is broken', fail_if.what USING ERRCODE = code; END IF;
+END $$;
+CREATE FUNCTION risky(data jsonb) RETURNS void LANGUAGE sql AS $$ SELECT fail_if('risky') $$;
+CREATE FUNCTION risky_undo(data jsonb) RETURNS void LANGUAGE sql AS $$ SELECT fail_if('risky_undo') $$;
+-- A saga's events; times and ids left out.
+CREATE FUNCTION told(saga_id text) RETURNS TABLE (v bigint, event_name text, payload jsonb) LANGUAGE sql AS $$
+    SELECT e.stream_version, e.event_name, e.payload::jsonb - 'retry_at' - 'step_timeout' - 'saga_timeout' FROM escan($1) AS e $$;
+CREATE VIEW seen AS SELECT saga_id, version, status, step, attempts, run_at <= clock_timestamp() AS due, last_error FROM event_sagas();
+-- Do the streams say what the rows say?
+CREATE FUNCTION rows_differ() RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE differ bigint;
+BEGIN
+    CREATE TEMP TABLE before AS SELECT * FROM es.saga_instances;
+    PERFORM rebuild_saga_instances();
+    SELECT count(*) INTO differ FROM ((TABLE before EXCEPT TABLE es.saga_instances) UNION ALL (TABLE es.saga_instances EXCEPT TABLE before)) AS d;
+    DROP TABLE before;
+    RETURN differ;
+END $$;
+SELECT create_saga('s', ARRAY[saga_step('one', 'act(jsonb,text)', 'undo(jsonb,text)'), saga_step('two', 'act(jsonb,text)'),
+                              saga_step('three', 'act(jsonb,text)', 'undo(jsonb,text)'),
+                              saga_step('risky', 'risky(jsonb)', 'risky_undo(jsonb)', retry_after => '0', refusals => '{P0001,SE001}'),
+                              saga_step('last', 'act(jsonb,text)')]);
+-- A failed attempt leaves nothing but its event, and the next one may succeed.
+INSERT INTO faults VALUES ('risky', '22012');
+SELECT start_saga('s', saga_id => 'heals');
+SELECT run_sagas(4);
+TABLE seen;
+TRUNCATE faults;
+SELECT run_sagas();
+SELECT what FROM done ORDER BY n;
+SELECT * FROM told('heals') WHERE v > 3;
+-- All attempts fail: what was done is undone, last first, each with the data of then.
+TRUNCATE done;
+INSERT INTO faults VALUES ('risky', '22012');
+SELECT start_saga('s', saga_id => 'fails');
+SELECT run_sagas(6);
+SELECT run_sagas(1);
+TABLE seen;
+SELECT run_sagas();
+SELECT what FROM done ORDER BY n;
+SELECT * FROM told('fails') WHERE v > 3;
+-- A refusal is final at once, the SQLSTATE decides.
+UPDATE faults SET sqlstate = 'P0001';
+SELECT start_saga('s', saga_id => 'refused');
+SELECT run_sagas();
+SELECT event_name, payload FROM told('refused') WHERE event_name = 'SagaStepFailed';
+UPDATE faults SET sqlstate = 'SE001';
+SELECT start_saga('s', saga_id => 'refused too');
+SELECT run_sagas();
+SELECT event_name, payload FROM told('refused too') WHERE event_name = 'SagaStepFailed';
+-- ASSERT and a result that is no object are failures as any.
+CREATE FUNCTION asserts(data jsonb) RETURNS void LANGUAGE plpgsql AS $$ BEGIN ASSERT false, 'asserted'; END $$;
+CREATE FUNCTION returns_list(data jsonb) RETURNS jsonb LANGUAGE sql AS $$ SELECT '[]'::jsonb $$;
+SELECT create_saga('asserts', ARRAY[saga_step('1', 'asserts(jsonb)', max_attempts => 1)]);
+SELECT create_saga('list', ARRAY[saga_step('1', 'returns_list(jsonb)', max_attempts => 1)]);
+SELECT start_saga(s, saga_id => s) FROM unnest(ARRAY['asserts', 'list']) AS s;
+SELECT run_sagas();
+SELECT saga_id, status, last_error FROM seen WHERE saga_id IN ('asserts', 'list');
+-- The pause doubles, up to an hour.
+SELECT create_saga('slow', ARRAY[saga_step('1', 'risky(jsonb)', max_attempts => 100, retry_after => '10 minutes')]);
+UPDATE faults SET sqlstate = '22012';
+SELECT start_saga('slow', saga_id => 'slow');
+SELECT run_sagas();
+SELECT retry_saga('slow'), run_sagas() FROM generate_series(1, 4);
+SELECT payload ->> 'attempt' AS attempt, date_trunc('minute', (payload ->> 'retry_at')::timestamptz - "timestamp" + '1 second') AS pause
+  FROM escan('slow') WHERE event_name = 'SagaStepFailed';
+-- not before it is time, and then without being asked
+SELECT run_sagas();
+SELECT saga_id, attempts, due FROM seen WHERE saga_id = 'slow';
+SELECT cancel_saga('slow', 'enough');
+
+-- A compensation that fails is tried again, then the saga is stuck, and others go on.
+TRUNCATE faults, done;
+CREATE FUNCTION breaks(data jsonb) RETURNS void LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'no'; END $$;
+SELECT create_saga('k', ARRAY[saga_step('one', 'act(jsonb,text)', 'undo(jsonb,text)'), saga_step('risky', 'risky(jsonb)', 'risky_undo(jsonb)', retry_after => '0'),
+                              saga_step('breaks', 'breaks(jsonb)')]);
+INSERT INTO faults VALUES ('risky_undo', 'P0001');
+SELECT start_saga('k', saga_id => 'k1');
+SELECT start_saga('k', saga_id => 'k2');
+SELECT run_sagas();
+SELECT * FROM seen WHERE saga_id IN ('k1', 'k2');
+SELECT * FROM told('k1') WHERE v > 2;
+SELECT saga_id FROM event_sagas(status => 'stuck');
+SELECT run_sagas();
+SELECT rows_differ();
+-- It goes on when somebody says so: as many attempts again, or without the step.
+SELECT retry_saga('k1');
+SELECT run_sagas();
+SELECT saga_id, status, attempts FROM seen WHERE saga_id = 'k1';
+TRUNCATE faults;
+SELECT retry_saga('k1');
+SELECT skip_saga_step('k2', 'done by hand');
+SELECT run_sagas();
+SELECT * FROM seen WHERE saga_id IN ('k1', 'k2');
+SELECT * FROM told('k1') WHERE v > 8;
+SELECT * FROM told('k2') WHERE v > 6;
+SELECT what, saga_id FROM done ORDER BY n;
+SELECT retry_saga('k1');
+:sqlstate
+SELECT skip_saga_step('k1', 'again');
+:sqlstate
+-- Errors of the moment are no attempts: the run ends with what is done, or is an error itself.
+SELECT create_saga('moment', ARRAY[saga_step('one', 'act(jsonb,text)'), saga_step('risky', 'risky(jsonb)')]);
+INSERT INTO faults VALUES ('risky', '40P01');
+SELECT start_saga('moment', saga_id => 'moment');
+SELECT run_sagas();
+SELECT run_sagas();
+SELECT * FROM seen WHERE saga_id = 'moment';
+UPDATE faults SET sqlstate = '53100';
+SELECT run_sagas();
+:sqlstate
+TRUNCATE faults;
+SELECT run_sagas();
+SELECT count(*) FROM told('moment');
+-- A lock that another holds: the first step of a run waits for it, a later one comes again.
+INSERT INTO faults VALUES ('risky', '55P03');
+SELECT start_saga('moment', saga_id => 'lock');
+SELECT run_sagas();
+SELECT status, attempts FROM seen WHERE saga_id = 'lock';
+SELECT run_sagas();
+SELECT status, attempts FROM seen WHERE saga_id = 'lock';
+SHOW lock_timeout;
+SELECT rows_differ();
+SELECT count(*) FROM everify();
+SELECT drop_event_store('es', force => true);
+DROP VIEW seen;
+DROP TABLE done, faults;
+DROP FUNCTION act, undo, fail_if, risky, risky_undo, told, rows_differ;
+DROP FUNCTION asserts, returns_list, breaks;
