@@ -9,6 +9,12 @@ CREATE FUNCTION sierra_check_new_event(stream_id text, event_name text, payload 
 COMMENT ON FUNCTION sierra_check_new_event(text, text, json, bytea, text) IS
     'raises what appending such an event would, as far as that can be known before';
 
+CREATE FUNCTION sierra_complete_metadata(metadata json) RETURNS json
+    LANGUAGE c STABLE PARALLEL SAFE
+    AS 'MODULE_PATHNAME', 'sierra_complete_metadata';
+COMMENT ON FUNCTION sierra_complete_metadata(json) IS
+    'metadata with the members of sierra_es.metadata that it lacks';
+
 CREATE FUNCTION sierra_lock_streams(stream_ids text[], partition_keys text[]) RETURNS void
     LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
     AS 'MODULE_PATHNAME', 'sierra_lock_streams';
@@ -38,6 +44,8 @@ DECLARE
     added bigint;
     same boolean;
 BEGIN
+    -- What the session says now, not what that of run_timers() will say.
+    metadata := @extschema@.sierra_complete_metadata(metadata);
     PERFORM @extschema@.sierra_require_value('at', at IS NULL);
     IF NOT isfinite(at) THEN
         RAISE datetime_field_overflow USING

@@ -14,7 +14,9 @@
 #include "catalog/pg_class.h"
 #include "catalog/pg_database.h"
 #include "catalog/pg_proc.h"
+#include "common/jsonapi.h"
 #include "executor/executor.h"
+#include "mb/pg_wchar.h"
 #include "replication/output_plugin.h"
 #include "storage/proc.h"
 #include "utils/acl.h"
@@ -36,6 +38,21 @@ sierra_compat_insert_index_tuples(ResultRelInfo *rri, TupleTableSlot *slot, ESta
 #else
 	return ExecInsertIndexTuples(rri, slot, estate, false, false, NULL, NIL);
 #endif
+}
+
+/* 17 lets the caller own the lexer (e57c46c28d) */
+static inline bool
+sierra_compat_is_json(const char *text)
+{
+#if PG_VERSION_NUM >= 170000
+	JsonLexContext *lex =
+		makeJsonLexContextCstringLen(NULL, text, strlen(text), GetDatabaseEncoding(), false);
+#else
+	JsonLexContext *lex = makeJsonLexContextCstringLen(unconstify(char *, text), strlen(text),
+													   GetDatabaseEncoding(), false);
+#endif
+
+	return pg_parse_json(lex, &nullSemAction) == JSON_SUCCESS;
 }
 
 /* 18 added scan instrumentation (0fbceae841) */

@@ -16,6 +16,7 @@
 #include "event_json.h"
 #include "function.h"
 #include "json_slice.h"
+#include "metadata.h"
 
 #include "access/xact.h"
 #include "catalog/pg_type.h"
@@ -112,6 +113,7 @@ decide_once(const SierraStore *store, const SierraCommand *command, SierraDecisi
 		event->expected = version == SIERRA_NONE ? SIERRA_EXPECT_EMPTY : version;
 		if (event->metadata == NULL)
 			event->metadata = command->metadata;
+		event->metadata = sierra_metadata_complete(event->metadata);
 		sierra_event_check(event);
 	}
 }

@@ -4,11 +4,13 @@
  */
 #include "postgres.h"
 
+#include "compat.h"
 #include "guc.h"
 
 #include "utils/guc.h"
 
 char *sierra_guc_store = NULL;
+char *sierra_guc_metadata = NULL;
 bool sierra_guc_strict_versioning = false;
 bool sierra_guc_restore = false;
 int sierra_guc_notify = SIERRA_NOTIFY_WORKER;
@@ -34,6 +36,19 @@ check_store(char **newval, void **extra, GucSource source)
 		return false;
 	}
 	return true;
+}
+
+static bool
+check_metadata(char **newval, void **extra, GucSource source)
+{
+	const char *start = *newval + strspn(*newval, " \t\r\n");
+
+	if (**newval == '\0')
+		return true;
+	if (*start == '{' && sierra_compat_is_json(*newval))
+		return true;
+	GUC_check_errdetail("It must be a JSON object, or empty.");
+	return false;
 }
 
 /* Wake-ups: wait.c, doorbell.c, worker.c. */
@@ -78,6 +93,11 @@ sierra_guc_define(void)
 							   "Names the event store that functions of sierra_es use.",
 							   "A store is a schema made by create_event_store().",
 							   &sierra_guc_store, "es", PGC_USERSET, 0, check_store, NULL, NULL);
+
+	DefineCustomStringVariable(
+		"sierra_es.metadata", "Sets members of the metadata of every event that is appended.",
+		"A JSON object; what an append itself gives takes precedence.", &sierra_guc_metadata, "",
+		PGC_USERSET, 0, check_metadata, NULL, NULL);
 
 	DefineCustomBoolVariable(
 		"sierra_es.strict_versioning",

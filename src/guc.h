@@ -8,6 +8,9 @@
 /* sierra_es.store: the store that calls use; never NULL */
 extern char *sierra_guc_store;
 
+/* sierra_es.metadata: a JSON object with members for the metadata of each event, or '' */
+extern char *sierra_guc_metadata;
+
 /* sierra_es.strict_versioning: refuse the expected versions any and exists */
 extern bool sierra_guc_strict_versioning;
 

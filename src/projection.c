@@ -2,41 +2,27 @@
  * projection.c
  *		Projections: what a handler makes of the events of a subscription.
  *
- * Who may do what.  A row of the table projections names a role, and a run acts
- * as that role, so writing the row must not be a way to become somebody else.
- * Two rules keep that.  The trigger sierra_guard_projection lets a role write
- * rows only for roles that it is a member of, and never change what a row says
- * to run.  It belongs to the table, whose owner could drop it; so a row counts
- * only if the table's owner is a member of the role in it, and could have become
- * that role anyway.
- *
- * The other way round, a run must not give the projection's owner the rights of
- * whoever started it.  So it happens in a security-restricted operation: nothing
- * that the handler leaves behind runs later as the caller.  Temporary tables of
- * the caller come last in the search_path, as for a SECURITY DEFINER function.
+ * Who may run what as whom: acting.c.
  */
 #include "postgres.h"
 
+#include "acting.h"
 #include "compat.h"
 #include "errors.h"
 #include "fold.h"
 #include "projection.h"
 #include "query.h"
 
-#include "access/table.h"
 #include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
-#include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/regproc.h"
-#include "utils/rel.h"
 #include "utils/syscache.h"
 #include "utils/typcache.h"
-#include "utils/varlena.h"
 
 #define FIND_PROJECTION                                                                            \
 	"SELECT p.version, p.owner::pg_catalog.text, p.kind, p.handler, p.key, p.initial, p.streams, " \
@@ -139,60 +125,22 @@ get_projection(SierraProjection *projection)
 		strcmp(projection->state, "running") == 0 || strcmp(projection->state, "retrying") == 0;
 }
 
-static Oid
-owner_of_table(const SierraStore *store, AclMode rights)
-{
-	Oid relid = get_relname_relid("projections", store->schema);
-	Relation relation;
-	Oid owner;
-	AclResult result;
-
-	if (!OidIsValid(relid))
-		ereport(ERROR, errcode(ERRCODE_SIERRA_NO_STORE),
-				errmsg("event store \"%s\" has no tables for projections", NameStr(store->name)),
-				errdetail("It was made by an older version of sierra_es."),
-				errhint("As its owner, add them with SELECT upgrade_event_store(%s).",
-						quote_literal_cstr(NameStr(store->name))));
-	result = rights == ACL_NO_RIGHTS ? ACLCHECK_OK : pg_class_aclcheck(relid, GetUserId(), rights);
-	if (result != ACLCHECK_OK)
-		aclcheck_error(result, OBJECT_TABLE, "projections");
-	relation = table_open(relid, AccessShareLock);
-	owner = relation->rd_rel->relowner;
-	table_close(relation, NoLock);
-	return owner;
-}
-
-static void
-check_owner(const SierraProjection *projection, Oid table_owner)
-{
-	if (is_member_of_role(table_owner, projection->owner))
-		return;
-	ereport(ERROR, errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-			errmsg("projection \"%s\" cannot run as role \"%s\"", text_to_cstring(projection->name),
-				   GetUserNameFromId(projection->owner, false)),
-			errdetail("Role \"%s\" owns the table %s.projections and is not a member of it.",
-					  GetUserNameFromId(table_owner, false), NameStr(projection->store->name)),
-			errhint("Create it as the store's owner, or as a role that this owner is a member "
-					"of."));
-}
-
 SierraProjection *
 sierra_projection_find(SierraStore *store, text *name, int32 version, AclMode rights,
 					   SierraProjectionLook look)
 {
 	SierraProjection *projection = palloc0(sizeof(SierraProjection));
 	Datum values[2] = {PointerGetDatum(name), Int32GetDatum(version)};
-	Oid table_owner = owner_of_table(store, rights);
+	Oid table_owner = sierra_acting_table_owner(store, "projections", rights, "projections");
+	SierraActing acting;
 	MemoryContext context;
 	MemoryContext spi;
 	bool found;
 
 	projection->store = store;
 	projection->name = name;
-	GetUserIdAndSecContext(&projection->caller, &projection->caller_context);
 	/* The row is read as its owner: an appender needs no rights on this table. */
-	SetUserIdAndSecContext(table_owner, projection->caller_context | SECURITY_LOCAL_USERID_CHANGE |
-											SECURITY_RESTRICTED_OPERATION);
+	sierra_acting_begin_as(&acting, table_owner);
 	context = sierra_query_begin();
 	found = sierra_query(store, query_for(look), values, NULL, look == SIERRA_LOOK_READ) > 0;
 	if (found)
@@ -202,7 +150,7 @@ sierra_projection_find(SierraStore *store, text *name, int32 version, AclMode ri
 		MemoryContextSwitchTo(spi);
 	}
 	sierra_query_end();
-	SetUserIdAndSecContext(projection->caller, projection->caller_context);
+	sierra_acting_end(&acting);
 	if (!found && look == SIERRA_LOOK_APPEND && IsolationUsesXactSnapshot())
 		ereport(ERROR, errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
 				errmsg("could not serialize access due to concurrent update"),
@@ -211,7 +159,8 @@ sierra_projection_find(SierraStore *store, text *name, int32 version, AclMode ri
 				errhint("Repeat the transaction."));
 	if (!found)
 		return NULL;
-	check_owner(projection, table_owner);
+	sierra_acting_check(store, "projections", table_owner, projection->owner,
+						psprintf("projection \"%s\"", text_to_cstring(name)));
 	return projection;
 }
 
@@ -227,25 +176,6 @@ sierra_projection_open(SierraStore *store, text *name, int32 version, AclMode ri
 				errdetail("Store \"%s\" has no projection of this name.", NameStr(store->name)),
 				errhint("Make it with create_projection(); event_projections() lists them."));
 	return projection;
-}
-
-/* The search_path, with the caller's temporary tables behind all others. */
-static char *
-path_without_traps(const char *search_path)
-{
-	char *copy = pstrdup(search_path);
-	List *names;
-	ListCell *cell;
-
-	if (SplitIdentifierString(copy, ',', &names))
-	{
-		foreach (cell, names)
-		{
-			if (strcmp(lfirst(cell), "pg_temp") == 0)
-				return pstrdup(search_path);
-		}
-	}
-	return search_path[0] == '\0' ? pstrdup("pg_temp") : psprintf("%s, pg_temp", search_path);
 }
 
 static Oid
@@ -284,13 +214,8 @@ find_handler(const SierraProjection *projection)
 void
 sierra_projection_enter(SierraProjection *projection, Oid event_type)
 {
-	GetUserIdAndSecContext(&projection->caller, &projection->caller_context);
-	SetUserIdAndSecContext(projection->owner, projection->caller_context |
-												  SECURITY_LOCAL_USERID_CHANGE |
-												  SECURITY_RESTRICTED_OPERATION);
-	projection->settings = NewGUCNestLevel();
-	(void) set_config_option("search_path", path_without_traps(projection->search_path),
-							 PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	sierra_acting_begin_as(&projection->acting, projection->owner);
+	sierra_acting_set_path(projection->search_path);
 	projection->event_type = event_type;
 	projection->handler = find_handler(projection);
 	if (projection->desc == NULL)
@@ -300,6 +225,5 @@ sierra_projection_enter(SierraProjection *projection, Oid event_type)
 void
 sierra_projection_leave(SierraProjection *projection)
 {
-	AtEOXact_GUC(false, projection->settings);
-	SetUserIdAndSecContext(projection->caller, projection->caller_context);
+	sierra_acting_end(&projection->acting);
 }

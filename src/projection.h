@@ -16,6 +16,7 @@
 
 #include "fmgr.h"
 
+#include "acting.h"
 #include "read_all.h"
 #include "store.h"
 
@@ -54,9 +55,7 @@ typedef struct SierraProjection
 	TupleDesc desc; /* of sierra_event */
 	Oid event_type;
 	Oid handler;
-	Oid caller;
-	int caller_context;
-	int settings;
+	SierraActing acting;
 } SierraProjection;
 
 /* How a projection is looked up. */

@@ -8,6 +8,7 @@
 #include "compat.h"
 #include "errors.h"
 #include "event_json.h"
+#include "metadata.h"
 #include "sql_append.h"
 #include "uuid.h"
 
@@ -95,16 +96,19 @@ sierra_append_report_refusal(SierraAppendStatus status, const SierraRefusal *ref
 	}
 }
 
-/* Checks the events, appends them, and raises what the engine refused. */
+/* Checks and completes the events, appends them, and raises what the engine refused. */
 static SierraAppended *
-append_or_raise(const pg_uuid_t *key, const SierraNewEvent *events, int count)
+append_or_raise(const pg_uuid_t *key, SierraNewEvent *events, int count)
 {
 	SierraAppended *numbers;
 	SierraRefusal refusal;
 	SierraStore *store;
 
 	for (int i = 0; i < count; i++)
+	{
 		sierra_event_check(&events[i]);
+		events[i].metadata = sierra_metadata_complete(events[i].metadata);
+	}
 	store = sierra_store_open(ACL_INSERT);
 	if (count == 0)
 		return NULL;

@@ -6,6 +6,7 @@
 
 #include "event.h"
 #include "lock_streams.h"
+#include "metadata.h"
 #include "result.h"
 
 #include "catalog/pg_type.h"
@@ -14,6 +15,7 @@
 
 PG_FUNCTION_INFO_V1(sierra_lock_streams);
 PG_FUNCTION_INFO_V1(sierra_check_new_event);
+PG_FUNCTION_INFO_V1(sierra_complete_metadata);
 
 /* The elements of a text array; NULL for a null. */
 static text **
@@ -61,4 +63,14 @@ sierra_check_new_event(PG_FUNCTION_ARGS)
 	if (!PG_ARGISNULL(4))
 		sierra_event_parse_key(PG_GETARG_TEXT_PP(4), &key);
 	PG_RETURN_VOID();
+}
+
+Datum
+sierra_complete_metadata(PG_FUNCTION_ARGS)
+{
+	text *metadata = sierra_metadata_complete(PG_ARGISNULL(0) ? NULL : PG_GETARG_TEXT_PP(0));
+
+	if (metadata == NULL)
+		PG_RETURN_NULL();
+	PG_RETURN_TEXT_P(metadata);
 }

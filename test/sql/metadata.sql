@@ -1,0 +1,55 @@
+-- sierra_es.metadata: members that a session gives to each event it appends.
+CREATE SCHEMA metadata_test;
+SET search_path = metadata_test, public;
+SELECT create_event_store('metadata_test_es', 4);
+SET sierra_es.store = metadata_test_es;
+
+SET sierra_es.metadata = '{"correlation_id": "c-1", "user": {"id": 7}}';
+
+-- what an event says itself comes first and wins; its bytes stay what they are
+SELECT stream_version FROM eappend('m-1', 'None');
+SELECT stream_version FROM eappend('m-1', 'Empty', metadata => ' { } ');
+SELECT stream_version FROM eappend('m-1', 'Own', metadata => '{ "a" : 1 }');
+SELECT stream_version FROM eappend('m-1', 'Wins', metadata => '{"user":"own", "z":[1,{"correlation_id":2}]}');
+SELECT stream_version FROM eappend('m-1', 'NoObject', metadata => '["correlation_id"]');
+SELECT stream_version FROM emappend(NULL, '[{"stream_id":"m-1","event_name":"Json","metadata":{"b":2}}]');
+SELECT stream_version FROM emappend(NULL, ARRAY['m-1', 'm-1'], ARRAY['Array', 'Array'], NULL,
+                                    metadatas => ARRAY[NULL, '{"c": 3}']::json[]);
+
+CREATE FUNCTION fold(state jsonb, event sierra_event) RETURNS jsonb
+    LANGUAGE sql IMMUTABLE AS $$ SELECT coalesce(state, '{}') $$;
+CREATE FUNCTION decide(state jsonb, command jsonb) RETURNS json
+    LANGUAGE sql IMMUTABLE AS $$ SELECT '[{"event_name":"Decided"}]'::json $$;
+SELECT create_aggregate('thing', 'fold(jsonb, sierra_event)');
+SELECT stream_version FROM edecide('thing', 'm-1', 'decide(jsonb, jsonb)', '{}');
+SELECT event_name, metadata FROM escan('m-1');
+
+-- a timer keeps what the session said when it was set
+SELECT eschedule('2000-01-01', 'm-2', 'Due', metadata => '{"d": 4}',
+                 timer_id => '00000000-0000-4000-8000-000000000001') IS NOT NULL AS scheduled;
+RESET sierra_es.metadata;
+SELECT run_timers();
+SELECT event_name, metadata FROM escan('m-2');
+
+-- without the setting nothing is added, nor is the text touched
+SELECT stream_version FROM eappend('m-3', 'Bare', metadata => '{ "a" : 1 }');
+SELECT metadata FROM escan('m-3');
+
+-- an idempotent append is one by its id, whatever the session says
+SELECT stream_version FROM eappend('m-4', 'Once', event_id => '00000000-0000-4000-8000-000000000002');
+SET sierra_es.metadata = '{"later": true}';
+SELECT stream_version FROM eappend('m-4', 'Once', event_id => '00000000-0000-4000-8000-000000000002');
+SELECT metadata FROM escan('m-4');
+
+-- what is no object is refused when it is set
+\set VERBOSITY default
+SET sierra_es.metadata = '[1]';
+SET sierra_es.metadata = '{"a": }';
+SET sierra_es.metadata = '{"a": 1} x';
+SET sierra_es.metadata = '"a"';
+SET sierra_es.metadata = '';
+SELECT stream_version FROM eappend('m-5', 'Bare');
+SELECT metadata FROM escan('m-5');
+
+SELECT drop_event_store('metadata_test_es', force => true);
+DROP SCHEMA metadata_test CASCADE;
