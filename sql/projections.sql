@@ -974,6 +974,7 @@ AS $$
 BEGIN
     PERFORM @extschema@.sierra_create_aggregate_tables(store);
     PERFORM @extschema@.sierra_create_projection_tables(store);
+    PERFORM @extschema@.sierra_create_saga_tables(store);
 END
 $$;
 COMMENT ON FUNCTION sierra_create_derived_tables(name) IS

@@ -78,6 +78,12 @@ BEGIN
     ELSIF pg_has_role(current_user, owner, 'USAGE') THEN
         changed := @extschema@.sierra_guard_projections(wanted) OR changed;
     END IF;
+    IF NOT @extschema@.sierra_has_sagas(wanted) THEN
+        PERFORM @extschema@.sierra_create_saga_tables(wanted);
+        changed := true;
+    ELSIF pg_has_role(current_user, owner, 'USAGE') THEN
+        changed := @extschema@.sierra_guard_sagas(wanted) OR changed;
+    END IF;
     IF owner <> current_user THEN
         FOR relation IN SELECT c.relname FROM pg_class AS c
                          WHERE c.relnamespace = to_regnamespace(quote_ident(wanted))
@@ -124,7 +130,8 @@ BEGIN
     END IF;
     EXECUTE format('DROP TABLE %1$I.events, %1$I.stream_keys, %1$I.event_ids', name);
     -- A store of an older version may have none of these.
-    EXECUTE format('DROP TABLE IF EXISTS %1$I.projection_states, %1$I.projections', name);
+    EXECUTE format('DROP TABLE IF EXISTS %1$I.projection_states, %1$I.projections,'
+                   ' %1$I.saga_instances, %1$I.sagas', name);
     EXECUTE format('DROP TABLE IF EXISTS %1$I.subscription_cursors, %1$I.subscription_consumers,'
                    ' %1$I.subscription_streams, %1$I.subscriptions', name);
     EXECUTE format('DROP TABLE IF EXISTS %1$I.aggregates, %1$I.snapshots, %1$I.timers,'

@@ -1,0 +1,625 @@
+
+-- ---------------------------------------------------------------------------
+-- Sagas: what their streams say, and how they go on
+--
+-- A saga's state is what its events add up to.  Whoever takes it further folds
+-- them, and appends at exactly the version that he has read: so whatever races
+-- him, only one of them goes on, and the other one's effects are rolled back.
+-- The row in saga_instances is written from the same state.
+-- ---------------------------------------------------------------------------
+
+CREATE TYPE sierra_saga_state AS (
+    saga_id text,
+    saga text,
+    version integer,
+    steps jsonb,
+    search_path text,
+    status text,
+    step_number integer,      -- the step to do, or to undo
+    attempts integer,         -- that failed
+    data jsonb,
+    done integer[],           -- steps whose action stands
+    begun boolean,            -- SagaCompensationStarted stands
+    error text,               -- why it is compensated
+    last_error text,
+    retry_at timestamptz,     -- when it goes on
+    step_deadline timestamptz,
+    step_timer uuid,
+    saga_deadline timestamptz,
+    saga_timer uuid,
+    correlation_id text,
+    started_at timestamptz,
+    updated_at timestamptz,
+    ended_at timestamptz,
+    stream_version bigint,
+    event_id uuid
+);
+COMMENT ON TYPE sierra_saga_state IS 'what the events of a saga add up to';
+
+-- The last step whose action stands and that can be undone.
+CREATE FUNCTION sierra_saga_undo_next(state sierra_saga_state) RETURNS sierra_saga_state
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    state.step_number := (SELECT max(d.step) FROM unnest(state.done) AS d (step)
+                           WHERE state.steps -> d.step - 1 ->> 'compensation' IS NOT NULL);
+    state.attempts := 0;
+    state.status := 'compensating';
+    state.last_error := state.error;
+    state.retry_at := state.updated_at;
+    RETURN state;
+END
+$$;
+COMMENT ON FUNCTION sierra_saga_undo_next(sierra_saga_state) IS
+    'goes to the next step to compensate; sierra_fold_saga() calls it';
+
+CREATE FUNCTION sierra_saga_fail(state sierra_saga_state, error text) RETURNS sierra_saga_state
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    state.error := error;
+    state.begun := false;
+    RETURN @extschema@.sierra_saga_undo_next(state);
+END
+$$;
+COMMENT ON FUNCTION sierra_saga_fail(sierra_saga_state, text) IS
+    'lets a saga turn back; sierra_fold_saga() calls it';
+
+-- An event of a saga that runs or waits.  What does not fit, as the time-out of
+-- a step that is over, changes nothing.
+CREATE FUNCTION sierra_fold_saga_forward(state sierra_saga_state, name text, payload jsonb)
+    RETURNS sierra_saga_state
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    step constant text := state.steps -> state.step_number - 1 ->> 'step';
+    here constant boolean := coalesce(payload ->> 'step' = step, false);
+BEGIN
+    IF name = 'SagaStepStarted' AND here THEN
+        state.done := state.done || state.step_number;
+        state.data := state.data || coalesce(payload -> 'data', '{}');
+        state.status := 'waiting';
+        state.last_error := NULL;
+    ELSIF name = 'SagaStepCompleted' AND here THEN
+        IF state.status = 'running' THEN
+            state.done := state.done || state.step_number;
+        END IF;
+        state.data := state.data || coalesce(payload -> 'data', '{}');
+        state.status := 'running';
+        state.step_number := state.step_number + 1;
+        state.attempts := 0;
+        state.last_error := NULL;
+        state.retry_at := state.updated_at;
+        state.step_deadline := payload #>> '{step_timeout,deadline}';
+        state.step_timer := payload #>> '{step_timeout,timer_id}';
+    ELSIF name = 'SagaStepFailed' AND here AND payload ? 'retry_at' THEN
+        state.attempts := payload -> 'attempt';
+        state.retry_at := payload ->> 'retry_at';
+        state.last_error := format('%s (%s)', payload ->> 'error', payload ->> 'sqlstate');
+    ELSIF name = 'SagaStepFailed' AND here THEN
+        state := @extschema@.sierra_saga_fail(
+            state, format('step "%s" failed: %s', step, payload ->> 'error'));
+    ELSIF name = 'SagaStepTimedOut' AND here THEN
+        state := @extschema@.sierra_saga_fail(state, format('step "%s" timed out', step));
+    ELSIF name = 'SagaTimedOut' THEN
+        state := @extschema@.sierra_saga_fail(state, 'the saga timed out');
+    ELSIF name = 'SagaCancelled' THEN
+        state := @extschema@.sierra_saga_fail(state, format('cancelled: %s', payload ->> 'reason'));
+    ELSIF name = 'SagaRetried' AND here THEN
+        state.retry_at := state.updated_at;
+    ELSIF name = 'SagaCompleted' THEN
+        state.status := 'completed';
+        state.ended_at := state.updated_at;
+    END IF;
+    RETURN state;
+END
+$$;
+COMMENT ON FUNCTION sierra_fold_saga_forward(sierra_saga_state, text, jsonb) IS
+    'folds an event of a saga that runs or waits; sierra_fold_saga() calls it';
+
+-- An event of a saga that compensates.
+CREATE FUNCTION sierra_fold_saga_back(state sierra_saga_state, name text, payload jsonb)
+    RETURNS sierra_saga_state
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    here constant boolean := coalesce(
+        payload ->> 'step' = state.steps -> state.step_number - 1 ->> 'step', false);
+BEGIN
+    IF name = 'SagaCompensationStarted' THEN
+        state.begun := true;
+        state.step_timer := NULL;
+        state.saga_timer := NULL;
+    ELSIF name IN ('SagaStepCompensated', 'SagaCompensationSkipped') AND here THEN
+        state.data := state.data || coalesce(payload -> 'data', '{}');
+        state.done := ARRAY(SELECT d.step FROM unnest(state.done) AS d (step)
+                             WHERE d.step < state.step_number);
+        state := @extschema@.sierra_saga_undo_next(state);
+    ELSIF name = 'SagaCompensationFailed' AND here THEN
+        state.attempts := payload -> 'attempt';
+        state.retry_at := payload ->> 'retry_at';
+        state.status := CASE WHEN payload ? 'retry_at' THEN 'compensating' ELSE 'stuck' END;
+        state.last_error := format('%s (%s)', payload ->> 'error', payload ->> 'sqlstate');
+    ELSIF name = 'SagaRetried' AND here THEN
+        state.status := 'compensating';
+        state.attempts := 0;
+        state.retry_at := state.updated_at;
+    ELSIF name = 'SagaCompensated' THEN
+        state.status := 'compensated';
+        state.ended_at := state.updated_at;
+    END IF;
+    RETURN state;
+END
+$$;
+COMMENT ON FUNCTION sierra_fold_saga_back(sierra_saga_state, text, jsonb) IS
+    'folds an event of a saga that compensates; sierra_fold_saga() calls it';
+
+CREATE FUNCTION sierra_fold_saga(state sierra_saga_state, e sierra_event) RETURNS sierra_saga_state
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    payload constant jsonb := e.payload;
+BEGIN
+    state.stream_version := e.stream_version;
+    state.event_id := e.event_id;
+    state.updated_at := e."timestamp";
+    IF state.status IS NULL THEN
+        state.status := 'running';
+        state.step_number := 1;
+        state.attempts := 0;
+        state.data := payload -> 'data';
+        state.done := '{}';
+        state.retry_at := e."timestamp";
+        state.started_at := e."timestamp";
+        state.correlation_id := e.metadata ->> 'correlation_id';
+        state.step_deadline := payload #>> '{step_timeout,deadline}';
+        state.step_timer := payload #>> '{step_timeout,timer_id}';
+        state.saga_deadline := payload #>> '{saga_timeout,deadline}';
+        state.saga_timer := payload #>> '{saga_timeout,timer_id}';
+    ELSIF state.status IN ('running', 'waiting') THEN
+        state := @extschema@.sierra_fold_saga_forward(state, e.event_name, payload);
+    ELSIF state.status IN ('compensating', 'stuck') THEN
+        state := @extschema@.sierra_fold_saga_back(state, e.event_name, payload);
+    END IF;
+    RETURN state;
+END
+$$;
+COMMENT ON FUNCTION sierra_fold_saga(sierra_saga_state, sierra_event) IS
+    'the state of a saga after one more event of its stream';
+
+CREATE FUNCTION sierra_saga_state(store name, saga_id text) RETURNS sierra_saga_state
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    state @extschema@.sierra_saga_state;
+    e @extschema@.sierra_event;
+BEGIN
+    FOR e IN SELECT s.* FROM @extschema@.escan(saga_id) AS s LOOP
+        IF state.saga_id IS NULL THEN
+            state.saga_id := saga_id;
+            EXECUTE format('SELECT d.saga, d.version, d.steps, d.search_path FROM %I.sagas AS d'
+                           ' WHERE $1 = ''SagaStarted'' AND d.saga = $2 ->> ''saga'''
+                           '   AND d.version = ($2 ->> ''version'')::integer', store)
+               INTO state.saga, state.version, state.steps, state.search_path
+              USING e.event_name, e.payload;
+            EXIT WHEN state.saga IS NULL;
+        END IF;
+        state := @extschema@.sierra_fold_saga(state, e);
+    END LOOP;
+    IF state.saga IS NULL THEN
+        RAISE undefined_object USING
+            MESSAGE = format('no saga instance "%s"', saga_id),
+            DETAIL = format('Store "%s" has no stream of this name that begins with SagaStarted of a saga that it knows.', store),
+            HINT = 'Start it with start_saga(); event_sagas() lists them.';
+    END IF;
+    RETURN state;
+END
+$$;
+COMMENT ON FUNCTION sierra_saga_state(name, text) IS
+    'what the events of a saga add up to; 42704 if there is no such saga';
+
+-- Appends to a saga's stream at the version of the state, and folds it in.
+CREATE FUNCTION sierra_append_saga(state sierra_saga_state, event_name text, payload jsonb,
+                                   event_id uuid DEFAULT NULL) RETURNS sierra_saga_state
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    e @extschema@.sierra_event;
+BEGIN
+    e.event_name := event_name;
+    e.payload := payload;
+    e.metadata := json_build_object('correlation_id', state.correlation_id, 'causation_id', state.event_id);
+    SELECT r.stream_version, r.event_id, r."timestamp"
+      INTO e.stream_version, e.event_id, e."timestamp"
+      FROM @extschema@.eappend(state.saga_id, event_name, e.payload, e.metadata,
+                               state.stream_version::@extschema@.expected_version, event_id) AS r;
+    RETURN @extschema@.sierra_fold_saga(state, e);
+END
+$$;
+COMMENT ON FUNCTION sierra_append_saga(sierra_saga_state, text, jsonb, uuid) IS
+    'appends an event to the stream of a saga; SE001 if that is not as it was read';
+
+CREATE FUNCTION sierra_write_saga(store name, state sierra_saga_state) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    deadline constant timestamptz := CASE WHEN state.status IN ('running', 'waiting')
+        THEN least(state.step_deadline, state.saga_deadline) END;
+    run_at constant timestamptz := CASE state.status
+        WHEN 'running' THEN least(state.retry_at, deadline)
+        WHEN 'waiting' THEN deadline
+        WHEN 'compensating' THEN state.retry_at END;
+    step constant text := CASE WHEN state.ended_at IS NULL
+        THEN state.steps -> state.step_number - 1 ->> 'step' END;
+    written bigint;
+BEGIN
+    EXECUTE format('UPDATE %I.saga_instances AS i SET status = $2, step = $3, attempts = $4, run_at = $5,'
+                   ' deadline = $6, last_error = $7, updated_at = $8, ended_at = $9 WHERE i.saga_id = $1', store)
+      USING state.saga_id, state.status, step, state.attempts, run_at, deadline, state.last_error,
+            state.updated_at, state.ended_at;
+    GET DIAGNOSTICS written = ROW_COUNT;
+    IF written = 0 THEN
+        EXECUTE format('INSERT INTO %I.saga_instances (saga_id, saga, version, status, step, attempts, run_at,'
+                       ' deadline, correlation_id, last_error, started_at, updated_at, ended_at)'
+                       ' VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)', store)
+          USING state.saga_id, state.saga, state.version, state.status, step, state.attempts, run_at,
+                deadline, state.correlation_id, state.last_error, state.started_at, state.updated_at,
+                state.ended_at;
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION sierra_write_saga(name, sierra_saga_state) IS
+    'writes the row of a saga from what its events add up to';
+
+-- Timers go before anything is appended: who runs timers locks them in this order too.
+CREATE FUNCTION sierra_cancel_saga_timers(state sierra_saga_state, all_of_them boolean) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF state.step_timer IS NOT NULL THEN
+        PERFORM @extschema@.ecancel(state.step_timer);
+    END IF;
+    IF all_of_them AND state.saga_timer IS NOT NULL THEN
+        PERFORM @extschema@.ecancel(state.saga_timer);
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION sierra_cancel_saga_timers(sierra_saga_state, boolean) IS
+    'cancels the time-out of a step, or all of a saga';
+
+-- The step is done: the next one, or the end.
+CREATE FUNCTION sierra_complete_saga_step(state sierra_saga_state, answer jsonb) RETURNS sierra_saga_state
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    step constant jsonb := state.steps -> state.step_number - 1;
+    next constant jsonb := state.steps -> state.step_number;
+    payload jsonb := jsonb_build_object('step', step -> 'step', 'attempt', state.attempts + 1,
+                                        'data', coalesce(answer, '{}'));
+    step_timeout jsonb;
+BEGIN
+    PERFORM @extschema@.sierra_cancel_saga_timers(state, next IS NULL);
+    step_timeout := @extschema@.sierra_schedule_saga_timeout(
+        state.saga_id, 'SagaStepTimedOut', json_build_object('step', next -> 'step'),
+        state.correlation_id, (next ->> 'timeout')::interval);
+    IF step_timeout IS NOT NULL THEN
+        payload := payload || jsonb_build_object('step_timeout', step_timeout);
+    END IF;
+    state := @extschema@.sierra_append_saga(state, 'SagaStepCompleted', payload);
+    IF next IS NULL THEN
+        state := @extschema@.sierra_append_saga(state, 'SagaCompleted', jsonb_build_object('data', state.data));
+    END IF;
+    RETURN state;
+END
+$$;
+COMMENT ON FUNCTION sierra_complete_saga_step(sierra_saga_state, jsonb) IS
+    'notes that the step of a saga is done, and schedules the time-out of the next one';
+
+-- The events tell already why; none of them needs a timer any more.
+CREATE FUNCTION sierra_turn_saga_back(state sierra_saga_state) RETURNS sierra_saga_state
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+BEGIN
+    PERFORM @extschema@.sierra_cancel_saga_timers(state, true);
+    state := @extschema@.sierra_append_saga(state, 'SagaCompensationStarted',
+                                            jsonb_build_object('error', state.error));
+    RETURN @extschema@.sierra_end_saga_back(state);
+END
+$$;
+COMMENT ON FUNCTION sierra_turn_saga_back(sierra_saga_state) IS 'begins the compensation of a saga';
+
+CREATE FUNCTION sierra_end_saga_back(state sierra_saga_state) RETURNS sierra_saga_state
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF state.step_number IS NULL THEN
+        state := @extschema@.sierra_append_saga(state, 'SagaCompensated',
+                                                jsonb_build_object('error', state.error));
+    END IF;
+    RETURN state;
+END
+$$;
+COMMENT ON FUNCTION sierra_end_saga_back(sierra_saga_state) IS
+    'ends a saga that has nothing left to compensate';
+
+-- Calls with the rights of who calls this; see src/saga.c.
+CREATE FUNCTION sierra_call_saga(procedure text, data jsonb, saga_id text, search_path text,
+                                 metadata text) RETURNS jsonb
+    LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'sierra_call_saga';
+COMMENT ON FUNCTION sierra_call_saga(text, jsonb, text, text, text) IS
+    'calls an action of a saga in a search_path, with metadata for the events it appends; null if it returns nothing';
+
+CREATE FUNCTION sierra_act_for_saga(state sierra_saga_state, procedure text) RETURNS jsonb
+    LANGUAGE sql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT @extschema@.sierra_call_saga(
+        procedure, (state).data, (state).saga_id, (state).search_path,
+        json_build_object('correlation_id', (state).correlation_id, 'causation_id', (state).event_id)::text)
+$$;
+COMMENT ON FUNCTION sierra_act_for_saga(sierra_saga_state, text) IS
+    'calls an action or a compensation of a saga';
+
+-- Errors that say nothing about the action: they are for who runs sagas.  A lock
+-- that was not had at once is one only for who does not wait for it.
+CREATE FUNCTION sierra_is_no_failure(sqlstate text, patient boolean) RETURNS boolean
+    LANGUAGE sql IMMUTABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT $1 IN ('40001', '40P01') OR left($1, 2) IN ('53', '57', '58') OR $1 = '55P03' AND NOT $2
+$$;
+COMMENT ON FUNCTION sierra_is_no_failure(text, boolean) IS
+    'is it an error of the moment, that is no failed attempt of an action?';
+
+-- What a failed attempt is noted with: the next one, or that it was the last.
+CREATE FUNCTION sierra_saga_failure(state sierra_saga_state, error text, sqlstate text, refused boolean)
+    RETURNS jsonb
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    step constant jsonb := state.steps -> state.step_number - 1;
+    pause constant interval := step ->> 'retry_after';
+BEGIN
+    RETURN jsonb_build_object('step', step -> 'step', 'attempt', state.attempts + 1, 'error', error,
+                              'sqlstate', sqlstate)
+        || CASE WHEN refused OR state.attempts + 1 >= (step -> 'max_attempts')::integer
+                THEN jsonb_build_object('final', true)
+                ELSE jsonb_build_object('retry_at', clock_timestamp()
+                         + least(pause * 2 ^ least(state.attempts, 20), greatest(pause, '1 hour'))) END;
+END
+$$;
+COMMENT ON FUNCTION sierra_saga_failure(sierra_saga_state, text, text, boolean) IS
+    'the payload of the event of a failed attempt; the pause doubles up to an hour';
+
+CREATE FUNCTION sierra_do_saga_step(store name, state sierra_saga_state, patient boolean)
+    RETURNS sierra_saga_state
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    step constant jsonb := state.steps -> state.step_number - 1;
+    answer jsonb;
+    failure jsonb;
+BEGIN
+    BEGIN
+        answer := @extschema@.sierra_act_for_saga(state, step ->> 'action');
+        IF (step -> 'waits')::boolean THEN
+            RETURN @extschema@.sierra_append_saga(
+                state, 'SagaStepStarted',
+                jsonb_build_object('step', step -> 'step', 'attempt', state.attempts + 1,
+                                   'data', coalesce(answer, '{}')));
+        END IF;
+        RETURN @extschema@.sierra_complete_saga_step(state, answer);
+    EXCEPTION WHEN OTHERS OR assert_failure THEN
+        IF @extschema@.sierra_is_no_failure(SQLSTATE, patient) THEN
+            RAISE;
+        END IF;
+        failure := @extschema@.sierra_saga_failure(state, SQLERRM, SQLSTATE,
+                                                   step -> 'refusals' ? SQLSTATE);
+    END;
+    -- The action lost against a time-out or somebody who cancelled: it counts for nothing.
+    IF @extschema@.esver(state.saga_id) > state.stream_version THEN
+        RETURN @extschema@.sierra_saga_state(store, state.saga_id);
+    END IF;
+    IF failure ? 'final' THEN
+        PERFORM @extschema@.sierra_cancel_saga_timers(state, true);
+        state := @extschema@.sierra_append_saga(state, 'SagaStepFailed', failure);
+        RETURN @extschema@.sierra_turn_saga_back(state);
+    END IF;
+    RETURN @extschema@.sierra_append_saga(state, 'SagaStepFailed', failure);
+END
+$$;
+COMMENT ON FUNCTION sierra_do_saga_step(name, sierra_saga_state, boolean) IS
+    'runs the action of a saga''s step, and notes how that went';
+
+CREATE FUNCTION sierra_undo_saga_step(state sierra_saga_state, patient boolean) RETURNS sierra_saga_state
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    step constant jsonb := state.steps -> state.step_number - 1;
+    answer jsonb;
+    failure jsonb;
+    undone @extschema@.sierra_saga_state;
+BEGIN
+    BEGIN
+        answer := @extschema@.sierra_act_for_saga(state, step ->> 'compensation');
+        undone := @extschema@.sierra_append_saga(
+            state, 'SagaStepCompensated',
+            jsonb_build_object('step', step -> 'step', 'data', coalesce(answer, '{}')));
+        RETURN @extschema@.sierra_end_saga_back(undone);
+    EXCEPTION WHEN OTHERS OR assert_failure THEN
+        IF @extschema@.sierra_is_no_failure(SQLSTATE, patient) THEN
+            RAISE;
+        END IF;
+        failure := @extschema@.sierra_saga_failure(state, SQLERRM, SQLSTATE, false);
+    END;
+    RETURN @extschema@.sierra_append_saga(state, 'SagaCompensationFailed', failure);
+END
+$$;
+COMMENT ON FUNCTION sierra_undo_saga_step(sierra_saga_state, boolean) IS
+    'runs the compensation of a saga''s step, and notes how that went';
+
+-- Time is over, and run_timers() may have said so, or be about to.  The event
+-- has the id of the timer, so it can come only once.
+CREATE FUNCTION sierra_time_out_saga(store name, state sierra_saga_state) RETURNS sierra_saga_state
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    whole constant boolean := coalesce(state.saga_deadline <= clock_timestamp(), false);
+    timer constant uuid := CASE WHEN whole THEN state.saga_timer ELSE state.step_timer END;
+BEGIN
+    PERFORM @extschema@.sierra_cancel_saga_timers(state, whole);
+    state := @extschema@.sierra_saga_state(store, state.saga_id);
+    IF state.status NOT IN ('running', 'waiting') THEN
+        RETURN state;
+    END IF;
+    RETURN @extschema@.sierra_append_saga(
+        state, CASE WHEN whole THEN 'SagaTimedOut' ELSE 'SagaStepTimedOut' END,
+        CASE WHEN whole THEN '{}'
+             ELSE jsonb_build_object('step', state.steps -> state.step_number - 1 -> 'step') END, timer);
+END
+$$;
+COMMENT ON FUNCTION sierra_time_out_saga(name, sierra_saga_state) IS
+    'appends the event of a time-out that is due, unless run_timers() did';
+
+-- Runs as the owner of the definition, from src/saga.c.  Anybody else who calls
+-- it does with his own rights what he could do anyway.
+CREATE FUNCTION sierra_advance_saga(store name, saga_id text, saga text, version integer, patient boolean)
+    RETURNS boolean
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    state @extschema@.sierra_saga_state := @extschema@.sierra_saga_state(store, saga_id);
+    before bigint;
+BEGIN
+    IF (state.saga, state.version) <> (saga, version) THEN
+        RAISE object_not_in_prerequisite_state USING
+            MESSAGE = format('saga instance "%s" is not what its row says', saga_id),
+            DETAIL = format('The stream began with saga "%s", version %s; the row says "%s", version %s.',
+                            state.saga, state.version, saga, version),
+            HINT = 'Use rebuild_saga_instances().';
+    END IF;
+    before := state.stream_version;
+    IF state.status IN ('running', 'waiting')
+       AND least(state.step_deadline, state.saga_deadline) <= clock_timestamp() THEN
+        state := @extschema@.sierra_time_out_saga(store, state);
+    END IF;
+    IF state.status = 'compensating' AND NOT state.begun THEN
+        state := @extschema@.sierra_turn_saga_back(state);
+    ELSIF state.status = 'compensating' AND state.step_number IS NULL THEN
+        state := @extschema@.sierra_end_saga_back(state);
+    ELSIF state.status = 'running' AND state.steps -> state.step_number - 1 IS NULL THEN
+        -- Somebody else wrote the end of the last step.
+        state := @extschema@.sierra_append_saga(state, 'SagaCompleted', jsonb_build_object('data', state.data));
+    ELSIF state.status = 'compensating' AND state.retry_at <= clock_timestamp() THEN
+        state := @extschema@.sierra_undo_saga_step(state, patient);
+    ELSIF state.status = 'running' AND state.retry_at <= clock_timestamp() THEN
+        state := @extschema@.sierra_do_saga_step(store, state, patient);
+    END IF;
+    PERFORM @extschema@.sierra_write_saga(store, state);
+    RETURN state.stream_version > before;
+END
+$$;
+COMMENT ON FUNCTION sierra_advance_saga(name, text, text, integer, boolean) IS
+    'takes a saga one step further, if it is time; sierra_run_saga() calls it as the owner of the saga';
+
+CREATE FUNCTION sierra_run_saga(saga_id text, patient boolean) RETURNS boolean
+    LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'sierra_run_saga';
+COMMENT ON FUNCTION sierra_run_saga(text, boolean) IS
+    'takes a saga one step further as the owner of its definition, waiting for locks no longer than a moment unless patient; run_sagas() calls it; needs UPDATE on saga_instances';
+
+-- The saga itself cannot be run, as when its definition is gone: not this time.
+CREATE FUNCTION sierra_postpone_saga(store name, saga_id text, error text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+BEGIN
+    EXECUTE format('UPDATE %I.saga_instances AS i SET last_error = $2,'
+                   ' run_at = clock_timestamp() + interval ''1 minute'' WHERE i.saga_id = $1', store)
+      USING saga_id, error;
+END
+$$;
+COMMENT ON FUNCTION sierra_postpone_saga(name, text, text) IS
+    'notes why a saga cannot be run, and lets it wait a minute; run_sagas() calls it';
+
+CREATE FUNCTION run_sagas(max_count integer DEFAULT 100) RETURNS bigint
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    store constant name := @extschema@.sierra_require_sagas();
+    due text[];
+    saga_id text;
+    steps bigint := 0;
+BEGIN
+    PERFORM @extschema@.sierra_require_value('max_count', max_count IS NULL);
+    IF max_count < 0 THEN
+        RAISE invalid_parameter_value USING
+            MESSAGE = 'max_count must not be negative',
+            DETAIL = format('It is %s.', max_count);
+    END IF;
+    LOOP
+        -- Few at a time: other sessions take the others meanwhile.
+        EXECUTE format('SELECT array_agg(d.saga_id) FROM (SELECT i.saga_id FROM %I.saga_instances AS i'
+                       ' WHERE i.run_at <= clock_timestamp() ORDER BY i.run_at, i.saga_id'
+                       ' LIMIT $1 FOR NO KEY UPDATE SKIP LOCKED) AS d', store)
+           INTO due USING least(max_count - steps, 10);
+        IF due IS NULL THEN
+            RETURN steps;
+        END IF;
+        FOREACH saga_id IN ARRAY due LOOP
+            BEGIN
+                steps := steps + @extschema@.sierra_run_saga(saga_id, steps = 0)::integer;
+            EXCEPTION WHEN OTHERS THEN
+                IF SQLSTATE IN ('40001', '40P01', '55P03', 'SE001')
+                   AND current_setting('transaction_isolation') = 'read committed' THEN
+                    -- It comes again.  What is done can be committed, and its locks freed.
+                    RETURN steps;
+                ELSIF @extschema@.sierra_is_no_failure(SQLSTATE, false) THEN
+                    RAISE;
+                END IF;
+                RAISE WARNING USING
+                    ERRCODE = SQLSTATE,
+                    MESSAGE = format('saga instance "%s" cannot be run', saga_id),
+                    DETAIL = SQLERRM;
+                PERFORM @extschema@.sierra_postpone_saga(store, saga_id, format('%s (%s)', SQLERRM, SQLSTATE));
+            END;
+        END LOOP;
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION run_sagas(integer) IS
+    'takes sagas that are due further, one step of each in turn, at most so many (0 or more), and returns how many; in this transaction; call it from as many sessions as you like; 22004, 22023';
