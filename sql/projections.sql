@@ -194,6 +194,32 @@ END
 $$;
 COMMENT ON FUNCTION sierra_report_no_projection(name, text) IS 'raises 42704';
 
+-- Holds the live version, or all of it if it is to go.  Who waits for it while
+-- another version takes over finds it gone, and must look for the other one.
+CREATE FUNCTION sierra_hold_live(store name, projection text, strength text) RETURNS integer
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    version integer;
+    known boolean := true;
+BEGIN
+    WHILE version IS NULL LOOP
+        IF NOT known THEN
+            PERFORM @extschema@.sierra_report_no_projection(store, projection);
+        END IF;
+        EXECUTE format('SELECT p.version FROM %I.projections AS p WHERE p.projection = $1 AND p.live FOR %s',
+                       store, strength) INTO version USING projection;
+        EXECUTE format('SELECT EXISTS (SELECT FROM %I.projections AS p WHERE p.projection = $1 AND p.live)',
+                       store) INTO known USING projection;
+    END LOOP;
+    RETURN version;
+END
+$$;
+COMMENT ON FUNCTION sierra_hold_live(name, text, text) IS
+    'locks the row of the live version of a projection; returns the version; 42704 if there is none';
+
 CREATE FUNCTION sierra_handler_kind(handler regprocedure) RETURNS text
     LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
@@ -507,6 +533,13 @@ DECLARE
     free boolean;
     handled bigint := 0;
 BEGIN
+    -- It would count as a failure of each of them.
+    PERFORM @extschema@.sierra_require_value('max_count', max_count IS NULL);
+    IF max_count < 1 THEN
+        RAISE invalid_parameter_value USING
+            MESSAGE = 'max_count must be at least 1',
+            DETAIL = format('It is %s.', max_count);
+    END IF;
     -- Those that had to wait longest come first.
     FOR due IN EXECUTE format(
         'SELECT p.projection, p.version FROM %I.projections AS p'
@@ -543,7 +576,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION run_projections(bigint) IS
-    'runs all projections of mode worker that are due and that nobody else runs, up to so many events each; a failure of one does not stop the others; returns how many events';
+    'runs all projections of mode worker that are due and that nobody else runs, up to so many events each (at least 1, else 22023); a failure of one does not stop the others; returns how many events';
 
 -- States.
 
@@ -614,14 +647,12 @@ AS $$
 #variable_conflict use_variable
 DECLARE
     store constant name := @extschema@.sierra_require_projections();
+    live constant integer := @extschema@.sierra_hold_live(store, projection, 'NO KEY UPDATE');
     mode text;
     changed integer;
 BEGIN
-    EXECUTE format('SELECT p.mode FROM %I.projections AS p WHERE p.projection = $1 AND p.live'
-                   ' FOR NO KEY UPDATE', store) INTO mode USING projection;
-    IF mode IS NULL THEN
-        PERFORM @extschema@.sierra_report_no_projection(store, projection);
-    END IF;
+    EXECUTE format('SELECT p.mode FROM %I.projections AS p WHERE p.projection = $1 AND p.version = $2',
+                   store) INTO mode USING projection, live;
     IF mode = 'inline' THEN
         RAISE object_not_in_prerequisite_state USING
             MESSAGE = format('projection "%s" is inline', projection),
@@ -722,15 +753,13 @@ AS $$
 #variable_conflict use_variable
 DECLARE
     store constant name := @extschema@.sierra_require_projections();
+    held constant integer := @extschema@.sierra_hold_live(store, projection, 'NO KEY UPDATE');
     live record;
     building integer;
     kind text;
 BEGIN
-    EXECUTE format('SELECT p.* FROM %I.projections AS p WHERE p.projection = $1 AND p.live'
-                   ' FOR NO KEY UPDATE', store) INTO live USING projection;
-    IF live.projection IS NULL THEN
-        PERFORM @extschema@.sierra_report_no_projection(store, projection);
-    END IF;
+    EXECUTE format('SELECT p.* FROM %I.projections AS p WHERE p.projection = $1 AND p.version = $2',
+                   store) INTO live USING projection, held;
     EXECUTE format('SELECT max(p.version) + 1 FROM %I.projections AS p WHERE p.projection = $1', store)
        INTO building USING projection;
     IF building > live.version + 1 THEN
@@ -896,13 +925,11 @@ AS $$
 #variable_conflict use_variable
 DECLARE
     store constant name := @extschema@.sierra_require_projections();
+    live constant integer := @extschema@.sierra_hold_live(store, projection, 'UPDATE');
     mode text;
 BEGIN
-    EXECUTE format('SELECT p.mode FROM %I.projections AS p WHERE p.projection = $1 AND p.live'
-                   ' FOR UPDATE', store) INTO mode USING projection;
-    IF mode IS NULL THEN
-        PERFORM @extschema@.sierra_report_no_projection(store, projection);
-    END IF;
+    EXECUTE format('SELECT p.mode FROM %I.projections AS p WHERE p.projection = $1 AND p.version = $2',
+                   store) INTO mode USING projection, live;
     IF mode = 'inline' THEN
         EXECUTE format('DROP TRIGGER IF EXISTS %I ON %I.events',
                        @extschema@.sierra_inline_trigger(projection), store);
