@@ -10,14 +10,12 @@ AS $$
 #variable_conflict use_variable
 DECLARE
     store constant name := @extschema@.sierra_require_projections();
+    live constant integer := @extschema@.sierra_hold_live(store, projection, 'NO KEY UPDATE');
     mode text;
     changed integer;
 BEGIN
-    EXECUTE format('SELECT p.mode FROM %I.projections AS p WHERE p.projection = $1 AND p.live'
-                   ' FOR NO KEY UPDATE', store) INTO mode USING projection;
-    IF mode IS NULL THEN
-        PERFORM @extschema@.sierra_report_no_projection(store, projection);
-    END IF;
+    EXECUTE format('SELECT p.mode FROM %I.projections AS p WHERE p.projection = $1 AND p.version = $2',
+                   store) INTO mode USING projection, live;
     IF mode = 'inline' THEN
         RAISE object_not_in_prerequisite_state USING
             MESSAGE = format('projection "%s" is inline', projection),
@@ -299,13 +297,11 @@ AS $$
 #variable_conflict use_variable
 DECLARE
     store constant name := @extschema@.sierra_require_projections();
+    live constant integer := @extschema@.sierra_hold_live(store, projection, 'UPDATE');
     mode text;
 BEGIN
-    EXECUTE format('SELECT p.mode FROM %I.projections AS p WHERE p.projection = $1 AND p.live'
-                   ' FOR UPDATE', store) INTO mode USING projection;
-    IF mode IS NULL THEN
-        PERFORM @extschema@.sierra_report_no_projection(store, projection);
-    END IF;
+    EXECUTE format('SELECT p.mode FROM %I.projections AS p WHERE p.projection = $1 AND p.version = $2',
+                   store) INTO mode USING projection, live;
     IF mode = 'inline' THEN
         EXECUTE format('DROP TRIGGER IF EXISTS %I ON %I.events',
                        @extschema@.sierra_inline_trigger(projection), store);

@@ -194,6 +194,32 @@ END
 $$;
 COMMENT ON FUNCTION sierra_report_no_projection(name, text) IS 'raises 42704';
 
+-- Holds the live version, or all of it if it is to go.  Who waits for it while
+-- another version takes over finds it gone, and must look for the other one.
+CREATE FUNCTION sierra_hold_live(store name, projection text, strength text) RETURNS integer
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    version integer;
+    known boolean := true;
+BEGIN
+    WHILE version IS NULL LOOP
+        IF NOT known THEN
+            PERFORM @extschema@.sierra_report_no_projection(store, projection);
+        END IF;
+        EXECUTE format('SELECT p.version FROM %I.projections AS p WHERE p.projection = $1 AND p.live FOR %s',
+                       store, strength) INTO version USING projection;
+        EXECUTE format('SELECT EXISTS (SELECT FROM %I.projections AS p WHERE p.projection = $1 AND p.live)',
+                       store) INTO known USING projection;
+    END LOOP;
+    RETURN version;
+END
+$$;
+COMMENT ON FUNCTION sierra_hold_live(name, text, text) IS
+    'locks the row of the live version of a projection; returns the version; 42704 if there is none';
+
 CREATE FUNCTION sierra_handler_kind(handler regprocedure) RETURNS text
     LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp

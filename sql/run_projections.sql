@@ -98,6 +98,13 @@ DECLARE
     due record;
     handled bigint := 0;
 BEGIN
+    -- It would count as a failure of each of them.
+    PERFORM @extschema@.sierra_require_value('max_count', max_count IS NULL);
+    IF max_count < 1 THEN
+        RAISE invalid_parameter_value USING
+            MESSAGE = 'max_count must be at least 1',
+            DETAIL = format('It is %s.', max_count);
+    END IF;
     -- Those that had to wait longest come first.
     FOR due IN EXECUTE format(
         'SELECT p.projection, p.version FROM %I.projections AS p'
@@ -112,7 +119,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION run_projections(bigint) IS
-    'runs all projections of mode worker that are due and that nobody else runs, up to so many events each; a failure of one does not stop the others; returns how many events';
+    'runs all projections of mode worker that are due and that nobody else runs, up to so many events each (at least 1, else 22023); a failure of one does not stop the others; returns how many events';
 
 -- States.
 

@@ -6,6 +6,7 @@
  */
 #include "postgres.h"
 
+#include "compat.h"
 #include "event.h"
 #include "guc.h"
 #include "project.h"
@@ -17,6 +18,7 @@
 #include "catalog/pg_type.h"
 #include "commands/trigger.h"
 #include "fmgr.h"
+#include "miscadmin.h"
 #include "nodes/value.h"
 #include "parser/parse_func.h"
 #include "utils/builtins.h"
@@ -137,7 +139,8 @@ check_trigger(FunctionCallInfo fcinfo)
 
 /*
  * AFTER INSERT FOR EACH ROW on events; its argument is the projection.
- * Rows of a dump are left out: their states are in the dump too.
+ * Rows of a dump are left out: their states are in the dump too.  Only the owner
+ * loads one; nobody else gets around a projection by a setting.
  */
 Datum
 sierra_project_inline(PG_FUNCTION_ARGS)
@@ -150,7 +153,8 @@ sierra_project_inline(PG_FUNCTION_ARGS)
 	bool nulls[Natts_events];
 
 	check_trigger(fcinfo);
-	if (sierra_guc_restore)
+	if (sierra_guc_restore &&
+		sierra_compat_owns_relation(RelationGetRelid(trigger->tg_relation), GetUserId()))
 		return PointerGetDatum(NULL);
 	projection =
 		sierra_projection_open(find_store(trigger), cstring_to_text(trigger->tg_trigger->tgargs[0]),
