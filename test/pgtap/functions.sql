@@ -102,7 +102,7 @@ SELECT p.*, p.proname::text AS name, pg_get_function_arguments(p.oid) AS argumen
   JOIN pg_extension AS e ON e.oid = d.refobjid AND e.extname = 'sierra_es';
 
 -- Two tests for each of the 77 functions above, and two for all.
-SELECT plan(2 * 77 + 2);
+SELECT plan(2 * 79 + 2);
 
 SELECT is((SELECT count(*)::int FROM functions AS f WHERE (f.name, f.arguments) = (w.name, w.arguments)), 1,
           w.name || '(' || w.arguments || ') exists')
