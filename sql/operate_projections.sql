@@ -117,15 +117,13 @@ AS $$
 #variable_conflict use_variable
 DECLARE
     store constant name := @extschema@.sierra_require_projections();
+    held constant integer := @extschema@.sierra_hold_live(store, projection, 'NO KEY UPDATE');
     live record;
     building integer;
     kind text;
 BEGIN
-    EXECUTE format('SELECT p.* FROM %I.projections AS p WHERE p.projection = $1 AND p.live'
-                   ' FOR NO KEY UPDATE', store) INTO live USING projection;
-    IF live.projection IS NULL THEN
-        PERFORM @extschema@.sierra_report_no_projection(store, projection);
-    END IF;
+    EXECUTE format('SELECT p.* FROM %I.projections AS p WHERE p.projection = $1 AND p.version = $2',
+                   store) INTO live USING projection, held;
     IF live.kind = 'process' THEN
         RAISE wrong_object_type USING
             MESSAGE = format('projection "%s" is a process manager', projection),

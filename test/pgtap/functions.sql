@@ -42,6 +42,8 @@ INSERT INTO wanted VALUES
     ('cancel_rebuild', 'projection text', 'integer', 'plpgsql', 'v', 'u', false, 0),
     ('drop_projection', 'projection text', 'void', 'plpgsql', 'v', 'u', false, 0),
     ('event_projections', 'store name DEFAULT NULL::name', 'TABLE(projection text, version integer, live boolean, mode text, kind text, state text, cursor bigint, lag_events bigint, lag interval, progress double precision, rate double precision, time_left interval, processed bigint, states bigint, parked bigint, attempts integer, retry_at timestamp with time zone, failed_position bigint, failed_stream text, last_error text, last_error_at timestamp with time zone, handler text, key text, owner name, subscription text, updated_at timestamp with time zone)', 'plpgsql', 's', 'u', false, 1000),
+    ('create_process_manager', 'manager text, handler regprocedure, streams text[] DEFAULT NULL::text[], event_names text[] DEFAULT NULL::text[], key text DEFAULT NULL::text, initial jsonb DEFAULT ''{}''::jsonb, mode text DEFAULT ''worker''::text, start_from text DEFAULT ''latest''::text, batch_size integer DEFAULT 100, on_error text DEFAULT ''stop''::text, max_attempts integer DEFAULT 5, retry_after interval DEFAULT ''00:00:01''::interval, search_path text DEFAULT current_setting(''search_path''::text)', 'void', 'plpgsql', 'v', 'u', false, 0),
+    ('event_process_managers', 'store name DEFAULT NULL::name', 'TABLE(manager text, mode text, state text, processes bigint, cursor bigint, lag_events bigint, lag interval, processed bigint, rate double precision, time_left interval, parked bigint, attempts integer, retry_at timestamp with time zone, failed_position bigint, failed_stream text, last_error text, last_error_at timestamp with time zone, handler text, key text, owner name, subscription text, updated_at timestamp with time zone)', 'sql', 's', 'u', false, 1000),
     ('esver', 'stream_id text', 'bigint', 'c', 's', 'r', false, 0),
     ('epseq', 'partition integer', 'bigint', 'c', 's', 'r', false, 0),
     ('epseq', 'partition_key text', 'bigint', 'c', 's', 'r', false, 0),
@@ -100,7 +102,7 @@ SELECT p.*, p.proname::text AS name, pg_get_function_arguments(p.oid) AS argumen
   JOIN pg_extension AS e ON e.oid = d.refobjid AND e.extname = 'sierra_es';
 
 -- Two tests for each of the 77 functions above, and two for all.
-SELECT plan(2 * 77 + 2);
+SELECT plan(2 * 79 + 2);
 
 SELECT is((SELECT count(*)::int FROM functions AS f WHERE (f.name, f.arguments) = (w.name, w.arguments)), 1,
           w.name || '(' || w.arguments || ') exists')
