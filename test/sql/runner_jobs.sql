@@ -1,4 +1,5 @@
 -- run_event_jobs(): runs timers and projections of a store until nothing is due, and commits in between
+\set SHOW_CONTEXT never
 SELECT create_event_store('es', 2);
 CREATE FUNCTION tally(state jsonb, e sierra_event) RETURNS jsonb LANGUAGE sql AS 'SELECT to_jsonb($1::text::bigint + 1)';
 CREATE TABLE transactions (id xid8);
