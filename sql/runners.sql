@@ -9,21 +9,6 @@ CREATE FUNCTION sierra_call_runners() RETURNS void
 COMMENT ON FUNCTION sierra_call_runners() IS
     'lets runners look at the store (sierra_es.store) when this transaction has committed; eschedule(), create_projection() and the like call it';
 
--- Sagas are looked up by name: a store or an extension may be without them.
-CREATE FUNCTION sierra_has_sagas(store name) RETURNS boolean
-    LANGUAGE sql STABLE
-    SET search_path = pg_catalog, pg_temp
-AS $$
-    SELECT to_regclass(format('%I.saga_instances', store)) IS NOT NULL
-       AND EXISTS (SELECT FROM pg_proc AS p
-                     JOIN pg_depend AS d ON d.classid = 'pg_proc'::regclass AND d.objid = p.oid
-                                        AND d.deptype = 'e'
-                     JOIN pg_extension AS e ON d.refclassid = 'pg_extension'::regclass
-                                           AND d.refobjid = e.oid AND e.extname = 'sierra_es'
-                    WHERE p.proname = 'run_sagas')
-$$;
-COMMENT ON FUNCTION sierra_has_sagas(name) IS 'does a store have sagas that can be run?';
-
 -- How many events a projection gets at a time goes by its rate, so that a slow
 -- handler gives way to others after about a quarter of a second.
 CREATE FUNCTION sierra_event_jobs(store name)
@@ -67,15 +52,12 @@ CREATE FUNCTION sierra_run_job(store name, kind text, projection text, version i
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
 AS $$
-DECLARE
-    handled bigint;
 BEGIN
     PERFORM set_config('sierra_es.store', store, true);
     IF kind = 'timers' THEN
         RETURN @extschema@.run_timers(size::integer);
     ELSIF kind = 'sagas' THEN
-        EXECUTE 'SELECT @extschema@.run_sagas($1)' INTO handled USING size::integer;
-        RETURN handled;
+        RETURN @extschema@.run_sagas(size::integer);
     END IF;
     RETURN @extschema@.sierra_run_due(store, projection, version, size);
 END
