@@ -8,9 +8,10 @@ OBJS        = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c)))
 # The current version is built from parts; what was released before stays as it was.
 # The update from the release before runs the parts that are new since.
 EXTBEFORE   = 0.2.0
-SQL_NEW     = sql/stores.sql sql/aggregates.sql sql/upcasters.sql sql/timers.sql \
-              sql/sagas.sql sql/saga-engine.sql sql/saga-operation.sql sql/projections.sql
-SQL_PARTS   = sql/$(EXTENSION).sql sql/subscriptions.sql sql/workers.sql $(SQL_NEW)
+SQL_NEW     = sql/stores.sql sql/aggregates.sql sql/upcasters.sql sql/timers.sql sql/sagas.sql sql/saga_engine.sql \
+              sql/saga_operation.sql sql/projections.sql sql/run_projections.sql \
+              sql/operate_projections.sql sql/process_managers.sql sql/derived.sql sql/runners.sql
+SQL_PARTS   = sql/$(EXTENSION).sql sql/subscriptions.sql sql/groups.sql sql/workers.sql $(SQL_NEW)
 DATA_built  = sql/$(EXTENSION)--$(EXTVERSION).sql sql/$(EXTENSION)--$(EXTBEFORE)--$(EXTVERSION).sql
 DATA        = $(filter-out $(DATA_built),$(wildcard sql/$(EXTENSION)--*.sql))
 EXTRA_CLEAN = $(DATA_built) tmp_check tmp_check_iso

@@ -141,6 +141,13 @@ find_compiler() {
     install_packages "${missing[@]}"
 }
 
+# Installs what the Python programs connect with.
+find_psycopg2() {
+    /usr/bin/python3 -c 'import psycopg2' 2>/dev/null && return
+    refresh_packages
+    install_packages python3 python3-psycopg2
+}
+
 # ---------------------------------------------------------------------------
 # A private place
 # ---------------------------------------------------------------------------

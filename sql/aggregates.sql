@@ -53,6 +53,7 @@ BEGIN
         ' from_version integer NOT NULL CHECK (from_version BETWEEN 1 AND 999999998),'
         ' upcast text NOT NULL,'
         ' PRIMARY KEY (event_name, from_version))', store);
+    PERFORM @extschema@.sierra_guard_upcasters(store);
 
     EXECUTE format('COMMENT ON TABLE %I.aggregates IS %L', store,
                    'aggregates: the functions that fold streams into states');

@@ -71,6 +71,8 @@ BEGIN
     IF NOT @extschema@.sierra_is_derived_store(wanted) THEN
         PERFORM @extschema@.sierra_create_aggregate_tables(wanted);
         changed := true;
+    ELSIF pg_has_role(current_user, owner, 'USAGE') THEN
+        changed := @extschema@.sierra_guard_upcasters(wanted) OR changed;
     END IF;
     IF NOT @extschema@.sierra_has_projections(wanted) THEN
         PERFORM @extschema@.sierra_create_projection_tables(wanted);

@@ -54,6 +54,7 @@ BEGIN
     END IF;
     PERFORM @extschema@.sierra_check_new_event(stream_id, event_name, payload, payload_bytes,
                                                partition_key);
+    PERFORM @extschema@.sierra_call_runners();
     EXECUTE format('INSERT INTO %I.timers (timer_id, due_at, run_at, stream_id, event_name, payload,'
                    '                       payload_bytes, metadata, partition_key)'
                    ' VALUES ($1, $2, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING', store)

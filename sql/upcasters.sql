@@ -2,6 +2,45 @@
 -- Upcasters
 -- ---------------------------------------------------------------------------
 
+-- Upcasters run as the owners of projections.  So only who could become the
+-- owner of their table writes them: he could have become these owners anyway.
+CREATE FUNCTION sierra_guard_upcaster() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    owner constant name := (SELECT pg_get_userbyid(c.relowner) FROM pg_class AS c WHERE c.oid = TG_RELID);
+BEGIN
+    IF NOT pg_has_role(current_user, owner, 'MEMBER') THEN
+        RAISE insufficient_privilege USING
+            MESSAGE = format('must be a member of role "%s" to write upcasters', owner),
+            DETAIL = format('Role "%s" owns the table, and upcasters run in projections of other roles.', owner);
+    END IF;
+    RETURN NEW;
+END
+$$;
+COMMENT ON FUNCTION sierra_guard_upcaster() IS
+    'trigger: lets nobody write upcasters who is no member of the owner of their table';
+
+-- The trigger goes with DROP EXTENSION CASCADE, the table stays.
+CREATE FUNCTION sierra_guard_upcasters(store name) RETURNS boolean
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF EXISTS (SELECT FROM pg_trigger AS t
+                WHERE t.tgrelid = to_regclass(format('%I.upcasters', store))
+                  AND t.tgname = 'sierra_guard_upcaster') THEN
+        RETURN false;
+    END IF;
+    EXECUTE format('CREATE TRIGGER sierra_guard_upcaster BEFORE INSERT OR UPDATE ON %I.upcasters'
+                   ' FOR EACH ROW EXECUTE FUNCTION @extschema@.sierra_guard_upcaster()', store);
+    RETURN true;
+END
+$$;
+COMMENT ON FUNCTION sierra_guard_upcasters(name) IS
+    'puts back the trigger of upcasters if it is lost; upgrade_event_store() calls it';
+
 CREATE FUNCTION create_upcaster(event_name text, from_version integer, upcast regprocedure,
                                 replace boolean DEFAULT false)
     RETURNS void

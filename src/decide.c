@@ -133,6 +133,8 @@ sierra_decide(const SierraStore *store, const SierraCommand *command, SierraDeci
 		CHECK_FOR_INTERRUPTS();
 		MemoryContextReset(context);
 		decide_once(store, command, decision);
+		/* What the try before met does not matter if there is nothing to append now. */
+		status = SIERRA_APPEND_DONE;
 		if (decision->count > 0)
 		{
 			decision->numbers = palloc(sizeof(SierraAppended) * decision->count);

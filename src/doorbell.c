@@ -42,6 +42,9 @@ static SierraRings to_notify;
 /* This transaction moved a consumer on. */
 static bool progressed = false;
 
+/* This transaction made work for runners. */
+static bool job_noted = false;
+
 #define TRANCHE_NAME "sierra_es"
 
 static void
@@ -62,6 +65,8 @@ init_bell(SierraBell *bell)
 	pg_atomic_init_u64(&bell->heard, 0);
 	pg_atomic_init_u32(&bell->answered, 0);
 	pg_atomic_init_u32(&bell->awaiting, 0);
+	pg_atomic_init_u32(&bell->want.called, 1);
+	pg_atomic_init_u32(&bell->want.present, 0);
 	ConditionVariableInit(&bell->rung);
 	SpinLockInit(&bell->mutex);
 }
@@ -84,6 +89,8 @@ attach_memory(void)
 		SpinLockInit(&sierra_doorbell->mutex);
 		for (int i = 0; i < SIERRA_BELLS; i++)
 			init_bell(&sierra_doorbell->bell[i]);
+		for (int i = 0; i < SIERRA_RUNNERS; i++)
+			pg_atomic_init_u32(&sierra_doorbell->runner[i].leave, 0);
 	}
 	LWLockRelease(AddinShmemInitLock);
 }
@@ -124,6 +131,9 @@ sierra_doorbell_bell(Oid database)
 		if (bell != NULL)
 		{
 			memset(&bell->worker, 0, sizeof(SierraWorkerInfo));
+			sierra_pool_welcome(bell);
+			bell->want.left_at = 0;
+			bell->want.backlog = 0;
 			bell->database = database;
 			pg_atomic_write_u32(&bell->listener, SIERRA_LISTENER_LAUNCHER);
 		}
@@ -264,6 +274,10 @@ ring_noted(bool committed)
 	SpinLockAcquire(&bell->mutex);
 	sierra_doorbell_add_rings(&bell->rings, &noted);
 	SpinLockRelease(&bell->mutex);
+
+	/* The last runner may have left because there was no work at all. */
+	if (job_noted && committed && pg_atomic_read_u32(&bell->want.present) == 0)
+		pg_atomic_write_u32(&bell->want.called, 0);
 	ring(bell);
 }
 
@@ -321,7 +335,7 @@ ring_at_end(XactEvent event, void *arg)
 	}
 	noted.count = to_notify.count = 0;
 	noted.overflow = to_notify.overflow = false;
-	progressed = false;
+	progressed = job_noted = false;
 }
 
 static void
@@ -351,6 +365,13 @@ void
 sierra_doorbell_note_locks(const SierraStore *store)
 {
 	note(store, SIERRA_NONE);
+}
+
+void
+sierra_doorbell_note_job(const SierraStore *store)
+{
+	note(store, SIERRA_NONE);
+	job_noted = true;
 }
 
 void

@@ -15,6 +15,7 @@
 #include "storage/spin.h"
 #include "utils/timestamp.h"
 
+#include "pool.h"
 #include "store.h"
 
 /* Databases that can have a bell; in others, who waits looks again and again. */
@@ -93,6 +94,7 @@ typedef struct SierraBell
 	SierraRings rings;
 
 	SierraWorkerInfo worker;
+	SierraWant want;
 } SierraBell;
 
 /* A statement that needs a database for itself, see exclusive.c. */
@@ -109,6 +111,7 @@ typedef struct SierraDoorbell
 	Latch *launcher_latch;
 	SierraHold hold[SIERRA_HOLDS];
 	SierraBell bell[SIERRA_BELLS];
+	SierraRunner runner[SIERRA_RUNNERS];
 } SierraDoorbell;
 
 /* NULL when the library was not preloaded. */
@@ -136,6 +139,9 @@ extern void sierra_doorbell_note_locks(const SierraStore *store);
 
 /* This transaction wrote events up to position: the bell rings at its commit. */
 extern void sierra_doorbell_note_append(const SierraStore *store, int64 position);
+
+/* This transaction made work for runners: the bell rings at its commit, and calls one. */
+extern void sierra_doorbell_note_job(const SierraStore *store);
 
 /* This transaction moved a consumer on: the bell rings at its commit if somebody awaits that. */
 extern void sierra_doorbell_note_progress(void);

@@ -26,6 +26,7 @@
 
 /* Columns of type sierra_event, as indexes of values: those that code asks for. */
 #define SIERRA_EVENT_VERSION 4
+#define SIERRA_EVENT_ID 5
 #define SIERRA_EVENT_NAME 6
 #define SIERRA_EVENT_TIMESTAMP 7
 #define SIERRA_EVENT_METADATA 10

@@ -1,11 +1,11 @@
 /*
  * exclusive.c
- *		Statements that need a database for themselves send its worker away.
+ *		Statements that need a database for themselves send its worker and its runners away.
  *
  * DROP DATABASE, CREATE DATABASE ... TEMPLATE, ALTER DATABASE ... RENAME and SET
- * TABLESPACE fail while another session is connected to the database, and a
- * worker is one.  So before such a statement runs, a hold on the database is
- * entered in shared memory and its worker asked to end; no other starts while
+ * TABLESPACE fail while another session is connected to the database, and its
+ * worker and runners are some.  So before such a statement runs, a hold on the database is
+ * entered in shared memory and they are asked to end; no other starts while
  * the hold stands, which is to the end of the transaction.  A callback takes it
  * out then, however the transaction ends.
  *
@@ -16,6 +16,7 @@
 #include "compat.h"
 #include "doorbell.h"
 #include "exclusive.h"
+#include "pool.h"
 
 #include "access/xact.h"
 #include "catalog/pg_database.h"
@@ -97,21 +98,26 @@ wake_worker(Oid database)
 	return pid;
 }
 
-/* Waits until the worker, which saw the hold, has ended. */
+/* Asks worker and runners to end, or tells them; false if there are none. */
+static bool
+dismiss(Oid database, bool signal)
+{
+	int pid = wake_worker(database);
+	int runners = sierra_pool_dismiss(database, signal);
+
+	if (pid != 0 && signal)
+		(void) kill(pid, SIGTERM);
+	return pid != 0 || runners > 0;
+}
+
+/* Waits until worker and runners, which saw the hold, have ended. */
 static void
 wait_for_end(Oid database)
 {
 	int waited = 0;
-	bool signalled = false;
-	int pid;
 
-	while ((pid = wake_worker(database)) != 0 && waited < PATIENCE_LIMIT_MS)
+	while (dismiss(database, waited == PATIENCE_MS) && waited < PATIENCE_LIMIT_MS)
 	{
-		if (waited >= PATIENCE_MS && !signalled)
-		{
-			(void) kill(pid, SIGTERM);
-			signalled = true;
-		}
 		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, 10,
 						 PG_WAIT_EXTENSION);
 		ResetLatch(MyLatch);

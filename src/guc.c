@@ -6,6 +6,7 @@
 
 #include "compat.h"
 #include "guc.h"
+#include "pool.h"
 
 #include "utils/guc.h"
 
@@ -18,6 +19,7 @@ int sierra_guc_notify_interval = 10;
 int sierra_guc_sweep_interval = 1000;
 int sierra_guc_poll_interval = 50;
 int sierra_guc_max_waiters = 64;
+int sierra_guc_workers = 2;
 
 static const struct config_enum_entry notify_options[] = {
 	{"worker", SIERRA_NOTIFY_WORKER, false},
@@ -85,6 +87,17 @@ define_notification_settings(void)
 							NULL);
 }
 
+static void
+define_runner_settings(void)
+{
+	DefineCustomIntVariable(
+		"sierra_es.workers",
+		"Sets how many processes run timers, sagas and projections by themselves.",
+		"They serve all databases of the server in turn; needs "
+		"shared_preload_libraries.",
+		&sierra_guc_workers, 2, 0, SIERRA_RUNNERS, PGC_SIGHUP, 0, NULL, NULL, NULL);
+}
+
 /* Defines all settings; called once per process, by _PG_init. */
 void
 sierra_guc_define(void)
@@ -112,5 +125,6 @@ sierra_guc_define(void)
 		&sierra_guc_restore, false, PGC_USERSET, 0, NULL, NULL, NULL);
 
 	define_notification_settings();
+	define_runner_settings();
 	MarkGUCPrefixReserved("sierra_es");
 }

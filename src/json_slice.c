@@ -88,6 +88,28 @@ sierra_json_read(SierraJsonReader *reader)
 	return slice;
 }
 
+SierraSlice
+sierra_json_member(const text *json, const char *name)
+{
+	SierraJsonReader reader = sierra_json_begin(json);
+	SierraSlice found = {NULL, 0};
+
+	if (!sierra_json_accept(&reader, '{'))
+		return found;
+	while (!sierra_json_accept(&reader, '}'))
+	{
+		SierraSlice member = sierra_json_read(&reader);
+		SierraSlice value;
+
+		(void) sierra_json_accept(&reader, ':');
+		value = sierra_json_read(&reader);
+		if (sierra_slice_is(member, name))
+			found = value;
+		(void) sierra_json_accept(&reader, ',');
+	}
+	return found;
+}
+
 bool
 sierra_slice_is(SierraSlice slice, const char *text)
 {

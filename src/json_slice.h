@@ -29,6 +29,12 @@ extern bool sierra_json_accept(SierraJsonReader *reader, char c);
 /* Cuts out the next value of any kind, and moves past white space after it. */
 extern SierraSlice sierra_json_read(SierraJsonReader *reader);
 
+/*
+ * The value of a member of an object, the last one of that name; no start if
+ * there is none, or json is no object.  The name with its quotes.
+ */
+extern SierraSlice sierra_json_member(const text *json, const char *name);
+
 extern bool sierra_slice_is(SierraSlice slice, const char *text);
 extern text *sierra_slice_text(SierraSlice slice);
 

@@ -1,6 +1,6 @@
 /*
  * launcher.c
- *		Starts a worker for each database that has the extension.
+ *		Starts a worker for each database that has the extension, and runners.
  *
  * Which databases have it can only be seen from within.  So at its start the
  * launcher sends a worker to every database, one after the other; it ends by
@@ -9,6 +9,8 @@
  *
  * A worker enters itself in its bell when it is ready and takes itself out when
  * it ends.  One that dies before is noticed by its handle.
+ *
+ * The launcher also starts the runners; which and when is decided in pool.c.
  */
 #include "postgres.h"
 
@@ -16,6 +18,7 @@
 #include "doorbell.h"
 #include "exclusive.h"
 #include "launcher.h"
+#include "pool.h"
 
 #include "access/genam.h"
 #include "access/heapam.h"
@@ -155,6 +158,16 @@ report_no_room(void)
 	no_room_until = TimestampTzPlusMilliseconds(
 		GetCurrentTimestamp(), Min(RETRY_MAX_MS, RETRY_MS << Min(no_room_count, 10)));
 	no_room_count++;
+}
+
+bool
+sierra_launcher_start(BackgroundWorker *worker, BackgroundWorkerHandle **handle)
+{
+	MemoryContext old = MemoryContextSwitchTo(launcher_context);
+	bool started = RegisterDynamicBackgroundWorker(worker, handle);
+
+	MemoryContextSwitchTo(old);
+	return started;
 }
 
 /* False if there is no room for another worker. */
@@ -411,6 +424,7 @@ sierra_launcher_main(Datum unused)
 		AllocSetContextCreate(TopMemoryContext, "sierra_es launcher", ALLOCSET_DEFAULT_SIZES);
 	attach();
 	take_over();
+	sierra_pool_take_over();
 	list_databases();
 	for (;;)
 	{
@@ -426,6 +440,7 @@ sierra_launcher_main(Datum unused)
 		}
 		check_starts(now);
 		wake_at = start_due(now);
+		wake_at = Min(wake_at, sierra_pool_tend(now));
 		timeout = timeout_until(now, wake_at);
 		(void) WaitLatch(MyLatch,
 						 WL_LATCH_SET | WL_EXIT_ON_PM_DEATH | (timeout >= 0 ? WL_TIMEOUT : 0),

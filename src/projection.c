@@ -92,6 +92,8 @@ parse_kind(const char *kind)
 {
 	if (strcmp(kind, "fold") == 0)
 		return SIERRA_FOLDS;
+	if (strcmp(kind, "process") == 0)
+		return SIERRA_MANAGES;
 	return strcmp(kind, "batch") == 0 ? SIERRA_HANDLES_BATCH : SIERRA_HANDLES_EVENT;
 }
 
@@ -187,7 +189,7 @@ find_handler(const SierraProjection *projection)
 	Oid argument;
 	bool fits;
 
-	if (projection->kind == SIERRA_FOLDS)
+	if (projection->kind == SIERRA_FOLDS || projection->kind == SIERRA_MANAGES)
 		return sierra_fold_function(projection->procedure, projection->event_type);
 	function = DatumGetObjectId(
 		DirectFunctionCall1(regprocedurein, CStringGetDatum(projection->procedure)));
@@ -211,9 +213,37 @@ find_handler(const SierraProjection *projection)
 	return function;
 }
 
+/*
+ * The upcasters of the store.  They will run as the projection's owner, so what
+ * holds for the table of projections holds for theirs too.  They are read as
+ * the table's owner: nobody needs rights on it for the sake of a projection.
+ */
+static void
+load_upcasters(SierraProjection *projection)
+{
+	SierraStore *store = projection->store;
+	SierraActing acting;
+	Oid table_owner;
+
+	projection->upcasters_loaded = true;
+	if (!sierra_upcasters_exist(store))
+		return;
+	table_owner = sierra_acting_table_owner(store, "upcasters", ACL_NO_RIGHTS, "upcasters");
+	sierra_acting_begin_as(&acting, table_owner);
+	projection->upcasters = sierra_upcasters_load(store, sierra_query_begin());
+	sierra_query_end();
+	sierra_acting_end(&acting);
+	if (projection->upcasters != NULL)
+		sierra_acting_check(
+			store, "upcasters", table_owner, projection->owner,
+			psprintf("upcasters for projection \"%s\"", text_to_cstring(projection->name)));
+}
+
 void
 sierra_projection_enter(SierraProjection *projection, Oid event_type)
 {
+	if (!projection->upcasters_loaded)
+		load_upcasters(projection);
 	sierra_acting_begin_as(&projection->acting, projection->owner);
 	sierra_acting_set_path(projection->search_path);
 	projection->event_type = event_type;

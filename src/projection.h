@@ -19,6 +19,7 @@
 #include "acting.h"
 #include "read_all.h"
 #include "store.h"
+#include "upcast.h"
 
 #include "access/tupdesc.h"
 
@@ -26,7 +27,8 @@ typedef enum SierraProjectionKind
 {
 	SIERRA_HANDLES_EVENT, /* handler(sierra_event) */
 	SIERRA_HANDLES_BATCH, /* handler(sierra_event[]) */
-	SIERRA_FOLDS		  /* handler(jsonb, sierra_event) returns jsonb */
+	SIERRA_FOLDS,		  /* handler(jsonb, sierra_event) returns jsonb */
+	SIERRA_MANAGES		  /* the same, and has effects: a process manager */
 } SierraProjectionKind;
 
 typedef struct SierraProjection
@@ -55,6 +57,8 @@ typedef struct SierraProjection
 	TupleDesc desc; /* of sierra_event */
 	Oid event_type;
 	Oid handler;
+	SierraUpcasters *upcasters; /* NULL: there are none */
+	bool upcasters_loaded;
 	SierraActing acting;
 } SierraProjection;
 
@@ -83,7 +87,8 @@ extern SierraProjection *sierra_projection_open(SierraStore *store, text *name, 
 /*
  * From here on the current user is the owner, in a security-restricted context.
  * Looks up the handler; raises 42883, 42P13 or 42501 if it cannot be called.
- * event_type is the type sierra_event.
+ * event_type is the type sierra_event.  The first time, upcasters are loaded into
+ * the current context, which has to last as long as the projection.
  */
 extern void sierra_projection_enter(SierraProjection *projection, Oid event_type);
 extern void sierra_projection_leave(SierraProjection *projection);

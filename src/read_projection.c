@@ -177,7 +177,8 @@ keep_of_key(const SierraProjection *projection, const text *key, Tuplestorestate
 		MemoryContextReset(context);
 		MemoryContextSwitchTo(context);
 		sierra_batch_read(&batch, projection, rows, KEYS_AT_ONCE);
-		keys = sierra_project_keys(projection, &batch, 0, batch.count);
+		batch = sierra_batch_part(projection, &batch, 0, batch.count);
+		keys = sierra_batch_keys(projection, &batch);
 		MemoryContextSwitchTo(caller);
 		for (int i = 0; i < batch.count; i++)
 		{
@@ -248,6 +249,11 @@ sierra_read_projection(SierraProjection *projection, text *key, Oid event_type, 
 	int64 from_version;
 	Datum state;
 
+	if (projection->kind == SIERRA_MANAGES)
+		ereport(ERROR, errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				errmsg("projection \"%s\" is a process manager", text_to_cstring(projection->name)),
+				errdetail("Its handler would react to the events that wait."),
+				errhint("Use estates(), after ewait_projection()."));
 	if (projection->kind != SIERRA_FOLDS)
 		ereport(ERROR, errcode(ERRCODE_WRONG_OBJECT_TYPE),
 				errmsg("projection \"%s\" keeps no states", text_to_cstring(projection->name)),

@@ -126,9 +126,11 @@ static void
 handle_part(Running *running, int from, int to)
 {
 	SierraProjection *projection = running->projection;
+	SierraBatch part;
 
 	PushActiveSnapshot(GetTransactionSnapshot());
-	sierra_project(projection, &running->batch, from, to);
+	part = sierra_batch_part(projection, &running->batch, from, to);
+	sierra_project(projection, &part);
 	PopActiveSnapshot();
 	sierra_acknowledge(projection->store, projection->subscription,
 					   running->batch.positions[to - 1], NULL);

@@ -6,6 +6,7 @@
  */
 #include "postgres.h"
 
+#include "compat.h"
 #include "event.h"
 #include "guc.h"
 #include "project.h"
@@ -17,6 +18,7 @@
 #include "catalog/pg_type.h"
 #include "commands/trigger.h"
 #include "fmgr.h"
+#include "miscadmin.h"
 #include "nodes/value.h"
 #include "parser/parse_func.h"
 #include "utils/builtins.h"
@@ -82,8 +84,8 @@ sierra_try_projection(PG_FUNCTION_ARGS)
 
 	sierra_projection_enter(projection, find_event_type(fcinfo));
 	projection->store = sierra_store_open(ACL_SELECT);
-	if (projection->kind == SIERRA_FOLDS)
-		sierra_project_keys(projection, &none, 0, 0);
+	if (projection->kind == SIERRA_FOLDS || projection->kind == SIERRA_MANAGES)
+		sierra_batch_keys(projection, &none);
 	sierra_projection_leave(projection);
 	PG_RETURN_VOID();
 }
@@ -137,7 +139,8 @@ check_trigger(FunctionCallInfo fcinfo)
 
 /*
  * AFTER INSERT FOR EACH ROW on events; its argument is the projection.
- * Rows of a dump are left out: their states are in the dump too.
+ * Rows of a dump are left out: their states are in the dump too.  Only the owner
+ * loads one; nobody else gets around a projection by a setting.
  */
 Datum
 sierra_project_inline(PG_FUNCTION_ARGS)
@@ -145,11 +148,13 @@ sierra_project_inline(PG_FUNCTION_ARGS)
 	TriggerData *trigger = (TriggerData *) fcinfo->context;
 	SierraProjection *projection;
 	SierraBatch batch;
+	SierraBatch part;
 	Datum values[Natts_events];
 	bool nulls[Natts_events];
 
 	check_trigger(fcinfo);
-	if (sierra_guc_restore)
+	if (sierra_guc_restore &&
+		sierra_compat_owns_relation(RelationGetRelid(trigger->tg_relation), GetUserId()))
 		return PointerGetDatum(NULL);
 	projection =
 		sierra_projection_open(find_store(trigger), cstring_to_text(trigger->tg_trigger->tgargs[0]),
@@ -162,7 +167,8 @@ sierra_project_inline(PG_FUNCTION_ARGS)
 	sierra_projection_enter(projection, find_event_type(fcinfo));
 	sierra_batch_single(&batch, projection, values, nulls);
 	PushActiveSnapshot(GetTransactionSnapshot());
-	sierra_project_shared(projection, &batch);
+	part = sierra_batch_part(projection, &batch, 0, 1);
+	sierra_project_shared(projection, &part);
 	PopActiveSnapshot();
 	sierra_projection_leave(projection);
 	return PointerGetDatum(NULL);

@@ -15,13 +15,17 @@
 #include "query.h"
 #include "upcast.h"
 
+#include "access/table.h"
+#include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
 #include "fmgr.h"
 #include "lib/stringinfo.h"
+#include "storage/bufmgr.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/jsonb.h"
 #include "utils/lsyscache.h"
+#include "utils/rel.h"
 
 #define FIRST_VERSION 1
 
@@ -50,6 +54,22 @@ static const SierraQuery upcasters_query = {
 	"          u.from_version::pg_catalog.int4 USING OPERATOR(pg_catalog.<)",
 	0,
 	{0}};
+
+bool
+sierra_upcasters_exist(const SierraStore *store)
+{
+	Oid relid = get_relname_relid("upcasters", store->schema);
+	Relation relation;
+	bool exist;
+
+	if (!OidIsValid(relid))
+		return false;
+	relation = table_open(relid, AccessShareLock);
+	exist =
+		relation->rd_rel->relkind != RELKIND_RELATION || RelationGetNumberOfBlocks(relation) > 0;
+	table_close(relation, NoLock);
+	return exist;
+}
 
 SierraUpcasters *
 sierra_upcasters_load(const SierraStore *store, MemoryContext context)
@@ -175,25 +195,11 @@ call(Upcaster *upcaster, Datum *payload, bool *isnull)
 static int32
 read_version(const text *metadata)
 {
-	SierraJsonReader reader;
-	SierraSlice version = {NULL, 0};
+	SierraSlice version;
 
 	if (metadata == NULL)
 		return FIRST_VERSION;
-	reader = sierra_json_begin(metadata);
-	if (!sierra_json_accept(&reader, '{'))
-		return FIRST_VERSION;
-	while (!sierra_json_accept(&reader, '}'))
-	{
-		SierraSlice name = sierra_json_read(&reader);
-		SierraSlice value;
-
-		(void) sierra_json_accept(&reader, ':');
-		value = sierra_json_read(&reader);
-		if (sierra_slice_is(name, "\"schema_version\""))
-			version = value;
-		(void) sierra_json_accept(&reader, ',');
-	}
+	version = sierra_json_member(metadata, "\"schema_version\"");
 	if (version.start == NULL || sierra_slice_is(version, "null"))
 		return FIRST_VERSION;
 	if (*version.start == '"')

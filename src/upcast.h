@@ -10,6 +10,12 @@
 typedef struct SierraUpcasters SierraUpcasters;
 
 /*
+ * False if the store surely has no upcasters: the table is empty, or missing.
+ * Costs next to nothing.
+ */
+extern bool sierra_upcasters_exist(const SierraStore *store);
+
+/*
  * The upcasters of the store as the active snapshot sees them, in this context;
  * NULL if there are none.  To be called between sierra_query_begin() and _end().
  */

@@ -120,16 +120,14 @@ sierra_watch_has_extension(void)
 	return OidIsValid(get_extension_oid("sierra_es", true));
 }
 
-/* The extension's guard, which every store has as a trigger. */
-static Oid
-find_guard_function(void)
+Oid
+sierra_watch_extension_schema(void)
 {
 	Relation extensions = table_open(ExtensionRelationId, AccessShareLock);
 	ScanKeyData key;
 	SysScanDesc scan;
 	HeapTuple tuple;
 	Oid schema = InvalidOid;
-	oidvector *no_arguments = buildoidvector(NULL, 0);
 
 	ScanKeyInit(&key, Anum_pg_extension_extname, BTEqualStrategyNumber, F_NAMEEQ,
 				CStringGetDatum("sierra_es"));
@@ -139,9 +137,18 @@ find_guard_function(void)
 		schema = ((Form_pg_extension) GETSTRUCT(tuple))->extnamespace;
 	systable_endscan(scan);
 	table_close(extensions, AccessShareLock);
+	return schema;
+}
+
+/* The extension's guard, which every store has as a trigger. */
+static Oid
+find_guard_function(void)
+{
+	oidvector *no_arguments = buildoidvector(NULL, 0);
+
 	return GetSysCacheOid3(PROCNAMEARGSNSP, Anum_pg_proc_oid,
 						   CStringGetDatum("sierra_guard_events"), PointerGetDatum(no_arguments),
-						   ObjectIdGetDatum(schema));
+						   ObjectIdGetDatum(sierra_watch_extension_schema()));
 }
 
 /* The schema of a trigger's table, if that is the events table of a store. */
@@ -468,6 +475,33 @@ int
 sierra_watch_all(void (*between)(void))
 {
 	return watch_stores(true, between);
+}
+
+List *
+sierra_watch_list(void)
+{
+	HASH_SEQ_STATUS scan;
+	Watched *store;
+	List *schemas = NIL;
+
+	list_stores();
+	hash_seq_init(&scan, watched);
+	while ((store = hash_seq_search(&scan)) != NULL)
+		schemas = lappend_oid(schemas, store->schema);
+	return schemas;
+}
+
+bool
+sierra_watch_look(Oid schema, int64 *events, int64 *readable, int64 *newest)
+{
+	Look look;
+
+	if (!look_at_store(find_watched(schema), &look))
+		return false;
+	*events = look.events;
+	*readable = look.readable;
+	*newest = look.position;
+	return true;
 }
 
 TimestampTz

@@ -7,8 +7,22 @@
 
 #include "doorbell.h"
 
+#include "nodes/pg_list.h"
+
 /* Is the extension there?  In a transaction. */
 extern bool sierra_watch_has_extension(void);
+
+/* Its schema, or InvalidOid. */
+extern Oid sierra_watch_extension_schema(void);
+
+/* The schemas of all stores of the database. */
+extern List *sierra_watch_list(void);
+
+/*
+ * How many events a store has, its newest position, and the newest that can be read; false if
+ * it could not be looked at just now.  In a transaction with an active snapshot.
+ */
+extern bool sierra_watch_look(Oid schema, int64 *events, int64 *readable, int64 *newest);
 
 /*
  * These look at stores and send NOTIFY for those with something new.  They are

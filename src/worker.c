@@ -23,6 +23,7 @@
 #include "exclusive.h"
 #include "guc.h"
 #include "launcher.h"
+#include "pool.h"
 #include "watch.h"
 #include "worker.h"
 
@@ -167,6 +168,7 @@ attach(void)
 	SpinLockRelease(&bell->mutex);
 	pg_atomic_write_u32(&bell->listener, SIERRA_LISTENER_NONE);
 	pg_atomic_write_u32(&bell->answered, 1);
+	sierra_pool_welcome(bell);
 	LWLockRelease(sierra_doorbell->lock);
 	before_shmem_exit(detach, (Datum) 0);
 
@@ -221,6 +223,7 @@ answer(void)
 	loop.heard = count;
 	ConditionVariableBroadcast(&bell->rung);
 	pg_atomic_write_u64(&bell->heard, count);
+	sierra_pool_call(bell);
 	now = GetCurrentTimestamp();
 	loop.rest_until = TimestampTzPlusMilliseconds(now, REST_MS);
 
@@ -344,6 +347,9 @@ do_round(bool everything)
 	if (everything)
 		bell->worker.last_sweep = ended;
 	LWLockRelease(sierra_doorbell->lock);
+	/* What a sweep found has rung no bell. */
+	if (everything && sent > 0)
+		sierra_pool_call(bell);
 	if (everything)
 		loop.sweep_due = Max(TimestampTzPlusMilliseconds(began, sierra_guc_sweep_interval),
 							 ended + (ended - began) * SWEEP_SHARE);

@@ -9,7 +9,7 @@ import subprocess
 from pathlib import Path
 
 from . import events
-from .cluster import BenchError, pg_config
+from .cluster import SQL, BenchError, pg_config
 
 BENCH = Path(__file__).resolve().parent.parent
 
@@ -56,6 +56,7 @@ class Contender:
             if dataset.facts and self.facts:
                 sql = self.facts.format(table=self.table(name))
                 variables.update(self.cluster.pairs(self.database(name), sql, self.options(name)))
+            self.set_up(name, dataset)
             self.datasets[name] = variables
             self.stored[name] = self.count(name)
         return self.datasets[name]
@@ -68,6 +69,12 @@ class Contender:
         self.cluster.psql(self.database(name), file=f"fill-{self.key}.sql", options=options,
                           variables=variables)
         self.cluster.psql(self.database(name), "VACUUM ANALYZE")
+
+    def set_up(self, name, dataset):
+        """Run what the data set needs besides its events, if this contender has a file for it."""
+        file = f"setup-{self.key}-{dataset.setup}.sql"
+        if dataset.setup and (SQL / file).exists():
+            self.cluster.psql(self.database(name), file=file, options=self.options(name), variables=events.variables())
 
     def table(self, dataset):
         """Qualified name of the table of events."""
@@ -119,14 +126,6 @@ class Sierra(Contender):
     def create(self, dataset):
         self.cluster.psql("sierra", f"SELECT create_event_store('{dataset}', 32)")
 
-    def prepare(self, name, dataset):
-        fresh = name not in self.datasets
-        variables = super().prepare(name, dataset)
-        if fresh and dataset.setup:
-            self.cluster.psql("sierra", file=dataset.setup, options=self.options(name), variables=events.variables())
-            self.stored[name] = self.count(name)
-        return variables
-
     def table(self, dataset):
         return f'"{dataset}".events'
 
@@ -146,6 +145,12 @@ class BareNotify(Bare):
     """The equal table with a trigger that sends NOTIFY."""
 
     key, label = "bare-notify", "bare SQL with NOTIFY"
+
+
+class BareCount(Bare):
+    """The equal table with a trigger that counts the events of each stream."""
+
+    key, label = "bare-count", "bare SQL with a count"
 
 
 class Flat(Bare):
@@ -182,7 +187,7 @@ class Emmett(Contender):
         self.cluster.psql(self.key, schema)
 
 
-CONTENDERS = {kind.key: kind for kind in (Sierra, Bare, BareNotify, Flat, MessageDb, Emmett)}
+CONTENDERS = {kind.key: kind for kind in (Sierra, Bare, BareNotify, BareCount, Flat, MessageDb, Emmett)}
 
 
 def run_peer(command, env=None):

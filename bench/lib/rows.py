@@ -10,6 +10,7 @@ from .derived import Timers, one_by_one, run_timers
 from .follow import (CatchUp, Decoding, EmmettConsumer, Enext, Followed, Latency, Listen, ListenOnly, PollCategory,
                      enext_pages, table_pages)
 from .loads import Copy, Script
+from .project import Projected, client, emmett, fold_page, insert_each, insert_page, projection
 
 # Every plan of the bare partitioned reads is the generic one: it was the fastest form measured.
 GENERIC = {"plan_cache_mode": "force_generic_plan"}
@@ -20,7 +21,7 @@ class Dataset:
     """streams with `versions` events each; 0 versions: empty. facts: positions are needed too.
 
     rare: one event in so many has another name, a multiple of 1000; 0: none.
-    setup: a file of bench/sql that is run once the data set of sierra_es is filled.
+    setup: what is run once the data set is filled, setup-<contender>-<setup>.sql of bench/sql, if there is one.
     """
 
     streams: int
@@ -102,9 +103,11 @@ def datasets(big, read_streams):
         "big": Dataset(big // 5, 5),
         "small": Dataset(2_000, 5),
         "latency": Dataset(1),
-        "long": Dataset(1, setup="setup-sierra-long.sql"),
-        "decide": Dataset(10_000, setup="setup-sierra-derived.sql"),
+        "long": Dataset(1, setup="long"),
+        "decide": Dataset(10_000, setup="derived"),
         "timers": Dataset(1_000),
+        "projected": Dataset(read_streams // 8, 50, facts=True, setup="projected"),
+        "inline": Dataset(10_000, setup="inline"),
         "rare": Dataset(read_streams, 100, facts=True, rare=1_000),
     }
 
@@ -267,8 +270,38 @@ def derived_rows():
         ), sync=sync)
 
 
+def projected_rows():
+    """Read models, by projections and by clients that do the same."""
+    fold = ("SELECT events FROM bench_seen", "TRUNCATE bench_states, bench_rows; UPDATE bench_seen SET events = 0")
+    rows = ("SELECT count(*) FROM bench_rows", "TRUNCATE bench_rows")
+    states = ("SELECT sum((state->>'events')::bigint) FROM bench_states", "TRUNCATE bench_states")
+    documents = ("SELECT sum((data->>'events')::bigint) FROM bench_states",
+                 "TRUNCATE bench_states; DELETE FROM emt_processors; DELETE FROM emt_projections")
+    emmett_rows = (rows[0], f"{rows[1]}; DELETE FROM emt_processors; DELETE FROM emt_projections")
+    yield Row("project-fold", "events/s",
+              Projected("sierra", "fold", projection("bench_fold(jsonb, sierra_event)"), *fold), (
+                  Rival(Projected("sierra", "a client, page by page", client(fold_page), *states), 1.0),
+                  Rival(Projected("emmett", "Emmett's projector, Pongo", emmett("fold"), *documents)),
+              ))
+    yield Row("project-rows", "events/s",
+              Projected("sierra", "handler of an event", projection("bench_row(sierra_event)"), *rows), (
+                  Rival(Projected("sierra", "a client, event by event", client(insert_each), *rows), 1.0),
+                  Rival(Projected("emmett", "Emmett's projector, raw SQL", emmett("rows"), *emmett_rows)),
+              ))
+    yield Row("project-pages", "events/s",
+              Projected("sierra", "handler of a batch", projection("bench_page(sierra_event[])"), *rows), (
+                  Rival(Projected("sierra", "a client, page by page", client(insert_page), *rows), 1.0),
+                  Rival(Projected("emmett", "Emmett's projector, raw batch SQL", emmett("pages"), *emmett_rows)),
+              ))
+    for clients in (1, 16):
+        yield Row("append-inline", "events/s", append("sierra", "eappend, inline count", dataset="inline"), (
+            Rival(Script("bare-count", "bare-append.sql", "bare INSERT, trigger counts", appends=True)),
+            Rival(append("sierra", "eappend alone", dataset="append_alone")),
+        ), clients)
+
+
 def all_rows():
     """Every row, in the order of the table."""
     for rows in (append_rows, expected_rows, contention_rows, batch_rows, read_rows, growth_rows, size_rows,
-                 followed_rows, latency_rows, catch_up_rows, derived_rows):
+                 followed_rows, latency_rows, catch_up_rows, derived_rows, projected_rows):
         yield from rows()

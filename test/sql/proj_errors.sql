@@ -96,6 +96,12 @@ UPDATE es.projections SET handler = 'see(sierra_event)' WHERE projection = 'p';
 :sqlstate
 UPDATE es.projections SET subscription = 'projection:many:1' WHERE projection = 'p';
 :sqlstate
+-- What the caller got wrong is no failure of a projection.
+SELECT run_projections(0);
+:sqlstate
+SELECT run_projections(NULL);
+:sqlstate
+SELECT count(*) FROM event_projections() WHERE attempts > 0 OR last_error IS NOT NULL;
 -- A handler that has gone.
 DROP FUNCTION tally;
 SELECT run_projection('p');

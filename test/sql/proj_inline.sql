@@ -94,6 +94,20 @@ SELECT ewait_projection('streams', (SELECT max(global_position) FROM es.events),
 SELECT count(drop_projection(projection)) FROM event_projections();
 SELECT count(*) FROM pg_trigger WHERE tgname LIKE 'sierra\_projection%';
 SELECT stream_version FROM eappend('s-1', 'Refused');
+-- sierra_es.restore is for the owner, who loads a dump; it lets no one else append behind a projection's back.
+CREATE ROLE regress_sierra_appender;
+GRANT USAGE ON SCHEMA es TO regress_sierra_appender;
+GRANT SELECT, INSERT ON ALL TABLES IN SCHEMA es TO regress_sierra_appender;
+GRANT USAGE ON ALL SEQUENCES IN SCHEMA es TO regress_sierra_appender;
+SELECT create_projection('all', 'tally(jsonb, sierra_event)', initial => '0', mode => 'inline', streams => '{behind}');
+SET ROLE regress_sierra_appender;
+SET sierra_es.restore = on;
+SELECT stream_version FROM eappend('behind', 'E');
+RESET sierra_es.restore;
+RESET ROLE;
+SELECT key, state FROM estates('all');
+DROP OWNED BY regress_sierra_appender;
+DROP ROLE regress_sierra_appender;
 SELECT drop_event_store('es', force => true);
 DROP FUNCTION tally, see, see_batch, who;
 DROP TABLE seen;

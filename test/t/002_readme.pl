@@ -150,7 +150,8 @@ sub check_functions
 		  FROM pg_depend AS d JOIN pg_proc AS p ON p.oid = d.objid
 		 WHERE d.refobjid = (SELECT oid FROM pg_extension WHERE extname = 'sierra_es')
 		   AND d.classid = 'pg_proc'::regclass AND d.deptype = 'e'
-		   AND p.proname !~ '^(expected_version|sierra_((act|add|advance|append|balance|building|call|cancel|check|complete|create|do|drop|end|events|fold|forget|free|go|guard|handler|has|hold|inline|is|lock|make|next|postpone|project|projection|report|require|run|saga|schedule|set|split|subscriptions|take|time|try|turn|undo|verify|write)_|(current_store|lease|partitions|peek|run)$))'
+		   AND (p.proname !~ '^(expected_version|sierra_)'
+		        OR p.proname IN ('sierra_partition_key', 'sierra_stream_key', 'sierra_partition_id', 'sierra_event_id', 'sierra_workers'))
 		 ORDER BY 1, 2});
 
 	foreach my $function (split /\n/, $functions)
@@ -190,7 +191,7 @@ sub check_reference
 	check_names('setting and default', section($readme, '### Settings'),
 		split /\n/, $node->safe_psql('readme', q{
 			LOAD 'sierra_es';
-			SELECT name || '` | `' || current_setting(name) FROM pg_settings WHERE name LIKE 'sierra\_es.%'}));
+			SELECT name || '` | `' || coalesce(nullif(current_setting(name), ''), '''''') FROM pg_settings WHERE name LIKE 'sierra\_es.%'}));
 	check_names('SQLSTATE', section($readme, '### Errors'), map { tr/', //dr } @errors);
 	check_names('table', section($readme, '### Tables of a store'),
 		split /\n/, $node->safe_psql('readme', q{

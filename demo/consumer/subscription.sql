@@ -1,4 +1,4 @@
--- A live consumer keeps a table of orders up to date; orders.sql runs this.
+-- A live consumer keeps a table of orders up to date; demo.sql runs this.
 
 \ir read-model.sql
 
@@ -8,7 +8,7 @@
 
 SELECT esub('order-summary', streams => ARRAY['order-*'], start_from => 'earliest') AS cursor \gset
 \echo the subscription begins at cursor :cursor
-\set consumer `demo/consumer.sh`
+\set consumer `./consumer.sh`
 \echo the consumer runs as process :consumer
 SELECT CASE WHEN ewait('order-summary', ehead()) THEN 'it has' ELSE 'it has not' END AS answer \gset
 \echo :answer caught up with the store; its table of orders:
@@ -83,7 +83,7 @@ SELECT subscription, state, lag_events, window_used, cursor, retrying, parked
 \echo '=== Started again, it goes on where it was: nothing is lost, nothing doubled ==='
 \echo
 
-\set consumer `demo/consumer.sh`
+\set consumer `./consumer.sh`
 \echo the consumer runs as process :consumer
 \echo
 SELECT ewait('order-summary', ehead(), '1 minute') \g /dev/null

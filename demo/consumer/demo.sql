@@ -1,4 +1,4 @@
--- Order management on an event store, for psql; scripts/demo runs it.
+-- Order management on an event store, for psql; demo/consumer/run or scripts/demo runs it.
 --
 -- Every change of an order is an event in the order's stream.  The state of an
 -- order is what folding its events gives.  Then a consumer keeps a table of all
@@ -48,7 +48,7 @@ SELECT esver(:'stream') AS seen \gset
 \echo session 1 sees the order at version :seen
 -- A session of its own, in a process of its own.
 \setenv ORDER_ID :order_id
-\! psql -X -q -v ON_ERROR_STOP=1 -f demo/second-session.sql
+\! psql -X -q -v ON_ERROR_STOP=1 -f second-session.sql
 \echo session 1 adds a keyboard, and expects version :seen still:
 \echo
 \set ON_ERROR_STOP off

@@ -1,0 +1,17 @@
+-- What was shown must be true.
+DO $$
+BEGIN
+    -- No money came from nowhere, and none is lost.
+    ASSERT (SELECT sum((l.state->>'balance')::numeric)
+              FROM unnest(ARRAY['alice', 'bob', 'carol']) AS a (id), eload('account', 'account-' || a.id) AS l)
+           = (SELECT 1500 + sum(change) FROM transactions WHERE reason = 'cash'), 'money was made or lost';
+    -- The tables are what folding each stream gives.
+    ASSERT (SELECT count(*) FROM accounts) = 3 AND NOT EXISTS (
+        SELECT FROM accounts AS a, eload('account', 'account-' || a.account_id) AS l
+         WHERE (a.owner, a.balance, a.status) IS DISTINCT FROM
+               (l.state->>'owner', (l.state->>'balance')::numeric, l.state->>'status')), 'the tables are wrong';
+    ASSERT (SELECT array_agg(status ORDER BY account_id) FROM accounts) = '{active,closed,closed}',
+           'an account is open or closed that must not be';
+    ASSERT NOT EXISTS (SELECT FROM everify()), 'the store is damaged';
+END
+$$;

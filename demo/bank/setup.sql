@@ -1,0 +1,142 @@
+-- A bank: accounts, what may be done with them, and what is asked about them.
+
+CREATE EXTENSION sierra_es;
+SELECT create_event_store() \g /dev/null
+
+-- ---------------------------------------------------------------------------
+-- The aggregate: an account
+-- ---------------------------------------------------------------------------
+
+CREATE FUNCTION apply_account(state jsonb, e sierra_event) RETURNS jsonb
+    LANGUAGE plpgsql IMMUTABLE
+AS $$
+DECLARE
+    data constant jsonb := e.payload;
+    balance constant numeric := state->'balance';
+BEGIN
+    RETURN CASE e.event_name
+        WHEN 'AccountOpened' THEN jsonb_build_object('status', 'active', 'owner', data->'owner',
+                                                     'balance', data->'initial_balance')
+        WHEN 'MoneyDeposited' THEN state || jsonb_build_object('balance', balance + (data->'amount')::numeric)
+        WHEN 'MoneyWithdrawn' THEN state || jsonb_build_object('balance', balance - (data->'amount')::numeric)
+        WHEN 'TransferInitiated' THEN state || jsonb_build_object('pending_transfer', data->'transfer_id')
+        WHEN 'TransferCompleted' THEN state - 'pending_transfer'
+        WHEN 'TransferFailed' THEN state - 'pending_transfer'
+        WHEN 'AccountClosed' THEN state || '{"status": "closed"}'
+        ELSE state
+    END;
+END
+$$;
+
+SELECT create_aggregate('account', 'apply_account(jsonb, sierra_event)') \g /dev/null
+
+-- ---------------------------------------------------------------------------
+-- Commands
+-- ---------------------------------------------------------------------------
+
+-- What an account refuses, whoever asks.
+CREATE FUNCTION check_account(state jsonb, wish text, amount numeric) RETURNS void
+    LANGUAGE plpgsql IMMUTABLE
+AS $$
+BEGIN
+    IF coalesce(state->>'status', 'missing') <> (CASE wish WHEN 'AccountOpened' THEN 'missing' ELSE 'active' END) THEN
+        RAISE 'the account is %', coalesce(state->>'status', 'missing');
+    ELSIF amount <= 0 THEN
+        RAISE 'the amount must be positive';
+    ELSIF wish = 'MoneyWithdrawn' AND amount > (state->'balance')::numeric THEN
+        RAISE 'insufficient funds' USING DETAIL = format('The balance is %s.', state->'balance');
+    ELSIF wish = 'AccountClosed' AND (state->'balance')::numeric <> 0 THEN
+        RAISE 'the balance must be 0 to close the account' USING DETAIL = format('It is %s.', state->'balance');
+    ELSIF wish IN ('AccountClosed', 'TransferInitiated') AND state ? 'pending_transfer' THEN
+        RAISE 'a transfer is on its way' USING DETAIL = format('It is %s.', state->>'pending_transfer');
+    END IF;
+END
+$$;
+
+-- Here a command is named like the event that it becomes, if it is not refused.
+CREATE FUNCTION decide_account(state jsonb, command jsonb) RETURNS jsonb
+    LANGUAGE plpgsql IMMUTABLE
+AS $$
+BEGIN
+    PERFORM check_account(state, command->>'event_name', (command->'payload'->'amount')::numeric);
+    RETURN jsonb_build_array(command);
+END
+$$;
+
+CREATE FUNCTION command_account(account_id text, event_name text, data jsonb) RETURNS bigint
+    LANGUAGE sql
+    RETURN (SELECT max(stream_version)
+              FROM edecide('account', 'account-' || account_id, 'decide_account(jsonb, jsonb)',
+                           jsonb_build_object('event_name', event_name, 'payload', data)));
+
+CREATE FUNCTION open_account(account_id text, owner text, initial_balance numeric DEFAULT 0) RETURNS bigint
+    LANGUAGE sql
+    RETURN command_account(account_id, 'AccountOpened',
+                           jsonb_build_object('owner', owner, 'initial_balance', initial_balance));
+
+CREATE FUNCTION deposit(account_id text, amount numeric, reason text DEFAULT 'cash') RETURNS bigint
+    LANGUAGE sql
+    RETURN command_account(account_id, 'MoneyDeposited', jsonb_build_object('amount', amount, 'reason', reason));
+
+CREATE FUNCTION withdraw(account_id text, amount numeric, reason text DEFAULT 'cash') RETURNS bigint
+    LANGUAGE sql
+    RETURN command_account(account_id, 'MoneyWithdrawn', jsonb_build_object('amount', amount, 'reason', reason));
+
+CREATE FUNCTION close_account(account_id text) RETURNS bigint
+    LANGUAGE sql
+    RETURN command_account(account_id, 'AccountClosed', '{}');
+
+-- ---------------------------------------------------------------------------
+-- A transfer in one transaction: withdraw and deposit, or neither
+-- ---------------------------------------------------------------------------
+
+-- Two that go opposite ways at the same time can deadlock: then one is ended with
+-- 40P01, and has to be repeated, as with any two tables.
+CREATE FUNCTION transfer_at_once(from_account text, to_account text, amount numeric) RETURNS void
+    LANGUAGE plpgsql
+AS $$
+BEGIN
+    PERFORM withdraw(from_account, amount, 'transfer to ' || to_account);
+    PERFORM deposit(to_account, amount, 'transfer from ' || from_account);
+END
+$$;
+
+-- ---------------------------------------------------------------------------
+-- The query side: accounts and transactions
+-- ---------------------------------------------------------------------------
+
+CREATE TABLE accounts (
+    account_id text PRIMARY KEY,
+    owner      text NOT NULL,
+    balance    numeric NOT NULL,
+    status     text NOT NULL DEFAULT 'active'
+);
+
+CREATE TABLE transactions (
+    "position" bigint PRIMARY KEY,
+    account_id text NOT NULL,
+    change     numeric NOT NULL,
+    reason     text
+);
+
+CREATE FUNCTION keep_accounts(e sierra_event) RETURNS void
+    LANGUAGE plpgsql
+AS $$
+DECLARE
+    id constant text := substr(e.stream_id, length('account-') + 1);
+    change numeric := (e.payload->>'amount')::numeric;
+BEGIN
+    IF e.event_name = 'AccountOpened' THEN
+        INSERT INTO accounts VALUES (id, e.payload->>'owner', (e.payload->>'initial_balance')::numeric);
+    ELSIF e.event_name = 'AccountClosed' THEN
+        UPDATE accounts SET status = 'closed' WHERE account_id = id;
+    ELSE
+        change := CASE e.event_name WHEN 'MoneyWithdrawn' THEN -change ELSE change END;
+        UPDATE accounts SET balance = balance + change WHERE account_id = id;
+        INSERT INTO transactions VALUES (e.global_position, id, change, e.payload->>'reason');
+    END IF;
+END
+$$;
+
+SELECT create_projection('accounts', 'keep_accounts(sierra_event)',
+    event_names => ARRAY['AccountOpened', 'MoneyDeposited', 'MoneyWithdrawn', 'AccountClosed']) \g /dev/null
