@@ -108,17 +108,32 @@ sierra_project(const SierraProjection *projection, const SierraBatch *batch)
 	}
 }
 
+/* Folds one event, while others may fold into the same state. */
+static void
+fold_shared(const SierraProjection *projection, const SierraBatch *batch)
+{
+	text *key = *sierra_batch_keys(projection, batch);
+	SierraState state = {.key = PointerGetDatum(key),
+						 .position = batch->positions[0],
+						 .version = batch->versions[0]};
+	SierraFold fold;
+
+	if (key == NULL)
+		return;
+	state.value = sierra_state_lock(projection, state.key, &state.isnull);
+	sierra_fold_begin(&fold, projection->handler, projection->event_type, state.value, state.isnull,
+					  DT_NOEND);
+	sierra_fold_event(&fold, batch->events[0]);
+	state.value = fold.state;
+	state.isnull = fold.isnull;
+	sierra_state_save(projection, &state);
+}
+
 void
 sierra_project_shared(const SierraProjection *projection, const SierraBatch *batch)
 {
-	text *key;
-
 	if (projection->kind == SIERRA_FOLDS)
-	{
-		key = *sierra_batch_keys(projection, batch);
-		if (key == NULL)
-			return;
-		sierra_state_lock(projection, PointerGetDatum(key));
-	}
-	sierra_project(projection, batch);
+		fold_shared(projection, batch);
+	else
+		sierra_project(projection, batch);
 }

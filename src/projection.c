@@ -247,7 +247,8 @@ sierra_projection_enter(SierraProjection *projection, Oid event_type)
 	sierra_acting_begin_as(&projection->acting, projection->owner);
 	sierra_acting_set_path(projection->search_path);
 	projection->event_type = event_type;
-	projection->handler = find_handler(projection);
+	if (!OidIsValid(projection->handler))
+		projection->handler = find_handler(projection);
 	if (projection->desc == NULL)
 		projection->desc = lookup_rowtype_tupdesc_copy(event_type, -1);
 }

@@ -87,8 +87,8 @@ extern SierraProjection *sierra_projection_open(SierraStore *store, text *name, 
 /*
  * From here on the current user is the owner, in a security-restricted context.
  * Looks up the handler; raises 42883, 42P13 or 42501 if it cannot be called.
- * event_type is the type sierra_event.  The first time, upcasters are loaded into
- * the current context, which has to last as long as the projection.
+ * event_type is the type sierra_event.  The first time, upcasters and the like are
+ * put into the current context, which has to last as long as the projection.
  */
 extern void sierra_projection_enter(SierraProjection *projection, Oid event_type);
 extern void sierra_projection_leave(SierraProjection *projection);

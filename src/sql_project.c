@@ -138,6 +138,40 @@ check_trigger(FunctionCallInfo fcinfo)
 }
 
 /*
+ * The projection of a trigger, looked up once for all rows of an append.  What
+ * makes another version of it live, or drops it, waits until appends in flight
+ * have ended; see sierra_go_inline().
+ */
+static SierraProjection *
+find_of_trigger(FunctionCallInfo fcinfo)
+{
+	const TriggerData *trigger = (const TriggerData *) fcinfo->context;
+	MemoryContext old;
+
+	if (fcinfo->flinfo->fn_extra == NULL)
+	{
+		old = MemoryContextSwitchTo(fcinfo->flinfo->fn_mcxt);
+		fcinfo->flinfo->fn_extra = sierra_projection_open(
+			find_store(trigger), cstring_to_text(trigger->tg_trigger->tgargs[0]), 0, ACL_NO_RIGHTS,
+			SIERRA_LOOK_APPEND);
+		MemoryContextSwitchTo(old);
+	}
+	return fcinfo->flinfo->fn_extra;
+}
+
+static void
+enter_of_trigger(FunctionCallInfo fcinfo, SierraProjection *projection)
+{
+	MemoryContext old = CurrentMemoryContext;
+
+	/* What the first time looks up stays. */
+	if (!projection->upcasters_loaded)
+		MemoryContextSwitchTo(fcinfo->flinfo->fn_mcxt);
+	sierra_projection_enter(projection, find_event_type(fcinfo));
+	MemoryContextSwitchTo(old);
+}
+
+/*
  * AFTER INSERT FOR EACH ROW on events; its argument is the projection.
  * Rows of a dump are left out: their states are in the dump too.  Only the owner
  * loads one; nobody else gets around a projection by a setting.
@@ -156,15 +190,13 @@ sierra_project_inline(PG_FUNCTION_ARGS)
 	if (sierra_guc_restore &&
 		sierra_compat_owns_relation(RelationGetRelid(trigger->tg_relation), GetUserId()))
 		return PointerGetDatum(NULL);
-	projection =
-		sierra_projection_open(find_store(trigger), cstring_to_text(trigger->tg_trigger->tgargs[0]),
-							   0, ACL_NO_RIGHTS, SIERRA_LOOK_APPEND);
+	projection = find_of_trigger(fcinfo);
 	if (projection->subscription != NULL)
 		return PointerGetDatum(NULL); /* it gets its events there */
 	if (!sierra_filter_passes(&projection->streams, &projection->event_names, trigger->tg_trigslot))
 		return PointerGetDatum(NULL);
 	sierra_result_values(trigger->tg_trigslot, values, nulls);
-	sierra_projection_enter(projection, find_event_type(fcinfo));
+	enter_of_trigger(fcinfo, projection);
 	sierra_batch_single(&batch, projection, values, nulls);
 	PushActiveSnapshot(GetTransactionSnapshot());
 	part = sierra_batch_part(projection, &batch, 0, 1);

@@ -45,9 +45,23 @@ static const SierraQuery forget_query = {
 	{TEXTOID, INT4OID, TEXTARRAYOID}};
 
 static const SierraQuery lock_state_query = {
-	"SELECT s.key, s.state FROM %s.projection_states AS s"
+	"SELECT s.state FROM %s.projection_states AS s"
 	" WHERE s.projection OPERATOR(pg_catalog.=) $1 AND s.version OPERATOR(pg_catalog.=) $2"
 	" AND s.key OPERATOR(pg_catalog.=) $3 FOR NO KEY UPDATE",
+	3,
+	{TEXTOID, INT4OID, TEXTOID}};
+
+static const SierraQuery change_state_query = {
+	"UPDATE %s.projection_states AS s SET state = $4, position = $5, stream_version = $6"
+	" WHERE s.projection OPERATOR(pg_catalog.=) $1 AND s.version OPERATOR(pg_catalog.=) $2"
+	" AND s.key OPERATOR(pg_catalog.=) $3",
+	6,
+	{TEXTOID, INT4OID, TEXTOID, JSONBOID, INT8OID, INT8OID}};
+
+static const SierraQuery end_state_query = {
+	"DELETE FROM %s.projection_states AS s"
+	" WHERE s.projection OPERATOR(pg_catalog.=) $1 AND s.version OPERATOR(pg_catalog.=) $2"
+	" AND s.key OPERATOR(pg_catalog.=) $3",
 	3,
 	{TEXTOID, INT4OID, TEXTOID}};
 
@@ -203,18 +217,42 @@ sierra_states_save(const SierraProjection *projection, SierraStates *states)
 }
 
 /*
- * Makes the state of a key this transaction's own.  A state that is not there
- * yet is put there, so that two who begin the same one wait for each other.
+ * A state that is not there yet is put there, so that two who begin the same one
+ * wait for each other.
  */
-void
-sierra_state_lock(const SierraProjection *projection, Datum key)
+Datum
+sierra_state_lock(const SierraProjection *projection, Datum key, bool *isnull)
 {
 	Datum values[4] = {PointerGetDatum(projection->name), Int32GetDatum(projection->version), key,
 					   projection->initial};
 	bool nulls[4] = {false, false, false, projection->initial_null};
+	MemoryContext context = sierra_query_begin();
+	MemoryContext spi;
+	Datum state;
 
-	sierra_query_begin();
 	while (sierra_query(projection->store, &lock_state_query, values, NULL, false) == 0)
 		sierra_query(projection->store, &first_state_query, values, nulls, false);
+	state = sierra_query_value(0, 1, isnull);
+	spi = MemoryContextSwitchTo(context);
+	if (!*isnull)
+		state = PointerGetDatum(PG_DETOAST_DATUM_COPY(state));
+	MemoryContextSwitchTo(spi);
+	sierra_query_end();
+	return state;
+}
+
+void
+sierra_state_save(const SierraProjection *projection, const SierraState *state)
+{
+	Datum values[6] = {PointerGetDatum(projection->name),
+					   Int32GetDatum(projection->version),
+					   state->key,
+					   state->value,
+					   Int64GetDatum(state->position),
+					   Int64GetDatum(state->version)};
+
+	sierra_query_begin();
+	sierra_query(projection->store, state->isnull ? &end_state_query : &change_state_query, values,
+				 NULL, false);
 	sierra_query_end();
 }

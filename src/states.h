@@ -38,7 +38,23 @@ extern bool sierra_states_load(SierraStates *states, const SierraProjection *pro
 /* Saves all of them; a state that is null goes. */
 extern void sierra_states_save(const SierraProjection *projection, SierraStates *states);
 
-/* Makes the state of a key this transaction's own: waits for who writes it. */
-extern void sierra_state_lock(const SierraProjection *projection, Datum key);
+/* One state, and the last event in it. */
+typedef struct SierraState
+{
+	Datum key;
+	Datum value; /* jsonb */
+	bool isnull;
+	int64 position;
+	int64 version;
+} SierraState;
+
+/*
+ * The state of a key, which becomes this transaction's own: waits for who writes
+ * it.  Its row is there from then on.
+ */
+extern Datum sierra_state_lock(const SierraProjection *projection, Datum key, bool *isnull);
+
+/* Saves a state that is locked; one that is null goes. */
+extern void sierra_state_save(const SierraProjection *projection, const SierraState *state);
 
 #endif /* SIERRA_STATES_H */

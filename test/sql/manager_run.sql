@@ -97,6 +97,17 @@ SELECT esver('echo'), state FROM estates('echo');
 SELECT run_projection('echo', 1);
 SELECT esver('echo'), state FROM estates('echo');
 
+-- A process that ends begins anew in the same batch; a STABLE handler sees what the calls before it did, too.
+CREATE FUNCTION again(state jsonb, e sierra_event) RETURNS jsonb LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    PERFORM eappend('again-out', 'Seen', json_build_object('state', state, 'before', (SELECT count(*) FROM escan('again-out'))));
+    RETURN CASE WHEN state::int = 0 THEN '1'::jsonb END;
+END $$;
+SELECT create_process_manager('again', 'again(jsonb, sierra_event)', streams => ARRAY['again'], initial => '0', mode => 'manual');
+SELECT count(eappend('again', 'E')) FROM generate_series(1, 4);
+SELECT run_projection('again'), drop_projection('again');
+SELECT payload FROM escan('again-out');
+
 -- With strict versioning what does not say a version is refused.
 SET sierra_es.strict_versioning = on;
 SELECT run_projection('echo', 1);
@@ -149,5 +160,5 @@ SELECT create_projection('m', 'sees(sierra_event)');
 SELECT drop_projection('m');
 SELECT drop_event_store('es', force => true);
 DROP VIEW causes;
-DROP FUNCTION fulfil, step, echo, sees;
+DROP FUNCTION fulfil, step, echo, again, sees;
 DROP TABLE told, steps;
