@@ -150,7 +150,7 @@ sub check_functions
 		  FROM pg_depend AS d JOIN pg_proc AS p ON p.oid = d.objid
 		 WHERE d.refobjid = (SELECT oid FROM pg_extension WHERE extname = 'sierra_es')
 		   AND d.classid = 'pg_proc'::regclass AND d.deptype = 'e'
-		   AND p.proname !~ '^(expected_version|sierra_((add|append|balance|building|check|create|drop|events|forget|free|go|guard|handler|has|inline|is|lock|make|next|postpone|project|projection|report|require|set|split|subscriptions|take|try|verify)_|(current_store|lease|partitions|peek|run)$))'
+		   AND p.proname !~ '^(expected_version|sierra_((add|append|balance|building|call|check|create|drop|events|forget|free|go|guard|handler|has|inline|is|lock|make|next|postpone|project|projection|report|require|run|set|split|subscriptions|take|try|verify)_|(current_store|event_jobs|lease|partitions|peek|run)$))'
 		 ORDER BY 1, 2});
 
 	foreach my $function (split /\n/, $functions)
