@@ -557,8 +557,8 @@ BEGIN
                 handled := handled + @extschema@.sierra_run(due.projection, due.version, max_count);
             END IF;
         EXCEPTION
-            -- Comes again by itself, with the next call.
-            WHEN transaction_rollback THEN
+            -- Says nothing about the projection, and comes again by itself, with the next call.
+            WHEN transaction_rollback OR insufficient_resources OR lock_not_available THEN
                 RAISE WARNING USING
                     ERRCODE = SQLSTATE,
                     MESSAGE = format('projection "%s" was not run', due.projection),
