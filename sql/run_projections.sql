@@ -68,8 +68,8 @@ BEGIN
     END IF;
     RETURN NULL;
 EXCEPTION
-    -- Comes again by itself, with the next call.
-    WHEN transaction_rollback THEN
+    -- Says nothing about the projection, and comes again by itself, with the next call.
+    WHEN transaction_rollback OR insufficient_resources OR lock_not_available THEN
         RAISE WARNING USING
             ERRCODE = SQLSTATE,
             MESSAGE = format('projection "%s" was not run', projection),

@@ -143,6 +143,7 @@ is_of_transaction(const ErrorData *error)
 	int category = ERRCODE_TO_CATEGORY(error->sqlerrcode);
 
 	return error->sqlerrcode == ERRCODE_QUERY_CANCELED ||
+		   error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE ||
 		   category == ERRCODE_TO_CATEGORY(ERRCODE_T_R_SERIALIZATION_FAILURE) ||
 		   category == ERRCODE_TO_CATEGORY(ERRCODE_ADMIN_SHUTDOWN) ||
 		   category == ERRCODE_TO_CATEGORY(ERRCODE_INSUFFICIENT_RESOURCES);

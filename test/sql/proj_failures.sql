@@ -81,6 +81,18 @@ SELECT state, lag_events FROM status WHERE projection = 'a';
 SELECT resume_projection('a'), resume_projection('a'), run_projection('a');
 
 SELECT count(drop_projection(projection)) FROM event_projections();
+-- A lock that was not to be had, or a full disk, is no failure of the event or the projection.
+CREATE FUNCTION no_lock(e sierra_event) RETURNS void LANGUAGE plpgsql
+    AS $$ BEGIN RAISE 'no lock' USING ERRCODE = 'lock_not_available'; END $$;
+CREATE FUNCTION no_disk(e sierra_event) RETURNS void LANGUAGE plpgsql
+    AS $$ BEGIN RAISE 'no disk' USING ERRCODE = 'disk_full'; END $$;
+SELECT create_projection('no lock', 'no_lock(sierra_event)', max_attempts => 1, on_error => 'park');
+SELECT create_projection('no disk', 'no_disk(sierra_event)', max_attempts => 1);
+SELECT count(eappend('no lock', 'E'));
+SELECT run_projections();
+SELECT projection, state, attempts, parked FROM event_projections() WHERE projection LIKE 'no %';
+SELECT count(drop_projection(projection)) FROM event_projections() WHERE projection LIKE 'no %';
+DROP FUNCTION no_lock, no_disk;
 SELECT drop_event_store('es', force => true);
 DROP VIEW status, seen_by;
 DROP FUNCTION see_a, see_b, see_batch, see(text, sierra_event), good;
