@@ -12,6 +12,9 @@ BEGIN
                (l.state->>'owner', (l.state->>'balance')::numeric, l.state->>'status')), 'the tables are wrong';
     ASSERT (SELECT array_agg(status ORDER BY account_id) FROM accounts) = '{active,closed,closed}',
            'an account is open or closed that must not be';
+    ASSERT (SELECT array_agg(status ORDER BY saga_id) FROM event_sagas()) = '{completed,compensated,compensated}',
+           'a transfer ended as it must not';
+    ASSERT (SELECT state->>'balance' FROM eload('account', 'account-alice')) = '900', 'Alice has the wrong balance';
     ASSERT NOT EXISTS (SELECT FROM everify()), 'the store is damaged';
 END
 $$;

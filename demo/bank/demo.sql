@@ -25,6 +25,38 @@ SELECT close_account('carol');
 SELECT transfer_at_once('alice', 'carol', 50);
 SELECT stream_version AS version, event_name, payload FROM escan('account-alice');
 
+-- === A transfer in steps: a saga ===
+-- Where the other account is at another bank, there is no transaction over both.  So a
+-- saga takes one step after the other: initiate, withdraw, deposit, complete.
+SELECT transfer('1', 'alice', 'bob', 200);
+-- Started twice, it is one transfer: its id says so.
+SELECT transfer('1', 'alice', 'bob', 200);
+SELECT saga_id, status, step FROM event_sagas();
+-- One step, and then another: the money is on its way.
+SELECT run_sagas(2);
+SELECT saga_id, status, step FROM event_sagas();
+SELECT a.id, l.state FROM unnest(ARRAY['alice', 'bob']) AS a (id), eload('account', 'account-' || a.id) AS l;
+-- The rest.  (A pool of workers, or a job, does this for you.)
+SELECT run_sagas() \g /dev/null
+SELECT saga_id, status FROM event_sagas();
+SELECT a.id, l.state FROM unnest(ARRAY['alice', 'bob']) AS a (id), eload('account', 'account-' || a.id) AS l;
+
+-- === A transfer that is refused half-way: compensation ===
+SELECT transfer('2', 'alice', 'carol', 300);
+SELECT run_sagas() \g /dev/null
+SELECT saga_id, status, last_error FROM event_sagas() WHERE saga_id = 'transfer-2';
+-- Nothing was undone: what was done is there, and what took it back.
+SELECT stream_version AS version, event_name, payload FROM escan('account-alice', from_version => 7);
+
+-- === A transfer of money that is not there: refused before any moved ===
+SELECT transfer('3', 'bob', 'alice', 10000);
+SELECT run_sagas() \g /dev/null
+SELECT event_name, payload FROM escan('account-bob', from_version => 3);
+
+-- === What belongs together: all events of a transfer, in all streams ===
+SELECT stream_id, stream_version AS version, event_name
+  FROM eall() WHERE metadata->>'correlation_id' = 'transfer-2';
+
 -- === Close an account ===
 SELECT close_account('bob');
 SELECT state->'balance' AS balance FROM eload('account', 'account-bob') \gset
@@ -36,3 +68,4 @@ SELECT deposit('bob', 1);
 SELECT run_projections() \g /dev/null
 SELECT * FROM accounts ORDER BY account_id;
 SELECT account_id, change, reason FROM transactions ORDER BY "position";
+SELECT saga_id, saga, status, last_error FROM event_sagas() ORDER BY saga_id;

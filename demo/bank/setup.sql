@@ -1,4 +1,4 @@
--- A bank: accounts, what may be done with them, and what is asked about them.
+-- A bank: accounts and transfers, what may be done with them, and what is asked about them.
 
 CREATE EXTENSION sierra_es;
 SELECT create_event_store() \g /dev/null
@@ -100,6 +100,48 @@ BEGIN
     PERFORM deposit(to_account, amount, 'transfer from ' || from_account);
 END
 $$;
+
+-- ---------------------------------------------------------------------------
+-- A transfer as a saga: each step is a transaction, with one that takes it back
+-- ---------------------------------------------------------------------------
+
+-- Actions take the data of the saga, {"from": ..., "to": ..., "amount": ...}, and its id.
+-- An error that RAISE makes (P0001) is a refusal: what was done is compensated.
+CREATE FUNCTION transfer_initiate(data jsonb, saga_id text) RETURNS void
+    LANGUAGE sql
+AS $$ SELECT command_account(data->>'from', 'TransferInitiated', jsonb_build_object('transfer_id', saga_id)) $$;
+
+CREATE FUNCTION transfer_fail(data jsonb, saga_id text) RETURNS void
+    LANGUAGE sql
+AS $$ SELECT command_account(data->>'from', 'TransferFailed', jsonb_build_object('transfer_id', saga_id)) $$;
+
+CREATE FUNCTION transfer_withdraw(data jsonb, saga_id text) RETURNS void
+    LANGUAGE sql
+AS $$ SELECT withdraw(data->>'from', (data->'amount')::numeric, saga_id) $$;
+
+CREATE FUNCTION transfer_pay_back(data jsonb, saga_id text) RETURNS void
+    LANGUAGE sql
+AS $$ SELECT deposit(data->>'from', (data->'amount')::numeric, 'compensation of ' || saga_id) $$;
+
+CREATE FUNCTION transfer_deposit(data jsonb, saga_id text) RETURNS void
+    LANGUAGE sql
+AS $$ SELECT deposit(data->>'to', (data->'amount')::numeric, saga_id) $$;
+
+CREATE FUNCTION transfer_complete(data jsonb, saga_id text) RETURNS void
+    LANGUAGE sql
+AS $$ SELECT command_account(data->>'from', 'TransferCompleted', jsonb_build_object('transfer_id', saga_id)) $$;
+
+SELECT create_saga('transfer', ARRAY[
+    saga_step('initiate', 'transfer_initiate(jsonb, text)', 'transfer_fail(jsonb, text)'),
+    saga_step('withdraw', 'transfer_withdraw(jsonb, text)', 'transfer_pay_back(jsonb, text)'),
+    saga_step('deposit', 'transfer_deposit(jsonb, text)'),
+    saga_step('complete', 'transfer_complete(jsonb, text)')]) \g /dev/null
+
+-- The id makes a repetition harmless: the same transfer is started once.
+CREATE FUNCTION transfer(transfer_id text, from_account text, to_account text, amount numeric) RETURNS text
+    LANGUAGE sql
+    RETURN start_saga('transfer', jsonb_build_object('from', from_account, 'to', to_account, 'amount', amount),
+                      saga_id => 'transfer-' || transfer_id);
 
 -- ---------------------------------------------------------------------------
 -- The query side: accounts and transactions
