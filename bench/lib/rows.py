@@ -6,7 +6,7 @@ A new row is one Row: a key, a unit, the load of sierra_es, and the rivals with 
 from dataclasses import dataclass
 
 from .contenders import RARE
-from .derived import Timers, one_by_one, run_timers
+from .derived import Sagas, Timers, one_by_one, run_rows, run_sagas, run_timers, start_rows, start_sagas
 from .follow import (CatchUp, Decoding, EmmettConsumer, Enext, Followed, Latency, Listen, ListenOnly, PollCategory,
                      enext_pages, table_pages)
 from .loads import Copy, Script
@@ -106,6 +106,7 @@ def datasets(big, read_streams):
         "long": Dataset(1, setup="long"),
         "decide": Dataset(10_000, setup="derived"),
         "timers": Dataset(1_000),
+        "sagas": Dataset(1_000, setup="sagas"),
         "projected": Dataset(read_streams // 8, 50, facts=True, setup="projected"),
         "inline": Dataset(10_000, setup="inline"),
         "rare": Dataset(read_streams, 100, facts=True, rare=1_000),
@@ -255,7 +256,7 @@ def catch_up_rows():
 
 
 def derived_rows():
-    """States, commands and timers."""
+    """States, commands, timers and sagas."""
     yield Row("load-long", "states/s", Script("sierra", "sierra-load.sql", "eload, snapshots", "long", returns=1), (
         Rival(Script("sierra", "sierra-load-all.sql", "eload, no snapshots", "long", returns=1), 10.0),
         Rival(Script("sierra", "sierra-load-aggregate.sql", "aggregate over escan", "long", returns=1)),
@@ -267,6 +268,9 @@ def derived_rows():
     for sync in ("on", "off"):
         yield Row("timers", "events/s", Timers("sierra", "run_timers", run_timers, "timers_server"), (
             Rival(Timers("sierra", "a client, one by one", one_by_one, "timers_client"), 1.0),
+        ), sync=sync)
+        yield Row("sagas", "sagas/s", Sagas("sierra", "run_sagas", start_sagas, run_sagas, "sagas_server"), (
+            Rival(Sagas("sierra", "a client, step by step", start_rows, run_rows, "sagas_client"), 1.0),
         ), sync=sync)
 
 

@@ -1,12 +1,13 @@
 -- The tables of a store: what queries of users may rely on.
 BEGIN;
-SELECT plan(76);
+SELECT plan(81);
 SELECT lives_ok($$SELECT create_event_store('shape', 3)$$, 'a store with three partitions');
 
 SELECT has_schema('shape');
 SELECT tables_are('shape', ARRAY['events', 'events_0', 'events_1', 'events_2', 'stream_keys', 'event_ids',
                   'subscriptions', 'subscription_cursors', 'subscription_consumers', 'subscription_streams',
-                  'aggregates', 'snapshots', 'timers', 'upcasters', 'projections', 'projection_states']);
+                  'aggregates', 'snapshots', 'timers', 'upcasters', 'projections', 'projection_states',
+                  'sagas', 'saga_instances']);
 SELECT sequences_are('shape', ARRAY['global_position']);
 SELECT is_partitioned('shape', 'events', 'events is partitioned');
 SELECT is_partition_of('shape', 'events_0', 'shape', 'events', 'events_0 is a partition of it');
@@ -92,6 +93,12 @@ SELECT columns_are('shape', 'projections', ARRAY['projection', 'version', 'live'
                    'event_names', 'search_path', 'mode', 'subscription', 'batch_size', 'on_error', 'max_attempts', 'retry_after', 'automatic',
                    'state', 'attempts', 'retry_at', 'failed_position', 'failed_stream', 'last_error', 'last_error_at', 'processed', 'rate',
                    'created_at', 'updated_at']);
+SELECT columns_are('shape', 'sagas', ARRAY['saga', 'version', 'owner', 'steps', 'timeout', 'search_path', 'created_at']);
+SELECT columns_are('shape', 'saga_instances', ARRAY['saga_id', 'saga', 'version', 'status', 'step', 'attempts', 'run_at', 'deadline',
+                   'correlation_id', 'last_error', 'started_at', 'updated_at', 'ended_at']);
+SELECT col_is_pk('shape', 'sagas', ARRAY['saga', 'version'], 'a saga has versions');
+SELECT col_is_pk('shape', 'saga_instances', 'saga_id', 'an instance has an id, that of its stream');
+SELECT fk_ok('shape', 'saga_instances', ARRAY['saga', 'version'], 'shape', 'sagas', ARRAY['saga', 'version'], 'an instance keeps its version');
 SELECT columns_are('shape', 'projection_states', ARRAY['projection', 'version', 'key', 'state', 'position', 'stream_version']);
 SELECT col_is_pk('shape', 'projections', ARRAY['projection', 'version'], 'a version is there once');
 SELECT index_is_unique('shape', 'projections', 'projections_live', 'one version is live');
