@@ -36,7 +36,7 @@ BEGIN
             'SELECT ''projection'', p.projection, p.version, p.retry_at,'
             '       (SELECT min(t.retry_at) FROM %1$I.subscription_streams AS t'
             '         WHERE t.subscription = p.subscription AND t.state = ''retrying''),'
-            '       least(greatest(coalesce(p.rate, 40) / 4, 1), 1000)::bigint,'
+            '       least(greatest(coalesce(p.rate, 40) / 4, 1), 10000)::bigint,'
             '       p.xmin::text::bigint'
             '  FROM %1$I.projections AS p'
             ' WHERE p.subscription IS NOT NULL AND (p.mode = ''worker'' OR p.mode = ''inline'' AND NOT p.live)'
