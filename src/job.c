@@ -16,6 +16,7 @@
  */
 #include "postgres.h"
 
+#include "acting.h"
 #include "job.h"
 #include "watch.h"
 
@@ -48,14 +49,6 @@
 /* Who locks the tables of a store must not hold up the others. */
 #define LOOK_PATIENCE "100ms"
 #define TIMERS_PATIENCE "2s"
-
-/* The user and the settings from before. */
-typedef struct Acting
-{
-	Oid user;
-	int context;
-	int settings;
-} Acting;
 
 static HTAB *jobs = NULL;
 static uint64 looks = 0;
@@ -110,22 +103,12 @@ end(void)
 }
 
 static void
-become(Acting *acting, Oid owner, const char *lock_timeout)
+act_as(SierraActing *acting, Oid owner, const char *lock_timeout)
 {
-	GetUserIdAndSecContext(&acting->user, &acting->context);
-	SetUserIdAndSecContext(owner, acting->context | SECURITY_LOCAL_USERID_CHANGE |
-									  SECURITY_RESTRICTED_OPERATION);
-	acting->settings = NewGUCNestLevel();
+	sierra_acting_begin_as(acting, owner);
 	if (lock_timeout != NULL)
 		(void) set_config_option("lock_timeout", lock_timeout, PGC_USERSET, PGC_S_SESSION,
 								 GUC_ACTION_SAVE, true, 0, false);
-}
-
-static void
-become_oneself(const Acting *acting)
-{
-	AtEOXact_GUC(false, acting->settings);
-	SetUserIdAndSecContext(acting->user, acting->context);
 }
 
 /* The owner of a store's events; InvalidOid if it is gone. */
@@ -273,7 +256,7 @@ look_at_store(Oid schema)
 	{
 		SierraJobSight sight = {.events = -1};
 		int64 newest = 0;
-		Acting acting;
+		SierraActing acting;
 		Oid owner;
 
 		begin("looking for timers, sagas and projections that are due");
@@ -282,9 +265,9 @@ look_at_store(Oid schema)
 		{
 			if (sierra_watch_look(schema, &sight.events, &sight.readable, &newest))
 				held_back = sight.readable < newest;
-			become(&acting, owner, LOOK_PATIENCE);
+			act_as(&acting, owner, LOOK_PATIENCE);
 			list_jobs(schema, &sight);
-			become_oneself(&acting);
+			sierra_acting_end(&acting);
 		}
 		end();
 		looking->failures = 0;
@@ -482,16 +465,16 @@ sierra_job_run(SierraJob *job, SierraJobResult *result)
 	result->failed = false;
 	PG_TRY();
 	{
-		Acting acting;
+		SierraActing acting;
 		Oid owner;
 
 		begin(activity);
 		owner = owner_of(job->key.schema);
 		if (OidIsValid(owner))
 		{
-			become(&acting, owner, job->key.kind == SIERRA_JOB_TIMERS ? TIMERS_PATIENCE : NULL);
+			act_as(&acting, owner, job->key.kind == SIERRA_JOB_TIMERS ? TIMERS_PATIENCE : NULL);
 			handled = call(job);
-			become_oneself(&acting);
+			sierra_acting_end(&acting);
 		}
 		end();
 		note_run(job, began, handled);

@@ -88,24 +88,38 @@ sierra_json_read(SierraJsonReader *reader)
 	return slice;
 }
 
+bool
+sierra_json_begin_object(SierraJsonReader *reader, const text *json)
+{
+	*reader = sierra_json_begin(json);
+	return sierra_json_accept(reader, '{');
+}
+
+bool
+sierra_json_next_member(SierraJsonReader *reader, SierraJsonMember *member)
+{
+	(void) sierra_json_accept(reader, ',');
+	if (sierra_json_accept(reader, '}'))
+		return false;
+	member->name = sierra_json_read(reader);
+	(void) sierra_json_accept(reader, ':');
+	member->value = sierra_json_read(reader);
+	return true;
+}
+
 SierraSlice
 sierra_json_member(const text *json, const char *name)
 {
-	SierraJsonReader reader = sierra_json_begin(json);
+	SierraJsonReader reader;
+	SierraJsonMember member;
 	SierraSlice found = {NULL, 0};
 
-	if (!sierra_json_accept(&reader, '{'))
+	if (!sierra_json_begin_object(&reader, json))
 		return found;
-	while (!sierra_json_accept(&reader, '}'))
+	while (sierra_json_next_member(&reader, &member))
 	{
-		SierraSlice member = sierra_json_read(&reader);
-		SierraSlice value;
-
-		(void) sierra_json_accept(&reader, ':');
-		value = sierra_json_read(&reader);
-		if (sierra_slice_is(member, name))
-			found = value;
-		(void) sierra_json_accept(&reader, ',');
+		if (sierra_slice_is(member.name, name))
+			found = member.value;
 	}
 	return found;
 }

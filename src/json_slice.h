@@ -29,6 +29,18 @@ extern bool sierra_json_accept(SierraJsonReader *reader, char c);
 /* Cuts out the next value of any kind, and moves past white space after it. */
 extern SierraSlice sierra_json_read(SierraJsonReader *reader);
 
+typedef struct SierraJsonMember
+{
+	SierraSlice name; /* with its quotes */
+	SierraSlice value;
+} SierraJsonMember;
+
+/* Before the first member of an object; false if json is none. */
+extern bool sierra_json_begin_object(SierraJsonReader *reader, const text *json);
+
+/* The next member; false after the last one. */
+extern bool sierra_json_next_member(SierraJsonReader *reader, SierraJsonMember *member);
+
 /*
  * The value of a member of an object, the last one of that name; no start if
  * there is none, or json is no object.  The name with its quotes.

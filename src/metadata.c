@@ -14,42 +14,15 @@
 #include "lib/stringinfo.h"
 #include "utils/builtins.h"
 
-typedef struct JsonMember
-{
-	SierraSlice name;
-	SierraSlice value;
-} JsonMember;
-
-/* Begins at the first member of an object; false if it is none. */
-static bool
-begin_object(SierraJsonReader *reader, const text *json)
-{
-	*reader = sierra_json_begin(json);
-	return sierra_json_accept(reader, '{');
-}
-
-/* False after the last one. */
-static bool
-next_member(SierraJsonReader *reader, JsonMember *member)
-{
-	(void) sierra_json_accept(reader, ',');
-	if (sierra_json_accept(reader, '}'))
-		return false;
-	member->name = sierra_json_read(reader);
-	(void) sierra_json_accept(reader, ':');
-	member->value = sierra_json_read(reader);
-	return true;
-}
-
 static bool
 has_member(const text *json, SierraSlice name)
 {
 	SierraJsonReader reader;
-	JsonMember member;
+	SierraJsonMember member;
 
-	if (!begin_object(&reader, json))
+	if (!sierra_json_begin_object(&reader, json))
 		return false;
-	while (next_member(&reader, &member))
+	while (sierra_json_next_member(&reader, &member))
 	{
 		if (member.name.length == name.length &&
 			memcmp(member.name.start, name.start, name.length) == 0)
@@ -63,14 +36,14 @@ static bool
 copy_members(const text *json, StringInfo to)
 {
 	SierraJsonReader reader;
-	JsonMember member;
+	SierraJsonMember member;
 	const char *start;
 	const char *end;
 
-	if (!begin_object(&reader, json))
+	if (!sierra_json_begin_object(&reader, json))
 		return false;
 	start = end = reader.at;
-	while (next_member(&reader, &member))
+	while (sierra_json_next_member(&reader, &member))
 		end = member.value.start + member.value.length;
 	appendStringInfoChar(to, '{');
 	appendBinaryStringInfo(to, start, end - start);
@@ -83,7 +56,7 @@ sierra_metadata_complete(text *metadata)
 	text *ours;
 	StringInfoData result;
 	SierraJsonReader reader;
-	JsonMember member;
+	SierraJsonMember member;
 
 	if (sierra_guc_metadata[0] == '\0')
 		return metadata;
@@ -91,9 +64,9 @@ sierra_metadata_complete(text *metadata)
 	if (metadata == NULL)
 		return ours;
 	initStringInfo(&result);
-	if (!copy_members(metadata, &result) || !begin_object(&reader, ours))
+	if (!copy_members(metadata, &result) || !sierra_json_begin_object(&reader, ours))
 		return metadata;
-	while (next_member(&reader, &member))
+	while (sierra_json_next_member(&reader, &member))
 	{
 		if (has_member(metadata, member.name))
 			continue;

@@ -218,27 +218,19 @@ static Datum
 write_version(const text *metadata, int32 version)
 {
 	StringInfoData result;
+	SierraJsonReader reader;
+	SierraJsonMember member;
 
 	initStringInfo(&result);
 	appendStringInfoChar(&result, '{');
-	if (metadata != NULL)
+	/* What is no object has no members to keep. */
+	if (metadata != NULL && sierra_json_begin_object(&reader, metadata))
 	{
-		SierraJsonReader reader = sierra_json_begin(metadata);
-
-		/* What is no object has no members to keep. */
-		if (!sierra_json_accept(&reader, '{'))
-			reader.at = reader.end;
-		while (reader.at < reader.end && !sierra_json_accept(&reader, '}'))
+		while (sierra_json_next_member(&reader, &member))
 		{
-			SierraSlice name = sierra_json_read(&reader);
-			SierraSlice value;
-
-			(void) sierra_json_accept(&reader, ':');
-			value = sierra_json_read(&reader);
-			if (!sierra_slice_is(name, "\"schema_version\""))
-				appendStringInfo(&result, "%.*s: %.*s, ", name.length, name.start, value.length,
-								 value.start);
-			(void) sierra_json_accept(&reader, ',');
+			if (!sierra_slice_is(member.name, "\"schema_version\""))
+				appendStringInfo(&result, "%.*s: %.*s, ", member.name.length, member.name.start,
+								 member.value.length, member.value.start);
 		}
 	}
 	appendStringInfo(&result, "\"schema_version\": %d}", version);
