@@ -3,13 +3,16 @@
  *		SQL on the tables that subscriptions and derived state are kept in.
  *
  * A session keeps the plan of each statement; the plan cache renews it when a
- * table changes.
+ * table changes.  A plan that was made while a table was empty would be kept
+ * while it grows, until the table is analyzed; so plans read indexes whatever
+ * the statistics say.
  */
 #include "postgres.h"
 
 #include "query.h"
 
 #include "executor/spi.h"
+#include "optimizer/cost.h"
 #include "utils/builtins.h"
 #include "utils/hsearch.h"
 #include "utils/memutils.h"
@@ -83,6 +86,27 @@ find_plan(const SierraStore *store, const SierraQuery *query)
 	return entry->plan;
 }
 
+/* Runs a plan; if it has to be made first, no table is read as a whole. */
+static int
+execute(SPIPlanPtr plan, Datum *values, const char *nulls, bool read_only)
+{
+	bool before = enable_seqscan;
+	int status = 0;
+
+	/* The variable itself: to nest the setting would cost more than many statements do. */
+	PG_TRY();
+	{
+		enable_seqscan = false;
+		status = SPI_execute_plan(plan, values, nulls, read_only, 0);
+	}
+	PG_FINALLY();
+	{
+		enable_seqscan = before;
+	}
+	PG_END_TRY();
+	return status;
+}
+
 uint64
 sierra_query(const SierraStore *store, const SierraQuery *query, Datum *values, const bool *nulls,
 			 bool read_only)
@@ -92,7 +116,7 @@ sierra_query(const SierraStore *store, const SierraQuery *query, Datum *values, 
 
 	for (int i = 0; i < query->nargs; i++)
 		spi_nulls[i] = nulls != NULL && nulls[i] ? 'n' : ' ';
-	status = SPI_execute_plan(find_plan(store, query), values, spi_nulls, read_only, 0);
+	status = execute(find_plan(store, query), values, spi_nulls, read_only);
 	if (status < 0)
 		elog(ERROR, "could not execute \"%s\": %s", query->sql, SPI_result_code_string(status));
 	return SPI_processed;

@@ -1,0 +1,37 @@
+-- Statements on the tables of a store read indexes, also with a plan from when a table was empty
+SELECT create_event_store('es', 4);
+CREATE FUNCTION tally(state jsonb, e sierra_event) RETURNS jsonb
+    LANGUAGE sql IMMUTABLE
+    RETURN state || jsonb_build_object('count', coalesce((state ->> 'count')::int, 0) + 1);
+CREATE FUNCTION look_away(e sierra_event) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    IF e.payload ->> 'n' = '1' THEN
+        RAISE 'no';
+    END IF;
+END
+$$;
+SELECT create_projection('orders', 'tally(jsonb, sierra_event)');
+SELECT create_projection('parking', 'look_away(sierra_event)', on_error => 'park', max_attempts => 1);
+SELECT esub('reader', start_from => 'earliest');
+
+-- What a statement is planned with now: empty tables, whose whole reading costs nothing.
+VACUUM (ANALYZE) es.projection_states, es.subscription_streams, es.subscription_cursors,
+    es.subscriptions, es.projections;
+
+SELECT count(eappend('order-' || n, 'Added', json_build_object('n', n % 50))) FROM generate_series(1, 500) AS n;
+SET client_min_messages = error;
+-- So that what was counted until here is not counted below.
+SELECT pg_stat_force_next_flush();
+BEGIN;
+SELECT run_projection('orders', 100), run_projection('orders', 1000);
+SELECT run_projection('parking', 1000);
+SELECT count(*) FROM enext('reader', 1000);
+SELECT eack('reader', (SELECT max(global_position) FROM eall()));
+SELECT eproject('orders', 'order-77');
+-- The few rows of projections are also read by statements that are planned each time.
+SELECT relname, seq_scan FROM pg_stat_xact_user_tables
+ WHERE schemaname = 'es' AND seq_scan > 0 AND relname <> 'projections';
+COMMIT;
+-- The setting is the session's again.
+SHOW enable_seqscan;
+SELECT count(*) FROM estates('orders');
