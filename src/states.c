@@ -3,7 +3,9 @@
  *		States of projections: which keys a batch has, loading and saving.
  *
  * A batch is loaded and saved as a whole: one statement reads the states of all
- * of its keys, one writes those that are there now.
+ * of its keys, one changes those that were there, where they were found, one puts
+ * the new ones.  Nobody else runs the projection meanwhile; should a row have been
+ * moved all the same, its key finds it.
  */
 #include "postgres.h"
 
@@ -13,25 +15,37 @@
 #include "catalog/pg_type.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/datum.h"
 
 /*
+ * A plan is kept, and one for few states would be slow when there are many.  So
  * OFFSET 0 keeps the planner from anything but one look into the index for each
- * key: a plan made for few states would read all of them when there are many.
+ * key.
  */
 static const SierraQuery states_query = {
-	"SELECT l.key, l.state FROM pg_catalog.unnest($3) AS k (key) CROSS JOIN LATERAL"
-	" (SELECT s.key, s.state FROM %s.projection_states AS s"
+	"SELECT l.key, l.state, l.ctid FROM pg_catalog.unnest($3) AS k (key) CROSS JOIN LATERAL"
+	" (SELECT s.key, s.state, s.ctid FROM %s.projection_states AS s"
 	" WHERE s.projection OPERATOR(pg_catalog.=) $1 AND s.version OPERATOR(pg_catalog.=) $2"
 	" AND s.key OPERATOR(pg_catalog.=) k.key OFFSET 0) AS l ORDER BY l.key",
 	3,
 	{TEXTOID, INT4OID, TEXTARRAYOID}};
 
-static const SierraQuery save_query = {
+/* Functions and not operators, which would offer the planner the index instead. */
+static const SierraQuery change_query = {
+	"UPDATE %s.projection_states AS s"
+	" SET state = v.state, position = v.position, stream_version = v.stream_version"
+	" FROM ROWS FROM (pg_catalog.unnest($3), pg_catalog.unnest($4), pg_catalog.unnest($5),"
+	" pg_catalog.unnest($6)) AS v (tid, state, position, stream_version)"
+	" WHERE s.ctid OPERATOR(pg_catalog.=) v.tid AND pg_catalog.texteq(s.projection, $1)"
+	" AND pg_catalog.int4eq(s.version, $2)",
+	6,
+	{TEXTOID, INT4OID, TIDARRAYOID, JSONBARRAYOID, INT8ARRAYOID, INT8ARRAYOID}};
+
+static const SierraQuery put_query = {
 	"INSERT INTO %s.projection_states (projection, version, key, state, position, stream_version)"
 	" SELECT $1, $2, v.key, v.state, v.position, v.stream_version"
 	" FROM ROWS FROM (pg_catalog.unnest($3), pg_catalog.unnest($4), pg_catalog.unnest($5),"
 	" pg_catalog.unnest($6)) AS v (key, state, position, stream_version)"
-	" WHERE v.state IS NOT NULL"
 	" ON CONFLICT (projection, version, key) DO UPDATE SET state = excluded.state,"
 	" position = excluded.position, stream_version = excluded.stream_version",
 	6,
@@ -114,6 +128,7 @@ begin_states(SierraStates *states)
 
 	states->count = 0;
 	states->keys = palloc(sizeof(Datum) * count);
+	states->tids = palloc0(sizeof(Datum) * count);
 	states->values = palloc(sizeof(Datum) * count);
 	states->nulls = palloc(sizeof(bool) * count);
 	states->positions = palloc(sizeof(Datum) * count);
@@ -149,6 +164,8 @@ load_states(const SierraProjection *projection, SierraStates *states, MemoryCont
 		if (row < rows && compare_keys(DatumGetTextPP(sierra_query_value(row, 1, &isnull)),
 									   DatumGetTextPP(states->keys[i])) == 0)
 		{
+			states->tids[i] =
+				datumCopy(sierra_query_value(row, 3, &isnull), false, sizeof(ItemPointerData));
 			states->values[i] = sierra_query_value(row++, 2, &states->nulls[i]);
 			if (!states->nulls[i])
 				states->values[i] = PointerGetDatum(PG_DETOAST_DATUM_COPY(states->values[i]));
@@ -175,45 +192,123 @@ sierra_states_load(SierraStates *states, const SierraProjection *projection, tex
 	return true;
 }
 
-static ArrayType *
-make_array(Datum *values, bool *nulls, int count, Oid type, int16 length, bool by_value, char align)
+/* Some of the states of a batch, as arguments of a statement. */
+typedef struct Part
 {
-	int lower = 1;
+	int count;
+	Datum *where; /* keys or tids */
+	Datum *values;
+	Datum *positions;
+	Datum *versions;
+} Part;
 
-	return construct_md_array(values, nulls, 1, &count, &lower, type, length, by_value, align);
+static Part
+begin_part(int count)
+{
+	Part part = {.where = palloc(sizeof(Datum) * count),
+				 .values = palloc(sizeof(Datum) * count),
+				 .positions = palloc(sizeof(Datum) * count),
+				 .versions = palloc(sizeof(Datum) * count)};
+
+	return part;
+}
+
+static void
+add_to_part(Part *part, Datum where, const SierraStates *states, int i)
+{
+	part->where[part->count] = where;
+	part->values[part->count] = states->values[i];
+	part->positions[part->count] = states->positions[i];
+	part->versions[part->count] = states->versions[i];
+	part->count++;
+}
+
+static Datum
+int8_array(Datum *values, int count)
+{
+	return PointerGetDatum(
+		construct_array(values, count, INT8OID, sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
+}
+
+/* Runs a statement on a part; how many rows it changed. */
+static uint64
+write_part(const SierraProjection *projection, const SierraQuery *query, const Part *part,
+		   Datum where)
+{
+	Datum values[6] = {PointerGetDatum(projection->name),
+					   Int32GetDatum(projection->version),
+					   where,
+					   PointerGetDatum(construct_array(part->values, part->count, JSONBOID, -1,
+													   false, TYPALIGN_INT)),
+					   int8_array(part->positions, part->count),
+					   int8_array(part->versions, part->count)};
+	uint64 rows;
+
+	if (part->count == 0)
+		return 0;
+	sierra_query_begin();
+	rows = sierra_query(projection->store, query, values, NULL, false);
+	sierra_query_end();
+	return rows;
+}
+
+/* Those that have a row, or those that have none, by their keys. */
+static void
+put_states(const SierraProjection *projection, const SierraStates *states, bool stored)
+{
+	Part part = begin_part(states->count);
+
+	for (int i = 0; i < states->count; i++)
+	{
+		if (!states->nulls[i] && (states->tids[i] != 0) == stored)
+			add_to_part(&part, states->keys[i], states, i);
+	}
+	(void) write_part(projection, &put_query, &part, text_array(part.where, part.count));
+}
+
+static void
+change_states(const SierraProjection *projection, const SierraStates *states)
+{
+	Part part = begin_part(states->count);
+	Datum where;
+
+	for (int i = 0; i < states->count; i++)
+	{
+		if (!states->nulls[i] && states->tids[i] != 0)
+			add_to_part(&part, states->tids[i], states, i);
+	}
+	where = PointerGetDatum(construct_array(part.where, part.count, TIDOID, sizeof(ItemPointerData),
+											false, TYPALIGN_SHORT));
+	if (write_part(projection, &change_query, &part, where) < part.count)
+		put_states(projection, states, true);
+}
+
+static void
+forget_states(const SierraProjection *projection, const SierraStates *states)
+{
+	Datum *gone = palloc(sizeof(Datum) * states->count);
+	int count = 0;
+	Datum values[3] = {PointerGetDatum(projection->name), Int32GetDatum(projection->version)};
+
+	for (int i = 0; i < states->count; i++)
+	{
+		if (states->nulls[i])
+			gone[count++] = states->keys[i];
+	}
+	if (count == 0)
+		return;
+	values[2] = text_array(gone, count);
+	sierra_query_begin();
+	sierra_query(projection->store, &forget_query, values, NULL, false);
+	sierra_query_end();
 }
 
 void
-sierra_states_save(const SierraProjection *projection, SierraStates *states)
+sierra_states_save(const SierraProjection *projection, const SierraStates *states)
 {
-	int count = states->count;
-	Datum *gone = palloc(sizeof(Datum) * count);
-	int ngone = 0;
-	Datum values[6] = {
-		PointerGetDatum(projection->name),
-		Int32GetDatum(projection->version),
-		text_array(states->keys, count),
-		PointerGetDatum(
-			make_array(states->values, states->nulls, count, JSONBOID, -1, false, TYPALIGN_INT)),
-		PointerGetDatum(make_array(states->positions, NULL, count, INT8OID, sizeof(int64),
-								   FLOAT8PASSBYVAL, TYPALIGN_DOUBLE)),
-		PointerGetDatum(make_array(states->versions, NULL, count, INT8OID, sizeof(int64),
-								   FLOAT8PASSBYVAL, TYPALIGN_DOUBLE))};
-
-	for (int i = 0; i < count; i++)
-	{
-		if (states->nulls[i])
-			gone[ngone++] = states->keys[i];
-	}
-	sierra_query_begin();
-	if (ngone < count)
-		sierra_query(projection->store, &save_query, values, NULL, false);
-	if (ngone > 0)
-	{
-		values[2] = text_array(gone, ngone);
-		sierra_query(projection->store, &forget_query, values, NULL, false);
-	}
-	sierra_query_end();
+	change_states(projection, states);
+	put_states(projection, states, false);
+	forget_states(projection, states);
 }
 
 /*

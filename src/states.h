@@ -22,6 +22,7 @@ typedef struct SierraStates
 	SierraKeyedEvent *events; /* those that have a key, sorted by key, then place */
 	int count;
 	Datum *keys;
+	Datum *tids;   /* where each is stored; 0: nowhere */
 	Datum *values; /* jsonb */
 	bool *nulls;
 	Datum *positions; /* of the last event in each; set by who changes the state */
@@ -36,7 +37,7 @@ extern bool sierra_states_load(SierraStates *states, const SierraProjection *pro
 							   text **keys, int count);
 
 /* Saves all of them; a state that is null goes. */
-extern void sierra_states_save(const SierraProjection *projection, SierraStates *states);
+extern void sierra_states_save(const SierraProjection *projection, const SierraStates *states);
 
 /* One state, and the last event in it. */
 typedef struct SierraState
