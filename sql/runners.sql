@@ -7,7 +7,7 @@ CREATE FUNCTION sierra_call_runners() RETURNS void
     LANGUAGE c VOLATILE PARALLEL UNSAFE
     AS 'MODULE_PATHNAME', 'sierra_call_runners';
 COMMENT ON FUNCTION sierra_call_runners() IS
-    'lets runners look at the store (sierra_es.store) when this transaction has committed; eschedule(), create_projection() and the like call it';
+    'lets runners look at the store (sierra_es.store) when this transaction has committed; eschedule(), create_projection(), start_saga() and the like call it';
 
 -- How many events a projection gets at a time goes by its rate, so that a slow
 -- handler gives way to others after about a quarter of a second.

@@ -280,6 +280,9 @@ BEGIN
                 deadline, state.correlation_id, state.last_error, state.started_at, state.updated_at,
                 state.ended_at;
     END IF;
+    IF run_at IS NOT NULL THEN
+        PERFORM @extschema@.sierra_call_runners();
+    END IF;
 END
 $$;
 COMMENT ON FUNCTION sierra_write_saga(name, sierra_saga_state) IS

@@ -497,6 +497,7 @@ BEGIN
                                                  'step_timeout', step_timeout)))::json,
         (coalesce(metadata::jsonb, '{}') || jsonb_build_object('correlation_id', correlation))::json,
         'empty', "timestamp" => now);
+    PERFORM @extschema@.sierra_call_runners();
     RETURN id;
 END
 $$;

@@ -67,6 +67,7 @@ init_bell(SierraBell *bell)
 	pg_atomic_init_u32(&bell->awaiting, 0);
 	pg_atomic_init_u32(&bell->want.called, 1);
 	pg_atomic_init_u32(&bell->want.present, 0);
+	pg_atomic_init_u64(&bell->want.made, 0);
 	ConditionVariableInit(&bell->rung);
 	SpinLockInit(&bell->mutex);
 }
@@ -275,9 +276,16 @@ ring_noted(bool committed)
 	sierra_doorbell_add_rings(&bell->rings, &noted);
 	SpinLockRelease(&bell->mutex);
 
-	/* The last runner may have left because there was no work at all. */
-	if (job_noted && committed && pg_atomic_read_u32(&bell->want.present) == 0)
-		pg_atomic_write_u32(&bell->want.called, 0);
+	/*
+	 * The last runner may have left because there were no jobs at all.  One that
+	 * is about to leave for that reason finds the count changed (a full barrier).
+	 */
+	if (job_noted && committed)
+	{
+		pg_atomic_fetch_add_u64(&bell->want.made, 1);
+		if (pg_atomic_read_u32(&bell->want.present) == 0)
+			pg_atomic_write_u32(&bell->want.called, 0);
+	}
 	ring(bell);
 }
 

@@ -42,11 +42,12 @@ typedef struct SierraRunner
 	char last_error[SIERRA_RUNNER_ERROR_MAX];
 } SierraRunner;
 
-/* What a database wants of the pool; but for called under the doorbell's lock. */
+/* What a database wants of the pool; but for the atomics under the doorbell's lock. */
 typedef struct SierraWant
 {
 	pg_atomic_uint32 called;  /* who rings need not call the launcher */
 	pg_atomic_uint32 present; /* a runner is there that hears who rings */
+	pg_atomic_uint64 made;	  /* counts transactions that made jobs */
 	TimestampTz due_at;		  /* without a runner: when it is to get one */
 	TimestampTz retry_at;	  /* but not before, for its runners fail */
 	TimestampTz left_at;	  /* when the last runner left */

@@ -66,6 +66,7 @@ static TimestampTz back_at = 0;
 static struct
 {
 	uint64 heard; /* rings before the last look */
+	uint64 made;  /* jobs that were made before it */
 	SierraJobLook look;
 	TimestampTz looked_at;
 	TimestampTz look_due;
@@ -105,6 +106,15 @@ leave_word(SierraWant *want, TimestampTz now)
 	want->failures++;
 }
 
+/* Was there a ring since the last look that is not to wait for the next visit? */
+static bool
+was_called(void)
+{
+	if (nothing_to_do)
+		return pg_atomic_read_u64(&bell->want.made) != loop.made;
+	return pg_atomic_read_u64(&bell->generation) != loop.heard;
+}
+
 static void
 detach(int code, Datum arg)
 {
@@ -120,7 +130,7 @@ detach(int code, Datum arg)
 		pg_atomic_fetch_sub_u32(&bell->want.present, 1);
 		/* Full barriers: who rings from now on calls the launcher, who did before is heard. */
 		pg_atomic_exchange_u32(&bell->want.called, nothing_to_do ? 1 : 0);
-		if (!nothing_to_do && pg_atomic_read_u64(&bell->generation) != loop.heard)
+		if (was_called())
 			bell->want.due_at = 0;
 	}
 	place->state = SIERRA_RUNNER_FREE;
@@ -221,6 +231,7 @@ look(TimestampTz now)
 	TimestampTz ended;
 	uint64 heard = pg_atomic_read_u64(&bell->generation);
 
+	loop.made = pg_atomic_read_u64(&bell->want.made);
 	pg_memory_barrier();
 	if (heard != loop.heard)
 		loop.naps = 0;
@@ -323,9 +334,9 @@ wake_time(TimestampTz now, TimestampTz next_job)
 	return wake_at;
 }
 
-/* Leaves if there is a reason to. */
+/* Leaves if it has to. */
 static void
-consider_leaving(TimestampTz now)
+leave_if_asked(TimestampTz now)
 {
 	if (ConfigReloadPending)
 	{
@@ -337,11 +348,16 @@ consider_leaving(TimestampTz now)
 		leave(0);
 	if (pg_atomic_read_u32(&place->leave) != 0)
 		leave(next_visit(now));
-	if (is_useless(now))
-	{
-		nothing_to_do = loop.look.jobs == 0;
-		leave(next_visit(now));
-	}
+}
+
+/* After a look, since what woke it up may be the first job for long. */
+static void
+leave_if_useless(TimestampTz now)
+{
+	if (!is_useless(now))
+		return;
+	nothing_to_do = loop.look.jobs == 0;
+	leave(next_visit(now));
 }
 
 static bool
@@ -367,7 +383,7 @@ run(void)
 		int due;
 
 		CHECK_FOR_INTERRUPTS();
-		consider_leaving(now);
+		leave_if_asked(now);
 		job = sierra_jobs_next(now, &due, &wake_at);
 		if (is_time_to_look(now, job == NULL))
 		{
@@ -382,6 +398,7 @@ run(void)
 		}
 		if (loop.stale)
 			continue;
+		leave_if_useless(now);
 		note_idle();
 		wake_at = wake_time(now, wake_at);
 		sleep_until(wake_at);

@@ -249,6 +249,47 @@ set_workers(1);
 follows('one runner again', $dbh);
 
 # ---------------------------------------------------------------------------
+# The first job in a database that had none for a while
+# ---------------------------------------------------------------------------
+
+# Nothing but the bell wakes a runner; one without any jobs leaves after 5 s.
+$node->append_conf('postgresql.conf', "sierra_es.sweep_interval = '1min'");
+set_workers(4);
+my $began;
+$node->safe_psql('postgres', 'CREATE DATABASE quiet');
+$session{quiet} = prepare('quiet');
+follows('a new database', $session{quiet});
+sub drop_projections {
+    my ($session) = @_;
+    $session->do('SELECT drop_projection(projection) FROM event_projections()');
+    $session->do('TRUNCATE seen');
+    $session->do(q{SELECT eappend('other-1', 'Happened')});
+    return;
+}
+drop_projections($session{quiet});
+sleep 6;
+$session{quiet}->do(q{SELECT create_projection('seen', 'see(sierra_event)')});
+is(one_value($session{quiet}, q{SELECT ewait_projection('seen', (SELECT max(global_position) FROM es.events), '10 s')}), 1,
+    'a projection made when a runner was about to leave');
+drop_projections($session{quiet});
+sleep 6;
+$session{quiet}->do(q{SELECT eappend('other-1', 'Happened')});
+wait_until('a runner without jobs leaves', sub { !@{ runners('quiet') } });
+$session{quiet}->do(q{SELECT eappend('other-1', 'Happened')});
+sleep 1;
+is(@{ runners('quiet') }, 0, 'and appends do not call it back');
+$session{quiet}->do(q{CREATE FUNCTION act(data jsonb, saga_id text) RETURNS jsonb LANGUAGE sql AS $$SELECT '{}'::jsonb$$});
+$session{quiet}->do(q{SELECT create_saga('short', ARRAY[saga_step('only', 'act(jsonb, text)')])});
+$session{quiet}->do(q{SELECT start_saga('short', '{}', 'saga-short-1')});
+$began = time;
+wait_until('the saga is run', sub { one_value($session{quiet}, q{SELECT status = 'completed' FROM event_sagas() WHERE saga_id = 'saga-short-1'}) });
+cmp_ok(time - $began, '<', 10, 'but a saga does');
+$session{quiet}->disconnect;
+delete $session{quiet};
+$node->append_conf('postgresql.conf', "sierra_es.sweep_interval = '500ms'");
+$node->reload;
+
+# ---------------------------------------------------------------------------
 # Statements that need the database, and the extension
 # ---------------------------------------------------------------------------
 
@@ -258,7 +299,7 @@ $session{bank}->do(q{CREATE OR REPLACE FUNCTION see(e sierra_event) RETURNS void
 $session{bank}->do(q{SELECT eappend('order-1', 'Happened')});
 wait_until('a long job is under way', sub { grep { ($_->{job} // '') =~ /seen/ } @{ runners('bank') } });
 $session{bank}->disconnect;
-my $began = time;
+$began = time;
 is(sqlstate_of($dbh, 'DROP DATABASE bank'), '', 'DROP DATABASE while a runner is at a long job');
 cmp_ok(time - $began, '<', 10, 'without waiting for that');
 $shop->do(q{SELECT eappend('order-1', 'Happened')});
