@@ -88,6 +88,7 @@ attach_memory(void)
 		memset(sierra_doorbell, 0, sizeof(SierraDoorbell));
 		sierra_doorbell->lock = &(GetNamedLWLockTranche(TRANCHE_NAME))->lock;
 		SpinLockInit(&sierra_doorbell->mutex);
+		pg_atomic_init_u32(&sierra_doorbell->waiting, 0);
 		for (int i = 0; i < SIERRA_BELLS; i++)
 			init_bell(&sierra_doorbell->bell[i]);
 		for (int i = 0; i < SIERRA_RUNNERS; i++)

@@ -109,6 +109,7 @@ typedef struct SierraDoorbell
 	LWLock *lock;
 	slock_t mutex; /* for the launcher's latch */
 	Latch *launcher_latch;
+	pg_atomic_uint32 waiting; /* databases wait for a place in the pool */
 	SierraHold hold[SIERRA_HOLDS];
 	SierraBell bell[SIERRA_BELLS];
 	SierraRunner runner[SIERRA_RUNNERS];

@@ -238,7 +238,10 @@ leaves_at(const SierraRunner *runner, bool at_once)
 	return TimestampTzPlusMilliseconds(runner->started, SLICE_MS);
 }
 
-/* Asks so many runners to leave, those first that are idle or there for longest. */
+/*
+ * Asks so many runners to leave, those first that are idle or there for longest.
+ * One that goes idle calls the launcher while somebody waits.
+ */
 static void
 ask_to_leave(Plan *plan, int count, bool at_once, TimestampTz now)
 {
@@ -255,7 +258,10 @@ ask_to_leave(Plan *plan, int count, bool at_once, TimestampTz now)
 		}
 		if (leaves_at(first, at_once) > now)
 		{
-			plan->wake_at = Min(plan->wake_at, leaves_at(first, at_once));
+			TimestampTz later = TimestampTzPlusMilliseconds(now, SLICE_MS);
+
+			/* Also if there are none but such that start or leave. */
+			plan->wake_at = Min(plan->wake_at, Min(leaves_at(first, at_once), later));
 			return;
 		}
 		pg_atomic_write_u32(&first->leave, 1);
@@ -277,6 +283,7 @@ make_plan(Plan *plan, TimestampTz now)
 		ask_to_leave(plan, plan->used - plan->leaving - sierra_guc_workers, true, now);
 	else if (plan->count > places + plan->leaving)
 		ask_to_leave(plan, plan->count - places - plan->leaving, false, now);
+	pg_atomic_write_u32(&sierra_doorbell->waiting, plan->count > places);
 	find_busy(plan, now, places);
 	plan->count = Min(plan->count, places);
 	LWLockRelease(sierra_doorbell->lock);

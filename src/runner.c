@@ -200,7 +200,7 @@ is_held(Oid database)
 	return held;
 }
 
-/* When to come back if nothing rings before. */
+/* When to come back if nothing rings before; at once if that is not known. */
 static TimestampTz
 next_visit(TimestampTz now)
 {
@@ -208,7 +208,9 @@ next_visit(TimestampTz now)
 	TimestampTz wake_at;
 	int due;
 
-	return sierra_jobs_next(now, &due, &wake_at) != NULL ? now : Min(wake_at, visit);
+	if (loop.stale || sierra_jobs_next(now, &due, &wake_at) != NULL)
+		return now;
+	return Min(wake_at, visit);
 }
 
 /* Is it one of several, or one that has had nothing to do for a while? */
@@ -300,6 +302,8 @@ note_idle(void)
 	place->idle = true;
 	bell->want.backlog = 0;
 	LWLockRelease(sierra_doorbell->lock);
+	if (pg_atomic_read_u32(&sierra_doorbell->waiting) != 0)
+		sierra_doorbell_call_launcher();
 }
 
 /* Sleeps at the bell until it is time for something. */
