@@ -86,9 +86,16 @@ DECLARE
     wanted constant pg_catalog.name := @extschema@.sierra_require_derived_store(store);
     job pg_catalog.record;
     handled pg_catalog.int8;
-    progressed pg_catalog.bool;
+    progressed pg_catalog.bool := true;
+    due pg_catalog.timestamptz[];
+    due_before pg_catalog.timestamptz[];
 BEGIN
     LOOP
+        -- Also if all that was done is that some have failed, and wait now.
+        SELECT coalesce(pg_catalog.array_agg(j.due_at), '{}') INTO due
+          FROM @extschema@.sierra_event_jobs(wanted) AS j WHERE j.projection IS NULL;
+        EXIT WHEN NOT progressed AND due OPERATOR(pg_catalog.=) due_before;
+        due_before := due;
         progressed := false;
         FOR job IN SELECT j.* FROM @extschema@.sierra_event_jobs(wanted) AS j LOOP
             IF coalesce(job.due_at OPERATOR(pg_catalog.<=) pg_catalog.clock_timestamp(), true) THEN
@@ -99,7 +106,6 @@ BEGIN
             COMMIT;
         END LOOP;
         COMMIT;
-        EXIT WHEN NOT progressed;
     END LOOP;
 END
 $$;

@@ -25,6 +25,17 @@ SELECT count(eappend('late-0', 'Happened')) FROM generate_series(1, 3);
 CALL run_event_jobs();
 SELECT count(*) FROM transactions;
 SELECT state, attempts FROM es.projections WHERE projection = 'refusing';
+-- A whole job of timers that fail does not hide those after it.
+ALTER TABLE es.events ADD CONSTRAINT no_bad CHECK (event_name <> 'Bad');
+SELECT count(eschedule('2020-01-01', 'late-0', 'Bad')) FROM generate_series(1, 1000) AS n;
+SELECT eschedule('2020-01-02', 'late-9', 'Due') IS NOT NULL AS scheduled;
+SET client_min_messages = error;
+CALL run_event_jobs();
+RESET client_min_messages;
+SELECT count(*) FROM escan('late-9');
+SELECT count(*), min(attempts), max(attempts) FROM event_timers() WHERE state = 'failing';
+SELECT count(ecancel(timer_id)) FROM event_timers() WHERE state = 'failing';
+ALTER TABLE es.events DROP CONSTRAINT no_bad;
 -- Another store by name; the setting stays.
 SELECT create_event_store('other', 1);
 SET sierra_es.store = 'other';
