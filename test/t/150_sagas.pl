@@ -116,13 +116,30 @@ start_transfers($dbh, 'dump-', 100);
 $dbh->do('SELECT run_sagas(70)');
 my $under_way = left($dbh);
 cmp_ok($under_way, '>', 50, 'sagas are under way when they are dumped');
-$node->run_log([ 'pg_dump', '-f', "$files/dump.sql", '-d', $node->connstr('postgres') ]) or die 'no dump';
-$dbh->do('CREATE DATABASE restored');
-$node->run_log([ 'psql', '-X', '-q', '-v', 'ON_ERROR_STOP=1', '-f', "$files/dump.sql", '-d', $node->connstr('restored') ]) or die 'no restore';
-my $restored = connect_to($node, 'restored');
-is(left($restored), $under_way, 'the dump carries them');
-$restored->do('SELECT run_sagas(1000)') while left($restored);
-no_complaints([ faults($restored) ], 'after a restore they go on where they were');
-$_->disconnect for $restored, $dbh;
+sub dump_to {
+    my ($name, @options) = @_;
+    $node->run_log([ 'pg_dump', @options, '-f', "$files/$name.sql", '-d', $node->connstr('postgres') ]) or die 'no dump';
+    return "$files/$name.sql";
+}
+
+my @restored;
+sub goes_on_elsewhere {
+    my ($name, @dumps) = @_;
+    my $database = 'restored_' . @restored;
+    $dbh->do("CREATE DATABASE $database");
+    for my $dump (@dumps) {
+        local $ENV{PGOPTIONS} = '-c sierra_es.restore=on' if $dump =~ /data/;
+        $node->run_log([ 'psql', '-Xq', '-o', '/dev/null', '-v', 'ON_ERROR_STOP=1', '-f', $dump, '-d', $node->connstr($database) ])
+          or die 'no restore';
+    }
+    push @restored, my $session = connect_to($node, $database);
+    is(left($session), $under_way, "$name: the dump carries them");
+    $session->do('SELECT run_sagas(1000)') while left($session);
+    no_complaints([ faults($session) ], "$name: after a restore they go on where they were");
+    return;
+}
+goes_on_elsewhere('whole', dump_to('whole'));
+goes_on_elsewhere('schema and data apart', dump_to('schema', '--schema-only'), dump_to('data', '--data-only'));
+$_->disconnect for @restored, $dbh;
 $node->stop;
 done_testing();
