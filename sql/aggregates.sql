@@ -68,17 +68,38 @@ $$;
 COMMENT ON FUNCTION sierra_create_aggregate_tables(name) IS
     'makes the tables of a store for aggregates, snapshots, timers and upcasters';
 
--- The tables of derived state came with version 0.3.0.
+-- Tables of derived state came with version 0.3.0.
+CREATE FUNCTION sierra_has_tables(store name, tables name[]) RETURNS boolean
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT count(*) = cardinality(tables)
+      FROM pg_class AS c
+      JOIN pg_namespace AS n ON n.oid = c.relnamespace
+     WHERE n.nspname = store AND c.relkind = 'r' AND c.relname = ANY (tables)
+$$;
+COMMENT ON FUNCTION sierra_has_tables(name, name[]) IS 'does a store have all of these tables?';
+
+CREATE FUNCTION sierra_report_old_store(store name, what text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RAISE EXCEPTION USING
+        ERRCODE = 'SE005',
+        MESSAGE = format('event store "%s" has no tables for %s', store, what),
+        DETAIL = 'It was made by an older version of sierra_es.',
+        HINT = format('As its owner, add them with SELECT upgrade_event_store(%L).', store);
+END
+$$;
+COMMENT ON FUNCTION sierra_report_old_store(name, text) IS
+    'raises SE005: the store has no tables for what was asked';
+
 CREATE FUNCTION sierra_is_derived_store(store name) RETURNS boolean
     LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT count(*) = 4
-      FROM pg_class AS c
-      JOIN pg_namespace AS n ON n.oid = c.relnamespace
-     WHERE n.nspname = $1
-       AND c.relkind = 'r'
-       AND c.relname IN ('aggregates', 'snapshots', 'timers', 'upcasters')
+    SELECT @extschema@.sierra_has_tables($1, '{aggregates, snapshots, timers, upcasters}')
 $$;
 COMMENT ON FUNCTION sierra_is_derived_store(name) IS
     'does a store have the tables for aggregates, snapshots, timers and upcasters?';
@@ -91,11 +112,7 @@ DECLARE
     wanted constant name := @extschema@.sierra_require_store(store);
 BEGIN
     IF NOT @extschema@.sierra_is_derived_store(wanted) THEN
-        RAISE EXCEPTION USING
-            ERRCODE = 'SE005',
-            MESSAGE = format('event store "%s" has no tables for derived state', wanted),
-            DETAIL = 'It was made by an older version of sierra_es.',
-            HINT = format('As its owner, add them with SELECT upgrade_event_store(%L).', wanted);
+        PERFORM @extschema@.sierra_report_old_store(wanted, 'derived state');
     END IF;
     RETURN wanted;
 END

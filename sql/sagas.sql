@@ -128,10 +128,7 @@ CREATE FUNCTION sierra_has_sagas(store name) RETURNS boolean
     LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT count(*) = 2
-      FROM pg_class AS c
-      JOIN pg_namespace AS n ON n.oid = c.relnamespace
-     WHERE n.nspname = $1 AND c.relkind = 'r' AND c.relname IN ('sagas', 'saga_instances')
+    SELECT @extschema@.sierra_has_tables($1, '{sagas, saga_instances}')
 $$;
 COMMENT ON FUNCTION sierra_has_sagas(name) IS 'does a store have the tables that sagas are kept in?';
 
@@ -143,11 +140,7 @@ DECLARE
     wanted constant name := @extschema@.sierra_require_derived_store(store);
 BEGIN
     IF NOT @extschema@.sierra_has_sagas(wanted) THEN
-        RAISE EXCEPTION USING
-            ERRCODE = 'SE005',
-            MESSAGE = format('event store "%s" has no tables for sagas', wanted),
-            DETAIL = 'It was made by an older version of sierra_es.',
-            HINT = format('As its owner, add them with SELECT upgrade_event_store(%L).', wanted);
+        PERFORM @extschema@.sierra_report_old_store(wanted, 'sagas');
     END IF;
     RETURN wanted;
 END
