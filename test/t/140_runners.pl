@@ -103,6 +103,8 @@ is($dbh->selectrow_array(q{SELECT count(*) FROM pg_stat_activity WHERE backend_t
 my $row = runners('postgres')->[0];
 cmp_ok($row->{events}, '>', 5, 'event_runners() counts events');
 cmp_ok($row->{jobs}, '>', 3, 'and jobs');
+sleep 2;
+cmp_ok(runners('postgres')->[0]{jobs} - $row->{jobs}, '<', 20, 'without new events nothing is run again and again');
 $dbh->do(q{CREATE FUNCTION doze(e sierra_event) RETURNS void LANGUAGE sql AS 'SELECT pg_sleep(3)'});
 $dbh->do(q{SELECT create_projection('dozing', 'doze(sierra_event)', start_from => 'latest')});
 $dbh->do(q{SELECT eappend('order-1', 'Happened')});
