@@ -122,9 +122,11 @@ BEGIN
             MESSAGE = format('saga "%s" has no step "%s"', state.saga, step),
             DETAIL = format('Instance "%s" runs version %s.', state.saga_id, state.version);
     END IF;
-    IF EXISTS (SELECT FROM @extschema@.escan(state.saga_id) AS e
-                WHERE e.event_name = event_name AND e.payload ->> 'step' = step
-                  AND e.payload::jsonb @> said) THEN
+    IF EXISTS (SELECT FROM jsonb_array_elements(state.steps) AS s (step)
+                WHERE s.step ->> 'step' = step AND (s.step ->> 'waits')::boolean)
+       AND EXISTS (SELECT FROM @extschema@.escan(state.saga_id) AS e
+                    WHERE e.event_name = event_name AND e.payload ->> 'step' = step
+                      AND e.payload::jsonb @> said) THEN
         RETURN false;
     END IF;
     PERFORM @extschema@.sierra_report_saga_status(

@@ -49,6 +49,9 @@ SELECT complete_saga_step('w1', 'ask', '{"answer": 42}');
 SELECT complete_saga_step('w1', 'ask', '{"answer": 42}');
 SELECT complete_saga_step('w1', 'ask', '{"answer": 43}');
 :sqlstate
+-- Nor is a step that never waits, though its completion is what was said.
+SELECT complete_saga_step('w1', 'one');
+:sqlstate
 SELECT fail_saga_step('w2', 'ask', 'declined');
 SELECT fail_saga_step('w2', 'ask', 'declined');
 SELECT complete_saga_step('w2', 'ask');
