@@ -239,10 +239,10 @@ DECLARE
 BEGIN
     RETURN QUERY EXECUTE format(
         'SELECT t.timer_id, t.due_at,'
-        '       CASE WHEN t.attempts > 0 THEN ''failing'' WHEN t.due_at <= clock_timestamp() THEN ''due'''
+        '       CASE WHEN t.attempts > 0 THEN ''failing'' WHEN least(t.due_at, t.run_at) <= clock_timestamp() THEN ''due'''
         '            ELSE ''scheduled'' END,'
         '       t.stream_id, t.event_name,'
-        '       CASE WHEN t.due_at <= clock_timestamp() THEN clock_timestamp() - t.due_at END,'
+        '       CASE WHEN least(t.due_at, t.run_at) <= clock_timestamp() THEN clock_timestamp() - least(t.due_at, t.run_at) END,'
         '       t.attempts, t.run_at, t.last_error, t.created_at'
         '  FROM %I.timers AS t ORDER BY t.due_at, t.created_at, t.timer_id', wanted);
 END

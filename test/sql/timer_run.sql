@@ -113,6 +113,12 @@ SELECT run_timers(NULL);
 :sqlstate
 SELECT run_timers(-1);
 :sqlstate
+-- One that is set back by hand is due from then on.
+SELECT eschedule('2999-01-01', 'early', 'Due') IS NOT NULL AS scheduled;
+SELECT state, overdue IS NULL AS not_overdue FROM event_timers() WHERE stream_id = 'early';
+UPDATE es.timers SET run_at = clock_timestamp() - interval '1 minute' WHERE stream_id = 'early';
+SELECT state, overdue BETWEEN '1 minute' AND '2 minutes' AS overdue FROM event_timers() WHERE stream_id = 'early';
+SELECT run_timers();
 SELECT count(*) FROM everify();
 SELECT drop_event_store('es', force => true);
 DROP TABLE scheduled, saved;
