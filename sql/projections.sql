@@ -417,7 +417,8 @@ BEGIN
     IF failure IS NOT NULL THEN
         RAISE object_not_in_prerequisite_state USING
             MESSAGE = format('projection "%s" cannot become inline', projection),
-            DETAIL = format('Its handler failed for an event that is stored: %s.', failure);
+            DETAIL = format('Its handler failed for an event that is stored: %s.', failure),
+            HINT = 'Mend the handler, or leave out what is stored with start_from => ''latest''.';
     END IF;
     PERFORM @extschema@.eunsub(subscription);
     EXECUTE format('UPDATE %I.projections AS p SET subscription = NULL'

@@ -12,6 +12,7 @@ DECLARE
     versions integer[];
     version integer;
     handled bigint := 0;
+    state text;
 BEGIN
     EXECUTE format('SELECT array_agg(p.version ORDER BY p.live DESC) FROM %I.projections AS p'
                    ' WHERE p.projection = $1', store) INTO versions USING projection;
@@ -21,6 +22,16 @@ BEGIN
     FOREACH version IN ARRAY versions LOOP
         handled := handled + @extschema@.sierra_run(projection, version, max_count);
     END LOOP;
+    IF handled = 0 THEN
+        EXECUTE format('SELECT p.state FROM %I.projections AS p WHERE p.projection = $1 AND p.live'
+                       '   AND p.state IN (''stopped'', ''paused'')', store) INTO state USING projection;
+    END IF;
+    IF state IS NOT NULL THEN
+        RAISE NOTICE USING
+            MESSAGE = format('projection "%s" is %s', projection, state),
+            HINT = CASE state WHEN 'paused' THEN 'Let it go on with resume_projection().'
+                              ELSE 'Let it go on with retry_projection() or skip_projection_event().' END;
+    END IF;
     RETURN handled;
 END
 $$;
@@ -137,7 +148,13 @@ AS $$
 #variable_conflict use_column
 DECLARE
     store constant name := @extschema@.sierra_require_projections();
+    known boolean;
 BEGIN
+    EXECUTE format('SELECT true FROM %I.projections AS p WHERE p.projection = $1 AND p.live', store)
+       INTO known USING projection;
+    IF known IS NULL THEN
+        PERFORM @extschema@.sierra_report_no_projection(store, projection);
+    END IF;
     RETURN QUERY EXECUTE format(
         'SELECT s.key, s.state, s.position FROM %1$I.projection_states AS s'
         '  JOIN %1$I.projections AS p ON p.projection = s.projection AND p.version = s.version AND p.live'

@@ -215,19 +215,19 @@ BEGIN
     IF given.max_attempts NOT BETWEEN 1 AND 1000000 THEN
         RAISE invalid_parameter_value USING
             MESSAGE = 'max_attempts must be 1 to 1000000',
-            DETAIL = format('The value is %s.', given.max_attempts);
+            DETAIL = format('Step "%s" has %s.', given.step, given.max_attempts);
     END IF;
     IF given.retry_after NOT BETWEEN interval '0' AND interval '1 day' THEN
         RAISE invalid_parameter_value USING
             MESSAGE = 'argument "retry_after" must be 0 to 1 day',
-            DETAIL = format('The value is %s.', given.retry_after);
+            DETAIL = format('Step "%s" has %s.', given.step, given.retry_after);
     END IF;
     PERFORM @extschema@.sierra_check_saga_timeout(given.timeout);
     IF EXISTS (SELECT FROM unnest(given.refusals) AS r (code)
                 WHERE r.code IS NULL OR r.code !~ '^[0-9A-Z]{5}$') THEN
         RAISE invalid_parameter_value USING
             MESSAGE = 'refusals must be SQLSTATEs',
-            DETAIL = format('The value is %s.', given.refusals),
+            DETAIL = format('Step "%s" has %s.', given.step, given.refusals),
             HINT = 'A SQLSTATE has five digits or upper-case letters, as P0001.';
     END IF;
     RETURN jsonb_build_object(

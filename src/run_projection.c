@@ -244,7 +244,9 @@ write_failure(const Running *running, int failed, const ErrorData *error)
 										   : stop_at(projection, position, stream_id, reason);
 
 	ereport(WARNING, errcode(error->sqlerrcode),
-			errmsg("projection \"%s\" %s", text_to_cstring(projection->name), result),
+			errmsg("%s \"%s\" %s",
+				   projection->kind == SIERRA_MANAGES ? "process manager" : "projection",
+				   text_to_cstring(projection->name), result),
 			errdetail("Event at position %lld of stream \"%s\": %s.", (long long) position,
 					  text_to_cstring(stream_id), error->message));
 }
@@ -330,10 +332,18 @@ run_batches(Running *running)
 	return ok;
 }
 
+static void
+tell_projection(void *name)
+{
+	errcontext("projection \"%s\"", text_to_cstring(name));
+}
+
 int64
 sierra_run_projection(SierraStore *store, const SierraRun *run)
 {
 	Running running = {.run = run, .since = GetCurrentTimestamp()};
+	ErrorContextCallback context = {
+		.previous = error_context_stack, .callback = tell_projection, .arg = run->projection};
 	SierraProjection *projection;
 
 	PreventCommandDuringRecovery("run_projection()");
@@ -343,11 +353,13 @@ sierra_run_projection(SierraStore *store, const SierraRun *run)
 	if (projection == NULL || !projection->running || projection->subscription == NULL)
 		return 0;
 	running.projection = projection;
+	error_context_stack = &context;
 	sierra_projection_enter(projection, run->event_type);
 	/* The owner's rights decide what he reads. */
 	projection->store = sierra_store_open_named(NameStr(store->name), ACL_SELECT);
 	run_batches(&running);
 	write_progress(&running);
 	sierra_projection_leave(projection);
+	error_context_stack = context.previous;
 	return running.handled;
 }

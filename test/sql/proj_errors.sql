@@ -64,6 +64,7 @@ SELECT state, last_error FROM event_projections() WHERE projection = 'many';
 SELECT run_projection('none');
 :sqlstate
 SELECT eproject('none', 'k');
+SELECT * FROM estates('none');
 :sqlstate
 SELECT eproject('p', NULL);
 :sqlstate
