@@ -99,6 +99,52 @@ $$;
 COMMENT ON FUNCTION upgrade_event_store(name) IS
     'gives a store (default: sierra_es.store) that an older version made what this one has; false if nothing was missing';
 
+-- Appends lock events first, and then what inline projections need; runners lock
+-- what a job is about first, and then events.  So no order is right for both:
+-- this one gives up before it is a deadlock, and tries the other order.
+CREATE FUNCTION sierra_lock_store(store name) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    patience constant text := current_setting('lock_timeout');
+    began constant timestamptz := clock_timestamp();
+    brief constant text := format('%sus', extract(epoch FROM current_setting('deadlock_timeout')::interval) * 500000);
+    events constant text := format('%I.events', store);
+    -- A store of an older version may have none of these.
+    others constant text := coalesce((
+        SELECT string_agg(format('%I.%I', store, t.name), ', ' ORDER BY t.place)
+          FROM unnest('{projections, projection_states, saga_instances, sagas, timers, subscriptions,
+                        subscription_cursors, subscription_consumers, subscription_streams,
+                        aggregates, snapshots, upcasters}'::text[]) WITH ORDINALITY AS t (name, place)
+         WHERE to_regclass(format('%I.%I', store, t.name)) IS NOT NULL), events);
+    events_first boolean := true;
+    half boolean;
+BEGIN
+    LOOP
+        half := false;
+        BEGIN
+            EXECUTE format('LOCK TABLE %s IN ACCESS EXCLUSIVE MODE',
+                           CASE WHEN events_first THEN events ELSE others END);
+            half := true;
+            PERFORM set_config('lock_timeout', brief, true);
+            EXECUTE format('LOCK TABLE %s IN ACCESS EXCLUSIVE MODE',
+                           CASE WHEN events_first THEN others ELSE events END);
+            PERFORM set_config('lock_timeout', patience, true);
+            RETURN;
+        EXCEPTION WHEN lock_not_available OR deadlock_detected THEN
+            IF NOT half OR patience <> '0' AND clock_timestamp() - began > patience::interval THEN
+                RAISE;
+            END IF;
+        END;
+        events_first := NOT events_first;
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION sierra_lock_store(name) IS
+    'keeps everybody else out of a store until the transaction ends; waits as long as lock_timeout allows; 55P03; drop_event_store() calls it';
+
 CREATE OR REPLACE FUNCTION drop_event_store(name name, force boolean DEFAULT false) RETURNS void
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
@@ -114,7 +160,7 @@ BEGIN
     END IF;
     PERFORM @extschema@.sierra_require_store(name);
     -- Appends in flight end first, and none begins.
-    EXECUTE format('LOCK TABLE %I.events IN ACCESS EXCLUSIVE MODE', name);
+    PERFORM @extschema@.sierra_lock_store(name);
     IF NOT coalesce(force, false) THEN
         -- An older snapshot would not see events that were committed since.
         IF current_setting('transaction_isolation') <> 'read committed' THEN

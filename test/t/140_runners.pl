@@ -167,6 +167,20 @@ wait_until('two runners are at work', sub {
 });
 pass('a busy database gets a second runner');
 is(one_value($dbh, q{SELECT drop_event_store('busy', true) IS NOT NULL}), 1, 'a store is dropped while runners are at it');
+my @failed;
+for my $round (1 .. 15) {
+    $dbh->do($_) for split /;;\n/, <<'SQL';
+SELECT create_event_store('busy', 2);;
+SET sierra_es.store = 'busy';;
+SELECT count(eappend('s-' || n % 7, 'E')) FROM generate_series(1, 2000) AS n;;
+SELECT create_projection(p, (p || '(sierra_event)')::regprocedure, batch_size => 1) FROM unnest('{slowly,slowly2}'::text[]) AS p;;
+SELECT count(eschedule(clock_timestamp() + n * interval '1 ms', 's-1', 'Due')) FROM generate_series(1, 200) AS n;;
+RESET sierra_es.store
+SQL
+    sleep 0.01 * $round;
+    push @failed, sqlstate_of($dbh, q{SELECT drop_event_store('busy', true)});
+}
+no_complaints([ grep { $_ ne '' } @failed ], 'and again and again');
 $node->append_conf('postgresql.conf', 'sierra_es.workers = 1');
 $node->reload;
 wait_until('they are fewer', sub { @{ runners('postgres') } == 1 });
