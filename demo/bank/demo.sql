@@ -36,7 +36,7 @@ SELECT saga_id, status, step FROM event_sagas();
 SELECT run_sagas(2);
 SELECT saga_id, status, step FROM event_sagas();
 SELECT a.id, l.state FROM unnest(ARRAY['alice', 'bob']) AS a (id), eload('account', 'account-' || a.id) AS l;
--- The rest.  (A pool of workers, or a job, does this for you.)
+-- The rest.  (Runners, or a job, do this for you.)
 SELECT run_sagas() \g /dev/null
 SELECT saga_id, status FROM event_sagas();
 SELECT a.id, l.state FROM unnest(ARRAY['alice', 'bob']) AS a (id), eload('account', 'account-' || a.id) AS l;
@@ -67,5 +67,6 @@ SELECT deposit('bob', 1);
 -- === The query side: tables, as of the last run of the projection ===
 SELECT run_projections() \g /dev/null
 SELECT * FROM accounts ORDER BY account_id;
+-- (What an account was opened with is no transaction: 1000 for alice, 500 for bob.)
 SELECT account_id, change, reason FROM transactions ORDER BY "position";
 SELECT saga_id, saga, status, last_error FROM event_sagas() ORDER BY saga_id;

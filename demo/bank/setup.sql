@@ -154,6 +154,7 @@ CREATE TABLE accounts (
     status     text NOT NULL DEFAULT 'active'
 );
 
+-- What an account was opened with is in no row here: a balance is that plus the changes.
 CREATE TABLE transactions (
     "position" bigint PRIMARY KEY,
     account_id text NOT NULL,

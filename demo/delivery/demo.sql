@@ -28,7 +28,7 @@ SELECT emit('DeliveryStarted', '{"order_id": "A", "deliverer_id": 9}', '2026-03-
 SELECT * FROM summary('A');
 
 -- === Now the projections run ===
--- Each takes only events that it has asked for.  (A pool of workers, or a job, does this for you.)
+-- Each takes only events that it has asked for.  (Runners, or a job, do this for you.)
 SELECT run_projections() \g /dev/null
 SELECT projection, processed FROM event_projections() ORDER BY projection;
 -- States are rows: cheap to read, and as of the last run.

@@ -51,7 +51,7 @@ SELECT v AS version, state->>'status' AS status, state->'total' AS total
 -- === The list of orders ===
 SELECT create_order('1002', 'customer-456');
 SELECT add_item('1002', 'webcam', 1, 49.95);
--- Something has to run projections: a worker, a cron job, or you.
+-- Something has to run projections: runners, a cron job, or you.
 SELECT run_projections() \g /dev/null
 -- Whoever runs it, you can wait until the list has everything up to now.
 SELECT ewait_projection('order-list', ehead(), '10 seconds');
