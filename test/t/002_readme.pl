@@ -117,7 +117,14 @@ sub section
 	return $1;
 }
 
-# The defaults that rows of the table show for arguments are those of the functions.
+# The arguments of functions that are passed, with their types and defaults.
+my $arguments_passed = q{
+	SELECT p.oid, p.proname, n, p.proargnames[n] AS argument,
+	       coalesce(p.proallargtypes[n], p.proargtypes[n - 1]) AS type, pg_get_function_arg_default(p.oid, n) AS value
+	  FROM pg_proc AS p, generate_series(1, coalesce(cardinality(p.proallargtypes), p.pronargs)) AS n
+	 WHERE coalesce(p.proargmodes[n], 'i') IN ('i', 'b', 'v')};
+
+# Defaults that the reference shows are those of the functions.
 sub check_defaults
 {
 	my ($node, $table) = @_;
@@ -131,9 +138,9 @@ sub check_defaults
 			my ($argument, $shown) = ($1, $2);
 			my $same = $node->safe_psql('readme', qq{
 				SELECT format('SELECT (%s)::%s::text IS NOT DISTINCT FROM (%s)::text', \$shown\$$shown\$shown\$,
-						format_type(p.proargtypes[n - 1], NULL), pg_get_function_arg_default(p.oid, n))
-				  FROM pg_proc AS p, generate_series(1, p.pronargs) AS n
-				 WHERE p.proname = '$name' AND p.proargnames[n] = '$argument' \\gexec});
+						format_type(a.type, NULL), a.value)
+				  FROM ($arguments_passed) AS a
+				 WHERE a.proname = '$name' AND a.argument = '$argument' \\gexec});
 
 			like($same, qr/^t(\nt)*$/, "the default of $argument of $name() is $shown");
 		}
@@ -141,29 +148,32 @@ sub check_defaults
 	return;
 }
 
-# Each function is in a row of the table, with the names of all its arguments.
+# Each function is in a row of the table, with all its arguments in their order,
+# and = behind those that may be left out.
 sub check_functions
 {
 	my ($node, $table) = @_;
-	my $functions = $node->safe_psql('readme', q{
-		SELECT p.proname, array_to_string(p.proargnames[1:p.pronargs], ' ')
+	my $functions = $node->safe_psql('readme', qq{
+		SELECT p.proname, coalesce((
+			SELECT string_agg(a.argument || CASE WHEN a.value IS NULL THEN '' ELSE ' =' END, ', ' ORDER BY a.n)
+			  FROM ($arguments_passed) AS a WHERE a.oid = p.oid), '')
 		  FROM pg_depend AS d JOIN pg_proc AS p ON p.oid = d.objid
 		 WHERE d.refobjid = (SELECT oid FROM pg_extension WHERE extname = 'sierra_es')
 		   AND d.classid = 'pg_proc'::regclass AND d.deptype = 'e'
 		   AND (p.proname !~ '^(expected_version|sierra_)'
-		        OR p.proname IN ('sierra_partition_key', 'sierra_stream_key', 'sierra_partition_id', 'sierra_event_id', 'sierra_workers'))
+		        OR p.proname IN ('sierra_partition_key', 'sierra_stream_key', 'sierra_partition_id', 'sierra_event_id',
+		                         'sierra_workers', 'sierra_call_runners'))
 		 ORDER BY 1, 2});
 
 	foreach my $function (split /\n/, $functions)
 	{
-		my ($name, @arguments) = split /[| ]/, $function;
-		my @rows = grep { /^\| `\Q$name\E\(/ } split /\n/, $table;
-		my $complete = grep {
-			my $row = $_;
-			!grep { $row !~ /\b\Q$_\E\b/ } @arguments
-		} @rows;
+		my ($name, $arguments) = split /[|]/, $function;
+		my @rows = map { /^\| `\Q$name\E\((.*?)\)`/ } split /\n/, $table;
+		# A type may stand behind the name of an argument.
+		my @shown = map { join ', ', map { s/^(\w+)(?: \w+)?( =)?.*/$1 . ($2 \/\/ '')/er } split /, / } @rows;
 
-		ok($complete, "the reference has $name(@arguments)");
+		ok((grep { $_ eq ($arguments // '') } @shown), "the reference has $name(" . ($arguments // '') . ')')
+		  or diag("it shows: ", join ' and ', @shown);
 	}
 	return;
 }
