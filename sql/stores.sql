@@ -110,7 +110,9 @@ AS $$
 DECLARE
     patience constant text := current_setting('lock_timeout');
     began constant timestamptz := clock_timestamp();
-    brief constant text := format('%sus', extract(epoch FROM current_setting('deadlock_timeout')::interval) * 500000);
+    -- In whole milliseconds, for 0 would be no limit.
+    brief constant text := greatest(
+        1, floor(extract(epoch FROM current_setting('deadlock_timeout')::interval) * 500))::text;
     events constant text := format('%I.events', store);
     -- A store of an older version may have none of these.
     others constant text := coalesce((
@@ -134,7 +136,8 @@ BEGIN
             PERFORM set_config('lock_timeout', patience, true);
             RETURN;
         EXCEPTION WHEN lock_not_available OR deadlock_detected THEN
-            IF NOT half OR patience <> '0' AND clock_timestamp() - began > patience::interval THEN
+            IF NOT half AND SQLSTATE = '55P03'
+               OR patience <> '0' AND clock_timestamp() - began > patience::interval THEN
                 RAISE;
             END IF;
         END;
@@ -143,7 +146,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION sierra_lock_store(name) IS
-    'keeps everybody else out of a store until the transaction ends; waits as long as lock_timeout allows; 55P03; drop_event_store() calls it';
+    'keeps everybody else out of a store until the transaction ends; waits as long as lock_timeout allows, then 55P03; drop_event_store() calls it';
 
 CREATE OR REPLACE FUNCTION drop_event_store(name name, force boolean DEFAULT false) RETURNS void
     LANGUAGE plpgsql
