@@ -4,7 +4,7 @@ EXTENSION   = sierra_es
 EXTVERSION := $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" sierra_es.control)
 
 MODULE_big  = sierra_es
-OBJS        = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c)))
+OBJS        = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c src/*/*.c)))
 # The current version is built from parts; what was released before stays as it was.
 # The update from the release before runs the parts that are new since.
 EXTBEFORE   = 0.2.0
@@ -15,6 +15,7 @@ SQL_PARTS   = sql/$(EXTENSION).sql sql/subscriptions.sql sql/groups.sql sql/work
 DATA_built  = sql/$(EXTENSION)--$(EXTVERSION).sql sql/$(EXTENSION)--$(EXTBEFORE)--$(EXTVERSION).sql
 DATA        = $(filter-out $(DATA_built),$(wildcard sql/$(EXTENSION)--*.sql))
 EXTRA_CLEAN = $(DATA_built) tmp_check tmp_check_iso
+PG_CPPFLAGS = -I$(srcdir)/src
 PG_CFLAGS   = -Wall -Wextra -Wno-unused-parameter -Wno-sign-compare $(if $(WERROR),-Werror)
 
 # Tests.  Each needs a server of its own, which the suites start and stop.
@@ -44,19 +45,21 @@ sql/$(EXTENSION)--$(EXTVERSION).sql: $(SQL_PARTS) sierra_es.control
 sql/$(EXTENSION)--$(EXTBEFORE)--$(EXTVERSION).sql: $(SQL_NEW) sql/update.sql sierra_es.control
 	(printf '%s\n' '\echo Use "ALTER EXTENSION sierra_es UPDATE" to load this file. \quit'; cat $(SQL_NEW) sql/update.sql) > $@
 
-$(OBJS): $(wildcard src/*.h)
+$(OBJS): $(wildcard src/*/*.h)
 
 bench: all
 	bench/run
 
+SOURCES = $(wildcard src/*.c src/*/*.[ch])
+
 format:
-	clang-format -i src/*.c src/*.h
+	clang-format -i $(SOURCES)
 
 lint:
-	@! grep -n PG_VERSION_NUM src/*.[ch] | grep -v '^src/compat.h' || (echo 'PG_VERSION_NUM outside compat.h'; exit 1)
-	@! grep -nE '\b(sprintf|strcpy|strcat|usleep|malloc) *\(|^[[:space:]]*//' src/*.[ch] || (echo 'banned function or comment style'; exit 1)
-	@! grep -nE 'err(msg|msg_plural)\("([A-Z][a-z]|[^"]*\."\))' src/*.c || (echo 'message style'; exit 1)
-	clang-format --dry-run --Werror src/*.c src/*.h
-	cppcheck --quiet --error-exitcode=1 --enable=warning,portability --inline-suppr --library=test/cppcheck.cfg src
+	@! grep -n PG_VERSION_NUM $(SOURCES) | grep -v '^src/base/compat.h' || (echo 'PG_VERSION_NUM outside compat.h'; exit 1)
+	@! grep -nE '\b(sprintf|strcpy|strcat|usleep|malloc) *\(|^[[:space:]]*//' $(SOURCES) || (echo 'banned function or comment style'; exit 1)
+	@! grep -nE 'err(msg|msg_plural)\("([A-Z][a-z]|[^"]*\."\))' $(SOURCES) || (echo 'message style'; exit 1)
+	clang-format --dry-run --Werror $(SOURCES)
+	cppcheck --quiet --error-exitcode=1 --enable=warning,portability --inline-suppr --library=test/cppcheck.cfg -I src src
 
 .PHONY: bench format lint

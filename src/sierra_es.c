@@ -4,9 +4,9 @@
  */
 #include "postgres.h"
 
-#include "compat.h"
-#include "guc.h"
-#include "worker.h"
+#include "base/compat.h"
+#include "base/guc.h"
+#include "worker/notifier.h"
 
 #include "fmgr.h"
 #include "miscadmin.h"

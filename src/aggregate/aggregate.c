@@ -1,0 +1,205 @@
+/*
+ * aggregate.c
+ *		Aggregates: the state of a stream, folded from its events.
+ *
+ * A snapshot saves folding the events before it.  It is never more than that:
+ * one that is missing, of another definition of the aggregate, or newer than
+ * what is asked for is left out, and the state is folded from further back.
+ *
+ * A snapshot row that is visible tells of events that are visible: who wrote it
+ * had seen them, and they were committed before or with it.
+ *
+ * Loading is reading, so it never waits for another who loads: two may take the
+ * same snapshot, as two rows.  The uuid of the definition, which is made anew
+ * whenever the state could come out otherwise, keeps a load that is under way
+ * from handing its snapshot to the next definition.
+ */
+#include "postgres.h"
+
+#include "aggregate/aggregate.h"
+#include "aggregate/fold.h"
+#include "base/errors.h"
+#include "read/read_stream.h"
+#include "read/row_security.h"
+#include "store/event.h"
+#include "store/query.h"
+
+#include "access/xact.h"
+#include "access/xlog.h"
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+
+static const SierraQuery aggregate_query = {
+	"SELECT a.fold::pg_catalog.text, a.initial::pg_catalog.jsonb, a.definition::pg_catalog.uuid,"
+	"       a.snapshot_every::pg_catalog.int4"
+	"  FROM %s.aggregates AS a WHERE a.aggregate OPERATOR(pg_catalog.=) $1",
+	1,
+	{TEXTOID}};
+
+static const SierraQuery snapshot_query = {
+	"SELECT s.version::pg_catalog.int8, s.state::pg_catalog.jsonb, s.newest::pg_catalog.timestamptz"
+	"  FROM %s.snapshots AS s"
+	" WHERE s.aggregate OPERATOR(pg_catalog.=) $1 AND s.stream_id OPERATOR(pg_catalog.=) $2"
+	"   AND s.definition OPERATOR(pg_catalog.=) $3 AND s.version OPERATOR(pg_catalog.<=) $4"
+	"   AND s.newest OPERATOR(pg_catalog.<=) $5"
+	" ORDER BY s.version USING OPERATOR(pg_catalog.>) LIMIT 1",
+	5,
+	{TEXTOID, TEXTOID, UUIDOID, INT8OID, TIMESTAMPTZOID}};
+
+static const SierraQuery take_query = {
+	"INSERT INTO %s.snapshots (aggregate, stream_id, definition, version, newest, state)"
+	" VALUES ($1, $2, $3, $4, $5, $6)",
+	6,
+	{TEXTOID, TEXTOID, UUIDOID, INT8OID, TIMESTAMPTZOID, JSONBOID}};
+
+typedef struct Aggregate
+{
+	Oid fold;
+	SierraUpcasters *upcasters;
+	Datum initial;
+	bool initial_null;
+	pg_uuid_t definition;
+	int32 snapshot_every; /* 0: never */
+	/* Where to begin. */
+	Datum state;
+	bool isnull;
+	int64 version;
+	TimestampTz newest;
+} Aggregate;
+
+static Datum
+copy_value(uint64 row, int column, MemoryContext context, bool *isnull)
+{
+	Datum value = sierra_query_value(row, column, isnull);
+	MemoryContext old = MemoryContextSwitchTo(context);
+
+	if (!*isnull)
+		value = PointerGetDatum(PG_DETOAST_DATUM_COPY(value));
+	MemoryContextSwitchTo(old);
+	return value;
+}
+
+static void
+find_aggregate(const SierraStore *store, const SierraLoad *load, MemoryContext context,
+			   Aggregate *aggregate)
+{
+	Datum values[1] = {PointerGetDatum(load->aggregate)};
+	bool isnull;
+
+	if (!OidIsValid(get_relname_relid("aggregates", store->schema)))
+		ereport(ERROR, errcode(ERRCODE_SIERRA_NO_STORE),
+				errmsg("event store \"%s\" has no tables for aggregates", NameStr(store->name)),
+				errdetail("It was made by an older version of sierra_es."),
+				errhint("As its owner, add them with SELECT upgrade_event_store(%s).",
+						quote_literal_cstr(NameStr(store->name))));
+	if (sierra_query(store, &aggregate_query, values, NULL, true) == 0)
+		ereport(ERROR, errcode(ERRCODE_UNDEFINED_OBJECT),
+				errmsg("no aggregate \"%s\"", text_to_cstring(load->aggregate)),
+				errdetail("Store \"%s\" has no aggregate of this name.", NameStr(store->name)),
+				errhint("Make it with create_aggregate()."));
+	aggregate->fold = sierra_fold_function(TextDatumGetCString(sierra_query_value(0, 1, &isnull)),
+										   load->event_type);
+	aggregate->initial = copy_value(0, 2, context, &aggregate->initial_null);
+	aggregate->definition = *DatumGetUUIDP(sierra_query_value(0, 3, &isnull));
+	aggregate->snapshot_every = DatumGetInt32(sierra_query_value(0, 4, &isnull));
+	aggregate->upcasters = sierra_upcasters_load(store, context);
+}
+
+/* Where folding begins: at a snapshot, or before the first event. */
+static void
+find_start(const SierraStore *store, const SierraLoad *load, bool use_snapshots,
+		   MemoryContext context, Aggregate *aggregate)
+{
+	Datum values[5] = {PointerGetDatum(load->aggregate), PointerGetDatum(load->stream_id),
+					   UUIDPGetDatum(&aggregate->definition), Int64GetDatum(load->at_version),
+					   TimestampTzGetDatum(load->until)};
+	bool isnull;
+
+	aggregate->state = aggregate->initial;
+	aggregate->isnull = aggregate->initial_null;
+	aggregate->version = SIERRA_NONE;
+	aggregate->newest = DT_NOBEGIN;
+	if (!use_snapshots || sierra_query(store, &snapshot_query, values, NULL, true) == 0)
+		return;
+	aggregate->version = DatumGetInt64(sierra_query_value(0, 1, &isnull));
+	aggregate->state = copy_value(0, 2, context, &aggregate->isnull);
+	aggregate->newest = DatumGetTimestampTz(sierra_query_value(0, 3, &isnull));
+}
+
+static bool
+has_right(const SierraStore *store, AclMode right)
+{
+	Oid snapshots = get_relname_relid("snapshots", store->schema);
+
+	return OidIsValid(snapshots) && pg_class_aclcheck(snapshots, GetUserId(), right) == ACLCHECK_OK;
+}
+
+/*
+ * Is a snapshot due, and may the caller write it down, here and now?  Only loads
+ * of the newest state take any: who walks backwards through a stream would leave
+ * one at every step.  A SERIALIZABLE transaction takes none, or two that only
+ * read would be a dangerous structure.
+ */
+static bool
+may_take(const SierraStore *store, const SierraLoad *load, const Aggregate *aggregate,
+		 const SierraFold *fold)
+{
+	return aggregate->snapshot_every > 0 && fold->count >= aggregate->snapshot_every &&
+		   !fold->isnull && load->at_version == PG_INT64_MAX && load->until == DT_NOEND &&
+		   !RecoveryInProgress() && !XactReadOnly && !IsInParallelMode() &&
+		   !IsolationIsSerializable() && has_right(store, ACL_INSERT);
+}
+
+static void
+take_snapshot(const SierraStore *store, const SierraLoad *load, const Aggregate *aggregate,
+			  const SierraFold *fold)
+{
+	Datum values[6] = {PointerGetDatum(load->aggregate),
+					   PointerGetDatum(load->stream_id),
+					   UUIDPGetDatum(&aggregate->definition),
+					   Int64GetDatum(fold->version),
+					   TimestampTzGetDatum(Max(fold->newest, aggregate->newest)),
+					   fold->state};
+
+	sierra_query_begin();
+	sierra_query(store, &take_query, values, NULL, false);
+	sierra_query_end();
+}
+
+void
+sierra_aggregate_load(const SierraStore *store, const SierraLoad *load, SierraLoaded *loaded)
+{
+	bool row_security = sierra_store_has_row_security(store);
+	MemoryContext context = sierra_query_begin();
+	SierraRange range = {0, load->at_version, false};
+	Aggregate aggregate;
+	SierraFold fold;
+
+	find_aggregate(store, load, context, &aggregate);
+	/* A snapshot is of all events, and could tell of some that a policy hides. */
+	find_start(store, load, !row_security && has_right(store, ACL_SELECT), context, &aggregate);
+	sierra_query_end();
+
+	sierra_fold_begin(&fold, aggregate.fold, load->event_type, aggregate.state, aggregate.isnull,
+					  load->until);
+	fold.upcasters = aggregate.upcasters;
+	range.from = aggregate.version + 1;
+	if (row_security)
+	{
+		SierraSink *sink = sierra_row_security_sink(store, sierra_fold_values, &fold, PG_INT64_MAX);
+
+		sierra_read_stream(store, load->stream_id, range, sink);
+		sierra_row_security_finish(sink);
+	}
+	else
+		sierra_read_stream(store, load->stream_id, range, &fold.base);
+
+	loaded->state = fold.state;
+	loaded->isnull = fold.isnull;
+	loaded->version = Max(fold.version, aggregate.version);
+	if (!row_security && may_take(store, load, &aggregate, &fold))
+		take_snapshot(store, load, &aggregate, &fold);
+}

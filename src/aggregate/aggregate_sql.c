@@ -1,0 +1,200 @@
+/*
+ * aggregate_sql.c
+ *		eload(), edecide() and eupcast().
+ */
+#include "postgres.h"
+
+#include "aggregate/aggregate.h"
+#include "aggregate/decide.h"
+#include "aggregate/upcast.h"
+#include "append/append_sql.h"
+#include "base/compat.h"
+#include "read/event_rows.h"
+#include "store/event.h"
+#include "store/query.h"
+
+#include "access/htup_details.h"
+#include "catalog/pg_type.h"
+#include "fmgr.h"
+#include "funcapi.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+#include "utils/syscache.h"
+#include "utils/typcache.h"
+
+PG_FUNCTION_INFO_V1(sierra_eload);
+PG_FUNCTION_INFO_V1(sierra_edecide);
+PG_FUNCTION_INFO_V1(sierra_eupcast);
+
+#define RETRIES_MAX 1000000
+
+/* Type sierra_event is in the schema of the extension, where the called function is too. */
+static Oid
+find_event_type(FunctionCallInfo fcinfo)
+{
+	Oid schema = get_func_namespace(fcinfo->flinfo->fn_oid);
+	Oid type = GetSysCacheOid2(TYPENAMENSP, Anum_pg_type_oid, CStringGetDatum("sierra_event"),
+							   ObjectIdGetDatum(schema));
+
+	if (!OidIsValid(type))
+		elog(ERROR, "type sierra_event does not exist");
+	return type;
+}
+
+static void
+get_load(FunctionCallInfo fcinfo, SierraLoad *load)
+{
+	sierra_require_argument(fcinfo, 0, "aggregate");
+	sierra_require_argument(fcinfo, 1, "stream_id");
+	load->aggregate = PG_GETARG_TEXT_PP(0);
+	load->stream_id = PG_GETARG_TEXT_PP(1);
+	load->event_type = find_event_type(fcinfo);
+	load->at_version = PG_INT64_MAX;
+	load->until = DT_NOEND;
+}
+
+Datum
+sierra_eload(PG_FUNCTION_ARGS)
+{
+	SierraLoad load;
+	SierraLoaded loaded;
+	TupleDesc desc;
+	Datum values[2];
+	bool nulls[2];
+
+	get_load(fcinfo, &load);
+	if (!PG_ARGISNULL(2))
+		load.at_version = PG_GETARG_INT64(2);
+	if (!PG_ARGISNULL(3))
+		load.until = PG_GETARG_TIMESTAMPTZ(3);
+	if (load.at_version < SIERRA_NONE)
+		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				errmsg("at_version must not be less than -1"),
+				errdetail("It is %lld.", (long long) load.at_version),
+				errhint("-1 is the state before the first event."));
+	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "eload() must return a row");
+
+	sierra_aggregate_load(sierra_store_open(ACL_SELECT), &load, &loaded);
+	values[0] = loaded.state;
+	nulls[0] = loaded.isnull;
+	values[1] = Int64GetDatum(loaded.version);
+	nulls[1] = loaded.version == SIERRA_NONE;
+	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls)));
+}
+
+Datum
+sierra_edecide(PG_FUNCTION_ARGS)
+{
+	SierraCommand command;
+	SierraDecision decision;
+	SierraRefusal refusal;
+	SierraStore *store;
+
+	get_load(fcinfo, &command.load);
+	sierra_require_argument(fcinfo, 2, "decide");
+	sierra_require_argument(fcinfo, 3, "command");
+	sierra_require_argument(fcinfo, 4, "retries");
+	command.decide = PG_GETARG_OID(2);
+	command.command = PG_GETARG_DATUM(3);
+	command.retries = PG_GETARG_INT32(4);
+	command.metadata = PG_ARGISNULL(5) ? NULL : PG_GETARG_TEXT_PP(5);
+	if (command.retries < 0 || command.retries > RETRIES_MAX)
+		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				errmsg("retries must be 0 to %d", RETRIES_MAX),
+				errdetail("The value is %d.", command.retries));
+	sierra_decide_check_function(command.decide);
+
+	/* One at a time: an error then names the right that is missing. */
+	(void) sierra_store_open(ACL_SELECT);
+	store = sierra_store_open(ACL_INSERT);
+	sierra_append_report_refusal(sierra_decide(store, &command, &decision, &refusal), &refusal);
+	sierra_append_return(fcinfo, decision.events, decision.numbers, decision.count);
+	return (Datum) 0;
+}
+
+/* The upcasters of a store, as long as the same rows of their table are visible. */
+typedef struct UpcastersCache
+{
+	bool filled;
+	NameData store;
+	TransactionId xmin;
+	TransactionId xmax;
+	uint32 xcnt;
+	int32 subxcnt;
+	CommandId curcid;
+	LocalTransactionId transaction;
+	MemoryContext context;
+	SierraUpcasters *upcasters;
+	TupleDesc desc; /* of sierra_event */
+} UpcastersCache;
+
+/*
+ * With the same xmax, transactions can only leave the set of those that run.  So
+ * equal numbers mean equal sets, and equal snapshots see the same rows.
+ */
+static bool
+cache_holds(const UpcastersCache *cache, const SierraStore *store, Snapshot snapshot)
+{
+	return cache->filled && strcmp(NameStr(cache->store), NameStr(store->name)) == 0 &&
+		   cache->xmin == snapshot->xmin && cache->xmax == snapshot->xmax &&
+		   cache->xcnt == snapshot->xcnt && cache->subxcnt == snapshot->subxcnt &&
+		   cache->curcid == snapshot->curcid &&
+		   cache->transaction == sierra_compat_local_transaction_id();
+}
+
+static UpcastersCache *
+find_upcasters(FunctionCallInfo fcinfo)
+{
+	UpcastersCache *cache = fcinfo->flinfo->fn_extra;
+	SierraStore *store = sierra_store_open(ACL_SELECT);
+	Snapshot snapshot = GetActiveSnapshot();
+	MemoryContext old;
+
+	if (cache == NULL)
+	{
+		cache = MemoryContextAllocZero(fcinfo->flinfo->fn_mcxt, sizeof(UpcastersCache));
+		cache->context = AllocSetContextCreate(fcinfo->flinfo->fn_mcxt, "sierra_es upcasters",
+											   ALLOCSET_SMALL_SIZES);
+		fcinfo->flinfo->fn_extra = cache;
+	}
+	if (!cache_holds(cache, store, snapshot))
+	{
+		cache->filled = false;
+		MemoryContextReset(cache->context);
+		sierra_query_begin();
+		cache->upcasters = sierra_upcasters_load(store, cache->context);
+		sierra_query_end();
+		old = MemoryContextSwitchTo(cache->context);
+		cache->desc = lookup_rowtype_tupdesc_copy(find_event_type(fcinfo), -1);
+		MemoryContextSwitchTo(old);
+		cache->store = store->name;
+		cache->xmin = snapshot->xmin;
+		cache->xmax = snapshot->xmax;
+		cache->xcnt = snapshot->xcnt;
+		cache->subxcnt = snapshot->subxcnt;
+		cache->curcid = snapshot->curcid;
+		cache->transaction = sierra_compat_local_transaction_id();
+		cache->filled = true;
+	}
+	return cache;
+}
+
+Datum
+sierra_eupcast(PG_FUNCTION_ARGS)
+{
+	HeapTupleHeader event = PG_GETARG_HEAPTUPLEHEADER(0);
+	UpcastersCache *cache = find_upcasters(fcinfo);
+	HeapTupleData tuple = {.t_len = HeapTupleHeaderGetDatumLength(event), .t_data = event};
+	Datum values[Natts_events];
+	bool nulls[Natts_events];
+
+	if (cache->upcasters == NULL)
+		PG_RETURN_DATUM(PG_GETARG_DATUM(0));
+	heap_deform_tuple(&tuple, cache->desc, values, nulls);
+	if (!nulls[SIERRA_EVENT_NAME])
+		sierra_upcast(cache->upcasters, values, nulls);
+	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(cache->desc, values, nulls)));
+}

@@ -1,0 +1,265 @@
+/*
+ * upcast.c
+ *		Upcasters: old events in the form that today's code knows.
+ *
+ * The schema version of an event is the member schema_version of its metadata,
+ * or 1.  An upcaster takes payloads of one event name from one version to the
+ * next, so they form chains.  Nothing that is stored ever changes.
+ */
+#include "postgres.h"
+
+#include "aggregate/upcast.h"
+#include "base/compat.h"
+#include "base/json_slice.h"
+#include "store/event.h"
+#include "store/query.h"
+#include "store/user_function.h"
+
+#include "access/table.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_type.h"
+#include "fmgr.h"
+#include "lib/stringinfo.h"
+#include "storage/bufmgr.h"
+#include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+#include "utils/jsonb.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+
+#define FIRST_VERSION 1
+
+typedef struct Upcaster
+{
+	text *event_name;
+	int32 from_version;
+	char *procedure;
+	bool ready; /* looked up: what follows is set */
+	bool takes_jsonb;
+	FmgrInfo function;
+} Upcaster;
+
+struct SierraUpcasters
+{
+	MemoryContext context;
+	int count;
+	Upcaster upcasters[FLEXIBLE_ARRAY_MEMBER]; /* by event name, then version */
+};
+
+static const SierraQuery upcasters_query = {
+	"SELECT u.event_name::pg_catalog.text, u.from_version::pg_catalog.int4,"
+	"       u.upcast::pg_catalog.text"
+	"  FROM %s.upcasters AS u"
+	" ORDER BY u.event_name::pg_catalog.text COLLATE \"C\" USING OPERATOR(pg_catalog.<),"
+	"          u.from_version::pg_catalog.int4 USING OPERATOR(pg_catalog.<)",
+	0,
+	{0}};
+
+bool
+sierra_upcasters_exist(const SierraStore *store)
+{
+	Oid relid = get_relname_relid("upcasters", store->schema);
+	Relation relation;
+	bool exist;
+
+	if (!OidIsValid(relid))
+		return false;
+	relation = table_open(relid, AccessShareLock);
+	exist =
+		relation->rd_rel->relkind != RELKIND_RELATION || RelationGetNumberOfBlocks(relation) > 0;
+	table_close(relation, NoLock);
+	return exist;
+}
+
+SierraUpcasters *
+sierra_upcasters_load(const SierraStore *store, MemoryContext context)
+{
+	SierraUpcasters *upcasters;
+	MemoryContext old;
+	uint64 count;
+	bool isnull;
+
+	/* A store of an older version has no such table. */
+	if (!OidIsValid(get_relname_relid("upcasters", store->schema)))
+		return NULL;
+	count = sierra_query(store, &upcasters_query, NULL, NULL, true);
+	if (count == 0)
+		return NULL;
+	old = MemoryContextSwitchTo(context);
+	upcasters = palloc0(offsetof(SierraUpcasters, upcasters) + sizeof(Upcaster) * count);
+	upcasters->context = context;
+	upcasters->count = count;
+	for (uint64 i = 0; i < count; i++)
+	{
+		Upcaster *upcaster = &upcasters->upcasters[i];
+
+		upcaster->event_name = DatumGetTextPCopy(sierra_query_value(i, 1, &isnull));
+		upcaster->from_version = DatumGetInt32(sierra_query_value(i, 2, &isnull));
+		upcaster->procedure = TextDatumGetCString(sierra_query_value(i, 3, &isnull));
+	}
+	MemoryContextSwitchTo(old);
+	return upcasters;
+}
+
+static int
+compare(const Upcaster *upcaster, const text *event_name, int32 version)
+{
+	int left = VARSIZE_ANY_EXHDR(upcaster->event_name);
+	int right = VARSIZE_ANY_EXHDR(event_name);
+	int order =
+		memcmp(VARDATA_ANY(upcaster->event_name), VARDATA_ANY(event_name), Min(left, right));
+
+	if (order == 0)
+		order = left != right ? left - right : 0;
+	if (order != 0)
+		return order;
+	return upcaster->from_version < version ? -1 : upcaster->from_version > version;
+}
+
+static Upcaster *
+find(SierraUpcasters *upcasters, const text *event_name, int32 version)
+{
+	int low = 0;
+	int high = upcasters->count;
+
+	while (low < high)
+	{
+		int middle = low + (high - low) / 2;
+		int order = compare(&upcasters->upcasters[middle], event_name, version);
+
+		if (order == 0)
+			return &upcasters->upcasters[middle];
+		if (order < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return NULL;
+}
+
+static void
+make_ready(SierraUpcasters *upcasters, Upcaster *upcaster)
+{
+	Oid function;
+	Oid type;
+
+	if (upcaster->ready)
+		return;
+	function = sierra_function_of_text(upcaster->procedure);
+	type = get_func_rettype(function);
+	if ((type != JSONOID && type != JSONBOID) || !sierra_function_fits(function, 1, &type, type))
+		ereport(ERROR, errcode(ERRCODE_INVALID_FUNCTION_DEFINITION),
+				errmsg("function %s is no upcaster", upcaster->procedure),
+				errhint("An upcaster takes json and returns json, or takes jsonb and returns "
+						"jsonb."));
+	sierra_function_check_execute(function);
+	upcaster->takes_jsonb = type == JSONBOID;
+	fmgr_info_cxt(function, &upcaster->function, upcasters->context);
+	upcaster->ready = true;
+}
+
+static Datum
+jsonb_of_json(Datum json)
+{
+	return DirectFunctionCall1(jsonb_in, CStringGetDatum(TextDatumGetCString(json)));
+}
+
+static Datum
+json_of_jsonb(Datum jsonb)
+{
+	Jsonb *value = DatumGetJsonbP(jsonb);
+
+	return CStringGetTextDatum(JsonbToCString(NULL, &value->root, VARSIZE(value)));
+}
+
+static void
+call(Upcaster *upcaster, Datum *payload, bool *isnull)
+{
+	LOCAL_FCINFO(fcinfo, 1);
+
+	if (*isnull && upcaster->function.fn_strict)
+		return;
+	InitFunctionCallInfoData(*fcinfo, &upcaster->function, 1, InvalidOid, NULL, NULL);
+	fcinfo->args[0].isnull = *isnull;
+	fcinfo->args[0].value = upcaster->takes_jsonb && !*isnull ? jsonb_of_json(*payload) : *payload;
+	*payload = FunctionCallInvoke(fcinfo);
+	*isnull = fcinfo->isnull;
+	if (upcaster->takes_jsonb && !*isnull)
+		*payload = json_of_jsonb(*payload);
+}
+
+/*
+ * The schema version that metadata tells; 0, which no upcaster has, if it is no
+ * version.  Of a member that is there twice, the last counts, as for ->>.
+ */
+static int32
+read_version(const text *metadata)
+{
+	SierraSlice version;
+
+	if (metadata == NULL)
+		return FIRST_VERSION;
+	version = sierra_json_member(metadata, "\"schema_version\"");
+	if (version.start == NULL || sierra_slice_is(version, "null"))
+		return FIRST_VERSION;
+	if (*version.start == '"')
+	{
+		version.start++;
+		version.length -= 2;
+	}
+	if (version.length < 1 || version.length > 9 ||
+		strspn(version.start, "0123456789") < version.length)
+		return 0;
+	return pg_strtoint32(pnstrdup(version.start, version.length));
+}
+
+/* Metadata with another schema version; the other members keep their text and order. */
+static Datum
+write_version(const text *metadata, int32 version)
+{
+	StringInfoData result;
+	SierraJsonReader reader;
+	SierraJsonMember member;
+
+	initStringInfo(&result);
+	appendStringInfoChar(&result, '{');
+	/* What is no object has no members to keep. */
+	if (metadata != NULL && sierra_json_begin_object(&reader, metadata))
+	{
+		while (sierra_json_next_member(&reader, &member))
+		{
+			if (!sierra_slice_is(member.name, "\"schema_version\""))
+				appendStringInfo(&result, "%.*s: %.*s, ", member.name.length, member.name.start,
+								 member.value.length, member.value.start);
+		}
+	}
+	appendStringInfo(&result, "\"schema_version\": %d}", version);
+	return PointerGetDatum(cstring_to_text_with_len(result.data, result.len));
+}
+
+void
+sierra_upcast(SierraUpcasters *upcasters, Datum *values, bool *nulls)
+{
+	text *event_name = DatumGetTextPP(values[SIERRA_EVENT_NAME]);
+	text *metadata = NULL;
+	int32 version;
+	int32 first;
+	Upcaster *upcaster;
+
+	/* Payloads that are not JSON are as they are. */
+	if (!nulls[SIERRA_EVENT_PAYLOAD_BYTES])
+		return;
+	if (!nulls[SIERRA_EVENT_METADATA])
+		metadata = DatumGetTextPP(values[SIERRA_EVENT_METADATA]);
+	first = version = read_version(metadata);
+	while ((upcaster = find(upcasters, event_name, version)) != NULL)
+	{
+		make_ready(upcasters, upcaster);
+		call(upcaster, &values[SIERRA_EVENT_PAYLOAD], &nulls[SIERRA_EVENT_PAYLOAD]);
+		version++;
+	}
+	if (version == first)
+		return;
+	values[SIERRA_EVENT_METADATA] = write_version(metadata, version);
+	nulls[SIERRA_EVENT_METADATA] = false;
+}

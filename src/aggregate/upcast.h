@@ -1,0 +1,30 @@
+/*
+ * upcast.h
+ *		Upcasters: old events in the form that today's code knows.
+ */
+#ifndef SIERRA_UPCAST_H
+#define SIERRA_UPCAST_H
+
+#include "store/store.h"
+
+typedef struct SierraUpcasters SierraUpcasters;
+
+/*
+ * False if the store surely has no upcasters: the table is empty, or missing.
+ * Costs next to nothing.
+ */
+extern bool sierra_upcasters_exist(const SierraStore *store);
+
+/*
+ * The upcasters of the store as the active snapshot sees them, in this context;
+ * NULL if there are none.  To be called between sierra_query_begin() and _end().
+ */
+extern SierraUpcasters *sierra_upcasters_load(const SierraStore *store, MemoryContext context);
+
+/*
+ * Takes an event, as values in the order of sierra_event, as far as its
+ * upcasters go: payload and metadata become new values in the current context.
+ */
+extern void sierra_upcast(SierraUpcasters *upcasters, Datum *values, bool *nulls);
+
+#endif /* SIERRA_UPCAST_H */

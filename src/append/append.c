@@ -1,0 +1,246 @@
+/*
+ * append.c
+ *		The append engine.
+ *
+ * Every append takes these steps, each of which relies on the ones before:
+ *
+ *	1. open the partitions and their indexes			(route.c, insert.c)
+ *	2. lock the partitions, in ascending order			(partition_lock.c)
+ *	3. read the newest event of streams and partitions	(route.c)
+ *	4. refuse: partition key, isolation, event ids,
+ *	   expected versions								(route.c, idempotency.c, here)
+ *	5. number the events and take their positions		(here, position.c)
+ *	6. write rows and index entries						(insert.c)
+ *	7. fire AFTER ROW triggers							(here)
+ *
+ * Up to step 4 nothing is written, so a refusal leaves no trace.  The locks
+ * stay to the end of the transaction: that makes numbers gapless and lets
+ * commits reach a partition in their order.
+ */
+#include "postgres.h"
+
+#include "append/append.h"
+#include "append/idempotency.h"
+#include "append/route.h"
+#include "base/guc.h"
+#include "base/routing.h"
+#include "store/position.h"
+#include "store/registry.h"
+#include "wakeup/doorbell.h"
+
+#include "access/xact.h"
+#include "commands/trigger.h"
+#include "executor/executor.h"
+#include "miscadmin.h"
+#include "utils/inval.h"
+
+static bool
+is_expected(SierraExpectedVersion expected, int64 version)
+{
+	switch (expected)
+	{
+		case SIERRA_EXPECT_ANY:
+			return true;
+		case SIERRA_EXPECT_EXISTS:
+			return version != SIERRA_NONE;
+		case SIERRA_EXPECT_EMPTY:
+			return version == SIERRA_NONE;
+		default:
+			return version == expected;
+	}
+}
+
+/*
+ * Strict versioning wants to be told the version of each stream.  Later events
+ * of the call for the same stream add nothing to that.
+ */
+static bool
+is_strict(const SierraRoute *route, int i)
+{
+	SierraExpectedVersion expected = route->events[i].expected;
+
+	if (!sierra_guc_strict_versioning || route->stream_of[i]->event != &route->events[i])
+		return true;
+	return expected != SIERRA_EXPECT_ANY && expected != SIERRA_EXPECT_EXISTS;
+}
+
+/* Gives each event its version in its stream, or finds the first that is refused. */
+static SierraAppendStatus
+number_versions(SierraRoute *route, SierraAppended *numbers, SierraRefusal *refusal)
+{
+	for (int i = 0; i < route->count; i++)
+	{
+		SierraRouteStream *stream = route->stream_of[i];
+
+		if (!is_strict(route, i))
+		{
+			refusal->event = &route->events[i];
+			return SIERRA_APPEND_NOT_STRICT;
+		}
+		if (!is_expected(route->events[i].expected, stream->version))
+		{
+			refusal->event = &route->events[i];
+			refusal->current_version = stream->version;
+			return SIERRA_APPEND_WRONG_VERSION;
+		}
+		numbers[i].stream_version = ++stream->version;
+	}
+	return SIERRA_APPEND_DONE;
+}
+
+/* Ids of the events and, as the last one, of the transaction. */
+static void
+fill_ids(SierraRoute *route, TimestampTz now, SierraAppended *numbers)
+{
+	pg_uuid_t *ids = palloc(sizeof(pg_uuid_t) * (route->count + 1));
+	pg_uuid_t *transaction_id = &ids[route->count];
+
+	sierra_uuid_generate(now, 0, ids, route->count + 1);
+	sierra_uuid_set_hash(transaction_id, sierra_uuid_hash(&route->stream_of[0]->key));
+	for (int i = 0; i < route->count; i++)
+	{
+		if (route->events[i].has_event_id)
+			numbers[i].event_id = route->events[i].event_id;
+		else
+		{
+			numbers[i].event_id = ids[i];
+			sierra_uuid_set_hash(&numbers[i].event_id, sierra_uuid_hash(&route->stream_of[i]->key));
+		}
+		numbers[i].transaction_id = *transaction_id;
+	}
+	pfree(ids);
+}
+
+static void
+fill_numbers(SierraRoute *route, SierraAppended *numbers)
+{
+	TimestampTz now = GetCurrentTimestamp();
+
+	/*
+	 * Again, under the locks: rows that were being loaded while we waited for
+	 * them invalidated what was known.
+	 */
+	AcceptInvalidationMessages();
+	sierra_position_check(route->store);
+	fill_ids(route, now, numbers);
+	for (int i = 0; i < route->count; i++)
+	{
+		SierraLeaf *leaf = route->stream_of[i]->leaf;
+
+		leaf->position = sierra_position_next(route->store, leaf->position);
+		numbers[i].global_position = leaf->position;
+		numbers[i].partition_sequence = ++leaf->sequence;
+		numbers[i].partition_id = leaf->partition;
+		numbers[i].partition_key = route->stream_of[i]->key;
+		numbers[i].timestamp = route->events[i].has_timestamp ? route->events[i].timestamp : now;
+	}
+}
+
+static void
+write_companions(SierraRoute *route)
+{
+	for (int i = 0; i < route->nstreams; i++)
+	{
+		if (route->streams[i]->register_key)
+			sierra_registry_add_key(route->store, route->estate, route->streams[i]->stream_id,
+									&route->streams[i]->key);
+	}
+	for (int i = 0; i < route->count; i++)
+	{
+		if (route->events[i].has_event_id)
+			sierra_registry_add_id(route->store, route->estate, &route->events[i].event_id,
+								   route->stream_of[i]->partition);
+	}
+}
+
+/* Writes the events partition by partition, in the order of their numbers. */
+static void
+write_events(SierraRoute *route, SierraAppended *numbers)
+{
+	const SierraNewEvent **events = palloc(sizeof(SierraNewEvent *) * route->count);
+	SierraAppended **rows = palloc(sizeof(SierraAppended *) * route->count);
+	int *fill = palloc0(sizeof(int) * (route->nleaves + 1));
+	int start = 0;
+	bool guard_passed = false;
+
+	/* fill[l]: where the next event of leaf l goes, after a counting sort */
+	for (int i = 0; i < route->count; i++)
+		fill[route->stream_of[i]->leaf - route->leaves + 1]++;
+	for (int l = 0; l < route->nleaves; l++)
+		fill[l + 1] += fill[l];
+	for (int i = 0; i < route->count; i++)
+	{
+		int at = fill[route->stream_of[i]->leaf - route->leaves]++;
+
+		events[at] = &route->events[i];
+		rows[at] = &numbers[i];
+	}
+
+	for (int l = 0; l < route->nleaves; l++)
+	{
+		if (fill[l] > start)
+			sierra_insert_events(route->store, &route->leaves[l], route->estate, events + start,
+								 rows + start, fill[l] - start, &guard_passed);
+		start = fill[l];
+	}
+	pfree(events);
+	pfree(rows);
+	pfree(fill);
+}
+
+static void
+write_append(SierraRoute *route, SierraAppended *numbers)
+{
+	/*
+	 * Triggers fire when all rows of the call stand, not sooner: one that
+	 * appends must find the numbers of this call taken.
+	 */
+	AfterTriggerBeginQuery();
+	sierra_position_begin_writing(route->store, numbers[0].global_position);
+	write_companions(route);
+	write_events(route, numbers);
+	sierra_position_end_writing();
+	sierra_doorbell_note_append(route->store, numbers[route->count - 1].global_position);
+	AfterTriggerEndQuery(route->estate);
+	ExecResetTupleTable(route->estate->es_tupleTable, false);
+	ExecCloseResultRelations(route->estate);
+}
+
+SierraAppendStatus
+sierra_append(const SierraStore *store, const pg_uuid_t *key, const SierraNewEvent *events,
+			  int count, SierraAppended *numbers, SierraRefusal *refusal)
+{
+	SierraRoute route = {.store = store, .key = key, .events = events, .count = count};
+	SierraAppendStatus status;
+
+	PreventCommandDuringRecovery("an append");
+	PreventCommandIfReadOnly("an append");
+	PreventCommandIfParallelMode("an append");
+	if (store->subscribed)
+		ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				errmsg("cannot append while logical replication writes to the store"),
+				errdetail("Events from here would take the numbers of events that are still to "
+						  "arrive."),
+				errhint("Append on the publisher, or drop the subscription first."));
+	sierra_position_check(store);
+
+	sierra_doorbell_note_locks(store);
+	route.estate = CreateExecutorState();
+	status = sierra_route_open(&route, refusal);
+	if (status == SIERRA_APPEND_DONE)
+	{
+		status = sierra_repeat_check(&route, numbers, refusal);
+		if (status == SIERRA_APPEND_DONE)
+			status = number_versions(&route, numbers, refusal);
+		if (status == SIERRA_APPEND_DONE)
+		{
+			fill_numbers(&route, numbers);
+			write_append(&route, numbers);
+		}
+		else
+			sierra_route_unlock(&route);
+		sierra_route_close(&route);
+	}
+	FreeExecutorState(route.estate);
+	return status;
+}

@@ -1,0 +1,358 @@
+/*
+ * append_sql.c
+ *		eappend() and both forms of emappend(): unpack, call the engine, pack.
+ */
+#include "postgres.h"
+
+#include "append/append.h"
+#include "append/append_sql.h"
+#include "append/event_json.h"
+#include "append/metadata.h"
+#include "base/compat.h"
+#include "base/errors.h"
+#include "base/routing.h"
+
+#include "access/htup_details.h"
+#include "catalog/pg_type.h"
+#include "fmgr.h"
+#include "funcapi.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+
+PG_FUNCTION_INFO_V1(sierra_eappend);
+PG_FUNCTION_INFO_V1(sierra_emappend_arrays);
+PG_FUNCTION_INFO_V1(sierra_emappend_json);
+
+/* Columns of sierra_append_result. */
+#define NATTS_RESULT 9
+
+static void
+report_wrong_version(const SierraRefusal *refusal)
+{
+	SierraExpectedVersion current =
+		refusal->current_version == SIERRA_NONE ? SIERRA_EXPECT_EMPTY : refusal->current_version;
+	char *stream = text_to_cstring(refusal->event->stream_id);
+
+	ereport(ERROR, errcode(ERRCODE_SIERRA_WRONG_VERSION),
+			errmsg("wrong expected version of stream \"%s\"", stream),
+			errdetail("Stream \"%s\": expected version %s, current version %s.", stream,
+					  sierra_expected_version_text(refusal->event->expected),
+					  sierra_expected_version_text(current)),
+			errhint("Read the stream again, decide anew, and append with its current version."));
+}
+
+static void
+report_key_mismatch(const SierraRefusal *refusal)
+{
+	char *stream = text_to_cstring(refusal->event->stream_id);
+
+	ereport(ERROR, errcode(ERRCODE_SIERRA_KEY_MISMATCH),
+			errmsg("partition key mismatch for stream \"%s\"", stream),
+			errdetail("Stream \"%s\": given key %s, its key %s.", stream,
+					  sierra_uuid_text(&refusal->given_key),
+					  sierra_uuid_text(&refusal->stream_key)),
+			errhint("A stream keeps the key of its first event; leave partition_key out to use "
+					"it."));
+}
+
+void
+sierra_append_report_refusal(SierraAppendStatus status, const SierraRefusal *refusal)
+{
+	switch (status)
+	{
+		case SIERRA_APPEND_DONE:
+		case SIERRA_APPEND_REPEATED:
+			return;
+		case SIERRA_APPEND_WRONG_VERSION:
+			report_wrong_version(refusal);
+			return;
+		case SIERRA_APPEND_KEY_MISMATCH:
+			report_key_mismatch(refusal);
+			return;
+		case SIERRA_APPEND_DUPLICATE_EVENT:
+			ereport(ERROR, errcode(ERRCODE_SIERRA_DUPLICATE_EVENT),
+					errmsg("duplicate event id %s", sierra_uuid_text(&refusal->event_id)),
+					errdetail("%s", refusal->reason),
+					errhint("Generate a new id for each new event; to repeat an append, pass the "
+							"same ids in the same order to the same streams."));
+			return;
+		case SIERRA_APPEND_NOT_STRICT:
+			ereport(
+				ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				errmsg("expected version \"%s\" is refused by strict versioning",
+					   sierra_expected_version_text(refusal->event->expected)),
+				errdetail("The append to stream \"%s\" does not say which version it expects.",
+						  text_to_cstring(refusal->event->stream_id)),
+				errhint("Pass empty or the stream's version as expected_version; the setting is "
+						"\"sierra_es.strict_versioning\"."));
+			return;
+		case SIERRA_APPEND_NOT_SERIALIZABLE:
+			ereport(ERROR, errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+					errmsg("could not serialize access due to concurrent append to stream \"%s\"",
+						   text_to_cstring(refusal->event->stream_id)),
+					errhint("The transaction might succeed if retried."));
+			return;
+	}
+}
+
+/* Checks and completes the events, appends them, and raises what the engine refused. */
+static SierraAppended *
+append_or_raise(const pg_uuid_t *key, SierraNewEvent *events, int count)
+{
+	SierraAppended *numbers;
+	SierraRefusal refusal;
+	SierraStore *store;
+
+	for (int i = 0; i < count; i++)
+	{
+		sierra_event_check(&events[i]);
+		events[i].metadata = sierra_metadata_complete(events[i].metadata);
+	}
+	store = sierra_store_open(ACL_INSERT);
+	if (count == 0)
+		return NULL;
+	numbers = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(SierraAppended) * count);
+	sierra_append_report_refusal(sierra_append(store, key, events, count, numbers, &refusal),
+								 &refusal);
+	return numbers;
+}
+
+static void
+form_result(const SierraNewEvent *event, SierraAppended *numbers, Datum *values, bool *nulls)
+{
+	memset(nulls, false, sizeof(bool) * NATTS_RESULT);
+	values[0] = UUIDPGetDatum(&numbers->event_id);
+	values[1] = UUIDPGetDatum(&numbers->partition_key);
+	values[2] = Int32GetDatum(numbers->partition_id);
+	values[3] = Int64GetDatum(numbers->partition_sequence);
+	values[4] = PointerGetDatum(event->stream_id);
+	values[5] = Int64GetDatum(numbers->stream_version);
+	values[6] = TimestampTzGetDatum(numbers->timestamp);
+	values[7] = UUIDPGetDatum(&numbers->transaction_id);
+	values[8] = Int64GetDatum(numbers->global_position);
+}
+
+static void
+report_null(const char *argument)
+{
+	ereport(ERROR, errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+			errmsg("argument \"%s\" must not be null", argument));
+}
+
+static SierraExpectedVersion
+get_expected_version(FunctionCallInfo fcinfo, int arg)
+{
+	if (PG_ARGISNULL(arg))
+		ereport(ERROR, errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				errmsg("argument \"%s\" must not be null", "expected_version"),
+				errhint("Use 'empty' for a stream that must not have events (esver() is NULL for "
+						"it), 'any' for no expectation."));
+	return PG_GETARG_INT64(arg);
+}
+
+/* The partition key that an argument names; NULL if the argument is null. */
+static pg_uuid_t *
+get_partition_key(FunctionCallInfo fcinfo, int arg)
+{
+	pg_uuid_t *key;
+
+	if (PG_ARGISNULL(arg))
+		return NULL;
+	key = palloc(sizeof(pg_uuid_t));
+	sierra_event_parse_key(PG_GETARG_TEXT_PP(arg), key);
+	return key;
+}
+
+Datum
+sierra_eappend(PG_FUNCTION_ARGS)
+{
+	SierraNewEvent event = {0};
+	SierraAppended *numbers;
+	TupleDesc desc;
+	Datum values[NATTS_RESULT];
+	bool nulls[NATTS_RESULT];
+
+	if (PG_ARGISNULL(0))
+		report_null("stream_id");
+	if (PG_ARGISNULL(1))
+		report_null("event_name");
+	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "eappend must return a row");
+
+	event.stream_id = PG_GETARG_TEXT_PP(0);
+	event.event_name = PG_GETARG_TEXT_PP(1);
+	event.payload = PG_ARGISNULL(2) ? NULL : PG_GETARG_TEXT_PP(2);
+	event.metadata = PG_ARGISNULL(3) ? NULL : PG_GETARG_TEXT_PP(3);
+	event.expected = get_expected_version(fcinfo, 4);
+	event.has_event_id = !PG_ARGISNULL(5);
+	if (event.has_event_id)
+		event.event_id = *PG_GETARG_UUID_P(5);
+	event.has_timestamp = !PG_ARGISNULL(7);
+	if (event.has_timestamp)
+		event.timestamp = PG_GETARG_TIMESTAMPTZ(7);
+	event.payload_bytes = PG_ARGISNULL(8) ? NULL : PG_GETARG_BYTEA_PP(8);
+
+	numbers = append_or_raise(get_partition_key(fcinfo, 6), &event, 1);
+	form_result(&event, numbers, values, nulls);
+	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls)));
+}
+
+void
+sierra_append_return(FunctionCallInfo fcinfo, const SierraNewEvent *events, SierraAppended *numbers,
+					 int count)
+{
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	Datum values[NATTS_RESULT];
+	bool nulls[NATTS_RESULT];
+
+	InitMaterializedSRF(fcinfo, 0);
+	for (int i = 0; i < count; i++)
+	{
+		form_result(&events[i], &numbers[i], values, nulls);
+		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
+	}
+}
+
+/* The order of arguments of emappend() with arrays. */
+enum
+{
+	ARG_PARTITION_KEY,
+	ARG_STREAM_IDS,
+	ARG_EVENT_NAMES,
+	ARG_PAYLOADS,
+	ARG_METADATAS,
+	ARG_EXPECTED_VERSIONS,
+	ARG_EVENT_IDS,
+	ARG_TIMESTAMPS,
+	ARG_PAYLOAD_BYTES,
+	ARG_COUNT
+};
+
+static const char *const array_names[ARG_COUNT] = {
+	"partition_key",	 "stream_ids", "event_names", "payloads",	  "metadatas",
+	"expected_versions", "event_ids",  "timestamps",  "payload_bytes"};
+
+/* An array argument of emappend(), taken apart. */
+typedef struct ArrayArgument
+{
+	Datum *values; /* NULL: the argument is null */
+	bool *nulls;
+} ArrayArgument;
+
+/* Takes an array apart; *count is set by the first and holds for the others. */
+static ArrayArgument
+get_array(FunctionCallInfo fcinfo, int arg, const char *name, int *count)
+{
+	ArrayArgument argument = {NULL, NULL};
+	ArrayType *array;
+	int length;
+	int16 typlen;
+	bool typbyval;
+	char typalign;
+
+	if (PG_ARGISNULL(arg))
+		return argument;
+	array = PG_GETARG_ARRAYTYPE_P(arg);
+	if (ARR_NDIM(array) > 1)
+		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				errmsg("argument \"%s\" must have one dimension", name));
+	get_typlenbyvalalign(ARR_ELEMTYPE(array), &typlen, &typbyval, &typalign);
+	deconstruct_array(array, ARR_ELEMTYPE(array), typlen, typbyval, typalign, &argument.values,
+					  &argument.nulls, &length);
+	if (*count < 0)
+		*count = length;
+	else if (length != *count)
+		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				errmsg("all arrays must have the same length"),
+				errdetail("\"%s\" has %d elements, \"stream_ids\" has %d.", name, length, *count),
+				errhint("Pass NULL for an array that is not needed, or a null element for a value "
+						"that is not there."));
+	return argument;
+}
+
+static inline bool
+has_value(const ArrayArgument *argument, int i)
+{
+	return argument->values != NULL && !argument->nulls[i];
+}
+
+static Datum
+required_value(const ArrayArgument *argument, int i, const char *name)
+{
+	if (!has_value(argument, i))
+		ereport(ERROR, errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				errmsg("argument \"%s\" must not contain nulls", name),
+				errdetail("Element %d is null.", i + 1),
+				name == array_names[ARG_EXPECTED_VERSIONS]
+					? errhint("Use 'empty' for a stream that must not have events (esver() is NULL "
+							  "for it), 'any' for no expectation.")
+					: 0);
+	return argument->values[i];
+}
+
+static void *
+optional_varlena(const ArrayArgument *argument, int i)
+{
+	return has_value(argument, i) ? PG_DETOAST_DATUM_PACKED(argument->values[i]) : NULL;
+}
+
+static void
+fill_event(SierraNewEvent *event, const ArrayArgument *args, int i)
+{
+	event->stream_id =
+		DatumGetTextPP(required_value(&args[ARG_STREAM_IDS], i, array_names[ARG_STREAM_IDS]));
+	event->event_name =
+		DatumGetTextPP(required_value(&args[ARG_EVENT_NAMES], i, array_names[ARG_EVENT_NAMES]));
+	event->payload = optional_varlena(&args[ARG_PAYLOADS], i);
+	event->metadata = optional_varlena(&args[ARG_METADATAS], i);
+	event->payload_bytes = optional_varlena(&args[ARG_PAYLOAD_BYTES], i);
+	event->expected = SIERRA_EXPECT_ANY;
+	if (args[ARG_EXPECTED_VERSIONS].values != NULL)
+		event->expected = DatumGetInt64(
+			required_value(&args[ARG_EXPECTED_VERSIONS], i, array_names[ARG_EXPECTED_VERSIONS]));
+	event->has_event_id = has_value(&args[ARG_EVENT_IDS], i);
+	if (event->has_event_id)
+		event->event_id = *DatumGetUUIDP(args[ARG_EVENT_IDS].values[i]);
+	event->has_timestamp = has_value(&args[ARG_TIMESTAMPS], i);
+	if (event->has_timestamp)
+		event->timestamp = DatumGetTimestampTz(args[ARG_TIMESTAMPS].values[i]);
+}
+
+Datum
+sierra_emappend_arrays(PG_FUNCTION_ARGS)
+{
+	ArrayArgument args[ARG_COUNT] = {{NULL, NULL}};
+	SierraNewEvent *events;
+	SierraAppended *numbers;
+	int count = -1;
+
+	for (int arg = ARG_STREAM_IDS; arg < ARG_COUNT; arg++)
+	{
+		if (arg <= ARG_EVENT_NAMES && PG_ARGISNULL(arg))
+			report_null(array_names[arg]);
+		args[arg] = get_array(fcinfo, arg, array_names[arg], &count);
+	}
+
+	events = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(SierraNewEvent) * Max(count, 1));
+	for (int i = 0; i < count; i++)
+		fill_event(&events[i], args, i);
+	numbers = append_or_raise(get_partition_key(fcinfo, ARG_PARTITION_KEY), events, count);
+	sierra_append_return(fcinfo, events, numbers, count);
+	return (Datum) 0;
+}
+
+Datum
+sierra_emappend_json(PG_FUNCTION_ARGS)
+{
+	SierraNewEvent *events;
+	SierraAppended *numbers;
+	int count;
+
+	if (PG_ARGISNULL(1))
+		report_null("events");
+	events = sierra_event_json_read(PG_GETARG_TEXT_PP(1), &count);
+	numbers = append_or_raise(get_partition_key(fcinfo, 0), events, count);
+	sierra_append_return(fcinfo, events, numbers, count);
+	return (Datum) 0;
+}

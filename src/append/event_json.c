@@ -1,0 +1,269 @@
+/*
+ * event_json.c
+ *		Events as a JSON array: the form of emappend() that is easy to type.
+ *
+ * Payloads must come out as the very bytes that went in, so they are cut out.
+ */
+#include "postgres.h"
+
+#include "append/event_json.h"
+#include "base/compat.h"
+#include "base/json_slice.h"
+#include "base/routing.h"
+
+#include "catalog/pg_type.h"
+#include "common/int.h"
+#include "fmgr.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+
+typedef struct Reader
+{
+	SierraJsonReader json;
+	int element;	 /* of the array, from 0, for messages */
+	text *stream_id; /* NULL: each event names its own */
+} Reader;
+
+typedef enum Member
+{
+	MEMBER_STREAM_ID,
+	MEMBER_EVENT_NAME,
+	MEMBER_PAYLOAD,
+	MEMBER_METADATA,
+	MEMBER_PAYLOAD_BYTES,
+	MEMBER_EXPECTED_VERSION,
+	MEMBER_EVENT_ID,
+	MEMBER_TIMESTAMP,
+	MEMBER_COUNT
+} Member;
+
+static const char *const member_names[MEMBER_COUNT] = {
+	"stream_id",	 "event_name",		 "payload",	 "metadata",
+	"payload_bytes", "expected_version", "event_id", "timestamp"};
+
+static void
+refuse(const Reader *reader, const char *message, const char *detail)
+{
+	ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("%s", message),
+			errdetail("%s", detail),
+			reader->stream_id != NULL
+				? errhint("Return [{\"event_name\": \"...\", \"payload\": ...}, ...].")
+				: errhint("Pass [{\"stream_id\": \"...\", \"event_name\": \"...\", \"payload\": "
+						  "...}, ...]."));
+}
+
+static void
+require_string(Reader *reader, Member member, SierraSlice slice)
+{
+	if (*slice.start != '"')
+		refuse(
+			reader, psprintf("member \"%s\" of an event must be a string", member_names[member]),
+			psprintf("Element %d of the array has another kind of value there.", reader->element));
+}
+
+static Member
+read_member_name(Reader *reader)
+{
+	SierraSlice slice = sierra_json_read(&reader->json);
+	char *name = sierra_slice_value(slice);
+
+	for (int member = 0; member < MEMBER_COUNT; member++)
+	{
+		if (strcmp(name, member_names[member]) == 0)
+			return member;
+	}
+	ereport(
+		ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+		errmsg("an event has no member \"%s\"", name),
+		errdetail("Element %d of the array has it.", reader->element),
+		reader->stream_id != NULL
+			? errhint("The members are event_name, payload, metadata, payload_bytes, event_id and "
+					  "timestamp.")
+			: errhint("The members are stream_id, event_name, payload, metadata, payload_bytes, "
+					  "expected_version, event_id and timestamp."));
+}
+
+static void
+read_expected_version(Reader *reader, SierraSlice slice, SierraNewEvent *event)
+{
+	char *value = sierra_slice_value(slice);
+
+	if (!sierra_expected_version_parse(value, &event->expected))
+		ereport(ERROR, errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),
+				errmsg("invalid expected version: \"%s\"", value),
+				errdetail("Element %d of the array has it.", reader->element),
+				errhint("Use any, exists, empty or a version from 0 on."));
+}
+
+/* Whole milliseconds are exact; the server's conversion from a double is not. */
+static TimestampTz
+timestamp_of_msecs(const char *value)
+{
+	int64 msecs = DatumGetInt64(DirectFunctionCall1(int8in, CStringGetDatum(value)));
+	int64 timestamp;
+
+	if (pg_sub_s64_overflow(msecs, SIERRA_UNIX_EPOCH_MSECS, &msecs) ||
+		pg_mul_s64_overflow(msecs, 1000, &timestamp) || !IS_VALID_TIMESTAMP(timestamp))
+		ereport(ERROR, errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
+				errmsg("timestamp out of range: %s", value),
+				errhint("A number is a count of Unix milliseconds."));
+	return timestamp;
+}
+
+/* Unix milliseconds, or what type timestamptz reads. */
+static void
+read_timestamp(SierraSlice slice, SierraNewEvent *event)
+{
+	char *value = sierra_slice_value(slice);
+
+	event->has_timestamp = true;
+	if (*slice.start == '"')
+		event->timestamp = DatumGetTimestampTz(
+			DirectFunctionCall3(timestamptz_in, CStringGetDatum(value),
+								ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1)));
+	else if (value[strspn(value, "-0123456789")] == '\0')
+		event->timestamp = timestamp_of_msecs(value);
+	else
+	{
+		double msecs = DatumGetFloat8(DirectFunctionCall1(float8in, CStringGetDatum(value)));
+
+		event->timestamp = DatumGetTimestampTz(
+			DirectFunctionCall1(float8_timestamptz, Float8GetDatum(msecs / 1000.0)));
+	}
+}
+
+static bytea *
+read_base64(SierraSlice slice)
+{
+	char *value = sierra_slice_value(slice);
+
+	return DatumGetByteaP(DirectFunctionCall2(binary_decode, CStringGetTextDatum(value),
+											  CStringGetTextDatum("base64")));
+}
+
+static void
+read_member(Reader *reader, Member member, SierraSlice slice, SierraNewEvent *event)
+{
+	if (member != MEMBER_PAYLOAD && member != MEMBER_METADATA &&
+		member != MEMBER_EXPECTED_VERSION && member != MEMBER_TIMESTAMP)
+		require_string(reader, member, slice);
+
+	switch (member)
+	{
+		case MEMBER_STREAM_ID:
+			event->stream_id = cstring_to_text(sierra_slice_value(slice));
+			break;
+		case MEMBER_EVENT_NAME:
+			event->event_name = cstring_to_text(sierra_slice_value(slice));
+			break;
+		case MEMBER_PAYLOAD:
+			event->payload = sierra_slice_text(slice);
+			break;
+		case MEMBER_METADATA:
+			event->metadata = sierra_slice_text(slice);
+			break;
+		case MEMBER_PAYLOAD_BYTES:
+			event->payload_bytes = read_base64(slice);
+			break;
+		case MEMBER_EXPECTED_VERSION:
+			read_expected_version(reader, slice, event);
+			break;
+		case MEMBER_EVENT_ID:
+			event->has_event_id = true;
+			event->event_id = *DatumGetUUIDP(
+				DirectFunctionCall1(uuid_in, CStringGetDatum(sierra_slice_value(slice))));
+			break;
+		case MEMBER_TIMESTAMP:
+			read_timestamp(slice, event);
+			break;
+		case MEMBER_COUNT:
+			break;
+	}
+}
+
+static void
+read_event(Reader *reader, SierraNewEvent *event)
+{
+	bool seen[MEMBER_COUNT] = {false};
+
+	memset(event, 0, sizeof(*event));
+	event->expected = SIERRA_EXPECT_ANY;
+	event->stream_id = reader->stream_id;
+	if (!sierra_json_accept(&reader->json, '{'))
+		refuse(reader, "events must be a JSON array of objects",
+			   psprintf("Element %d of the array is no object.", reader->element));
+
+	while (!sierra_json_accept(&reader->json, '}'))
+	{
+		Member member = read_member_name(reader);
+		SierraSlice slice;
+
+		(void) sierra_json_accept(&reader->json, ':');
+		slice = sierra_json_read(&reader->json);
+		if (seen[member])
+			refuse(reader, psprintf("member \"%s\" of an event occurs twice", member_names[member]),
+				   psprintf("It is in element %d of the array.", reader->element));
+		seen[member] = true;
+		if (reader->stream_id != NULL &&
+			(member == MEMBER_STREAM_ID || member == MEMBER_EXPECTED_VERSION))
+			refuse(reader,
+				   psprintf("member \"%s\" of an event is not for the function to choose",
+							member_names[member]),
+				   psprintf("Element %d of the array has it.", reader->element));
+		/* esver() of a new stream is null: that must not become "any". */
+		if (member == MEMBER_EXPECTED_VERSION && sierra_slice_is(slice, "null"))
+			ereport(ERROR, errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+					errmsg("member \"%s\" of an event must not be null", member_names[member]),
+					errdetail("It is null in element %d of the array.", reader->element),
+					errhint("Use \"empty\" for a stream that must not have events; leave the "
+							"member out for no expectation."));
+		if (!sierra_slice_is(slice, "null"))
+			read_member(reader, member, slice, event);
+		(void) sierra_json_accept(&reader->json, ',');
+	}
+
+	for (Member member = MEMBER_STREAM_ID; member <= MEMBER_EVENT_NAME; member++)
+	{
+		if ((member == MEMBER_STREAM_ID ? event->stream_id : event->event_name) == NULL)
+			ereport(ERROR, errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+					errmsg("member \"%s\" of an event must not be null", member_names[member]),
+					errdetail("It is missing in element %d of the array.", reader->element));
+	}
+}
+
+static SierraNewEvent *
+read_events(const text *json, text *stream_id, int *count)
+{
+	Reader reader = {.json = sierra_json_begin(json), .stream_id = stream_id};
+	int capacity = 16;
+	SierraNewEvent *events = palloc(sizeof(SierraNewEvent) * capacity);
+
+	*count = 0;
+	if (!sierra_json_accept(&reader.json, '['))
+		refuse(&reader, "events must be a JSON array of objects", "The value is no array.");
+	while (!sierra_json_accept(&reader.json, ']'))
+	{
+		if (*count == capacity)
+		{
+			capacity *= 2;
+			events = repalloc_huge(events, sizeof(SierraNewEvent) * capacity);
+		}
+		reader.element = *count;
+		read_event(&reader, &events[(*count)++]);
+		(void) sierra_json_accept(&reader.json, ',');
+	}
+	return events;
+}
+
+SierraNewEvent *
+sierra_event_json_read(const text *json, int *count)
+{
+	return read_events(json, NULL, count);
+}
+
+SierraNewEvent *
+sierra_event_json_read_of_stream(const text *json, text *stream_id, int *count)
+{
+	return read_events(json, stream_id, count);
+}

@@ -1,0 +1,233 @@
+/*
+ * idempotency.c
+ *		Idempotency: is this append the repetition of one that stands?
+ *
+ * An id can stand in three places: in the partition of its stream (whose lock
+ * we hold), in the partition whose hash the id carries if a server generated
+ * it, or anywhere if a client chose it; then event_ids tells.
+ */
+#include "postgres.h"
+
+#include "append/idempotency.h"
+#include "base/compat.h"
+#include "base/routing.h"
+#include "store/registry.h"
+
+#include "access/htup_details.h"
+#include "access/relation.h"
+#include "access/transam.h"
+#include "access/xact.h"
+#include "access/xlog.h"
+#include "miscadmin.h"
+#include "replication/syncrep.h"
+#include "storage/lmgr.h"
+#include "utils/hsearch.h"
+#include "utils/snapmgr.h"
+
+static SierraAppendStatus
+refuse_id(const SierraNewEvent *event, const char *reason, SierraRefusal *refusal)
+{
+	refusal->event = event;
+	refusal->event_id = event->event_id;
+	refusal->reason = reason;
+	return SIERRA_APPEND_DUPLICATE_EVENT;
+}
+
+static bool
+repeats_id_within_call(const SierraRoute *route, SierraRefusal *refusal)
+{
+	HASHCTL ctl = {0};
+	HTAB *seen;
+
+	if (route->count == 1)
+		return false;
+	ctl.keysize = ctl.entrysize = sizeof(pg_uuid_t);
+	ctl.hcxt = CurrentMemoryContext;
+	seen = hash_create("sierra_es ids of a call", route->count, &ctl,
+					   HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	for (int i = 0; i < route->count; i++)
+	{
+		bool found = false;
+
+		if (route->events[i].has_event_id)
+			(void) hash_search(seen, &route->events[i].event_id, HASH_ENTER, &found);
+		if (found)
+		{
+			refuse_id(&route->events[i], "The call has two events with this id.", refusal);
+			return true;
+		}
+	}
+	hash_destroy(seen);
+	return false;
+}
+
+static void
+read_numbers(TupleTableSlot *slot, SierraAppended *numbers)
+{
+	numbers->partition_sequence = sierra_slot_int8(slot, Anum_events_partition_sequence);
+	numbers->stream_version = sierra_slot_int8(slot, Anum_events_stream_version);
+	numbers->global_position = sierra_slot_int8(slot, Anum_events_global_position);
+	numbers->timestamp = sierra_slot_int8(slot, Anum_events_timestamp);
+	numbers->event_id = *sierra_slot_uuid(slot, Anum_events_event_id);
+	numbers->partition_key = *sierra_slot_uuid(slot, Anum_events_partition_key);
+	numbers->transaction_id = *sierra_slot_uuid(slot, Anum_events_transaction_id);
+}
+
+/*
+ * Who repeats an append is told that it stands, so it must be as durable as
+ * our synchronous_commit says, although the first append may have committed
+ * asynchronously.  Only then is there an LSN to wait for.
+ */
+static void
+make_durable(TupleTableSlot *slot)
+{
+	bool should_free;
+	HeapTuple tuple = ExecFetchSlotHeapTuple(slot, false, &should_free);
+	TransactionId xmin = HeapTupleHeaderGetXmin(tuple->t_data);
+	XLogRecPtr commit;
+
+	if (should_free)
+		heap_freetuple(tuple);
+	if (synchronous_commit == SYNCHRONOUS_COMMIT_OFF || TransactionIdIsCurrentTransactionId(xmin))
+		return;
+	commit = TransactionIdGetCommitLSN(xmin);
+	if (XLogRecPtrIsInvalid(commit))
+		return;
+	XLogFlush(commit);
+	HOLD_INTERRUPTS();
+	SyncRepWaitForLSN(commit, false);
+	RESUME_INTERRUPTS();
+}
+
+/* Looks in the partition of the event's stream; we hold its lock. */
+static bool
+find_in_partition(SierraLeaf *leaf, const SierraNewEvent *event, SierraAppended *numbers,
+				  bool *same_stream)
+{
+	ScanKeyData key;
+	SierraScan scan;
+	bool found;
+
+	sierra_scan_key_uuid(&key, 1, &event->event_id);
+	sierra_scan_begin(&scan, leaf->rel, leaf->event_id_index, false, SnapshotSelf, 1);
+	sierra_scan_rescan(&scan, &key);
+	found = sierra_scan_next(&scan, ForwardScanDirection);
+	if (found)
+	{
+		*same_stream = sierra_slot_text_equal(scan.slot, Anum_events_stream_id, event->stream_id);
+		numbers->partition_id = leaf->partition;
+		read_numbers(scan.slot, numbers);
+		make_durable(scan.slot);
+	}
+	sierra_scan_end(&scan);
+	return found;
+}
+
+/* Looks in another partition, and waits for transactions that write the id there. */
+static bool
+stands_in_other_partition(const SierraStore *store, int partition, const pg_uuid_t *event_id)
+{
+	Relation leaf = sierra_scan_open_leaf(store, partition, AccessShareLock);
+	Relation index = sierra_scan_open_index(leaf, SIERRA_INDEX_EVENT_ID);
+	ScanKeyData key;
+	SnapshotData dirty;
+	SierraScan scan;
+	bool found;
+
+	sierra_scan_key_uuid(&key, 1, event_id);
+	for (;;)
+	{
+		InitDirtySnapshot(dirty);
+		sierra_scan_begin(&scan, leaf, index, false, &dirty, 1);
+		sierra_scan_rescan(&scan, &key);
+		found = sierra_scan_next(&scan, ForwardScanDirection);
+		sierra_scan_end(&scan);
+		if (!found || !TransactionIdIsValid(dirty.xmin))
+			break;
+		XactLockTableWait(dirty.xmin, NULL, NULL, XLTW_None);
+	}
+	index_close(index, AccessShareLock);
+	relation_close(leaf, AccessShareLock);
+	return found;
+}
+
+/* DONE: the id is free.  REPEATED: it stands in the event's stream. */
+static SierraAppendStatus
+check_id(SierraRoute *route, int i, SierraAppended *numbers, SierraRefusal *refusal)
+{
+	const SierraNewEvent *event = &route->events[i];
+	SierraRouteStream *stream = route->stream_of[i];
+	int generated_in = sierra_uuid_partition(&event->event_id, route->store->partitions);
+	bool same_stream;
+
+	if (find_in_partition(stream->leaf, event, numbers, &same_stream))
+		return same_stream ? SIERRA_APPEND_REPEATED
+						   : refuse_id(event, "It stands in another stream.", refusal);
+	if (generated_in != stream->partition &&
+		stands_in_other_partition(route->store, generated_in, &event->event_id))
+		return refuse_id(event, "It stands in another stream.", refusal);
+	if (sierra_registry_find_settled_id(route->store, &event->event_id) >= 0)
+		return refuse_id(event, "It stands in another stream.", refusal);
+	return SIERRA_APPEND_DONE;
+}
+
+/* Do the events that stand follow each other in their streams as in the call? */
+static bool
+follows_in_stream(SierraRouteStream *stream, int64 version)
+{
+	bool follows =
+		stream->repeated_version == SIERRA_NONE || version == stream->repeated_version + 1;
+
+	stream->repeated_version = version;
+	return follows;
+}
+
+static bool
+has_chosen_ids(const SierraRoute *route)
+{
+	for (int i = 0; i < route->count; i++)
+	{
+		if (route->events[i].has_event_id)
+			return true;
+	}
+	return false;
+}
+
+SierraAppendStatus
+sierra_repeat_check(SierraRoute *route, SierraAppended *numbers, SierraRefusal *refusal)
+{
+	int first_standing = -1;
+	int standing = 0;
+
+	if (!has_chosen_ids(route))
+		return SIERRA_APPEND_DONE;
+	if (repeats_id_within_call(route, refusal))
+		return SIERRA_APPEND_DUPLICATE_EVENT;
+
+	for (int i = 0; i < route->count; i++)
+	{
+		SierraAppendStatus status;
+
+		if (!route->events[i].has_event_id)
+			continue;
+		status = check_id(route, i, &numbers[i], refusal);
+		if (status == SIERRA_APPEND_DUPLICATE_EVENT)
+			return status;
+		if (status == SIERRA_APPEND_DONE)
+			continue;
+		if (!follows_in_stream(route->stream_of[i], numbers[i].stream_version))
+			return refuse_id(&route->events[i],
+							 "The events of the call stand in another order, or with others "
+							 "between them.",
+							 refusal);
+		if (standing++ == 0)
+			first_standing = i;
+	}
+
+	if (standing == 0)
+		return SIERRA_APPEND_DONE;
+	if (standing == route->count)
+		return SIERRA_APPEND_REPEATED;
+	return refuse_id(&route->events[first_standing],
+					 "It stands in this stream, but not all events of the call do.", refusal);
+}

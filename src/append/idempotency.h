@@ -1,0 +1,19 @@
+/*
+ * idempotency.h
+ *		Idempotency: is this append the repetition of one that stands?
+ */
+#ifndef SIERRA_IDEMPOTENCY_H
+#define SIERRA_IDEMPOTENCY_H
+
+#include "append/route.h"
+
+/*
+ * Looks for the event ids that the client chose.  None of them stands: DONE,
+ * the append may go on.  All events stand in their streams, in this order,
+ * without others between: REPEATED, with their first numbers.  Else
+ * DUPLICATE_EVENT.
+ */
+extern SierraAppendStatus sierra_repeat_check(SierraRoute *route, SierraAppended *numbers,
+											  SierraRefusal *refusal);
+
+#endif /* SIERRA_IDEMPOTENCY_H */

@@ -1,0 +1,365 @@
+/*
+ * insert.c
+ *		Writes numbered events and rows of the companion tables.
+ *
+ * Rows go straight into table and indexes, as those of a logical replication
+ * worker do (ExecSimpleRelationInsert); that skips planner, executor and tuple
+ * routing.  NOT NULL and CHECK constraints and AFTER ROW triggers hold all the
+ * same.  The partition constraint is true by construction.
+ *
+ * What only the executor can do (row security, BEFORE ROW and statement
+ * triggers, transition tables, columns the user added) sends the rows through
+ * an ordinary INSERT on the events table instead: slower, same result.
+ */
+#include "postgres.h"
+
+#include "append/insert.h"
+#include "base/compat.h"
+#include "base/errors.h"
+#include "base/routing.h"
+
+#include "access/stratnum.h"
+#include "access/table.h"
+#include "access/tableam.h"
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "commands/trigger.h"
+#include "executor/executor.h"
+#include "executor/spi.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+
+/* Rows that are handed to the table access method at once. */
+#define ROWS_AT_ONCE 256
+
+/*
+ * The table that an INSERT of our own, under way in this (sub)transaction, may
+ * pass the guard of.  A permit that an error left behind dies with its
+ * (sub)transaction.
+ */
+static struct
+{
+	Oid relation;
+	LocalTransactionId transaction;
+	SubTransactionId subtransaction;
+} permit;
+
+static void
+give_permit(Oid relation)
+{
+	permit.relation = relation;
+	permit.transaction = sierra_compat_local_transaction_id();
+	permit.subtransaction = GetCurrentSubTransactionId();
+}
+
+static void
+withdraw_permit(void)
+{
+	permit.relation = InvalidOid;
+}
+
+bool
+sierra_insert_take_permit(Oid relation)
+{
+	bool permitted = permit.relation == relation &&
+					 permit.transaction == sierra_compat_local_transaction_id() &&
+					 permit.subtransaction == GetCurrentSubTransactionId();
+
+	withdraw_permit();
+	return permitted;
+}
+
+static ResultRelInfo *
+open_result_relation(Relation rel)
+{
+	ResultRelInfo *result = makeNode(ResultRelInfo);
+
+	InitResultRelInfo(result, rel, 0, NULL, 0);
+	ExecOpenIndices(result, false);
+	return result;
+}
+
+void
+sierra_insert_open_leaf(const SierraStore *store, int partition, SierraLeaf *leaf)
+{
+	leaf->partition = partition;
+	leaf->rel = sierra_scan_open_leaf(store, partition, RowExclusiveLock);
+	leaf->result = open_result_relation(leaf->rel);
+	leaf->sequence_index = leaf->stream_index = leaf->event_id_index = NULL;
+	leaf->lock_is_new = false;
+
+	for (int i = 0; i < leaf->result->ri_NumIndices; i++)
+	{
+		Relation index = leaf->result->ri_IndexRelationDescs[i];
+
+		if (!leaf->sequence_index && sierra_scan_is_index(index, SIERRA_INDEX_SEQUENCE))
+			leaf->sequence_index = index;
+		else if (!leaf->stream_index && sierra_scan_is_index(index, SIERRA_INDEX_STREAM))
+			leaf->stream_index = index;
+		else if (!leaf->event_id_index && sierra_scan_is_index(index, SIERRA_INDEX_EVENT_ID))
+			leaf->event_id_index = index;
+	}
+	if (!leaf->sequence_index || !leaf->stream_index || !leaf->event_id_index)
+		ereport(ERROR, errcode(ERRCODE_UNDEFINED_OBJECT),
+				errmsg("table \"%s\" has lost a unique index", RelationGetRelationName(leaf->rel)),
+				errdetail("It needs them on (partition_sequence), (stream_id, stream_version) and "
+						  "(event_id)."),
+				errhint("Put it back: it keeps the numbers of the event store gapless."));
+}
+
+void
+sierra_insert_close_leaf(SierraLeaf *leaf)
+{
+	ExecCloseIndices(leaf->result);
+	table_close(leaf->rel, NoLock);
+}
+
+static Datum
+optional_varlena(const void *value, bool *isnull)
+{
+	*isnull = (value == NULL);
+	return PointerGetDatum(value);
+}
+
+/* The row of an event, in the column order of event.h. */
+static void
+form_row(const SierraNewEvent *event, SierraAppended *numbers, Datum *values, bool *nulls)
+{
+	memset(nulls, false, sizeof(bool) * Natts_events);
+	values[Anum_events_partition_sequence - 1] = Int64GetDatum(numbers->partition_sequence);
+	values[Anum_events_stream_version - 1] = Int64GetDatum(numbers->stream_version);
+	values[Anum_events_global_position - 1] = Int64GetDatum(numbers->global_position);
+	values[Anum_events_timestamp - 1] = TimestampTzGetDatum(numbers->timestamp);
+	values[Anum_events_event_id - 1] = UUIDPGetDatum(&numbers->event_id);
+	values[Anum_events_partition_key - 1] = UUIDPGetDatum(&numbers->partition_key);
+	values[Anum_events_transaction_id - 1] = UUIDPGetDatum(&numbers->transaction_id);
+	values[Anum_events_partition_id - 1] = Int32GetDatum(numbers->partition_id);
+	values[Anum_events_stream_id - 1] = PointerGetDatum(event->stream_id);
+	values[Anum_events_event_name - 1] = PointerGetDatum(event->event_name);
+	values[Anum_events_metadata - 1] =
+		optional_varlena(event->metadata, &nulls[Anum_events_metadata - 1]);
+	values[Anum_events_payload - 1] =
+		optional_varlena(event->payload, &nulls[Anum_events_payload - 1]);
+	values[Anum_events_payload_bytes - 1] =
+		optional_varlena(event->payload_bytes, &nulls[Anum_events_payload_bytes - 1]);
+}
+
+static void
+store_row(TupleTableSlot *slot, const SierraNewEvent *event, SierraAppended *numbers,
+		  ResultRelInfo *result, EState *estate)
+{
+	ExecClearTuple(slot);
+	form_row(event, numbers, slot->tts_values, slot->tts_isnull);
+	ExecStoreVirtualTuple(slot);
+	if (RelationGetDescr(result->ri_RelationDesc)->constr != NULL)
+		ExecConstraints(result, slot, estate);
+}
+
+/* Index entries and queued AFTER ROW triggers of a row that stands in the table. */
+static void
+finish_row(ResultRelInfo *result, TupleTableSlot *slot, EState *estate)
+{
+	/* what deferrable constraints have to look at again */
+	List *recheck = sierra_compat_insert_index_tuples(result, slot, estate);
+
+	if (result->ri_TrigDesc != NULL && result->ri_TrigDesc->trig_insert_after_row)
+		ExecARInsertTriggers(estate, result, slot, recheck, NULL);
+	list_free(recheck);
+	ResetPerTupleExprContext(estate);
+}
+
+static void
+insert_one(ResultRelInfo *result, EState *estate, const SierraNewEvent *event,
+		   SierraAppended *numbers)
+{
+	Relation rel = result->ri_RelationDesc;
+	TupleTableSlot *slot = table_slot_create(rel, NULL);
+
+	store_row(slot, event, numbers, result, estate);
+	table_tuple_insert(rel, slot, GetCurrentCommandId(true), 0, NULL);
+	finish_row(result, slot, estate);
+	ExecDropSingleTupleTableSlot(slot);
+}
+
+static void
+insert_many(ResultRelInfo *result, EState *estate, const SierraNewEvent *const *events,
+			SierraAppended *const *numbers, int count)
+{
+	Relation rel = result->ri_RelationDesc;
+	int nslots = Min(count, ROWS_AT_ONCE);
+	TupleTableSlot **slots = palloc(sizeof(TupleTableSlot *) * nslots);
+
+	for (int i = 0; i < nslots; i++)
+		slots[i] = table_slot_create(rel, NULL);
+
+	for (int done = 0; done < count;)
+	{
+		int n = Min(nslots, count - done);
+
+		CHECK_FOR_INTERRUPTS();
+		for (int i = 0; i < n; i++)
+			store_row(slots[i], events[done + i], numbers[done + i], result, estate);
+		table_multi_insert(rel, slots, n, GetCurrentCommandId(true), 0, NULL);
+		for (int i = 0; i < n; i++)
+			finish_row(result, slots[i], estate);
+		done += n;
+	}
+
+	for (int i = 0; i < nslots; i++)
+		ExecDropSingleTupleTableSlot(slots[i]);
+}
+
+static void
+insert_plain(ResultRelInfo *result, EState *estate, const SierraNewEvent *const *events,
+			 SierraAppended *const *numbers, int count)
+{
+	if (count == 1)
+		insert_one(result, estate, events[0], numbers[0]);
+	else
+		insert_many(result, estate, events, numbers, count);
+}
+
+static const char *
+insert_statement(const SierraStore *store)
+{
+	return psprintf("INSERT INTO %s (partition_sequence, stream_version, global_position,"
+					" \"timestamp\", event_id, partition_key, transaction_id, partition_id,"
+					" stream_id, event_name, metadata, payload, payload_bytes)"
+					" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
+					quote_qualified_identifier(NameStr(store->name), "events"));
+}
+
+/* A trigger could have changed what was numbered; that must not stand. */
+static void
+check_stored(SierraLeaf *leaf, const SierraNewEvent *event, const SierraAppended *numbers)
+{
+	ScanKeyData key;
+	SierraScan scan;
+	bool same;
+
+	sierra_scan_key_int8(&key, 1, BTEqualStrategyNumber, numbers->partition_sequence);
+	sierra_scan_begin(&scan, leaf->rel, leaf->sequence_index, false, SnapshotSelf, 1);
+	sierra_scan_rescan(&scan, &key);
+	same =
+		sierra_scan_next(&scan, ForwardScanDirection) &&
+		sierra_slot_int8(scan.slot, Anum_events_stream_version) == numbers->stream_version &&
+		sierra_slot_int8(scan.slot, Anum_events_global_position) == numbers->global_position &&
+		sierra_uuid_equal(sierra_slot_uuid(scan.slot, Anum_events_event_id), &numbers->event_id) &&
+		sierra_uuid_equal(sierra_slot_uuid(scan.slot, Anum_events_partition_key),
+						  &numbers->partition_key) &&
+		sierra_uuid_equal(sierra_slot_uuid(scan.slot, Anum_events_transaction_id),
+						  &numbers->transaction_id) &&
+		sierra_slot_int8(scan.slot, Anum_events_timestamp) == numbers->timestamp &&
+		sierra_slot_text_equal(scan.slot, Anum_events_event_name, event->event_name) &&
+		sierra_slot_text_equal(scan.slot, Anum_events_stream_id, event->stream_id);
+	sierra_scan_end(&scan);
+	if (!same)
+		ereport(ERROR, errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),
+				errmsg("the event for stream \"%s\" was changed while it was stored",
+					   text_to_cstring(event->stream_id)),
+				errdetail("A trigger on table \"events\" changed more than metadata or payload."),
+				errhint("Triggers may check an event, and change its metadata or payload."));
+}
+
+static void
+execute_insert(SPIPlanPtr plan, const SierraNewEvent *event, SierraAppended *numbers)
+{
+	Datum values[Natts_events];
+	bool nulls[Natts_events];
+	char spi_nulls[Natts_events];
+
+	form_row(event, numbers, values, nulls);
+	for (int column = 0; column < Natts_events; column++)
+		spi_nulls[column] = nulls[column] ? 'n' : ' ';
+	/* Triggers are left to the query level of the append: see append.c. */
+	if (SPI_execute_snapshot(plan, values, spi_nulls, InvalidSnapshot, InvalidSnapshot, false,
+							 false, 0) != SPI_OK_INSERT ||
+		SPI_processed != 1)
+		ereport(
+			ERROR, errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),
+			errmsg("the event for stream \"%s\" was not stored", text_to_cstring(event->stream_id)),
+			errdetail("A trigger or rule on table \"events\" suppressed it."),
+			errhint("Let the trigger raise an error instead."));
+}
+
+/*
+ * Statement triggers, the guard too, fire once per query level and table, so
+ * only the first INSERT of an append needs a permit; a later one would be left
+ * for somebody else to take.
+ */
+static void
+insert_by_executor(const SierraStore *store, SierraLeaf *leaf, const SierraNewEvent *const *events,
+				   SierraAppended *const *numbers, int count, bool *guard_passed)
+{
+	Oid types[Natts_events] = {INT8OID, INT8OID, INT8OID, TIMESTAMPTZOID, UUIDOID, UUIDOID, UUIDOID,
+							   INT4OID, TEXTOID, TEXTOID, JSONOID,		  JSONOID, BYTEAOID};
+	SPIPlanPtr plan;
+
+	SPI_connect();
+	plan = SPI_prepare(insert_statement(store), Natts_events, types);
+	if (plan == NULL)
+		elog(ERROR, "could not prepare the INSERT of an event: %s",
+			 SPI_result_code_string(SPI_result));
+
+	for (int i = 0; i < count; i++)
+	{
+		if (!*guard_passed)
+			give_permit(store->events);
+		*guard_passed = true;
+		execute_insert(plan, events[i], numbers[i]);
+		withdraw_permit();
+		check_stored(leaf, events[i], numbers[i]);
+	}
+	SPI_finish();
+}
+
+static bool
+needs_executor(const SierraStore *store, const SierraLeaf *leaf)
+{
+	TriggerDesc *triggers = leaf->result->ri_TrigDesc;
+
+	if (!store->plain_insert || sierra_store_has_row_security(store))
+		return true;
+	if (RelationGetDescr(leaf->rel)->natts != Natts_events)
+		return true;
+	return triggers != NULL &&
+		   (triggers->trig_insert_before_row || triggers->trig_insert_new_table);
+}
+
+void
+sierra_insert_events(const SierraStore *store, SierraLeaf *leaf, EState *estate,
+					 const SierraNewEvent *const *events, SierraAppended *const *numbers, int count,
+					 bool *guard_passed)
+{
+	if (needs_executor(store, leaf))
+		insert_by_executor(store, leaf, events, numbers, count, guard_passed);
+	else
+		insert_plain(leaf->result, estate, events, numbers, count);
+}
+
+void
+sierra_insert_companion(Oid relation, EState *estate, Datum *values)
+{
+	Relation rel = table_open(relation, RowExclusiveLock);
+	ResultRelInfo *result = open_result_relation(rel);
+	TupleTableSlot *slot = table_slot_create(rel, NULL);
+
+	/* The store was looked up before the table was locked. */
+	if (RelationGetDescr(rel)->natts != Natts_companion)
+		ereport(ERROR, errcode(ERRCODE_SIERRA_NO_STORE),
+				errmsg("table \"%s\" has been changed", RelationGetRelationName(rel)),
+				errhint("Drop the columns that were added to it."));
+
+	memcpy(slot->tts_values, values, sizeof(Datum) * Natts_companion);
+	memset(slot->tts_isnull, false, sizeof(bool) * Natts_companion);
+	ExecStoreVirtualTuple(slot);
+	if (RelationGetDescr(rel)->constr != NULL)
+		ExecConstraints(result, slot, estate);
+	table_tuple_insert(rel, slot, GetCurrentCommandId(true), 0, NULL);
+	finish_row(result, slot, estate);
+	ExecDropSingleTupleTableSlot(slot);
+	ExecCloseIndices(result);
+	table_close(rel, NoLock);
+}

@@ -1,0 +1,354 @@
+/*
+ * route.c
+ *		The first half of an append: which streams, which partitions, locked.
+ *
+ * A stream lives in the partition of its key.  The key is that of its name
+ * unless the stream's first event came with another; such streams stand in
+ * stream_keys.  Two sessions must not create one stream under two keys, so who
+ * creates a stream under a key of its own also locks the stream's home, the
+ * partition of the key of its name: every creator of a stream holds the lock
+ * of its home, and under that lock looks whether the stream exists elsewhere.
+ *
+ * Where a stream lives is a guess until its partition is locked.  A wrong
+ * guess (only for streams with keys of their own) gives the locks back, which
+ * is harmless as nothing is written yet, and starts again with what was found;
+ * so locks are always taken in ascending order, and appends that lock several
+ * partitions cannot deadlock with each other.
+ */
+#include "postgres.h"
+
+#include "append/route.h"
+#include "base/compat.h"
+#include "base/routing.h"
+#include "base/stream_map.h"
+#include "store/registry.h"
+
+#include "access/tableam.h"
+#include "access/xact.h"
+#include "utils/snapmgr.h"
+
+static void
+key_of_name(const text *stream_id, pg_uuid_t *key)
+{
+	sierra_uuid_of_name(VARDATA_ANY(stream_id), VARSIZE_ANY_EXHDR(stream_id), key);
+}
+
+static void
+move_to_key(SierraRoute *route, SierraRouteStream *stream, const pg_uuid_t *key)
+{
+	stream->key = *key;
+	stream->partition = sierra_uuid_partition(key, route->store->partitions);
+}
+
+static SierraRouteStream *
+add_stream(SierraRoute *route, const SierraNewEvent *event)
+{
+	SierraRouteStream *stream = palloc0(sizeof(SierraRouteStream));
+	pg_uuid_t key;
+
+	stream->stream_id = event->stream_id;
+	stream->event = event;
+	stream->home = -1;
+	stream->version = SIERRA_NONE;
+	stream->repeated_version = SIERRA_NONE;
+	if (route->key != NULL)
+		move_to_key(route, stream, route->key);
+	else
+	{
+		key_of_name(event->stream_id, &key);
+		move_to_key(route, stream, &key);
+	}
+	route->streams[route->nstreams++] = stream;
+	return stream;
+}
+
+static void
+collect_streams(SierraRoute *route)
+{
+	sierra_streams_hash *table;
+
+	route->stream_of = palloc(sizeof(SierraRouteStream *) * route->count);
+	route->streams = palloc(sizeof(SierraRouteStream *) * route->count);
+	route->nstreams = 0;
+	if (route->count == 1)
+	{
+		route->stream_of[0] = add_stream(route, &route->events[0]);
+		return;
+	}
+
+	table = sierra_streams_create(CurrentMemoryContext, route->count, NULL);
+	for (int i = 0; i < route->count; i++)
+	{
+		bool found;
+		SierraStreamSlot *slot = sierra_streams_insert(table, route->events[i].stream_id, &found);
+
+		if (!found)
+			slot->value = add_stream(route, &route->events[i]);
+		route->stream_of[i] = slot->value;
+	}
+	sierra_streams_destroy(table);
+}
+
+/*
+ * The lock that each partition of the store needs, NoLock for most: to write
+ * where streams live, only to keep others out of the homes of new ones.
+ */
+static LOCKMODE *
+wanted_locks(SierraRoute *route)
+{
+	LOCKMODE *wanted = palloc0(sizeof(LOCKMODE) * route->store->partitions);
+
+	for (int i = 0; i < route->nstreams; i++)
+	{
+		if (route->streams[i]->home >= 0)
+			wanted[route->streams[i]->home] = SIERRA_LOCK_KEEP_OUT;
+	}
+	for (int i = 0; i < route->nstreams; i++)
+		wanted[route->streams[i]->partition] = SIERRA_LOCK_WRITE;
+	return wanted;
+}
+
+/* Opens the partitions of all streams, then locks them, both in ascending order. */
+static void
+open_and_lock(SierraRoute *route)
+{
+	LOCKMODE *wanted = wanted_locks(route);
+	int count = 0;
+
+	for (int partition = 0; partition < route->store->partitions; partition++)
+		count += (wanted[partition] != NoLock);
+
+	/* Tables before locks: else DDL that queues between two appends deadlocks. */
+	route->leaves = palloc(sizeof(SierraLeaf) * count);
+	route->nleaves = 0;
+	for (int partition = 0; partition < route->store->partitions; partition++)
+	{
+		if (wanted[partition] == NoLock)
+			continue;
+		route->leaves[route->nleaves].lock = wanted[partition];
+		sierra_insert_open_leaf(route->store, partition, &route->leaves[route->nleaves++]);
+	}
+	for (int i = 0; i < route->nleaves; i++)
+	{
+		SierraLeaf *leaf = &route->leaves[i];
+
+		leaf->stream_scanning = false;
+		leaf->lock_is_new = sierra_partition_lock(RelationGetRelid(leaf->rel), leaf->lock);
+	}
+	pfree(wanted);
+}
+
+static SierraLeaf *
+find_leaf(SierraRoute *route, int partition)
+{
+	for (int i = 0; i < route->nleaves; i++)
+	{
+		if (route->leaves[i].partition == partition)
+			return &route->leaves[i];
+	}
+	return NULL;
+}
+
+/*
+ * Under REPEATABLE READ and SERIALIZABLE a stream may not have grown since the
+ * transaction's snapshot: what the caller decided on was not its newest state.
+ */
+static bool
+grew_after_snapshot(SierraLeaf *leaf, TupleTableSlot *newest)
+{
+	bool isnull;
+	TransactionId xmin;
+
+	if (!IsolationUsesXactSnapshot())
+		return false;
+	xmin = DatumGetTransactionId(slot_getsysattr(newest, MinTransactionIdAttributeNumber, &isnull));
+	if (TransactionIdIsCurrentTransactionId(xmin))
+		return false;
+	return !table_tuple_satisfies_snapshot(leaf->rel, newest, GetTransactionSnapshot());
+}
+
+/*
+ * Reads the newest event of a stream in one partition.  SnapshotSelf sees what
+ * is committed now, and our own rows of this very command; under the partition
+ * lock that is all there is.  It takes no predicate locks, so appends to
+ * neighbouring streams are no conflicts under SERIALIZABLE.
+ */
+static bool
+probe_stream(SierraLeaf *leaf, const text *stream_id, int64 *version, pg_uuid_t *key,
+			 bool *not_serializable)
+{
+	ScanKeyData scan_key;
+	SierraScan *scan = &leaf->stream_scan;
+
+	/* One scan per partition: a batch looks for many streams. */
+	if (!leaf->stream_scanning)
+		sierra_scan_begin(scan, leaf->rel, leaf->stream_index, false, SnapshotSelf, 1);
+	leaf->stream_scanning = true;
+	sierra_scan_key_text(&scan_key, 1, stream_id);
+	sierra_scan_rescan(scan, &scan_key);
+	if (!sierra_scan_next(scan, BackwardScanDirection))
+		return false;
+	*version = sierra_slot_int8(scan->slot, Anum_events_stream_version);
+	*key = *sierra_slot_uuid(scan->slot, Anum_events_partition_key);
+	*not_serializable = grew_after_snapshot(leaf, scan->slot);
+	return true;
+}
+
+/* Ends the scan that probe_stream() began, and with it its pins. */
+static void
+end_stream_scan(SierraLeaf *leaf)
+{
+	if (leaf->stream_scanning)
+		sierra_scan_end(&leaf->stream_scan);
+	leaf->stream_scanning = false;
+}
+
+static void
+probe_partition(SierraLeaf *leaf)
+{
+	SierraScan scan;
+
+	leaf->sequence = leaf->position = SIERRA_NONE;
+	sierra_scan_begin(&scan, leaf->rel, leaf->sequence_index, false, SnapshotSelf, 0);
+	sierra_scan_rescan(&scan, NULL);
+	if (sierra_scan_next(&scan, BackwardScanDirection))
+	{
+		leaf->sequence = sierra_slot_int8(scan.slot, Anum_events_partition_sequence);
+		leaf->position = sierra_slot_int8(scan.slot, Anum_events_global_position);
+	}
+	sierra_scan_end(&scan);
+}
+
+/* What looking at one stream under the locks led to. */
+typedef enum Settled
+{
+	SETTLED,
+	MOVED, /* the locks taken are not the right ones */
+	REFUSED
+} Settled;
+
+static Settled
+refuse_key(SierraRouteStream *stream, const SierraRoute *route, const pg_uuid_t *stream_key,
+		   SierraAppendStatus *status, SierraRefusal *refusal)
+{
+	refusal->event = stream->event;
+	refusal->stream_key = *stream_key;
+	refusal->given_key = *route->key;
+	*status = SIERRA_APPEND_KEY_MISMATCH;
+	return REFUSED;
+}
+
+/*
+ * A stream that is to begin under the call's key must not exist under the key
+ * of its name, nor begin there at the same time.
+ */
+static Settled
+settle_new_key(SierraRoute *route, SierraRouteStream *stream, SierraAppendStatus *status,
+			   SierraRefusal *refusal)
+{
+	pg_uuid_t name_key;
+	pg_uuid_t stream_key;
+	int64 version;
+	bool not_serializable;
+	SierraLeaf *home;
+
+	key_of_name(stream->stream_id, &name_key);
+	if (sierra_uuid_equal(&name_key, route->key))
+		return SETTLED;
+
+	stream->home = sierra_uuid_partition(&name_key, route->store->partitions);
+	home = find_leaf(route, stream->home);
+	if (home == NULL)
+		return MOVED;
+	if (probe_stream(home, stream->stream_id, &version, &stream_key, &not_serializable))
+		return refuse_key(stream, route, &stream_key, status, refusal);
+	stream->register_key = true;
+	return SETTLED;
+}
+
+static Settled
+settle_stream(SierraRoute *route, SierraRouteStream *stream, SierraAppendStatus *status,
+			  SierraRefusal *refusal)
+{
+	pg_uuid_t stream_key;
+	bool not_serializable = false;
+
+	stream->leaf = find_leaf(route, stream->partition);
+	stream->register_key = false;
+	if (probe_stream(stream->leaf, stream->stream_id, &stream->version, &stream_key,
+					 &not_serializable))
+	{
+		if (route->key != NULL && !sierra_uuid_equal(&stream_key, route->key))
+			return refuse_key(stream, route, &stream_key, status, refusal);
+		stream->key = stream_key;
+		if (not_serializable)
+		{
+			refusal->event = stream->event;
+			*status = SIERRA_APPEND_NOT_SERIALIZABLE;
+			return REFUSED;
+		}
+		return SETTLED;
+	}
+
+	if (sierra_registry_find_key(route->store, stream->stream_id, SnapshotSelf, &stream_key))
+	{
+		if (route->key != NULL && !sierra_uuid_equal(&stream_key, route->key))
+			return refuse_key(stream, route, &stream_key, status, refusal);
+		move_to_key(route, stream, &stream_key);
+		return stream->partition == stream->leaf->partition ? SETTLED : MOVED;
+	}
+	if (route->key != NULL)
+		return settle_new_key(route, stream, status, refusal);
+	return SETTLED;
+}
+
+SierraAppendStatus
+sierra_route_open(SierraRoute *route, SierraRefusal *refusal)
+{
+	SierraAppendStatus status = SIERRA_APPEND_DONE;
+	bool moved = true;
+
+	collect_streams(route);
+	while (moved)
+	{
+		moved = false;
+		open_and_lock(route);
+		for (int i = 0; i < route->nstreams && status == SIERRA_APPEND_DONE; i++)
+		{
+			if (settle_stream(route, route->streams[i], &status, refusal) == MOVED)
+				moved = true;
+		}
+		for (int i = 0; i < route->nleaves; i++)
+			end_stream_scan(&route->leaves[i]);
+		if (status != SIERRA_APPEND_DONE || moved)
+		{
+			sierra_route_unlock(route);
+			sierra_route_close(route);
+		}
+		if (status != SIERRA_APPEND_DONE)
+			return status;
+	}
+	for (int i = 0; i < route->nleaves; i++)
+		probe_partition(&route->leaves[i]);
+	return SIERRA_APPEND_DONE;
+}
+
+void
+sierra_route_unlock(SierraRoute *route)
+{
+	for (int i = 0; i < route->nleaves; i++)
+	{
+		if (route->leaves[i].lock_is_new)
+			sierra_partition_unlock(RelationGetRelid(route->leaves[i].rel), route->leaves[i].lock);
+	}
+}
+
+void
+sierra_route_close(SierraRoute *route)
+{
+	for (int i = 0; i < route->nleaves; i++)
+		sierra_insert_close_leaf(&route->leaves[i]);
+	pfree(route->leaves);
+	route->leaves = NULL;
+	route->nleaves = 0;
+}

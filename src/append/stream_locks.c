@@ -1,0 +1,64 @@
+/*
+ * stream_locks.c
+ *		Locking the partitions of many streams before any of them is appended to.
+ *
+ * One append takes its locks in ascending order, so appends cannot wait for each
+ * other in a circle.  Who makes many of them, one after the other, and will not
+ * have them in the order of partitions, gets all locks first.
+ *
+ * Tables are opened before the first lock is taken, as an append does.  A stream
+ * that is registered meanwhile may need another lock: the append takes it then.
+ */
+#include "postgres.h"
+
+#include "append/stream_locks.h"
+#include "base/routing.h"
+#include "store/event.h"
+#include "store/partition_lock.h"
+#include "store/registry.h"
+#include "store/scan.h"
+
+#include "access/relation.h"
+#include "access/xact.h"
+#include "access/xlog.h"
+#include "utils/snapmgr.h"
+
+static void
+mark_partitions(const SierraStore *store, const text *stream_id, const text *partition_key,
+				bool *wanted)
+{
+	pg_uuid_t key;
+
+	if (sierra_registry_find_key(store, stream_id, SnapshotSelf, &key))
+	{
+		wanted[sierra_uuid_partition(&key, store->partitions)] = true;
+		return;
+	}
+	if (partition_key != NULL)
+	{
+		sierra_event_parse_key(partition_key, &key);
+		wanted[sierra_uuid_partition(&key, store->partitions)] = true;
+	}
+	/* Who creates a stream under another key locks its home, too. */
+	sierra_uuid_of_name(VARDATA_ANY(stream_id), VARSIZE_ANY_EXHDR(stream_id), &key);
+	wanted[sierra_uuid_partition(&key, store->partitions)] = true;
+}
+
+void
+sierra_streams_lock(const SierraStore *store, text **stream_ids, text **partition_keys, int count)
+{
+	bool wanted[SIERRA_PARTITIONS_MAX] = {false};
+
+	for (int i = 0; i < count; i++)
+		mark_partitions(store, stream_ids[i], partition_keys[i], wanted);
+	for (int i = 0; i < store->partitions; i++)
+	{
+		if (wanted[i])
+			relation_close(sierra_scan_open_leaf(store, i, RowExclusiveLock), NoLock);
+	}
+	for (int i = 0; i < store->partitions; i++)
+	{
+		if (wanted[i])
+			(void) sierra_partition_lock(store->leaf[i], SIERRA_LOCK_WRITE);
+	}
+}

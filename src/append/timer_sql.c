@@ -1,0 +1,76 @@
+/*
+ * timer_sql.c
+ *		What eschedule() and run_timers() cannot do in SQL.
+ */
+#include "postgres.h"
+
+#include "append/metadata.h"
+#include "append/stream_locks.h"
+#include "read/event_rows.h"
+#include "store/event.h"
+
+#include "catalog/pg_type.h"
+#include "fmgr.h"
+#include "utils/array.h"
+
+PG_FUNCTION_INFO_V1(sierra_lock_streams);
+PG_FUNCTION_INFO_V1(sierra_check_new_event);
+PG_FUNCTION_INFO_V1(sierra_complete_metadata);
+
+/* The elements of a text array; NULL for a null. */
+static text **
+get_texts(ArrayType *array, int *count)
+{
+	Datum *values;
+	bool *nulls;
+	text **texts;
+
+	deconstruct_array(array, TEXTOID, -1, false, TYPALIGN_INT, &values, &nulls, count);
+	texts = palloc(sizeof(text *) * Max(*count, 1));
+	for (int i = 0; i < *count; i++)
+		texts[i] = nulls[i] ? NULL : DatumGetTextPP(values[i]);
+	return texts;
+}
+
+Datum
+sierra_lock_streams(PG_FUNCTION_ARGS)
+{
+	int count;
+	int keys;
+	text **stream_ids = get_texts(PG_GETARG_ARRAYTYPE_P(0), &count);
+	text **partition_keys = get_texts(PG_GETARG_ARRAYTYPE_P(1), &keys);
+
+	if (keys != count)
+		elog(ERROR, "%d streams, but %d partition keys", count, keys);
+	sierra_streams_lock(sierra_store_open(ACL_INSERT), stream_ids, partition_keys, count);
+	PG_RETURN_VOID();
+}
+
+/* Raises what an append of this event would: stream_id, event_name, payload, payload_bytes, key. */
+Datum
+sierra_check_new_event(PG_FUNCTION_ARGS)
+{
+	SierraNewEvent event = {0};
+	pg_uuid_t key;
+
+	sierra_require_argument(fcinfo, 0, "stream_id");
+	sierra_require_argument(fcinfo, 1, "event_name");
+	event.stream_id = PG_GETARG_TEXT_PP(0);
+	event.event_name = PG_GETARG_TEXT_PP(1);
+	event.payload = PG_ARGISNULL(2) ? NULL : PG_GETARG_TEXT_PP(2);
+	event.payload_bytes = PG_ARGISNULL(3) ? NULL : PG_GETARG_BYTEA_PP(3);
+	sierra_event_check(&event);
+	if (!PG_ARGISNULL(4))
+		sierra_event_parse_key(PG_GETARG_TEXT_PP(4), &key);
+	PG_RETURN_VOID();
+}
+
+Datum
+sierra_complete_metadata(PG_FUNCTION_ARGS)
+{
+	text *metadata = sierra_metadata_complete(PG_ARGISNULL(0) ? NULL : PG_GETARG_TEXT_PP(0));
+
+	if (metadata == NULL)
+		PG_RETURN_NULL();
+	PG_RETURN_TEXT_P(metadata);
+}

@@ -1,0 +1,155 @@
+/*
+ * json_slice.c
+ *		Cutting parts out of a JSON text as the very bytes that are there.
+ *
+ * The server's JSON parser cannot: with member names it also de-escapes every
+ * string, and refuses \u0000, which type json stores.  But a value of type
+ * json has been parsed before, so finding the ends of its parts is all that
+ * is left to do.  De-escaping the strings we need is left to the server.
+ */
+#include "postgres.h"
+
+#include "base/compat.h"
+#include "base/json_slice.h"
+
+#include "catalog/pg_type.h"
+#include "fmgr.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+
+static void
+skip_space(SierraJsonReader *reader)
+{
+	while (reader->at < reader->end && strchr(" \t\n\r", *reader->at) != NULL)
+		reader->at++;
+}
+
+SierraJsonReader
+sierra_json_begin(const text *json)
+{
+	SierraJsonReader reader = {VARDATA_ANY(json), VARDATA_ANY(json) + VARSIZE_ANY_EXHDR(json)};
+
+	skip_space(&reader);
+	return reader;
+}
+
+bool
+sierra_json_accept(SierraJsonReader *reader, char c)
+{
+	if (reader->at >= reader->end || *reader->at != c)
+		return false;
+	reader->at++;
+	skip_space(reader);
+	return true;
+}
+
+static void
+skip_string(SierraJsonReader *reader)
+{
+	for (reader->at++; *reader->at != '"'; reader->at++)
+	{
+		if (*reader->at == '\\')
+			reader->at++;
+	}
+	reader->at++;
+}
+
+SierraSlice
+sierra_json_read(SierraJsonReader *reader)
+{
+	SierraSlice slice = {reader->at, 0};
+	int depth = 0;
+
+	do
+	{
+		char c = *reader->at;
+
+		if (c == '"')
+		{
+			skip_string(reader);
+			if (depth == 0)
+				break;
+			continue;
+		}
+		if (depth == 0 && strchr(",]} \t\n\r", c) != NULL)
+			break;
+		if (c == '{' || c == '[')
+			depth++;
+		else if (c == '}' || c == ']')
+			depth--;
+		reader->at++;
+		if (depth == 0 && (c == '}' || c == ']'))
+			break;
+	} while (reader->at < reader->end);
+
+	slice.length = reader->at - slice.start;
+	skip_space(reader);
+	return slice;
+}
+
+bool
+sierra_json_begin_object(SierraJsonReader *reader, const text *json)
+{
+	*reader = sierra_json_begin(json);
+	return sierra_json_accept(reader, '{');
+}
+
+bool
+sierra_json_next_member(SierraJsonReader *reader, SierraJsonMember *member)
+{
+	(void) sierra_json_accept(reader, ',');
+	if (sierra_json_accept(reader, '}'))
+		return false;
+	member->name = sierra_json_read(reader);
+	(void) sierra_json_accept(reader, ':');
+	member->value = sierra_json_read(reader);
+	return true;
+}
+
+SierraSlice
+sierra_json_member(const text *json, const char *name)
+{
+	SierraJsonReader reader;
+	SierraJsonMember member;
+	SierraSlice found = {NULL, 0};
+
+	if (!sierra_json_begin_object(&reader, json))
+		return found;
+	while (sierra_json_next_member(&reader, &member))
+	{
+		if (sierra_slice_is(member.name, name))
+			found = member.value;
+	}
+	return found;
+}
+
+bool
+sierra_slice_is(SierraSlice slice, const char *text)
+{
+	return slice.length == (int) strlen(text) && memcmp(slice.start, text, slice.length) == 0;
+}
+
+text *
+sierra_slice_text(SierraSlice slice)
+{
+	return cstring_to_text_with_len(slice.start, slice.length);
+}
+
+char *
+sierra_slice_value(SierraSlice slice)
+{
+	LOCAL_FCINFO(fcinfo, 2);
+	Datum result;
+
+	if (*slice.start != '"')
+		return pnstrdup(slice.start, slice.length);
+
+	InitFunctionCallInfoData(*fcinfo, NULL, 2, InvalidOid, NULL, NULL);
+	fcinfo->args[0].value = PointerGetDatum(sierra_slice_text(slice));
+	fcinfo->args[0].isnull = false;
+	fcinfo->args[1].value = PointerGetDatum(construct_empty_array(TEXTOID));
+	fcinfo->args[1].isnull = false;
+	result = json_extract_path_text(fcinfo);
+	return TextDatumGetCString(result);
+}

@@ -1,0 +1,48 @@
+/*
+ * batch.h
+ *		Events on their way to the handler of a projection, and their keys.
+ */
+#ifndef SIERRA_BATCH_H
+#define SIERRA_BATCH_H
+
+#include "projection/projection.h"
+
+#include "utils/array.h"
+
+struct Tuplestorestate;
+
+/* Events in their order, as values of type sierra_event and by column. */
+typedef struct SierraBatch
+{
+	int count;
+	Datum *events;
+	int64 *positions;
+	int64 *versions;
+	text **streams;
+} SierraBatch;
+
+/* Takes at most so many events from where the tuplestore stands. */
+extern void sierra_batch_read(SierraBatch *batch, const SierraProjection *projection,
+							  struct Tuplestorestate *rows, int max_count);
+
+/* Makes a batch of one event. */
+extern void sierra_batch_single(SierraBatch *batch, const SierraProjection *projection,
+								Datum *values, bool *nulls);
+
+/*
+ * Events from..to - 1 as handlers get them: in today's form, if there are
+ * upcasters.  Entered; an upcaster that fails, fails here.
+ */
+extern SierraBatch sierra_batch_part(const SierraProjection *projection, const SierraBatch *batch,
+									 int from, int to);
+
+/* The events as a value of type sierra_event[]. */
+extern ArrayType *sierra_batch_array(const SierraProjection *projection, const SierraBatch *batch);
+
+/*
+ * The keys of the events, NULL for an event that belongs to no state.  Entered,
+ * with an active snapshot.
+ */
+extern text **sierra_batch_keys(const SierraProjection *projection, const SierraBatch *batch);
+
+#endif /* SIERRA_BATCH_H */

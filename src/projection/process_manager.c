@@ -1,0 +1,123 @@
+/*
+ * process_manager.c
+ *		Process managers: handlers that react to events, and remember by key.
+ *
+ * A handler looks like a fold, but it acts: it appends events, schedules others,
+ * writes tables.  So, unlike folds, events are taken strictly in their order,
+ * whatever their keys are, and each call sees what the calls before it did.
+ * States are loaded and saved for the batch as a whole, as those of folds are:
+ * nobody else writes them meanwhile.
+ */
+#include "postgres.h"
+
+#include "aggregate/fold.h"
+#include "base/json_slice.h"
+#include "projection/process_manager.h"
+#include "projection/projection_state.h"
+#include "store/event.h"
+
+#include "access/htup_details.h"
+#include "access/xact.h"
+#include "lib/stringinfo.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+#include "utils/guc.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+
+#define NO_STATE (-1)
+
+/*
+ * What is appended from here on tells what it comes from: the event, and what
+ * that one belongs to.
+ */
+static void
+tell_cause(const SierraProjection *projection, Datum event)
+{
+	HeapTupleHeader header = DatumGetHeapTupleHeader(event);
+	HeapTupleData tuple = {.t_len = HeapTupleHeaderGetDatumLength(header), .t_data = header};
+	SierraSlice correlation = {NULL, 0};
+	StringInfoData value;
+	char *event_id;
+	bool isnull;
+	Datum metadata;
+
+	event_id = DatumGetCString(DirectFunctionCall1(
+		uuid_out, heap_getattr(&tuple, SIERRA_EVENT_ID + 1, projection->desc, &isnull)));
+	metadata = heap_getattr(&tuple, SIERRA_EVENT_METADATA + 1, projection->desc, &isnull);
+	if (!isnull)
+		correlation = sierra_json_member(DatumGetTextPP(metadata), "\"correlation_id\"");
+
+	initStringInfo(&value);
+	appendStringInfoString(&value, "{\"correlation_id\": ");
+	if (correlation.start == NULL || sierra_slice_is(correlation, "null"))
+		appendStringInfo(&value, "\"%s\"", event_id);
+	else
+		appendBinaryStringInfo(&value, correlation.start, correlation.length);
+	appendStringInfo(&value, ", \"causation_id\": \"%s\"}", event_id);
+	(void) set_config_option("sierra_es.metadata", value.data, PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+}
+
+/* Calls the handler for one event; its state is i. */
+static void
+react(SierraFold *fold, const SierraBatch *batch, int place, SierraStates *states, int i)
+{
+	/* The handler sees what it did for the event before. */
+	CommandCounterIncrement();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	sierra_fold_restart(fold, states->values[i], states->nulls[i]);
+	sierra_fold_event(fold, batch->events[place]);
+	PopActiveSnapshot();
+	states->nulls[i] = fold->isnull;
+	states->values[i] =
+		fold->isnull ? (Datum) 0 : PointerGetDatum(PG_DETOAST_DATUM_COPY(fold->state));
+	states->positions[i] = Int64GetDatum(batch->positions[place]);
+	states->versions[i] = Int64GetDatum(batch->versions[place]);
+}
+
+static void
+react_to_all(const SierraProjection *projection, const SierraBatch *batch, SierraStates *states)
+{
+	int *state_of = palloc(sizeof(int) * batch->count);
+	int settings = NewGUCNestLevel();
+	SierraFold fold;
+
+	for (int i = 0; i < batch->count; i++)
+		state_of[i] = NO_STATE;
+	for (int i = 0; i < states->nevents; i++)
+		state_of[states->events[i].place] = states->events[i].state;
+
+	sierra_fold_begin(&fold, projection->handler, projection->event_type, (Datum) 0, true,
+					  DT_NOEND);
+	for (int place = 0; place < batch->count; place++)
+	{
+		int i = state_of[place];
+
+		if (i == NO_STATE)
+			continue;
+		CHECK_FOR_INTERRUPTS();
+		/* A process that has ended begins anew. */
+		if (states->nulls[i])
+		{
+			states->values[i] = projection->initial;
+			states->nulls[i] = projection->initial_null;
+		}
+		tell_cause(projection, batch->events[place]);
+		react(&fold, batch, place, states, i);
+	}
+	AtEOXact_GUC(false, settings);
+}
+
+void
+sierra_manage(const SierraProjection *projection, const SierraBatch *batch)
+{
+	text **keys = sierra_batch_keys(projection, batch);
+	SierraStates states;
+
+	if (!sierra_states_load(&states, projection, keys, batch->count))
+		return;
+	react_to_all(projection, batch, &states);
+	sierra_states_save(projection, &states);
+}

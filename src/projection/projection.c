@@ -1,0 +1,260 @@
+/*
+ * projection.c
+ *		Projections: what a handler makes of the events of a subscription.
+ *
+ * Who may run what as whom: run_as.c.
+ */
+#include "postgres.h"
+
+#include "aggregate/fold.h"
+#include "base/compat.h"
+#include "base/errors.h"
+#include "projection/projection.h"
+#include "store/query.h"
+#include "store/run_as.h"
+
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/regproc.h"
+#include "utils/syscache.h"
+#include "utils/typcache.h"
+
+#define FIND_PROJECTION                                                                            \
+	"SELECT p.version, p.owner::pg_catalog.text, p.kind, p.handler, p.key, p.initial, p.streams, " \
+	"p.event_names,"                                                                               \
+	" p.search_path, p.subscription, p.batch_size, p.on_error, p.retry_after, p.live,"             \
+	" p.automatic, p.state"                                                                        \
+	" FROM %s.projections AS p WHERE p.projection OPERATOR(pg_catalog.=) $1"                       \
+	" AND CASE WHEN $2 OPERATOR(pg_catalog.=) 0 THEN p.live"                                       \
+	" ELSE p.version OPERATOR(pg_catalog.=) $2 END"
+
+static const SierraQuery share_query = {FIND_PROJECTION " FOR KEY SHARE", 2, {TEXTOID, INT4OID}};
+static const SierraQuery find_query = {FIND_PROJECTION, 2, {TEXTOID, INT4OID}};
+static const SierraQuery lock_query = {FIND_PROJECTION " FOR NO KEY UPDATE", 2, {TEXTOID, INT4OID}};
+
+/*
+ * Under REPEATABLE READ and above, an appender sees the live version as of its
+ * snapshot.  The lock raises 40001 if another one has taken over since: states
+ * of a version that is gone are lost.
+ */
+static const SierraQuery *
+query_for(SierraProjectionLook look)
+{
+	if (look == SIERRA_LOOK_HOLD)
+		return &lock_query;
+	return look == SIERRA_LOOK_APPEND && IsolationUsesXactSnapshot() ? &share_query : &find_query;
+}
+
+static text *
+get_text(int column)
+{
+	bool isnull;
+	Datum value = sierra_query_value(0, column, &isnull);
+
+	return isnull ? NULL : DatumGetTextPCopy(value);
+}
+
+static char *
+get_string(int column)
+{
+	text *value = get_text(column);
+
+	return value == NULL ? NULL : text_to_cstring(value);
+}
+
+static SierraFilter
+get_filter(int column)
+{
+	SierraFilter filter = {false, 0, NULL};
+	bool isnull;
+	Datum array = sierra_query_value(0, column, &isnull);
+	Datum *values;
+	bool *nulls;
+
+	if (isnull)
+		return filter;
+	filter.given = true;
+	deconstruct_array(DatumGetArrayTypePCopy(array), TEXTOID, -1, false, TYPALIGN_INT, &values,
+					  &nulls, &filter.count);
+	filter.items = palloc(sizeof(text *) * Max(filter.count, 1));
+	for (int i = 0; i < filter.count; i++)
+		filter.items[i] = nulls[i] ? cstring_to_text("") : DatumGetTextPP(values[i]);
+	return filter;
+}
+
+static SierraProjectionKind
+parse_kind(const char *kind)
+{
+	if (strcmp(kind, "fold") == 0)
+		return SIERRA_FOLDS;
+	if (strcmp(kind, "process") == 0)
+		return SIERRA_MANAGES;
+	return strcmp(kind, "batch") == 0 ? SIERRA_HANDLES_BATCH : SIERRA_HANDLES_EVENT;
+}
+
+/* Takes the projection from the row that was found. */
+static void
+get_projection(SierraProjection *projection)
+{
+	bool isnull;
+
+	projection->version = DatumGetInt32(sierra_query_value(0, 1, &isnull));
+	projection->owner = get_role_oid(get_string(2), false);
+	projection->kind = parse_kind(get_string(3));
+	projection->procedure = get_string(4);
+	projection->key = get_string(5);
+	projection->initial = sierra_query_value(0, 6, &projection->initial_null);
+	if (!projection->initial_null)
+		projection->initial = PointerGetDatum(PG_DETOAST_DATUM_COPY(projection->initial));
+	projection->streams = get_filter(7);
+	projection->event_names = get_filter(8);
+	projection->search_path = get_string(9);
+	projection->subscription = get_text(10);
+	projection->batch_size = DatumGetInt32(sierra_query_value(0, 11, &isnull));
+	projection->parks = strcmp(get_string(12), "park") == 0;
+	projection->retry_after = DirectFunctionCall3(
+		interval_in, DirectFunctionCall1(interval_out, sierra_query_value(0, 13, &isnull)),
+		ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1));
+	projection->live = DatumGetBool(sierra_query_value(0, 14, &isnull));
+	projection->automatic = DatumGetBool(sierra_query_value(0, 15, &isnull));
+	projection->state = get_string(16);
+	projection->running =
+		strcmp(projection->state, "running") == 0 || strcmp(projection->state, "retrying") == 0;
+}
+
+SierraProjection *
+sierra_projection_find(SierraStore *store, text *name, int32 version, AclMode rights,
+					   SierraProjectionLook look)
+{
+	SierraProjection *projection = palloc0(sizeof(SierraProjection));
+	Datum values[2] = {PointerGetDatum(name), Int32GetDatum(version)};
+	Oid table_owner = sierra_acting_table_owner(store, "projections", rights, "projections");
+	SierraActing acting;
+	MemoryContext context;
+	MemoryContext spi;
+	bool found;
+
+	projection->store = store;
+	projection->name = name;
+	/* The row is read as its owner: an appender needs no rights on this table. */
+	sierra_acting_begin_as(&acting, table_owner);
+	context = sierra_query_begin();
+	found = sierra_query(store, query_for(look), values, NULL, look == SIERRA_LOOK_READ) > 0;
+	if (found)
+	{
+		spi = MemoryContextSwitchTo(context);
+		get_projection(projection);
+		MemoryContextSwitchTo(spi);
+	}
+	sierra_query_end();
+	sierra_acting_end(&acting);
+	if (!found && look == SIERRA_LOOK_APPEND && IsolationUsesXactSnapshot())
+		ereport(ERROR, errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+				errmsg("could not serialize access due to concurrent update"),
+				errdetail("Projection \"%s\" became inline after this transaction began.",
+						  text_to_cstring(name)),
+				errhint("Repeat the transaction."));
+	if (!found)
+		return NULL;
+	sierra_acting_check(store, "projections", table_owner, projection->owner,
+						psprintf("projection \"%s\"", text_to_cstring(name)));
+	return projection;
+}
+
+SierraProjection *
+sierra_projection_open(SierraStore *store, text *name, int32 version, AclMode rights,
+					   SierraProjectionLook look)
+{
+	SierraProjection *projection = sierra_projection_find(store, name, version, rights, look);
+
+	if (projection == NULL)
+		ereport(ERROR, errcode(ERRCODE_UNDEFINED_OBJECT),
+				errmsg("no projection \"%s\"", text_to_cstring(name)),
+				errdetail("Store \"%s\" has no projection of this name.", NameStr(store->name)),
+				errhint("Make it with create_projection(); event_projections() lists them."));
+	return projection;
+}
+
+static Oid
+find_handler(const SierraProjection *projection)
+{
+	HeapTuple tuple;
+	Form_pg_proc form;
+	Oid function;
+	Oid argument;
+	bool fits;
+
+	if (projection->kind == SIERRA_FOLDS || projection->kind == SIERRA_MANAGES)
+		return sierra_fold_function(projection->procedure, projection->event_type);
+	function = DatumGetObjectId(
+		DirectFunctionCall1(regprocedurein, CStringGetDatum(projection->procedure)));
+	argument = projection->kind == SIERRA_HANDLES_BATCH ? get_array_type(projection->event_type)
+														: projection->event_type;
+	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for function %u", function);
+	form = (Form_pg_proc) GETSTRUCT(tuple);
+	fits = form->prokind == PROKIND_FUNCTION && form->pronargs == 1 && !form->proretset &&
+		   form->proargtypes.values[0] == argument;
+	ReleaseSysCache(tuple);
+	if (!fits)
+		ereport(
+			ERROR, errcode(ERRCODE_INVALID_FUNCTION_DEFINITION),
+			errmsg("function %s is no handler", projection->procedure),
+			errhint("A handler takes (sierra_event), (sierra_event[]) or (jsonb, sierra_event), "
+					"and returns no set."));
+	if (!sierra_compat_may_execute(function, GetUserId()))
+		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_FUNCTION, get_func_name(function));
+	return function;
+}
+
+/*
+ * The upcasters of the store.  They will run as the projection's owner, so what
+ * holds for the table of projections holds for theirs too.  They are read as
+ * the table's owner: nobody needs rights on it for the sake of a projection.
+ */
+static void
+load_upcasters(SierraProjection *projection)
+{
+	SierraStore *store = projection->store;
+	SierraActing acting;
+	Oid table_owner;
+
+	projection->upcasters_loaded = true;
+	if (!sierra_upcasters_exist(store))
+		return;
+	table_owner = sierra_acting_table_owner(store, "upcasters", ACL_NO_RIGHTS, "upcasters");
+	sierra_acting_begin_as(&acting, table_owner);
+	projection->upcasters = sierra_upcasters_load(store, sierra_query_begin());
+	sierra_query_end();
+	sierra_acting_end(&acting);
+	if (projection->upcasters != NULL)
+		sierra_acting_check(
+			store, "upcasters", table_owner, projection->owner,
+			psprintf("upcasters for projection \"%s\"", text_to_cstring(projection->name)));
+}
+
+void
+sierra_projection_enter(SierraProjection *projection, Oid event_type)
+{
+	if (!projection->upcasters_loaded)
+		load_upcasters(projection);
+	sierra_acting_begin_as(&projection->acting, projection->owner);
+	sierra_acting_set_path(projection->search_path);
+	projection->event_type = event_type;
+	if (!OidIsValid(projection->handler))
+		projection->handler = find_handler(projection);
+	if (projection->desc == NULL)
+		projection->desc = lookup_rowtype_tupdesc_copy(event_type, -1);
+}
+
+void
+sierra_projection_leave(SierraProjection *projection)
+{
+	sierra_acting_end(&projection->acting);
+}

@@ -1,0 +1,353 @@
+/*
+ * projection_state.c
+ *		States of projections: which keys a batch has, loading and saving.
+ *
+ * A batch is loaded and saved as a whole: one statement reads the states of all
+ * of its keys, one changes those that were there, where they were found, one puts
+ * the new ones.  Nobody else runs the projection meanwhile; should a row have been
+ * moved all the same, its key finds it.
+ */
+#include "postgres.h"
+
+#include "projection/projection_state.h"
+#include "store/query.h"
+
+#include "catalog/pg_type.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/datum.h"
+
+/*
+ * A plan is kept, and one for few states would be slow when there are many.  So
+ * OFFSET 0 keeps the planner from anything but one look into the index for each
+ * key.
+ */
+static const SierraQuery states_query = {
+	"SELECT l.key, l.state, l.ctid FROM pg_catalog.unnest($3) AS k (key) CROSS JOIN LATERAL"
+	" (SELECT s.key, s.state, s.ctid FROM %s.projection_states AS s"
+	" WHERE s.projection OPERATOR(pg_catalog.=) $1 AND s.version OPERATOR(pg_catalog.=) $2"
+	" AND s.key OPERATOR(pg_catalog.=) k.key OFFSET 0) AS l ORDER BY l.key",
+	3,
+	{TEXTOID, INT4OID, TEXTARRAYOID}};
+
+/* Functions and not operators, which would offer the planner the index instead. */
+static const SierraQuery change_query = {
+	"UPDATE %s.projection_states AS s"
+	" SET state = v.state, position = v.position, stream_version = v.stream_version"
+	" FROM ROWS FROM (pg_catalog.unnest($3), pg_catalog.unnest($4), pg_catalog.unnest($5),"
+	" pg_catalog.unnest($6)) AS v (tid, state, position, stream_version)"
+	" WHERE s.ctid OPERATOR(pg_catalog.=) v.tid AND pg_catalog.texteq(s.projection, $1)"
+	" AND pg_catalog.int4eq(s.version, $2)",
+	6,
+	{TEXTOID, INT4OID, TIDARRAYOID, JSONBARRAYOID, INT8ARRAYOID, INT8ARRAYOID}};
+
+static const SierraQuery put_query = {
+	"INSERT INTO %s.projection_states (projection, version, key, state, position, stream_version)"
+	" SELECT $1, $2, v.key, v.state, v.position, v.stream_version"
+	" FROM ROWS FROM (pg_catalog.unnest($3), pg_catalog.unnest($4), pg_catalog.unnest($5),"
+	" pg_catalog.unnest($6)) AS v (key, state, position, stream_version)"
+	" ON CONFLICT (projection, version, key) DO UPDATE SET state = excluded.state,"
+	" position = excluded.position, stream_version = excluded.stream_version",
+	6,
+	{TEXTOID, INT4OID, TEXTARRAYOID, JSONBARRAYOID, INT8ARRAYOID, INT8ARRAYOID}};
+
+static const SierraQuery forget_query = {
+	"DELETE FROM %s.projection_states AS s"
+	" WHERE s.projection OPERATOR(pg_catalog.=) $1 AND s.version OPERATOR(pg_catalog.=) $2"
+	" AND s.key OPERATOR(pg_catalog.=) ANY ($3)",
+	3,
+	{TEXTOID, INT4OID, TEXTARRAYOID}};
+
+static const SierraQuery lock_state_query = {
+	"SELECT s.state FROM %s.projection_states AS s"
+	" WHERE s.projection OPERATOR(pg_catalog.=) $1 AND s.version OPERATOR(pg_catalog.=) $2"
+	" AND s.key OPERATOR(pg_catalog.=) $3 FOR NO KEY UPDATE",
+	3,
+	{TEXTOID, INT4OID, TEXTOID}};
+
+static const SierraQuery change_state_query = {
+	"UPDATE %s.projection_states AS s SET state = $4, position = $5, stream_version = $6"
+	" WHERE s.projection OPERATOR(pg_catalog.=) $1 AND s.version OPERATOR(pg_catalog.=) $2"
+	" AND s.key OPERATOR(pg_catalog.=) $3",
+	6,
+	{TEXTOID, INT4OID, TEXTOID, JSONBOID, INT8OID, INT8OID}};
+
+static const SierraQuery end_state_query = {
+	"DELETE FROM %s.projection_states AS s"
+	" WHERE s.projection OPERATOR(pg_catalog.=) $1 AND s.version OPERATOR(pg_catalog.=) $2"
+	" AND s.key OPERATOR(pg_catalog.=) $3",
+	3,
+	{TEXTOID, INT4OID, TEXTOID}};
+
+static const SierraQuery first_state_query = {
+	"INSERT INTO %s.projection_states (projection, version, key, state, position, stream_version)"
+	" VALUES ($1, $2, $3, $4, -1, NULL) ON CONFLICT DO NOTHING",
+	4,
+	{TEXTOID, INT4OID, TEXTOID, JSONBOID}};
+
+/* As the collation "C" orders keys. */
+static int
+compare_keys(const text *a, const text *b)
+{
+	int left = VARSIZE_ANY_EXHDR(a);
+	int right = VARSIZE_ANY_EXHDR(b);
+	int order = memcmp(VARDATA_ANY(a), VARDATA_ANY(b), Min(left, right));
+
+	return order != 0 ? order : left - right;
+}
+
+static int
+compare_events(const void *a, const void *b)
+{
+	const SierraKeyedEvent *left = a;
+	const SierraKeyedEvent *right = b;
+	int order = compare_keys(left->key, right->key);
+
+	return order != 0 ? order : left->place - right->place;
+}
+
+static int
+sort_by_key(text **keys, int count, SierraKeyedEvent *sorted)
+{
+	int found = 0;
+
+	for (int i = 0; i < count; i++)
+	{
+		if (keys[i] != NULL)
+			sorted[found++] = (SierraKeyedEvent){keys[i], i, 0};
+	}
+	qsort(sorted, found, sizeof(SierraKeyedEvent), compare_events);
+	return found;
+}
+
+/* Finds the distinct keys; their states are still to be loaded. */
+static void
+begin_states(SierraStates *states)
+{
+	int count = states->nevents;
+
+	states->count = 0;
+	states->keys = palloc(sizeof(Datum) * count);
+	states->tids = palloc0(sizeof(Datum) * count);
+	states->values = palloc(sizeof(Datum) * count);
+	states->nulls = palloc(sizeof(bool) * count);
+	states->positions = palloc(sizeof(Datum) * count);
+	states->versions = palloc(sizeof(Datum) * count);
+	for (int i = 0; i < count; i++)
+	{
+		if (i == 0 || compare_keys(states->events[i - 1].key, states->events[i].key) != 0)
+			states->keys[states->count++] = PointerGetDatum(states->events[i].key);
+		states->events[i].state = states->count - 1;
+	}
+}
+
+static Datum
+text_array(Datum *values, int count)
+{
+	return PointerGetDatum(construct_array(values, count, TEXTOID, -1, false, TYPALIGN_INT));
+}
+
+/* Fills in the states that are stored; the others begin anew.  Rows come by key. */
+static void
+load_states(const SierraProjection *projection, SierraStates *states, MemoryContext context)
+{
+	Datum values[3] = {PointerGetDatum(projection->name), Int32GetDatum(projection->version),
+					   text_array(states->keys, states->count)};
+	uint64 rows = sierra_query(projection->store, &states_query, values, NULL, false);
+	uint64 row = 0;
+	MemoryContext spi = MemoryContextSwitchTo(context);
+
+	for (int i = 0; i < states->count; i++)
+	{
+		bool isnull;
+
+		if (row < rows && compare_keys(DatumGetTextPP(sierra_query_value(row, 1, &isnull)),
+									   DatumGetTextPP(states->keys[i])) == 0)
+		{
+			states->tids[i] =
+				datumCopy(sierra_query_value(row, 3, &isnull), false, sizeof(ItemPointerData));
+			states->values[i] = sierra_query_value(row++, 2, &states->nulls[i]);
+			if (!states->nulls[i])
+				states->values[i] = PointerGetDatum(PG_DETOAST_DATUM_COPY(states->values[i]));
+		}
+		else
+		{
+			states->values[i] = projection->initial;
+			states->nulls[i] = projection->initial_null;
+		}
+	}
+	MemoryContextSwitchTo(spi);
+}
+
+bool
+sierra_states_load(SierraStates *states, const SierraProjection *projection, text **keys, int count)
+{
+	states->events = palloc(sizeof(SierraKeyedEvent) * count);
+	states->nevents = sort_by_key(keys, count, states->events);
+	if (states->nevents == 0)
+		return false;
+	begin_states(states);
+	load_states(projection, states, sierra_query_begin());
+	sierra_query_end();
+	return true;
+}
+
+/* Some of the states of a batch, as arguments of a statement. */
+typedef struct Part
+{
+	int count;
+	Datum *where; /* keys or tids */
+	Datum *values;
+	Datum *positions;
+	Datum *versions;
+} Part;
+
+static Part
+begin_part(int count)
+{
+	Part part = {.where = palloc(sizeof(Datum) * count),
+				 .values = palloc(sizeof(Datum) * count),
+				 .positions = palloc(sizeof(Datum) * count),
+				 .versions = palloc(sizeof(Datum) * count)};
+
+	return part;
+}
+
+static void
+add_to_part(Part *part, Datum where, const SierraStates *states, int i)
+{
+	part->where[part->count] = where;
+	part->values[part->count] = states->values[i];
+	part->positions[part->count] = states->positions[i];
+	part->versions[part->count] = states->versions[i];
+	part->count++;
+}
+
+static Datum
+int8_array(Datum *values, int count)
+{
+	return PointerGetDatum(
+		construct_array(values, count, INT8OID, sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
+}
+
+/* Runs a statement on a part; how many rows it changed. */
+static uint64
+write_part(const SierraProjection *projection, const SierraQuery *query, const Part *part,
+		   Datum where)
+{
+	Datum values[6] = {PointerGetDatum(projection->name),
+					   Int32GetDatum(projection->version),
+					   where,
+					   PointerGetDatum(construct_array(part->values, part->count, JSONBOID, -1,
+													   false, TYPALIGN_INT)),
+					   int8_array(part->positions, part->count),
+					   int8_array(part->versions, part->count)};
+	uint64 rows;
+
+	if (part->count == 0)
+		return 0;
+	sierra_query_begin();
+	rows = sierra_query(projection->store, query, values, NULL, false);
+	sierra_query_end();
+	return rows;
+}
+
+/* Those that have a row, or those that have none, by their keys. */
+static void
+put_states(const SierraProjection *projection, const SierraStates *states, bool stored)
+{
+	Part part = begin_part(states->count);
+
+	for (int i = 0; i < states->count; i++)
+	{
+		if (!states->nulls[i] && (states->tids[i] != 0) == stored)
+			add_to_part(&part, states->keys[i], states, i);
+	}
+	(void) write_part(projection, &put_query, &part, text_array(part.where, part.count));
+}
+
+static void
+change_states(const SierraProjection *projection, const SierraStates *states)
+{
+	Part part = begin_part(states->count);
+	Datum where;
+
+	for (int i = 0; i < states->count; i++)
+	{
+		if (!states->nulls[i] && states->tids[i] != 0)
+			add_to_part(&part, states->tids[i], states, i);
+	}
+	where = PointerGetDatum(construct_array(part.where, part.count, TIDOID, sizeof(ItemPointerData),
+											false, TYPALIGN_SHORT));
+	if (write_part(projection, &change_query, &part, where) < part.count)
+		put_states(projection, states, true);
+}
+
+static void
+forget_states(const SierraProjection *projection, const SierraStates *states)
+{
+	Datum *gone = palloc(sizeof(Datum) * states->count);
+	int count = 0;
+	Datum values[3] = {PointerGetDatum(projection->name), Int32GetDatum(projection->version)};
+
+	for (int i = 0; i < states->count; i++)
+	{
+		if (states->nulls[i])
+			gone[count++] = states->keys[i];
+	}
+	if (count == 0)
+		return;
+	values[2] = text_array(gone, count);
+	sierra_query_begin();
+	sierra_query(projection->store, &forget_query, values, NULL, false);
+	sierra_query_end();
+}
+
+void
+sierra_states_save(const SierraProjection *projection, const SierraStates *states)
+{
+	change_states(projection, states);
+	put_states(projection, states, false);
+	forget_states(projection, states);
+}
+
+/*
+ * A state that is not there yet is put there, so that two who begin the same one
+ * wait for each other.
+ */
+Datum
+sierra_state_lock(const SierraProjection *projection, Datum key, bool *isnull)
+{
+	Datum values[4] = {PointerGetDatum(projection->name), Int32GetDatum(projection->version), key,
+					   projection->initial};
+	bool nulls[4] = {false, false, false, projection->initial_null};
+	MemoryContext context = sierra_query_begin();
+	MemoryContext spi;
+	Datum state;
+
+	while (sierra_query(projection->store, &lock_state_query, values, NULL, false) == 0)
+		sierra_query(projection->store, &first_state_query, values, nulls, false);
+	state = sierra_query_value(0, 1, isnull);
+	spi = MemoryContextSwitchTo(context);
+	if (!*isnull)
+		state = PointerGetDatum(PG_DETOAST_DATUM_COPY(state));
+	MemoryContextSwitchTo(spi);
+	sierra_query_end();
+	return state;
+}
+
+void
+sierra_state_save(const SierraProjection *projection, const SierraState *state)
+{
+	Datum values[6] = {PointerGetDatum(projection->name),
+					   Int32GetDatum(projection->version),
+					   state->key,
+					   state->value,
+					   Int64GetDatum(state->position),
+					   Int64GetDatum(state->version)};
+
+	sierra_query_begin();
+	sierra_query(projection->store, state->isnull ? &end_state_query : &change_state_query, values,
+				 NULL, false);
+	sierra_query_end();
+}

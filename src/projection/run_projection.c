@@ -1,0 +1,365 @@
+/*
+ * run_projection.c
+ *		Runs a projection: takes the next events of its subscription to its handler.
+ *
+ * The events come from the subscription itself, here and nowhere else: nobody
+ * can hand events of his own to a handler.  All of the run is done as the
+ * projection's owner, so what the handler sees does not depend on who runs it.
+ *
+ * The handler's effects, the states and the acknowledgement are one
+ * transaction.  A batch runs in a subtransaction.  If that fails, half of it is
+ * tried, and so on, until the event that fails stands alone: that needs few
+ * subtransactions, and what comes before the event is done when it is found.
+ */
+#include "postgres.h"
+
+#include "projection/handler.h"
+#include "projection/run_projection.h"
+#include "read/event_rows.h"
+#include "store/query.h"
+#include "subscription/acknowledge.h"
+#include "subscription/delivery.h"
+
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+#include "utils/resowner.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+#include "utils/tuplestore.h"
+
+/* One call. */
+typedef struct Running
+{
+	const SierraRun *run;
+	SierraProjection *projection;
+	SierraBatch batch;
+	int64 handled;
+	int64 written;	   /* how many of these the row tells of */
+	TimestampTz since; /* when the first of the others was begun */
+	bool holds_live;   /* the live version cannot run until this transaction ends */
+} Running;
+
+static const SierraQuery progress_query = {
+	"UPDATE %s.projections AS p SET state = 'running', attempts = 0, retry_at = NULL,"
+	" failed_position = NULL, failed_stream = NULL,"
+	" processed = p.processed OPERATOR(pg_catalog.+) $3,"
+	" rate = CASE WHEN p.rate IS NULL THEN $4"
+	" ELSE p.rate OPERATOR(pg_catalog.*) 0.7 OPERATOR(pg_catalog.+) ($4 OPERATOR(pg_catalog.*) 0.3)"
+	" END, updated_at = pg_catalog.clock_timestamp()"
+	" WHERE p.projection OPERATOR(pg_catalog.=) $1 AND p.version OPERATOR(pg_catalog.=) $2",
+	4,
+	{TEXTOID, INT4OID, INT8OID, FLOAT8OID}};
+
+/* The delay doubles with each attempt, up to an hour. */
+static const SierraQuery stop_query = {
+	"UPDATE %s.projections AS p SET attempts = n.attempts,"
+	" state = CASE WHEN n.attempts OPERATOR(pg_catalog.>=) p.max_attempts THEN 'stopped'"
+	" ELSE 'retrying' END,"
+	" retry_at = CASE WHEN n.attempts OPERATOR(pg_catalog.<) p.max_attempts"
+	" THEN pg_catalog.clock_timestamp() OPERATOR(pg_catalog.+) LEAST(p.retry_after"
+	" OPERATOR(pg_catalog.*) pg_catalog.power(2, LEAST(n.attempts OPERATOR(pg_catalog.-) 1, 20)),"
+	" '1 hour'::pg_catalog.interval) END,"
+	" failed_position = $3, failed_stream = $4, last_error = $5,"
+	" last_error_at = pg_catalog.clock_timestamp(), updated_at = pg_catalog.clock_timestamp()"
+	" FROM (SELECT CASE WHEN f.failed_position OPERATOR(pg_catalog.=) $3"
+	" THEN f.attempts OPERATOR(pg_catalog.+) 1 ELSE 1 END AS attempts FROM %s.projections AS f"
+	" WHERE f.projection OPERATOR(pg_catalog.=) $1 AND f.version OPERATOR(pg_catalog.=) $2) AS n"
+	" WHERE p.projection OPERATOR(pg_catalog.=) $1 AND p.version OPERATOR(pg_catalog.=) $2"
+	" RETURNING p.state",
+	5,
+	{TEXTOID, INT4OID, INT8OID, TEXTOID, TEXTOID}};
+
+static const SierraQuery error_query = {
+	"UPDATE %s.projections AS p SET last_error = $3,"
+	" last_error_at = pg_catalog.clock_timestamp(), updated_at = pg_catalog.clock_timestamp()"
+	" WHERE p.projection OPERATOR(pg_catalog.=) $1 AND p.version OPERATOR(pg_catalog.=) $2",
+	3,
+	{TEXTOID, INT4OID, TEXTOID}};
+
+static const SierraQuery hold_live_query = {
+	"SELECT FROM %s.projections AS p WHERE p.projection OPERATOR(pg_catalog.=) $1 AND p.live"
+	" FOR UPDATE SKIP LOCKED",
+	1,
+	{TEXTOID}};
+
+static const SierraQuery failing_query = {
+	"SELECT FROM %s.subscription_streams AS t WHERE t.subscription OPERATOR(pg_catalog.=) $1"
+	" AND (t.state OPERATOR(pg_catalog.=) 'retrying' OR t.state OPERATOR(pg_catalog.=) 'parked')"
+	" LIMIT 1",
+	1,
+	{TEXTOID}};
+
+/* Runs a query about the projection; does it return a row? */
+static bool
+ask(const SierraProjection *projection, const SierraQuery *query, text *name)
+{
+	Datum values[2] = {PointerGetDatum(name), Int32GetDatum(projection->version)};
+	bool found;
+
+	sierra_query_begin();
+	found = sierra_query(projection->store, query, values, NULL, false) > 0;
+	sierra_query_end();
+	return found;
+}
+
+/* Takes the next events into the batch. */
+static void
+next_batch(Running *running, int max_count)
+{
+	SierraProjection *projection = running->projection;
+	SierraConsume consume = {.subscription = projection->subscription};
+	Tuplestorestate *rows = tuplestore_begin_heap(false, false, work_mem);
+	SierraResult result;
+
+	sierra_result_begin_rows(&result, projection->store, rows, projection->desc, max_count);
+	sierra_consume(&consume, &result);
+	sierra_batch_read(&running->batch, projection, rows, max_count);
+	tuplestore_end(rows);
+}
+
+/* Handles and acknowledges events from..to - 1. */
+static void
+handle_part(Running *running, int from, int to)
+{
+	SierraProjection *projection = running->projection;
+	SierraBatch part;
+
+	PushActiveSnapshot(GetTransactionSnapshot());
+	part = sierra_batch_part(projection, &running->batch, from, to);
+	sierra_project(projection, &part);
+	PopActiveSnapshot();
+	sierra_acknowledge(projection->store, projection->subscription,
+					   running->batch.positions[to - 1], NULL);
+}
+
+/* What says nothing about the event, and must end the whole transaction. */
+static bool
+is_of_transaction(const ErrorData *error)
+{
+	int category = ERRCODE_TO_CATEGORY(error->sqlerrcode);
+
+	return error->sqlerrcode == ERRCODE_QUERY_CANCELED ||
+		   error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE ||
+		   category == ERRCODE_TO_CATEGORY(ERRCODE_T_R_SERIALIZATION_FAILURE) ||
+		   category == ERRCODE_TO_CATEGORY(ERRCODE_ADMIN_SHUTDOWN) ||
+		   category == ERRCODE_TO_CATEGORY(ERRCODE_INSUFFICIENT_RESOURCES);
+}
+
+/* Handles a part of the batch in a subtransaction; NULL, or the error of it. */
+static ErrorData *
+try_part(Running *running, int from, int to)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	ErrorData *volatile error = NULL;
+
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(context);
+	PG_TRY();
+	{
+		handle_part(running, from, to);
+		ReleaseCurrentSubTransaction();
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(context);
+	CurrentResourceOwner = owner;
+	if (error != NULL && is_of_transaction(error))
+		ReThrowError(error);
+	return error;
+}
+
+/*
+ * Handles events from..to - 1.  Returns how far it came: to, or the place of
+ * the event that failed, with its error.
+ */
+static int
+handle_range(Running *running, int from, int to, ErrorData **error)
+{
+	int middle = from + (to - from) / 2;
+	int done;
+
+	*error = try_part(running, from, to);
+	if (*error == NULL)
+		return to;
+	if (to - from == 1)
+		return from;
+	done = handle_range(running, from, middle, error);
+	return done < middle ? done : handle_range(running, middle, to, error);
+}
+
+/* Parks or retries the event: its stream waits, the others go on. */
+static const char *
+set_aside(const SierraProjection *projection, int64 position, text *reason)
+{
+	SierraFailure failure = {
+		.position = position, .retry_after = projection->retry_after, .reason = reason};
+	Datum values[3] = {PointerGetDatum(projection->name), Int32GetDatum(projection->version),
+					   PointerGetDatum(reason)};
+	bool parked = sierra_reject(projection->store, projection->subscription, &failure, NULL);
+
+	sierra_query_begin();
+	sierra_query(projection->store, &error_query, values, NULL, false);
+	sierra_query_end();
+	return parked ? "parked the event" : "will retry the event";
+}
+
+/* Stops at the event, for a while or for good. */
+static const char *
+stop_at(const SierraProjection *projection, int64 position, text *stream_id, text *reason)
+{
+	Datum values[5] = {PointerGetDatum(projection->name), Int32GetDatum(projection->version),
+					   Int64GetDatum(position), PointerGetDatum(stream_id),
+					   PointerGetDatum(reason)};
+	const char *result = "will retry";
+	bool isnull;
+
+	sierra_query_begin();
+	if (sierra_query(projection->store, &stop_query, values, NULL, false) > 0 &&
+		strcmp(TextDatumGetCString(sierra_query_value(0, 1, &isnull)), "stopped") == 0)
+		result = "stopped";
+	sierra_query_end();
+	return result;
+}
+
+static void
+write_failure(const Running *running, int failed, const ErrorData *error)
+{
+	const SierraProjection *projection = running->projection;
+	int64 position = running->batch.positions[failed];
+	text *stream_id = running->batch.streams[failed];
+	text *reason =
+		cstring_to_text(psprintf("%s: %s", unpack_sql_state(error->sqlerrcode), error->message));
+	const char *result = projection->parks ? set_aside(projection, position, reason)
+										   : stop_at(projection, position, stream_id, reason);
+
+	ereport(WARNING, errcode(error->sqlerrcode),
+			errmsg("%s \"%s\" %s",
+				   projection->kind == SIERRA_MANAGES ? "process manager" : "projection",
+				   text_to_cstring(projection->name), result),
+			errdetail("Event at position %lld of stream \"%s\": %s.", (long long) position,
+					  text_to_cstring(stream_id), error->message));
+}
+
+/* Writes down what was handled since the last time. */
+static void
+write_progress(Running *running)
+{
+	const SierraProjection *projection = running->projection;
+	TimestampTz now = GetCurrentTimestamp();
+	double seconds = Max(now - running->since, 1) / (double) USECS_PER_SEC;
+	int64 handled = running->handled - running->written;
+	Datum values[4] = {PointerGetDatum(projection->name), Int32GetDatum(projection->version),
+					   Int64GetDatum(handled), Float8GetDatum(handled / seconds)};
+
+	if (handled == 0)
+		return;
+	sierra_query_begin();
+	sierra_query(projection->store, &progress_query, values, NULL, false);
+	sierra_query_end();
+	running->written = running->handled;
+	running->since = now;
+}
+
+/*
+ * There is no event left: a version that is being built may take over.  First it
+ * holds the live one, then looks once more: what that one has handled, this one
+ * has too.  True: look once more.
+ */
+static bool
+take_over(Running *running)
+{
+	SierraProjection *projection = running->projection;
+
+	if (projection->live || !projection->automatic ||
+		ask(projection, &failing_query, projection->subscription))
+		return false;
+	if (!running->holds_live)
+	{
+		running->holds_live = ask(projection, &hold_live_query, projection->name);
+		return running->holds_live;
+	}
+	OidFunctionCall3(running->run->take_over, NameGetDatum(&projection->store->name),
+					 PointerGetDatum(projection->name), Int32GetDatum(projection->version));
+	return false;
+}
+
+/* Entered.  False if the handler failed, and the run ends there. */
+static bool
+run_batches(Running *running)
+{
+	const SierraProjection *projection = running->projection;
+	int64 max_count = running->run->max_count;
+	MemoryContext context =
+		AllocSetContextCreate(CurrentMemoryContext, "sierra_es projection", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext caller = MemoryContextSwitchTo(context);
+	bool ok = true;
+
+	while (ok && running->handled < max_count)
+	{
+		ErrorData *error;
+		int done;
+
+		MemoryContextReset(context);
+		next_batch(running, (int) Min(projection->batch_size, max_count - running->handled));
+		if (running->batch.count == 0)
+		{
+			if (!take_over(running))
+				break;
+			continue;
+		}
+		done = handle_range(running, 0, running->batch.count, &error);
+		running->handled += done;
+		if (done < running->batch.count)
+		{
+			write_progress(running);
+			write_failure(running, done, error);
+			ok = projection->parks;
+		}
+	}
+	MemoryContextSwitchTo(caller);
+	MemoryContextDelete(context);
+	return ok;
+}
+
+static void
+tell_projection(void *name)
+{
+	errcontext("projection \"%s\"", text_to_cstring(name));
+}
+
+int64
+sierra_run_projection(SierraStore *store, const SierraRun *run)
+{
+	Running running = {.run = run, .since = GetCurrentTimestamp()};
+	ErrorContextCallback context = {
+		.previous = error_context_stack, .callback = tell_projection, .arg = run->projection};
+	SierraProjection *projection;
+
+	PreventCommandDuringRecovery("run_projection()");
+	PreventCommandIfReadOnly("run_projection()");
+	projection =
+		sierra_projection_find(store, run->projection, run->version, ACL_UPDATE, SIERRA_LOOK_HOLD);
+	if (projection == NULL || !projection->running || projection->subscription == NULL)
+		return 0;
+	running.projection = projection;
+	error_context_stack = &context;
+	sierra_projection_enter(projection, run->event_type);
+	/* The owner's rights decide what he reads. */
+	projection->store = sierra_store_open_named(NameStr(store->name), ACL_SELECT);
+	run_batches(&running);
+	write_progress(&running);
+	sierra_projection_leave(projection);
+	error_context_stack = context.previous;
+	return running.handled;
+}

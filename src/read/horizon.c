@@ -1,0 +1,217 @@
+/*
+ * horizon.c
+ *		How far the whole store can be read without skipping an event.
+ *
+ * Positions grow with sequences inside a partition, and what a snapshot sees
+ * of a partition is a prefix.  Across partitions an append can take position 7
+ * and commit after another has committed position 8.  Only transactions that
+ * hold a partition lock can do that, so no other transaction delays readers:
+ *
+ *	1. Read the last position S that the store gave out.  Who takes a position
+ *	   later gets a higher one.
+ *	2. For each partition, look whether its lock is held, then look at its
+ *	   newest rows, uncommitted ones included (SnapshotDirty):
+ *	   a. The first row that the active snapshot does not see, at position q:
+ *		  it is uncommitted, or committed after the snapshot.  All that the
+ *		  snapshot misses in this partition is at q or above: bound q - 1.
+ *	   b. No such row, but the lock is held: the holder has not written yet and
+ *		  will write above the newest row, at p: bound p.
+ *	   c. No such row and no holder: who locks later takes positions above S.
+ *	3. The horizon is the least of S and the bounds.
+ *
+ * Because the snapshot may be older than step 1 (it is the statement's, or the
+ * transaction's under REPEATABLE READ), rule a is asked about committed rows
+ * too.  A lock is released only after its rows became visible (or were rolled
+ * back), so a lock that is not held in step 2 hides nothing.  A prepared
+ * transaction keeps its lock and counts as a holder.
+ */
+#include "postgres.h"
+
+#include "read/horizon.h"
+#include "store/event.h"
+#include "store/partition_lock.h"
+#include "store/position.h"
+
+#include "access/relation.h"
+#include "access/stratnum.h"
+#include "access/tableam.h"
+#include "access/xlog.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+
+static void
+refuse_replicas(const SierraStore *store)
+{
+	if (RecoveryInProgress())
+		ereport(ERROR, errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				errmsg("cannot read the whole store in order during recovery"),
+				errdetail("A standby cannot tell which appends are in flight on the primary."),
+				errhint("Read partition by partition with epscan(), or read on the primary."));
+	if (store->subscribed)
+		ereport(ERROR, errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				errmsg("cannot read the whole store in order while logical replication writes to "
+					   "it"),
+				errdetail("A subscriber cannot tell which appends are in flight on the "
+						  "publisher."),
+				errhint("Read partition by partition with epscan(), or drop the subscription."));
+}
+
+/* The newest rows of one partition, as of SnapshotDirty. */
+typedef struct Probe
+{
+	Relation rel;
+	SnapshotData dirty;
+	SierraScan scan;
+} Probe;
+
+/* Finds the row with this sequence, committed or in progress. */
+static bool
+fetch_sequence(Probe *probe, int64 sequence)
+{
+	ScanKeyData key;
+
+	sierra_scan_key_int8(&key, 1, BTEqualStrategyNumber, sequence);
+	sierra_scan_rescan(&probe->scan, &key);
+	return sierra_scan_next(&probe->scan, ForwardScanDirection);
+}
+
+static bool
+is_visible(Probe *probe)
+{
+	return table_tuple_satisfies_snapshot(probe->rel, probe->scan.slot, GetActiveSnapshot());
+}
+
+/*
+ * The highest sequence that the active snapshot sees, when it does not see the
+ * newest.  What it sees is a prefix: gallop back from the end, then bisect.
+ */
+static void
+find_visible_end(Probe *probe, int64 newest, SierraReadLeaf *leaf)
+{
+	int64 seen = SIERRA_NONE;
+	int64 unseen = newest;
+
+	for (int64 step = 1; newest - step > SIERRA_NONE; step *= 2)
+	{
+		if (fetch_sequence(probe, newest - step) && is_visible(probe))
+		{
+			seen = newest - step;
+			leaf->position = sierra_slot_int8(probe->scan.slot, Anum_events_global_position);
+			break;
+		}
+		unseen = newest - step;
+	}
+	while (unseen - seen > 1)
+	{
+		int64 middle = seen + (unseen - seen) / 2;
+
+		if (fetch_sequence(probe, middle) && is_visible(probe))
+		{
+			seen = middle;
+			leaf->position = sierra_slot_int8(probe->scan.slot, Anum_events_global_position);
+		}
+		else
+			unseen = middle;
+	}
+	leaf->sequence = seen;
+}
+
+/* Rule a: the bound that the first unseen row sets. */
+static int64
+bound_of_unseen(Probe *probe, SierraReadLeaf *leaf, bool locked)
+{
+	if (fetch_sequence(probe, leaf->sequence + 1))
+		return sierra_slot_int8(probe->scan.slot, Anum_events_global_position) - 1;
+
+	/* Rolled back since, so rule b or c: whoever writes next does so above. */
+	return locked ? leaf->position : PG_INT64_MAX;
+}
+
+/* Step 2 for one partition; rule b only if its lock is held. */
+static int64
+bound_of_partition(SierraReadLeaf *leaf, bool locked)
+{
+	int64 bound = PG_INT64_MAX;
+	Probe newest = {.rel = leaf->rel};
+
+	leaf->sequence = leaf->position = SIERRA_NONE;
+	InitDirtySnapshot(newest.dirty);
+	sierra_scan_begin(&newest.scan, leaf->rel, leaf->sequence_index, false, &newest.dirty, 0);
+	sierra_scan_rescan(&newest.scan, NULL);
+	if (!sierra_scan_next(&newest.scan, BackwardScanDirection))
+		bound = locked ? SIERRA_NONE : PG_INT64_MAX;
+	else
+	{
+		int64 sequence = sierra_slot_int8(newest.scan.slot, Anum_events_partition_sequence);
+
+		if (is_visible(&newest))
+		{
+			leaf->sequence = sequence;
+			leaf->position = sierra_slot_int8(newest.scan.slot, Anum_events_global_position);
+			bound = locked ? leaf->position : PG_INT64_MAX;
+		}
+		else
+		{
+			Probe probe = {.rel = leaf->rel};
+
+			InitDirtySnapshot(probe.dirty);
+			sierra_scan_begin(&probe.scan, leaf->rel, leaf->sequence_index, false, &probe.dirty, 1);
+			find_visible_end(&probe, sequence, leaf);
+			bound = bound_of_unseen(&probe, leaf, locked);
+			sierra_scan_end(&probe.scan);
+		}
+	}
+	sierra_scan_end(&newest.scan);
+	return bound;
+}
+
+int64
+sierra_horizon(const SierraStore *store, SierraReadLeaf *const *leaves, int count)
+{
+	int64 last;
+	int64 newest = SIERRA_NONE;
+	int64 horizon = PG_INT64_MAX;
+
+	refuse_replicas(store);
+	last = sierra_position_last(store);
+	for (int i = 0; i < count; i++)
+	{
+		/* Not inside Min(), which would ask twice and could take the second answer. */
+		bool locked = sierra_partition_written_by_other(RelationGetRelid(leaves[i]->rel));
+		int64 bound = bound_of_partition(leaves[i], locked);
+
+		horizon = Min(horizon, bound);
+		newest = Max(newest, leaves[i]->position);
+	}
+
+	/*
+	 * A store whose rows were loaded without its sequence: the next append
+	 * puts the sequence above them before it takes a position.
+	 */
+	last = Max(last, newest);
+
+	/* Our own events that a trigger, policy or constraint reads beside. */
+	horizon = Min(horizon, sierra_position_being_written(store) - 1);
+	return Min(last, horizon);
+}
+
+/* Only writers have rows in flight, and they hold the lock of their partition. */
+bool
+sierra_horizon_in_flight(const SierraStore *store, const bool *wanted, int64 position)
+{
+	bool in_flight = false;
+
+	for (int i = 0; i < store->partitions && !in_flight; i++)
+	{
+		SierraReadLeaf leaf = {0};
+
+		if (!wanted[i] || !sierra_partition_written_by_other(store->leaf[i]))
+			continue;
+		leaf.rel = sierra_scan_open_leaf(store, i, AccessShareLock);
+		leaf.sequence_index = sierra_scan_open_index(leaf.rel, SIERRA_INDEX_SEQUENCE);
+		in_flight = bound_of_partition(&leaf, false) < position;
+		index_close(leaf.sequence_index, AccessShareLock);
+		relation_close(leaf.rel, AccessShareLock);
+	}
+	return in_flight;
+}

@@ -1,0 +1,108 @@
+/*
+ * locate.c
+ *		Finds events by their global position.
+ *
+ * Inside a partition positions grow with sequences, so a place is searched by
+ * sequence, as read_all.c does.
+ */
+#include "postgres.h"
+
+#include "read/locate.h"
+#include "read/partition_cursor.h"
+#include "store/event.h"
+
+#include "access/relation.h"
+#include "utils/snapmgr.h"
+
+/* Opens a partition; false if the active snapshot sees no event in it. */
+static bool
+open_source(const SierraStore *store, int partition, SierraSource *source)
+{
+	SierraReadLeaf *leaf = &source->leaf;
+	SierraScan scan;
+
+	memset(source, 0, sizeof(*source));
+	leaf->rel = sierra_scan_open_leaf(store, partition, AccessShareLock);
+	leaf->sequence_index = sierra_scan_open_index(leaf->rel, SIERRA_INDEX_SEQUENCE);
+	leaf->sequence = leaf->position = SIERRA_NONE;
+	sierra_scan_begin(&scan, leaf->rel, leaf->sequence_index, false, GetActiveSnapshot(), 0);
+	sierra_scan_rescan(&scan, NULL);
+	if (sierra_scan_next(&scan, BackwardScanDirection))
+	{
+		leaf->sequence = sierra_slot_int8(scan.slot, Anum_events_partition_sequence);
+		leaf->position = sierra_slot_int8(scan.slot, Anum_events_global_position);
+	}
+	sierra_scan_end(&scan);
+	if (leaf->sequence == SIERRA_NONE)
+		return false;
+	sierra_source_begin(source, SIERRA_SEARCH_ENOUGH);
+	return true;
+}
+
+static void
+close_source(SierraSource *source)
+{
+	sierra_source_end(source);
+	index_close(source->leaf.sequence_index, AccessShareLock);
+	/* No lock stays: what is found here are numbers and names. */
+	relation_close(source->leaf.rel, AccessShareLock);
+}
+
+/* Makes the first row at or above a position current. */
+static bool
+find_place(SierraSource *source, int64 position)
+{
+	int64 place = sierra_source_search(source, position - 1);
+
+	if (position > source->leaf.position ||
+		!sierra_source_start(source, place + 1, ForwardScanDirection))
+		return false;
+	while (source->position < position)
+	{
+		if (!sierra_source_advance(source))
+			return false;
+	}
+	return true;
+}
+
+bool
+sierra_locate(const SierraStore *store, int64 position, SierraSink *sink)
+{
+	bool found = false;
+
+	for (int i = 0; i < store->partitions && !found; i++)
+	{
+		SierraSource source;
+
+		found = open_source(store, i, &source) && find_place(&source, position) &&
+				source.position == position;
+		if (found)
+			sink->put(sink, source.scan.slot);
+		close_source(&source);
+	}
+	return found;
+}
+
+int64
+sierra_locate_first_after(const SierraStore *store, int partition, int64 position)
+{
+	SierraSource source;
+	int64 sequence = SIERRA_NONE;
+
+	if (open_source(store, partition, &source) && find_place(&source, position + 1))
+		sequence = source.sequence;
+	close_source(&source);
+	return sequence;
+}
+
+int64
+sierra_locate_count_after(const SierraStore *store, int partition, int64 position)
+{
+	SierraSource source;
+	int64 count = 0;
+
+	if (open_source(store, partition, &source) && find_place(&source, position + 1))
+		count = source.leaf.sequence - source.sequence + 1;
+	close_source(&source);
+	return count;
+}

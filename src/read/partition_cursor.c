@@ -1,0 +1,156 @@
+/*
+ * partition_cursor.c
+ *		One partition while the whole store is read: rows by sequence, places
+ *		by position.
+ *
+ * An index scan reads whole index pages ahead, which costs more than the few
+ * rows that one page of a store with many partitions takes from each.  So a
+ * source scans windows of sequences, each twice the one before.
+ */
+#include "postgres.h"
+
+#include "read/partition_cursor.h"
+#include "store/event.h"
+
+#include "access/stratnum.h"
+#include "utils/snapmgr.h"
+
+#define WINDOW_MAX 4096
+
+void
+sierra_source_begin(SierraSource *source, int64 window)
+{
+	sierra_scan_begin(&source->scan, source->leaf.rel, source->leaf.sequence_index, false,
+					  GetActiveSnapshot(), 2);
+	source->scanning = true;
+	source->window = window;
+}
+
+void
+sierra_source_end(SierraSource *source)
+{
+	if (source->scanning)
+		sierra_scan_end(&source->scan);
+	source->scanning = false;
+}
+
+static void
+scan_sequences(SierraSource *source, int64 from, int64 to)
+{
+	ScanKeyData keys[2];
+
+	sierra_scan_key_int8(&keys[0], 1, BTGreaterEqualStrategyNumber, from);
+	sierra_scan_key_int8(&keys[1], 1, BTLessEqualStrategyNumber, to);
+	sierra_scan_rescan(&source->scan, keys);
+}
+
+static bool
+fetch(SierraSource *source, ScanDirection direction)
+{
+	if (!sierra_scan_next(&source->scan, direction))
+		return false;
+	source->sequence = sierra_slot_int8(source->scan.slot, Anum_events_partition_sequence);
+	source->position = sierra_slot_int8(source->scan.slot, Anum_events_global_position);
+	return true;
+}
+
+static void
+scan_next_window(SierraSource *source)
+{
+	if (ScanDirectionIsForward(source->direction))
+	{
+		scan_sequences(source, source->next, source->next + source->window - 1);
+		source->next += source->window;
+	}
+	else
+	{
+		scan_sequences(source, Max(source->next - source->window + 1, 0), source->next);
+		source->next -= source->window;
+	}
+	source->window = Min(source->window * 2, WINDOW_MAX);
+}
+
+bool
+sierra_source_advance(SierraSource *source)
+{
+	while (!fetch(source, source->direction))
+	{
+		if (source->next < 0 || source->next > source->leaf.sequence)
+			return false;
+		scan_next_window(source);
+	}
+	return true;
+}
+
+bool
+sierra_source_start(SierraSource *source, int64 sequence, ScanDirection direction)
+{
+	source->direction = direction;
+	source->next = sequence;
+	if (sequence < 0 || sequence > source->leaf.sequence)
+		return false;
+	scan_next_window(source);
+	return sierra_source_advance(source);
+}
+
+/* The position of one sequence, which the snapshot sees. */
+static int64
+position_of(SierraSource *source, int64 sequence)
+{
+	scan_sequences(source, sequence, sequence);
+	return fetch(source, ForwardScanDirection) ? source->position : PG_INT64_MAX;
+}
+
+/* Where between two sequences a position should be, if positions are spread evenly. */
+static int64
+interpolate(int64 low, int64 low_position, int64 high, int64 high_position, int64 position)
+{
+	return low + (int64) ((double) (high - low) * (position - low_position) /
+						  (high_position - low_position));
+}
+
+/*
+ * Streams spread over partitions by a hash, so interpolating comes near in a
+ * few steps; a small overshoot brings the other end near too.  Halving now and
+ * then bounds the number of steps whatever the positions.
+ */
+int64
+sierra_source_search(SierraSource *source, int64 position)
+{
+	int64 low = SIERRA_NONE;
+	int64 low_position = SIERRA_NONE;
+	int64 high = source->leaf.sequence;
+	int64 high_position = source->leaf.position;
+	int64 overshoot = SIERRA_SEARCH_ENOUGH / 2;
+
+	if (position < 0)
+		return SIERRA_NONE;
+	if (position >= high_position)
+		return high;
+
+	for (int step = 1; high - low > SIERRA_SEARCH_ENOUGH; step++)
+	{
+		int64 guess;
+		int64 found;
+
+		if (step % 4 == 0)
+			guess = low + (high - low) / 2;
+		else
+			guess = interpolate(low, low_position, high, high_position, position) + overshoot;
+		guess = Min(Max(guess, low + 1), high - 1);
+		found = position_of(source, guess);
+		if (found <= position)
+		{
+			low = guess;
+			low_position = found;
+			overshoot = SIERRA_SEARCH_ENOUGH / 2;
+		}
+		else
+		{
+			high = guess;
+			high_position = found;
+			overshoot = -SIERRA_SEARCH_ENOUGH / 2;
+		}
+	}
+	return low;
+}

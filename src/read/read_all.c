@@ -1,0 +1,342 @@
+/*
+ * read_all.c
+ *		The read engine: the whole store, in the order of global positions.
+ *
+ * Merges the partitions, each read in the order of its sequence.  There is no
+ * index on positions: they grow with sequences, so the place to start at in a
+ * partition is searched by sequence.  A reader that goes on where its last
+ * page ended finds these places in the session's memory of that page.
+ */
+#include "postgres.h"
+
+#include "base/compat.h"
+#include "base/pattern.h"
+#include "read/partition_cursor.h"
+#include "read/read_all.h"
+#include "store/event.h"
+
+#include "access/relation.h"
+#include "access/xact.h"
+#include "lib/binaryheap.h"
+#include "storage/predicate.h"
+#include "utils/snapmgr.h"
+
+/*
+ * Where the last page of this session ended: in partition i, sequence
+ * passed[i] is at or below position.  A hint only, checked before it is used.
+ */
+static struct
+{
+	Oid events;
+	int64 position;
+	int64 passed[SIERRA_PARTITIONS_MAX];
+} last_page;
+
+/* How many unwanted events go by between two questions whether to go on. */
+#define ASK_EVERY 1024
+
+/* One reading of the whole store. */
+typedef struct Merge
+{
+	const SierraStore *store;
+	const SierraReadAll *request;
+	SierraSource *sources; /* by partition */
+	int64 *passed;		   /* by partition: highest sequence at or below the page's end */
+	int64 horizon;
+	bool has_results;
+	binaryheap *heap; /* sources with a current row */
+} Merge;
+
+static bool
+filter_passes_text(const SierraFilter *filter, TupleTableSlot *slot, AttrNumber column,
+				   bool pattern)
+{
+	bool isnull;
+	text *value;
+
+	if (!filter->given)
+		return true;
+	value = DatumGetTextPP(slot_getattr(slot, column, &isnull));
+	for (int i = 0; i < filter->count; i++)
+	{
+		const text *item = filter->items[i];
+
+		if (pattern
+				? sierra_pattern_matches(VARDATA_ANY(item), VARSIZE_ANY_EXHDR(item),
+										 VARDATA_ANY(value), VARSIZE_ANY_EXHDR(value))
+				: VARSIZE_ANY_EXHDR(item) == VARSIZE_ANY_EXHDR(value) &&
+					  memcmp(VARDATA_ANY(item), VARDATA_ANY(value), VARSIZE_ANY_EXHDR(item)) == 0)
+			return true;
+	}
+	return false;
+}
+
+bool
+sierra_filter_passes(const SierraFilter *streams, const SierraFilter *event_names,
+					 TupleTableSlot *slot)
+{
+	return filter_passes_text(event_names, slot, Anum_events_event_name, false) &&
+		   filter_passes_text(streams, slot, Anum_events_stream_id, true);
+}
+
+static bool
+request_wants(const SierraReadAll *request, TupleTableSlot *slot)
+{
+	return sierra_filter_passes(&request->streams, &request->event_names, slot) &&
+		   (request->wants == NULL || request->wants(request->arg, slot));
+}
+
+/* Where the request begins in a partition. */
+static int64
+start_of(const SierraReadAll *request, int partition)
+{
+	return request->after_by_partition ? request->after_by_partition[partition] : request->after;
+}
+
+static bool
+is_left_out(const SierraReadAll *request, int partition)
+{
+	return request->after_by_partition && request->after_by_partition[partition] == SIERRA_NOT_READ;
+}
+
+/* The heap keeps its greatest element first, so forwards the order is reversed. */
+static int
+compare_forward(Datum a, Datum b, void *arg)
+{
+	int64 left = ((SierraSource *) DatumGetPointer(a))->position;
+	int64 right = ((SierraSource *) DatumGetPointer(b))->position;
+
+	return left < right ? 1 : left > right ? -1 : 0;
+}
+
+static int
+compare_backward(Datum a, Datum b, void *arg)
+{
+	return -compare_forward(a, b, arg);
+}
+
+static void
+open_sources(Merge *merge)
+{
+	int partitions = merge->store->partitions;
+	SierraReadLeaf **leaves = palloc(sizeof(SierraReadLeaf *) * partitions);
+	int count = 0;
+
+	merge->sources = palloc0(sizeof(SierraSource) * partitions);
+	merge->passed = palloc(sizeof(int64) * partitions);
+	for (int i = 0; i < partitions; i++)
+	{
+		SierraReadLeaf *leaf = &merge->sources[i].leaf;
+
+		merge->passed[i] = SIERRA_NONE;
+		if (is_left_out(merge->request, i))
+			continue;
+		leaf->rel = sierra_scan_open_leaf(merge->store, i, AccessShareLock);
+		leaf->sequence_index = sierra_scan_open_index(leaf->rel, SIERRA_INDEX_SEQUENCE);
+		leaves[count++] = leaf;
+	}
+	merge->horizon = sierra_horizon(merge->store, leaves, count);
+
+	/*
+	 * The end of the store was read, which the scans below do not all touch: an
+	 * append to any partition would have been seen.
+	 */
+	for (int i = 0; i < count && IsolationIsSerializable(); i++)
+		PredicateLockRelation(leaves[i]->sequence_index, GetActiveSnapshot());
+	pfree(leaves);
+}
+
+static void
+close_sources(Merge *merge)
+{
+	for (int i = 0; i < merge->store->partitions; i++)
+	{
+		SierraSource *source = &merge->sources[i];
+
+		if (source->leaf.rel == NULL)
+			continue;
+		sierra_source_end(source);
+		index_close(source->leaf.sequence_index, AccessShareLock);
+
+		/*
+		 * If there are results, they may still point into the TOAST table.  If
+		 * not, the caller may go on to wait, and must not hold up DDL meanwhile.
+		 */
+		relation_close(source->leaf.rel, merge->has_results ? NoLock : AccessShareLock);
+	}
+}
+
+/* Steps over rows at or below position after, not more than limit. */
+static bool
+step_past(SierraSource *source, int64 after, int64 limit, int64 *passed)
+{
+	for (; source->position <= after; limit--)
+	{
+		*passed = source->sequence;
+		if (limit == 0 || !sierra_source_advance(source))
+			return false;
+	}
+	return true;
+}
+
+/* Makes the first row above the request's position current; false if there is none. */
+static bool
+start_forward(SierraSource *source, int64 after, int64 hint, int64 *passed)
+{
+	/* A hint holds if its row is at or below the position, and the next few are not. */
+	if (hint >= 0 && sierra_source_start(source, hint, ForwardScanDirection))
+	{
+		*passed = SIERRA_NONE;
+		if (step_past(source, after, SIERRA_SEARCH_ENOUGH, passed) && *passed != SIERRA_NONE)
+			return true;
+	}
+	*passed = sierra_source_search(source, after);
+	return sierra_source_start(source, *passed + 1, ForwardScanDirection) &&
+		   step_past(source, after, PG_INT64_MAX, passed);
+}
+
+/* Makes the last row at or below a position current. */
+static bool
+start_backward(SierraSource *source, int64 position)
+{
+	int64 place = sierra_source_search(source, position) + SIERRA_SEARCH_ENOUGH;
+
+	if (!sierra_source_start(source, Min(place, source->leaf.sequence), BackwardScanDirection))
+		return false;
+	while (source->position > position)
+	{
+		if (!sierra_source_advance(source))
+			return false;
+	}
+	return true;
+}
+
+/* How many rows of each partition will probably be wanted. */
+static int64
+expected_rows(const Merge *merge)
+{
+	return Min(merge->request->expected_rows / merge->store->partitions, 1000) * 3 / 2 + 16;
+}
+
+static void
+start_all_forward(Merge *merge)
+{
+	bool hinted = last_page.events == merge->store->events;
+
+	for (int i = 0; i < merge->store->partitions; i++)
+	{
+		SierraSource *source = &merge->sources[i];
+		int64 after = start_of(merge->request, i);
+		int64 hint = hinted && last_page.position <= after ? last_page.passed[i] : SIERRA_NONE;
+
+		if (source->leaf.rel == NULL)
+			continue;
+		merge->passed[i] = source->leaf.sequence;
+		if (source->leaf.position <= after)
+			continue;
+		sierra_source_begin(source, expected_rows(merge));
+		if (start_forward(source, after, hint, &merge->passed[i]) &&
+			source->position <= merge->horizon)
+			binaryheap_add_unordered(merge->heap, PointerGetDatum(source));
+	}
+	binaryheap_build(merge->heap);
+}
+
+static void
+start_all_backward(Merge *merge)
+{
+	int64 after = merge->request->after;
+	int64 start = after < 0 ? merge->horizon : Min(merge->horizon, after - 1);
+
+	for (int i = 0; i < merge->store->partitions; i++)
+	{
+		SierraSource *source = &merge->sources[i];
+
+		if (source->leaf.sequence == SIERRA_NONE)
+			continue;
+		sierra_source_begin(source, expected_rows(merge));
+		if (start_backward(source, start))
+			binaryheap_add_unordered(merge->heap, PointerGetDatum(source));
+	}
+	binaryheap_build(merge->heap);
+}
+
+/* Remembers where a page that read up to position ended. */
+static void
+remember_page(const Merge *merge, int64 position)
+{
+	last_page.events = InvalidOid;
+	memcpy(last_page.passed, merge->passed, sizeof(int64) * merge->store->partitions);
+	last_page.position = position;
+	last_page.events = merge->store->events;
+}
+
+/*
+ * Puts the rows of all sources into the sink, the first of all first.  Returns
+ * up to which position that is complete.
+ */
+static int64
+merge_sources(Merge *merge, SierraSink *sink)
+{
+	const SierraReadAll *request = merge->request;
+	int64 end = Max(merge->horizon, request->after);
+	int unwanted = 0;
+
+	while (!binaryheap_empty(merge->heap))
+	{
+		SierraSource *first = (SierraSource *) DatumGetPointer(binaryheap_first(merge->heap));
+		bool stop;
+
+		merge->passed[first - merge->sources] = first->sequence;
+		if (request_wants(request, first->scan.slot))
+		{
+			merge->has_results = true;
+			stop = !sink->put(sink, first->scan.slot);
+		}
+		else
+			stop = request->goes_on != NULL && ++unwanted % ASK_EVERY == 0 &&
+				   !request->goes_on(request->arg);
+		if (stop)
+		{
+			end = first->position;
+			break;
+		}
+		if (sierra_source_advance(first) && first->position <= merge->horizon)
+			binaryheap_replace_first(merge->heap, PointerGetDatum(first));
+		else
+			binaryheap_remove_first(merge->heap);
+	}
+	return end;
+}
+
+int64
+sierra_read_all(const SierraStore *store, const SierraReadAll *request, SierraSink *sink)
+{
+	Merge merge = {.store = store, .request = request};
+	int64 end;
+
+	open_sources(&merge);
+	merge.heap = binaryheap_allocate(store->partitions,
+									 request->backward ? compare_backward : compare_forward, NULL);
+	if (request->backward)
+		start_all_backward(&merge);
+	else
+		start_all_forward(&merge);
+	end = merge_sources(&merge, sink);
+	if (!request->backward)
+		remember_page(&merge, end);
+	binaryheap_free(merge.heap);
+	close_sources(&merge);
+	return end;
+}
+
+int64
+sierra_read_horizon(const SierraStore *store)
+{
+	SierraReadAll request = {.after = SIERRA_NONE};
+	Merge merge = {.store = store, .request = &request};
+
+	open_sources(&merge);
+	close_sources(&merge);
+	return merge.horizon;
+}

@@ -1,0 +1,261 @@
+/*
+ * read_sql.c
+ *		eget(), escan(), epscan(), eall(), esver() and epseq().
+ */
+#include "postgres.h"
+
+#include "base/compat.h"
+#include "base/routing.h"
+#include "read/event_rows.h"
+#include "read/read_all.h"
+#include "read/read_stream.h"
+#include "read/row_security.h"
+#include "store/event.h"
+#include "store/scan.h"
+
+#include "catalog/pg_type.h"
+#include "fmgr.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+
+PG_FUNCTION_INFO_V1(sierra_eget);
+PG_FUNCTION_INFO_V1(sierra_escan);
+PG_FUNCTION_INFO_V1(sierra_epscan);
+PG_FUNCTION_INFO_V1(sierra_epscan_key);
+PG_FUNCTION_INFO_V1(sierra_eall);
+PG_FUNCTION_INFO_V1(sierra_esver);
+PG_FUNCTION_INFO_V1(sierra_epseq);
+PG_FUNCTION_INFO_V1(sierra_epseq_key);
+
+/* The argument max_count: NULL is no limit. */
+static int64
+get_max_count(FunctionCallInfo fcinfo, int arg)
+{
+	int64 max_count;
+
+	if (PG_ARGISNULL(arg))
+		return PG_INT64_MAX;
+	max_count = PG_GETARG_INT64(arg);
+	if (max_count < 0)
+		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				errmsg("max_count must not be negative"),
+				errdetail("It is %lld.", (long long) max_count),
+				errhint("Pass NULL to read everything."));
+	return max_count;
+}
+
+static Datum
+end_reading(SierraResult *result)
+{
+	sierra_result_flush(result);
+	return (Datum) 0;
+}
+
+/* Arguments from, to, max_count, backward, in this order from arg on. */
+static SierraRange
+get_range(FunctionCallInfo fcinfo, int arg, const char *from_name)
+{
+	SierraRange range;
+
+	sierra_require_argument(fcinfo, arg, from_name);
+	sierra_require_argument(fcinfo, arg + 3, "backward");
+	range.from = PG_GETARG_INT64(arg);
+	range.to = PG_ARGISNULL(arg + 1) ? PG_INT64_MAX : PG_GETARG_INT64(arg + 1);
+	range.backward = PG_GETARG_BOOL(arg + 3);
+	if (range.from < 0)
+		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				errmsg("%s must not be negative", from_name),
+				errdetail("It is %lld.", (long long) range.from), errhint("Numbers start at 0."));
+	return range;
+}
+
+Datum
+sierra_eget(PG_FUNCTION_ARGS)
+{
+	SierraResult result;
+
+	sierra_require_argument(fcinfo, 0, "event_id");
+	sierra_result_begin(fcinfo, NULL, 1, &result);
+	sierra_read_event(result.store, PG_GETARG_UUID_P(0), result.sink);
+	return end_reading(&result);
+}
+
+Datum
+sierra_escan(PG_FUNCTION_ARGS)
+{
+	SierraResult result;
+	SierraRange range;
+	int64 max_count;
+
+	sierra_require_argument(fcinfo, 0, "stream_id");
+	range = get_range(fcinfo, 1, "from_version");
+	max_count = get_max_count(fcinfo, 3);
+	sierra_result_begin(fcinfo, NULL, max_count, &result);
+	if (max_count > 0)
+		sierra_read_stream(result.store, PG_GETARG_TEXT_PP(0), range, result.sink);
+	return end_reading(&result);
+}
+
+/* The partition that argument 0, text, names by its partition key. */
+static int
+get_partition_of_key(FunctionCallInfo fcinfo, const SierraStore *store)
+{
+	pg_uuid_t key;
+
+	sierra_event_parse_key(PG_GETARG_TEXT_PP(0), &key);
+	return sierra_uuid_partition(&key, store->partitions);
+}
+
+static Datum
+scan_partition(FunctionCallInfo fcinfo, bool by_key)
+{
+	SierraResult result;
+	SierraRange range;
+	int64 max_count;
+	int partition;
+
+	sierra_require_argument(fcinfo, 0, by_key ? "partition_key" : "partition");
+	range = get_range(fcinfo, 1, "from_sequence");
+	max_count = get_max_count(fcinfo, 3);
+	sierra_result_begin(fcinfo, NULL, max_count, &result);
+	partition = by_key ? get_partition_of_key(fcinfo, result.store) : PG_GETARG_INT32(0);
+	sierra_check_partition(result.store, partition);
+	if (max_count > 0)
+		sierra_read_partition(result.store, partition, range, result.sink);
+	return end_reading(&result);
+}
+
+Datum
+sierra_epscan(PG_FUNCTION_ARGS)
+{
+	return scan_partition(fcinfo, false);
+}
+
+Datum
+sierra_epscan_key(PG_FUNCTION_ARGS)
+{
+	return scan_partition(fcinfo, true);
+}
+
+static SierraFilter
+get_filter(FunctionCallInfo fcinfo, int arg, const char *name)
+{
+	SierraFilter filter = {false, 0, NULL};
+	Datum *values;
+	bool *nulls;
+
+	if (PG_ARGISNULL(arg))
+		return filter;
+	deconstruct_array(PG_GETARG_ARRAYTYPE_P(arg), TEXTOID, -1, false, TYPALIGN_INT, &values, &nulls,
+					  &filter.count);
+	filter.given = true;
+	filter.items = palloc(sizeof(text *) * Max(filter.count, 1));
+	for (int i = 0; i < filter.count; i++)
+	{
+		if (nulls[i])
+			ereport(ERROR, errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+					errmsg("argument \"%s\" must not contain nulls", name),
+					errdetail("Element %d is null.", i + 1));
+		filter.items[i] = DatumGetTextPP(values[i]);
+	}
+	return filter;
+}
+
+Datum
+sierra_eall(PG_FUNCTION_ARGS)
+{
+	SierraResult result;
+	SierraReadAll request = {0};
+	int64 max_count;
+
+	sierra_require_argument(fcinfo, 0, "after_position");
+	sierra_require_argument(fcinfo, 4, "backward");
+	request.after = PG_GETARG_INT64(0);
+	if (request.after < SIERRA_NONE)
+		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				errmsg("after_position must not be less than -1"),
+				errdetail("It is %lld.", (long long) request.after),
+				errhint("-1 reads from the start; backward, from the end."));
+	max_count = get_max_count(fcinfo, 1);
+	request.streams = get_filter(fcinfo, 2, "streams");
+	request.event_names = get_filter(fcinfo, 3, "event_names");
+	request.backward = PG_GETARG_BOOL(4);
+	request.expected_rows = max_count;
+
+	sierra_result_begin(fcinfo, NULL, max_count, &result);
+	if (max_count > 0)
+		sierra_read_all(result.store, &request, result.sink);
+	return end_reading(&result);
+}
+
+/* A sink that keeps one number of the first event it is given. */
+typedef struct NumberSink
+{
+	SierraSink base;
+	AttrNumber column;
+	bool found;
+	int64 number;
+} NumberSink;
+
+static bool
+keep_number(SierraSink *base, TupleTableSlot *slot)
+{
+	NumberSink *sink = (NumberSink *) base;
+
+	sink->number = sierra_slot_int8(slot, sink->column);
+	sink->found = true;
+	return false;
+}
+
+static const SierraRange newest_first = {0, PG_INT64_MAX, true};
+
+Datum
+sierra_esver(PG_FUNCTION_ARGS)
+{
+	NumberSink sink = {.base = {keep_number}, .column = Anum_events_stream_version};
+	SierraStore *store;
+	text *stream_id;
+
+	sierra_require_argument(fcinfo, 0, "stream_id");
+	stream_id = PG_GETARG_TEXT_PP(0);
+	store = sierra_store_open(ACL_SELECT);
+	if (sierra_store_has_row_security(store))
+		sink.found = sierra_row_security_stream_version(store, stream_id, &sink.number);
+	else
+		sierra_read_stream(store, stream_id, newest_first, &sink.base);
+	if (!sink.found)
+		PG_RETURN_NULL();
+	PG_RETURN_INT64(sink.number);
+}
+
+static Datum
+partition_sequence(FunctionCallInfo fcinfo, bool by_key)
+{
+	NumberSink sink = {.base = {keep_number}, .column = Anum_events_partition_sequence};
+	SierraStore *store;
+	int partition;
+
+	sierra_require_argument(fcinfo, 0, by_key ? "partition_key" : "partition");
+	store = sierra_store_open(ACL_SELECT);
+	partition = by_key ? get_partition_of_key(fcinfo, store) : PG_GETARG_INT32(0);
+	sierra_check_partition(store, partition);
+	if (sierra_store_has_row_security(store))
+		sink.found = sierra_row_security_sequence(store, partition, &sink.number);
+	else
+		sierra_read_partition(store, partition, newest_first, &sink.base);
+	if (!sink.found)
+		PG_RETURN_NULL();
+	PG_RETURN_INT64(sink.number);
+}
+
+Datum
+sierra_epseq(PG_FUNCTION_ARGS)
+{
+	return partition_sequence(fcinfo, false);
+}
+
+Datum
+sierra_epseq_key(PG_FUNCTION_ARGS)
+{
+	return partition_sequence(fcinfo, true);
+}

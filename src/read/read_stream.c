@@ -1,0 +1,121 @@
+/*
+ * read_stream.c
+ *		The read engine: one stream, one partition, one event.
+ *
+ * A stream is looked for in the partition of its name first: only streams with
+ * a partition key of their own live elsewhere, and only they are registered.
+ */
+#include "postgres.h"
+
+#include "base/compat.h"
+#include "base/routing.h"
+#include "read/read_stream.h"
+#include "store/registry.h"
+#include "store/scan.h"
+
+#include "access/relation.h"
+#include "access/stratnum.h"
+#include "utils/snapmgr.h"
+
+/* Keys that bound an index column, placed behind nkeys others. */
+static int
+add_range_keys(ScanKeyData *keys, int nkeys, AttrNumber column, SierraRange range)
+{
+	if (range.from > 0)
+		sierra_scan_key_int8(&keys[nkeys++], column, BTGreaterEqualStrategyNumber, range.from);
+	if (range.to < PG_INT64_MAX)
+		sierra_scan_key_int8(&keys[nkeys++], column, BTLessEqualStrategyNumber, range.to);
+	return nkeys;
+}
+
+/* Puts the rows of one index scan into the sink; true if there was any. */
+static bool
+scan_partition(const SierraStore *store, int partition, SierraIndex kind, ScanKeyData *keys,
+			   int nkeys, bool backward, SierraSink *sink)
+{
+	ScanDirection direction = backward ? BackwardScanDirection : ForwardScanDirection;
+	Relation leaf = sierra_scan_open_leaf(store, partition, AccessShareLock);
+	SierraScan scan;
+	bool any = false;
+
+	sierra_scan_begin(&scan, leaf, sierra_scan_open_index(leaf, kind), true, GetActiveSnapshot(),
+					  nkeys);
+	sierra_scan_rescan(&scan, keys);
+	while (sierra_scan_next(&scan, direction))
+	{
+		any = true;
+		if (!sink->put(sink, scan.slot))
+			break;
+	}
+	sierra_scan_end(&scan);
+	/* The lock stays: results may still point into the TOAST table. */
+	relation_close(leaf, NoLock);
+	return any;
+}
+
+static int
+partition_of_name(const SierraStore *store, const text *stream_id)
+{
+	pg_uuid_t key;
+
+	sierra_uuid_of_name(VARDATA_ANY(stream_id), VARSIZE_ANY_EXHDR(stream_id), &key);
+	return sierra_uuid_partition(&key, store->partitions);
+}
+
+/* The partition of a registered stream, or -1. */
+static int
+partition_of_registered(const SierraStore *store, const text *stream_id)
+{
+	pg_uuid_t key;
+
+	if (!sierra_registry_find_key(store, stream_id, GetActiveSnapshot(), &key))
+		return -1;
+	return sierra_uuid_partition(&key, store->partitions);
+}
+
+void
+sierra_read_stream(const SierraStore *store, const text *stream_id, SierraRange range,
+				   SierraSink *sink)
+{
+	ScanKeyData keys[3];
+	int nkeys;
+	int home = partition_of_name(store, stream_id);
+	int registered;
+
+	sierra_scan_key_text(&keys[0], 1, stream_id);
+	nkeys = add_range_keys(keys, 1, 2, range);
+	if (scan_partition(store, home, SIERRA_INDEX_STREAM, keys, nkeys, range.backward, sink))
+		return;
+
+	registered = partition_of_registered(store, stream_id);
+	if (registered >= 0 && registered != home)
+		(void) scan_partition(store, registered, SIERRA_INDEX_STREAM, keys, nkeys, range.backward,
+							  sink);
+}
+
+void
+sierra_read_partition(const SierraStore *store, int partition, SierraRange range, SierraSink *sink)
+{
+	ScanKeyData keys[2];
+	int nkeys = add_range_keys(keys, 0, 1, range);
+
+	(void) scan_partition(store, partition, SIERRA_INDEX_SEQUENCE, keys, nkeys, range.backward,
+						  sink);
+}
+
+/* A generated id carries its partition; one that a client chose is registered. */
+void
+sierra_read_event(const SierraStore *store, const pg_uuid_t *event_id, SierraSink *sink)
+{
+	int generated_in = sierra_uuid_partition(event_id, store->partitions);
+	int registered;
+	ScanKeyData key;
+
+	sierra_scan_key_uuid(&key, 1, event_id);
+	if (scan_partition(store, generated_in, SIERRA_INDEX_EVENT_ID, &key, 1, false, sink))
+		return;
+
+	registered = sierra_registry_find_id(store, event_id, GetActiveSnapshot());
+	if (registered >= 0 && registered < store->partitions && registered != generated_in)
+		(void) scan_partition(store, registered, SIERRA_INDEX_EVENT_ID, &key, 1, false, sink);
+}

@@ -1,0 +1,231 @@
+/*
+ * row_security.c
+ *		Reads for users whom row-level security of the events table holds for.
+ *
+ * Policies are arbitrary SQL, so the planner and the executor have to apply
+ * them.  The engine collects events in batches; each batch is read again
+ * through the events table, partition by partition with one generic plan, and
+ * what comes back is passed on in the order of the engine.  So order, limits
+ * and the horizon stay the business of the same engine that reads for
+ * everybody else.
+ */
+#include "postgres.h"
+
+#include "read/row_security.h"
+#include "store/event.h"
+#include "store/scan.h"
+
+#include "access/htup_details.h"
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "nodes/parsenodes.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+
+#define BATCH_MAX 500
+
+/* An event that waits to be read again. */
+typedef struct Pending
+{
+	int32 partition;
+	int64 sequence;
+	int place; /* in the engine's order */
+} Pending;
+
+typedef struct RowSecuritySink
+{
+	SierraSink base;
+	const SierraStore *store;
+	SierraRowCallback callback;
+	void *arg;
+	int batch; /* grows: most reads end early or take everything */
+	int count;
+	bool done;
+	Pending pending[BATCH_MAX];
+	HeapTuple found[BATCH_MAX]; /* by place; NULL: not for this user */
+} RowSecuritySink;
+
+static char *
+events_table(const SierraStore *store)
+{
+	return pstrdup(quote_qualified_identifier(NameStr(store->name), "events"));
+}
+
+static int
+compare_pending(const void *a, const void *b)
+{
+	const Pending *left = a;
+	const Pending *right = b;
+
+	if (left->partition != right->partition)
+		return left->partition < right->partition ? -1 : 1;
+	if (left->sequence != right->sequence)
+		return left->sequence < right->sequence ? -1 : 1;
+	return 0;
+}
+
+/* The query for events of one partition; columns as in sierra_event. */
+static SPIPlanPtr
+prepare_query(const SierraStore *store)
+{
+	char *query = psprintf("SELECT global_position, partition_id, partition_sequence, stream_id,"
+						   " stream_version, event_id, event_name, \"timestamp\", partition_key,"
+						   " transaction_id, metadata, payload, payload_bytes FROM %s"
+						   " WHERE partition_id OPERATOR(pg_catalog.=) $1"
+						   " AND partition_sequence OPERATOR(pg_catalog.=) ANY ($2)"
+						   " ORDER BY partition_sequence",
+						   events_table(store));
+	Oid types[2] = {INT4OID, INT8ARRAYOID};
+	/* A custom plan for every partition of every batch would cost more than the reading. */
+	SPIPlanPtr plan = SPI_prepare_cursor(query, 2, types, CURSOR_OPT_GENERIC_PLAN);
+
+	if (plan == NULL)
+		elog(ERROR, "could not prepare a read under row-level security: %s",
+			 SPI_result_code_string(SPI_result));
+	return plan;
+}
+
+/* Reads count pending events of one partition again; both sides ascend. */
+static void
+read_again(RowSecuritySink *sink, SPIPlanPtr plan, const Pending *pending, int count)
+{
+	Datum *sequences = palloc(sizeof(Datum) * count);
+	Datum values[2];
+	int next = 0;
+
+	for (int i = 0; i < count; i++)
+		sequences[i] = Int64GetDatum(pending[i].sequence);
+	values[0] = Int32GetDatum(pending[0].partition);
+	values[1] = PointerGetDatum(construct_array(sequences, count, INT8OID, sizeof(int64),
+												FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
+	if (SPI_execute_plan(plan, values, NULL, true, 0) != SPI_OK_SELECT)
+		elog(ERROR, "could not read events under row-level security");
+
+	for (uint64 row = 0; row < SPI_processed; row++)
+	{
+		HeapTuple tuple = SPI_tuptable->vals[row];
+		bool isnull;
+		int64 sequence = DatumGetInt64(SPI_getbinval(tuple, SPI_tuptable->tupdesc, 3, &isnull));
+
+		while (next < count && pending[next].sequence < sequence)
+			next++;
+		if (next < count && pending[next].sequence == sequence)
+			sink->found[pending[next].place] = tuple;
+	}
+}
+
+static void
+pass_on_found(RowSecuritySink *sink, TupleDesc desc)
+{
+	for (int place = 0; place < sink->count && !sink->done; place++)
+	{
+		Datum values[Natts_events];
+		bool nulls[Natts_events];
+
+		if (sink->found[place] == NULL)
+			continue;
+		heap_deform_tuple(sink->found[place], desc, values, nulls);
+		sink->done = !sink->callback(sink->arg, values, nulls);
+	}
+}
+
+static void
+flush_batch(RowSecuritySink *sink)
+{
+	SPIPlanPtr plan;
+
+	if (sink->count == 0)
+		return;
+	SPI_connect();
+	plan = prepare_query(sink->store);
+	memset(sink->found, 0, sizeof(HeapTuple) * sink->count);
+	qsort(sink->pending, sink->count, sizeof(Pending), compare_pending);
+	for (int start = 0; start < sink->count;)
+	{
+		int end = start + 1;
+
+		while (end < sink->count && sink->pending[end].partition == sink->pending[start].partition)
+			end++;
+		read_again(sink, plan, &sink->pending[start], end - start);
+		start = end;
+	}
+	pass_on_found(sink, SPI_tuptable->tupdesc);
+	SPI_finish();
+	sink->count = 0;
+	sink->batch = Min(sink->batch * 4, BATCH_MAX);
+}
+
+static bool
+put_event(SierraSink *base, TupleTableSlot *slot)
+{
+	RowSecuritySink *sink = (RowSecuritySink *) base;
+	Pending *pending = &sink->pending[sink->count];
+	bool isnull;
+
+	pending->partition = DatumGetInt32(slot_getattr(slot, Anum_events_partition_id, &isnull));
+	pending->sequence = sierra_slot_int8(slot, Anum_events_partition_sequence);
+	pending->place = sink->count;
+	if (++sink->count >= sink->batch)
+		flush_batch(sink);
+	return !sink->done;
+}
+
+SierraSink *
+sierra_row_security_sink(const SierraStore *store, SierraRowCallback callback, void *arg,
+						 int64 expected_rows)
+{
+	RowSecuritySink *sink = palloc0(sizeof(RowSecuritySink));
+
+	sink->base.put = put_event;
+	sink->store = store;
+	sink->callback = callback;
+	sink->arg = arg;
+	sink->batch = Max(1, Min(expected_rows, BATCH_MAX));
+	return &sink->base;
+}
+
+void
+sierra_row_security_finish(SierraSink *base)
+{
+	RowSecuritySink *sink = (RowSecuritySink *) base;
+
+	if (!sink->done)
+		flush_batch(sink);
+}
+
+/* Runs a query for one bigint. */
+static bool
+query_int8(const char *query, Oid type, Datum value, int64 *result)
+{
+	bool isnull;
+	Datum found;
+
+	SPI_connect();
+	if (SPI_execute_with_args(query, 1, &type, &value, NULL, true, 0) != SPI_OK_SELECT)
+		elog(ERROR, "could not read a number under row-level security");
+	found = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull);
+	if (!isnull)
+		*result = DatumGetInt64(found);
+	SPI_finish();
+	return !isnull;
+}
+
+bool
+sierra_row_security_stream_version(const SierraStore *store, const text *stream_id, int64 *version)
+{
+	char *query = psprintf("SELECT pg_catalog.max(stream_version) FROM %s"
+						   " WHERE stream_id OPERATOR(pg_catalog.=) $1",
+						   events_table(store));
+
+	return query_int8(query, TEXTOID, PointerGetDatum(stream_id), version);
+}
+
+bool
+sierra_row_security_sequence(const SierraStore *store, int partition, int64 *sequence)
+{
+	char *query = psprintf("SELECT pg_catalog.max(partition_sequence) FROM %s"
+						   " WHERE partition_id OPERATOR(pg_catalog.=) $1",
+						   events_table(store));
+
+	return query_int8(query, INT4OID, Int32GetDatum(partition), sequence);
+}

@@ -1,0 +1,169 @@
+/*
+ * saga.c
+ *		Runs sagas as the owner of their definition.
+ *
+ * What a saga does next is in SQL (sierra_advance_saga); here is only whose
+ * rights it has.  run_as.c says why that gives nobody rights that he did not
+ * have.  The row of an instance names a definition, and could be changed by who
+ * may run sagas: the stream must name the same one, or nothing is run.
+ */
+#include "postgres.h"
+
+#include "saga/saga.h"
+#include "store/query.h"
+#include "store/run_as.h"
+#include "store/user_function.h"
+
+#include "catalog/pg_collation.h"
+#include "catalog/pg_type.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "storage/proc.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/jsonb.h"
+#include "utils/lsyscache.h"
+
+static const SierraQuery find_query = {
+	"SELECT i.saga, i.version, d.owner::pg_catalog.text FROM %s.saga_instances AS i"
+	" JOIN %s.sagas AS d ON d.saga OPERATOR(pg_catalog.=) i.saga"
+	" AND d.version OPERATOR(pg_catalog.=) i.version"
+	" WHERE i.saga_id OPERATOR(pg_catalog.=) $1 FOR NO KEY UPDATE OF i",
+	1,
+	{TEXTOID}};
+
+/* Which saga an instance is of, and whose that is. */
+typedef struct Found
+{
+	text *saga;
+	int32 version;
+	Oid owner;
+} Found;
+
+static void
+get_found(Found *found)
+{
+	bool isnull;
+
+	found->saga = DatumGetTextPCopy(sierra_query_value(0, 1, &isnull));
+	found->version = DatumGetInt32(sierra_query_value(0, 2, &isnull));
+	found->owner = get_role_oid(TextDatumGetCString(sierra_query_value(0, 3, &isnull)), false);
+}
+
+/* Holds the instance; false if there is none. */
+static bool
+find(const SierraStore *store, text *saga_id, Oid table_owner, Found *found)
+{
+	Datum values[1] = {PointerGetDatum(saga_id)};
+	SierraActing acting;
+	MemoryContext context;
+	bool exists;
+
+	sierra_acting_begin_as(&acting, table_owner);
+	context = sierra_query_begin();
+	exists = sierra_query(store, &find_query, values, NULL, false) > 0;
+	if (exists)
+	{
+		MemoryContext spi = MemoryContextSwitchTo(context);
+
+		get_found(found);
+		MemoryContextSwitchTo(spi);
+	}
+	sierra_query_end();
+	sierra_acting_end(&acting);
+	return exists;
+}
+
+static void
+set_until_end(const char *name, const char *value)
+{
+	(void) set_config_option(name, value, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0,
+							 false);
+}
+
+bool
+sierra_saga_run(SierraStore *store, text *saga_id, bool patient, Oid advance)
+{
+	Oid table_owner = sierra_acting_table_owner(store, "saga_instances", ACL_UPDATE, "sagas");
+	Oid definer = sierra_acting_table_owner(store, "sagas", ACL_NO_RIGHTS, "sagas");
+	SierraActing acting;
+	Found found;
+	bool done;
+
+	if (!find(store, saga_id, table_owner, &found))
+		ereport(ERROR, errcode(ERRCODE_UNDEFINED_OBJECT),
+				errmsg("no saga instance \"%s\"", text_to_cstring(saga_id)),
+				errdetail("Store \"%s\" has no row of this name with a definition.",
+						  NameStr(store->name)));
+	sierra_acting_check(store, "sagas", definer, found.owner,
+						psprintf("saga \"%s\"", text_to_cstring(found.saga)));
+	sierra_acting_begin_as(&acting, found.owner);
+	if (!patient && (LockTimeout == 0 || LockTimeout > SIERRA_SAGA_LOCK_TIMEOUT))
+		set_until_end("lock_timeout", psprintf("%d", SIERRA_SAGA_LOCK_TIMEOUT));
+	done = DatumGetBool(OidFunctionCall5(advance, NameGetDatum(&store->name),
+										 PointerGetDatum(saga_id), PointerGetDatum(found.saga),
+										 Int32GetDatum(found.version), BoolGetDatum(patient)));
+	sierra_acting_end(&acting);
+	return done;
+}
+
+/* The number of arguments of an action; raises 42P13 or 42501 if it cannot be called. */
+static int
+check_action(const char *procedure, Oid function)
+{
+	static const Oid args[2] = {JSONBOID, TEXTOID};
+	int nargs = get_func_nargs(function);
+
+	if ((nargs != 1 && nargs != 2) || (!sierra_function_fits(function, nargs, args, JSONBOID) &&
+									   !sierra_function_fits(function, nargs, args, VOIDOID)))
+		ereport(ERROR, errcode(ERRCODE_INVALID_FUNCTION_DEFINITION),
+				errmsg("function %s is no action of a saga", procedure),
+				errhint("An action or compensation takes (data jsonb) or (data jsonb, saga_id "
+						"text) and returns jsonb or void."));
+	sierra_function_check_execute(function);
+	return nargs;
+}
+
+static Datum
+call(Oid function, int nargs, const SierraSagaCall *saga_call, bool *isnull)
+{
+	LOCAL_FCINFO(fcinfo, 2);
+	FmgrInfo info;
+	Datum result;
+
+	fmgr_info(function, &info);
+	InitFunctionCallInfoData(*fcinfo, &info, nargs, DEFAULT_COLLATION_OID, NULL, NULL);
+	fcinfo->args[0].value = JsonbPGetDatum(saga_call->data);
+	fcinfo->args[0].isnull = false;
+	fcinfo->args[1].value = PointerGetDatum(saga_call->saga_id);
+	fcinfo->args[1].isnull = false;
+	result = FunctionCallInvoke(fcinfo);
+	*isnull = fcinfo->isnull || get_func_rettype(function) == VOIDOID;
+	return result;
+}
+
+Jsonb *
+sierra_saga_call(const SierraSagaCall *saga_call)
+{
+	Oid function = sierra_function_of_text(saga_call->procedure);
+	int nargs = check_action(saga_call->procedure, function);
+	int settings = NewGUCNestLevel();
+	bool isnull;
+	Datum result;
+	Jsonb *answer;
+
+	sierra_acting_set_path(saga_call->search_path);
+	set_until_end("sierra_es.metadata", saga_call->metadata);
+	result = call(function, nargs, saga_call, &isnull);
+	AtEOXact_GUC(false, settings);
+	if (isnull)
+		return NULL;
+	answer = DatumGetJsonbP(result);
+	if (!JB_ROOT_IS_OBJECT(answer))
+		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				errmsg("function %s returned no JSON object", saga_call->procedure),
+				errhint("What an action or compensation returns is merged into the data of the "
+						"saga: return an object, or null."));
+	return answer;
+}

@@ -1,0 +1,53 @@
+/*
+ * saga_sql.c
+ *		What run_sagas() cannot do in SQL.
+ */
+#include "postgres.h"
+
+#include "saga/saga.h"
+
+#include "catalog/pg_type.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "nodes/value.h"
+#include "parser/parse_func.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+
+PG_FUNCTION_INFO_V1(sierra_run_saga);
+PG_FUNCTION_INFO_V1(sierra_call_saga);
+
+/* It is in the schema where the called function is too. */
+static Oid
+find_advance(FunctionCallInfo fcinfo)
+{
+	char *schema = get_namespace_name(get_func_namespace(fcinfo->flinfo->fn_oid));
+	Oid types[5] = {NAMEOID, TEXTOID, TEXTOID, INT4OID, BOOLOID};
+
+	return LookupFuncName(list_make2(makeString(schema), makeString("sierra_advance_saga")), 5,
+						  types, false);
+}
+
+Datum
+sierra_run_saga(PG_FUNCTION_ARGS)
+{
+	PreventCommandDuringRecovery("run_sagas()");
+	PreventCommandIfReadOnly("run_sagas()");
+	PG_RETURN_BOOL(sierra_saga_run(sierra_store_open(ACL_NO_RIGHTS), PG_GETARG_TEXT_PP(0),
+								   PG_GETARG_BOOL(1), find_advance(fcinfo)));
+}
+
+Datum
+sierra_call_saga(PG_FUNCTION_ARGS)
+{
+	SierraSagaCall saga_call = {.procedure = text_to_cstring(PG_GETARG_TEXT_PP(0)),
+								.data = PG_GETARG_JSONB_P(1),
+								.saga_id = PG_GETARG_TEXT_PP(2),
+								.search_path = text_to_cstring(PG_GETARG_TEXT_PP(3)),
+								.metadata = text_to_cstring(PG_GETARG_TEXT_PP(4))};
+	Jsonb *answer = sierra_saga_call(&saga_call);
+
+	if (answer == NULL)
+		PG_RETURN_NULL();
+	PG_RETURN_JSONB_P(answer);
+}

@@ -1,0 +1,54 @@
+/*
+ * partition_lock.c
+ *		The partition lock.
+ *
+ * It is a heavyweight lock, so that waiting can be interrupted and timed out,
+ * deadlocks are found, PREPARE TRANSACTION keeps it and it shows in pg_locks
+ * (locktype advisory, objsubid 1509).  Its class keeps it apart from the locks
+ * of pg_advisory_lock(), which are of class 1 and 2.
+ */
+#include "postgres.h"
+
+#include "store/partition_lock.h"
+
+#include "miscadmin.h"
+#include "storage/lock.h"
+
+/* The class ("objsubid") of our advisory locks; Citus uses 4 to 16. */
+#define PARTITION_LOCK_CLASS 0x5E5
+
+static void
+set_lock_tag(LOCKTAG *tag, Oid relation)
+{
+	SET_LOCKTAG_ADVISORY(*tag, MyDatabaseId, relation, 0, PARTITION_LOCK_CLASS);
+}
+
+bool
+sierra_partition_lock(Oid leaf, LOCKMODE mode)
+{
+	LOCKTAG tag;
+
+	set_lock_tag(&tag, leaf);
+	return LockAcquire(&tag, mode, false, false) != LOCKACQUIRE_ALREADY_HELD;
+}
+
+void
+sierra_partition_unlock(Oid leaf, LOCKMODE mode)
+{
+	LOCKTAG tag;
+
+	set_lock_tag(&tag, leaf);
+	LockRelease(&tag, mode, false);
+}
+
+/* RowShareLock conflicts with SIERRA_LOCK_WRITE, but not with KEEP_OUT. */
+bool
+sierra_partition_written_by_other(Oid leaf)
+{
+	LOCKTAG tag;
+	int holders;
+
+	set_lock_tag(&tag, leaf);
+	pfree(GetLockConflicts(&tag, RowShareLock, &holders));
+	return holders > 0;
+}

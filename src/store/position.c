@@ -1,0 +1,230 @@
+/*
+ * position.c
+ *		Global positions: one sequence object per store.
+ *
+ * Positions are taken under a partition lock, so they agree with the order of
+ * the partition.  A position that rolls back is a hole; nobody waits for it.
+ *
+ * Rows can also come from elsewhere: logical replication carries no sequences,
+ * and a dump of tables alone has none either.  So a session compares the
+ * sequence with the newest event of every partition before its first append.
+ * Who loads rows with sierra_es.restore holds all partition locks meanwhile and
+ * makes all sessions compare again (store_sql.c); so does the end of a
+ * subscription (store.c).
+ */
+#include "postgres.h"
+
+#include "store/event.h"
+#include "store/partition_lock.h"
+#include "store/position.h"
+
+#include "access/htup_details.h"
+#include "access/relation.h"
+#include "access/xact.h"
+#include "catalog/pg_class.h"
+#include "commands/sequence.h"
+#include "miscadmin.h"
+#include "storage/bufmgr.h"
+#include "storage/lmgr.h"
+#include "utils/fmgrprotos.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+#include "utils/syscache.h"
+
+/*
+ * Reads the sequence's only row by itself: pg_sequence_last_value() would ask
+ * for rights on the sequence, which readers of events need not have.
+ */
+int64
+sierra_position_last(const SierraStore *store)
+{
+	Relation rel = try_relation_open(store->global_position, AccessShareLock);
+	Buffer buffer;
+	Page page;
+	Form_pg_sequence_data row;
+	int64 last;
+
+	if (rel == NULL)
+		sierra_store_report_missing(NameStr(store->name));
+	buffer = ReadBuffer(rel, 0);
+	LockBuffer(buffer, BUFFER_LOCK_SHARE);
+	page = BufferGetPage(buffer);
+	row = (Form_pg_sequence_data) ((char *) PageGetItem(page, PageGetItemId(page, 1)) +
+								   ((HeapTupleHeader) PageGetItem(page, PageGetItemId(page, 1)))
+									   ->t_hoff);
+	last = row->is_called ? row->last_value : row->last_value - 1;
+	UnlockReleaseBuffer(buffer);
+	relation_close(rel, AccessShareLock);
+	return last;
+}
+
+/*
+ * The position of the newest event; *complete tells whether all partitions
+ * could be looked at.  Does not wait for one that is locked, as by VACUUM FULL.
+ */
+static int64
+newest_position(const SierraStore *store, bool *complete)
+{
+	int64 newest = SIERRA_NONE;
+
+	*complete = true;
+	for (int i = 0; i < store->partitions; i++)
+	{
+		Relation leaf;
+		SierraScan scan;
+
+		if (!ConditionalLockRelationOid(store->leaf[i], AccessShareLock))
+		{
+			*complete = false;
+			continue;
+		}
+		leaf = sierra_scan_open_leaf(store, i, NoLock);
+		sierra_scan_begin(&scan, leaf, sierra_scan_open_index(leaf, SIERRA_INDEX_SEQUENCE), true,
+						  SnapshotSelf, 0);
+		sierra_scan_rescan(&scan, NULL);
+		if (sierra_scan_next(&scan, BackwardScanDirection))
+			newest = Max(newest, sierra_slot_int8(scan.slot, Anum_events_global_position));
+		sierra_scan_end(&scan);
+		relation_close(leaf, AccessShareLock);
+	}
+	return newest;
+}
+
+static Oid
+owner_of(Oid relid)
+{
+	HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
+	Oid owner;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for relation %u", relid);
+	owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
+	ReleaseSysCache(tuple);
+	return owner;
+}
+
+/* setval() as the owner: who may append need not have rights on the sequence. */
+static void
+set_sequence(Oid sequence, int64 position)
+{
+	Oid user;
+	int context;
+
+	GetUserIdAndSecContext(&user, &context);
+	SetUserIdAndSecContext(owner_of(sequence), context | SECURITY_LOCAL_USERID_CHANGE);
+	DirectFunctionCall2(setval_oid, ObjectIdGetDatum(sequence), Int64GetDatum(position));
+	SetUserIdAndSecContext(user, context);
+}
+
+/* Puts the sequence above the newest event; one session at a time. */
+static void
+catch_up(const SierraStore *store)
+{
+	bool lock_is_new = sierra_partition_lock(store->global_position, SIERRA_LOCK_WRITE);
+	bool complete;
+	int64 newest = newest_position(store, &complete);
+
+	if (sierra_position_last(store) < newest)
+		set_sequence(store->global_position, newest);
+	if (lock_is_new)
+		sierra_partition_unlock(store->global_position, SIERRA_LOCK_WRITE);
+}
+
+void
+sierra_position_check(const SierraStore *store)
+{
+	bool complete;
+
+	if (sierra_store_position_checked(store))
+		return;
+	if (sierra_position_last(store) < newest_position(store, &complete))
+		catch_up(store);
+	if (complete)
+		sierra_store_set_position_checked(store);
+}
+
+/*
+ * What is being written, innermost last: a trigger that appends opens a level.
+ * Levels that an error left behind go with their subtransaction.
+ */
+#define WRITING_LEVELS 32
+
+static struct
+{
+	Oid events;
+	int64 first;
+	SubTransactionId subtransaction;
+} writing[WRITING_LEVELS];
+static int writing_levels = 0;
+
+static void
+forget_at_end(XactEvent event, void *arg)
+{
+	if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT || event == XACT_EVENT_PREPARE)
+		writing_levels = 0;
+}
+
+/* Subtransactions that began later than the one that aborts lie within it. */
+static void
+forget_at_abort(SubXactEvent event, SubTransactionId subtransaction, SubTransactionId parent,
+				void *arg)
+{
+	if (event != SUBXACT_EVENT_ABORT_SUB)
+		return;
+	while (writing_levels > 0 && writing[writing_levels - 1].subtransaction >= subtransaction)
+		writing_levels--;
+}
+
+void
+sierra_position_begin_writing(const SierraStore *store, int64 first)
+{
+	static bool registered = false;
+
+	if (!registered)
+	{
+		RegisterXactCallback(forget_at_end, NULL);
+		RegisterSubXactCallback(forget_at_abort, NULL);
+		registered = true;
+	}
+	if (writing_levels == WRITING_LEVELS)
+		ereport(ERROR, errcode(ERRCODE_STATEMENT_TOO_COMPLEX),
+				errmsg("appends are nested too deeply"),
+				errdetail("More than %d triggers append events from within each other.",
+						  WRITING_LEVELS));
+	writing[writing_levels].events = store->events;
+	writing[writing_levels].first = first;
+	writing[writing_levels].subtransaction = GetCurrentSubTransactionId();
+	writing_levels++;
+}
+
+void
+sierra_position_end_writing(void)
+{
+	writing_levels--;
+}
+
+int64
+sierra_position_being_written(const SierraStore *store)
+{
+	int64 first = PG_INT64_MAX;
+
+	for (int i = 0; i < writing_levels; i++)
+	{
+		if (writing[i].events == store->events)
+			first = Min(first, writing[i].first);
+	}
+	return first;
+}
+
+int64
+sierra_position_next(const SierraStore *store, int64 tail)
+{
+	int64 position = nextval_internal(store->global_position, false);
+
+	while (position <= tail)
+	{
+		catch_up(store);
+		position = nextval_internal(store->global_position, false);
+	}
+	return position;
+}

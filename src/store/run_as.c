@@ -1,0 +1,109 @@
+/*
+ * run_as.c
+ *		Running what a role wrote down as that role.
+ *
+ * A row of a table names a role, and a run acts as that role, so writing the row
+ * must not be a way to become somebody else.  Two rules keep that.  A trigger of
+ * the table lets a role write rows only for roles that it is a member of, and
+ * never change what a row says to run.  The trigger belongs to the table, whose
+ * owner could drop it; so a row counts only if the table's owner is a member of
+ * the role in it, and could have become that role anyway.
+ *
+ * The other way round, a run must not give the role the rights of whoever
+ * started it.  So it happens in a security-restricted operation: nothing that
+ * the function leaves behind runs later as the caller.  Temporary tables of the
+ * caller come last in the search_path, as for a SECURITY DEFINER function.
+ */
+#include "postgres.h"
+
+#include "base/errors.h"
+#include "store/run_as.h"
+
+#include "access/table.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/varlena.h"
+
+Oid
+sierra_acting_table_owner(const SierraStore *store, const char *table, AclMode rights,
+						  const char *what)
+{
+	Oid relid = get_relname_relid(table, store->schema);
+	Relation relation;
+	Oid owner;
+	AclResult result;
+
+	if (!OidIsValid(relid))
+		ereport(ERROR, errcode(ERRCODE_SIERRA_NO_STORE),
+				errmsg("event store \"%s\" has no tables for %s", NameStr(store->name), what),
+				errdetail("It was made by an older version of sierra_es."),
+				errhint("As its owner, add them with SELECT upgrade_event_store(%s).",
+						quote_literal_cstr(NameStr(store->name))));
+	result = rights == ACL_NO_RIGHTS ? ACLCHECK_OK : pg_class_aclcheck(relid, GetUserId(), rights);
+	if (result != ACLCHECK_OK)
+		aclcheck_error(result, OBJECT_TABLE, table);
+	relation = table_open(relid, AccessShareLock);
+	owner = relation->rd_rel->relowner;
+	table_close(relation, NoLock);
+	return owner;
+}
+
+void
+sierra_acting_check(const SierraStore *store, const char *table, Oid table_owner, Oid role,
+					const char *what)
+{
+	if (is_member_of_role(table_owner, role))
+		return;
+	ereport(ERROR, errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+			errmsg("%s cannot run as role \"%s\"", what, GetUserNameFromId(role, false)),
+			errdetail("Role \"%s\" owns the table %s.%s and is not a member of it.",
+					  GetUserNameFromId(table_owner, false), NameStr(store->name), table),
+			errhint("Create it as the store's owner, or as a role that this owner is a member "
+					"of."));
+}
+
+void
+sierra_acting_begin_as(SierraActing *acting, Oid role)
+{
+	GetUserIdAndSecContext(&acting->caller, &acting->caller_context);
+	SetUserIdAndSecContext(role, acting->caller_context | SECURITY_LOCAL_USERID_CHANGE |
+									 SECURITY_RESTRICTED_OPERATION);
+	acting->settings = NewGUCNestLevel();
+}
+
+/* The search_path, with the caller's temporary tables behind all others. */
+static char *
+path_without_traps(const char *search_path)
+{
+	char *copy = pstrdup(search_path);
+	List *names;
+	ListCell *cell;
+
+	if (SplitIdentifierString(copy, ',', &names))
+	{
+		foreach (cell, names)
+		{
+			if (strcmp(lfirst(cell), "pg_temp") == 0)
+				return pstrdup(search_path);
+		}
+	}
+	return search_path[0] == '\0' ? pstrdup("pg_temp") : psprintf("%s, pg_temp", search_path);
+}
+
+void
+sierra_acting_set_path(const char *search_path)
+{
+	(void) set_config_option("search_path", path_without_traps(search_path), PGC_USERSET,
+							 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+}
+
+void
+sierra_acting_end(const SierraActing *acting)
+{
+	AtEOXact_GUC(false, acting->settings);
+	SetUserIdAndSecContext(acting->caller, acting->caller_context);
+}

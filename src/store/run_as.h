@@ -1,0 +1,45 @@
+/*
+ * run_as.h
+ *		Running what a role wrote down as that role.
+ *
+ * Projections, process managers and sagas are rows of ordinary tables that name
+ * a role, and running them means to act as it.  run_as.c says why that gives
+ * nobody rights that he did not have.
+ */
+#ifndef SIERRA_RUN_AS_H
+#define SIERRA_RUN_AS_H
+
+#include "store/store.h"
+
+typedef struct SierraActing
+{
+	Oid caller;
+	int caller_context;
+	int settings; /* nesting level */
+} SierraActing;
+
+/*
+ * The owner of one of a store's tables, for a caller with these rights on it;
+ * SE005 if an older version made the store without it.  what it is for goes
+ * into the message: "projections".
+ */
+extern Oid sierra_acting_table_owner(const SierraStore *store, const char *table, AclMode rights,
+									 const char *what);
+
+/*
+ * Raises 42501 unless the owner of the table in which the role is named is a
+ * member of it.  what: "projection \"x\"".
+ */
+extern void sierra_acting_check(const SierraStore *store, const char *table, Oid table_owner,
+								Oid role, const char *what);
+
+/* From here on the current user is the role, in a security-restricted operation. */
+extern void sierra_acting_begin_as(SierraActing *acting, Oid role);
+
+/* The search_path that was written down, temporary tables last; until the end. */
+extern void sierra_acting_set_path(const char *search_path);
+
+/* Back to the caller, with his settings.  An error that ends a (sub)transaction does it too. */
+extern void sierra_acting_end(const SierraActing *acting);
+
+#endif /* SIERRA_RUN_AS_H */

@@ -1,0 +1,73 @@
+/*
+ * scan.h
+ *		Index scans over the tables of a store.
+ *
+ * The caller holds the relation open; a scan holds its index open and, between
+ * sierra_scan_begin() and sierra_scan_end(), one row in its slot.
+ */
+#ifndef SIERRA_SCAN_H
+#define SIERRA_SCAN_H
+
+#include "access/genam.h"
+#include "access/relscan.h"
+#include "access/sdir.h"
+#include "executor/tuptable.h"
+#include "utils/relcache.h"
+#include "utils/snapshot.h"
+#include "utils/uuid.h"
+
+#include "store/store.h"
+
+/* The indexes of a partition, told apart by their first column. */
+typedef enum SierraIndex
+{
+	SIERRA_INDEX_SEQUENCE, /* (partition_sequence) */
+	SIERRA_INDEX_STREAM,   /* (stream_id, stream_version) */
+	SIERRA_INDEX_EVENT_ID  /* (event_id) */
+} SierraIndex;
+
+typedef struct SierraScan
+{
+	Relation index;
+	bool owns_index;
+	IndexScanDesc desc;
+	TupleTableSlot *slot;
+	int nkeys;
+} SierraScan;
+
+/* Opens a partition; SE005 when it has been dropped meanwhile. */
+extern Relation sierra_scan_open_leaf(const SierraStore *store, int partition, LOCKMODE lock);
+
+/* Opens an index of a partition by what it is for. */
+extern Relation sierra_scan_open_index(Relation leaf, SierraIndex kind);
+
+/* Is this valid, open index the partition's index of that kind? */
+extern bool sierra_scan_is_index(Relation index, SierraIndex kind);
+
+/* Opens the primary key of a companion table. */
+extern Relation sierra_scan_open_primary_key(Relation relation);
+
+/*
+ * Starts a scan that rescans may restart with nkeys keys.  With owns_index,
+ * the end of the scan closes the index.
+ */
+extern void sierra_scan_begin(SierraScan *scan, Relation relation, Relation index, bool owns_index,
+							  Snapshot snapshot, int nkeys);
+extern void sierra_scan_rescan(SierraScan *scan, ScanKey keys);
+
+/* The next row in the scan's slot, or false. */
+extern bool sierra_scan_next(SierraScan *scan, ScanDirection direction);
+extern void sierra_scan_end(SierraScan *scan);
+
+/* Keys: comparisons of index columns, strategies of btree. */
+extern void sierra_scan_key_int8(ScanKey key, AttrNumber column, StrategyNumber strategy,
+								 int64 value);
+extern void sierra_scan_key_text(ScanKey key, AttrNumber column, const text *value);
+extern void sierra_scan_key_uuid(ScanKey key, AttrNumber column, const pg_uuid_t *value);
+
+/* A NOT NULL column of the row in a slot. */
+extern int64 sierra_slot_int8(TupleTableSlot *slot, AttrNumber column);
+extern const pg_uuid_t *sierra_slot_uuid(TupleTableSlot *slot, AttrNumber column);
+extern bool sierra_slot_text_equal(TupleTableSlot *slot, AttrNumber column, const text *value);
+
+#endif /* SIERRA_SCAN_H */

@@ -1,0 +1,455 @@
+/*
+ * store.c
+ *		Stores: which relations make one, and who may use them.
+ *
+ * A session keeps what it found out about a store until one of its relations
+ * or any schema changes.  The invalidation callbacks only mark; looking up
+ * happens at the next call.
+ */
+#include "postgres.h"
+
+#include "base/errors.h"
+#include "base/guc.h"
+#include "store/event.h"
+#include "store/store.h"
+
+#include "access/heapam.h"
+#include "access/htup_details.h"
+#include "access/relation.h"
+#include "access/table.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_collation.h"
+#include "catalog/pg_sequence.h"
+#include "catalog/pg_subscription_rel.h"
+#include "catalog/pg_trigger.h"
+#include "catalog/pg_type.h"
+#include "commands/trigger.h"
+#include "miscadmin.h"
+#include "partitioning/partbounds.h"
+#include "partitioning/partdesc.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/hsearch.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/rls.h"
+#include "utils/syscache.h"
+
+typedef struct StoreEntry
+{
+	NameData name; /* hash key */
+	bool valid;
+	bool position_checked;
+	Size size;
+	SierraStore *store; /* in CacheMemoryContext */
+} StoreEntry;
+
+static HTAB *stores = NULL;
+
+/* Counts invalidations, so that one that arrives during a look-up is noticed. */
+static uint64 changes = 0;
+
+typedef struct Column
+{
+	const char *name;
+	Oid type;
+} Column;
+
+/* What every events table has; order and types as in event.h. */
+static const Column event_columns[Natts_events] = {
+	{"partition_sequence", INT8OID}, {"stream_version", INT8OID}, {"global_position", INT8OID},
+	{"timestamp", TIMESTAMPTZOID},	 {"event_id", UUIDOID},		  {"partition_key", UUIDOID},
+	{"transaction_id", UUIDOID},	 {"partition_id", INT4OID},	  {"stream_id", TEXTOID},
+	{"event_name", TEXTOID},		 {"metadata", JSONOID},		  {"payload", JSONOID},
+	{"payload_bytes", BYTEAOID},
+};
+
+static const Column stream_key_columns[Natts_companion] = {
+	{"stream_id", TEXTOID},
+	{"partition_key", UUIDOID},
+};
+
+static const Column event_id_columns[Natts_companion] = {
+	{"event_id", UUIDOID},
+	{"partition_id", INT4OID},
+};
+
+static bool
+store_uses_relation(const SierraStore *store, Oid relid)
+{
+	return relid == store->events || relid == store->stream_keys || relid == store->event_ids ||
+		   relid == store->global_position;
+}
+
+/* relid is InvalidOid for "everything".  A partition that goes changes events. */
+static void
+relation_changed(Datum arg, Oid relid)
+{
+	HASH_SEQ_STATUS scan;
+	StoreEntry *entry;
+
+	changes++;
+	hash_seq_init(&scan, stores);
+	while ((entry = hash_seq_search(&scan)) != NULL)
+	{
+		if (!entry->valid)
+			continue;
+		if (relid == InvalidOid || store_uses_relation(entry->store, relid))
+			entry->valid = entry->position_checked = false;
+	}
+}
+
+/* A schema, a sequence's settings or a subscription changed. */
+static void
+catalog_changed(Datum arg, int cacheid, uint32 hashvalue)
+{
+	relation_changed(arg, InvalidOid);
+}
+
+static void
+create_cache(void)
+{
+	HASHCTL ctl = {0};
+
+	ctl.keysize = sizeof(NameData);
+	ctl.entrysize = sizeof(StoreEntry);
+	ctl.hcxt = CacheMemoryContext;
+	stores = hash_create("sierra_es stores", 8, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	CacheRegisterRelcacheCallback(relation_changed, (Datum) 0);
+	CacheRegisterSyscacheCallback(NAMESPACEOID, catalog_changed, (Datum) 0);
+	CacheRegisterSyscacheCallback(SEQRELID, catalog_changed, (Datum) 0);
+	CacheRegisterSyscacheCallback(SUBSCRIPTIONRELMAP, catalog_changed, (Datum) 0);
+}
+
+void
+sierra_store_report_missing(const char *name)
+{
+	ereport(ERROR, errcode(ERRCODE_SIERRA_NO_STORE), errmsg("no event store \"%s\"", name),
+			errdetail("The setting \"sierra_es.store\" names the store that calls use."),
+			errhint("Make it with SELECT create_event_store(%s), or set \"sierra_es.store\" to "
+					"the name of another.",
+					quote_literal_cstr(name)));
+}
+
+static void
+report_damaged(const char *name, const char *relation)
+{
+	ereport(ERROR, errcode(ERRCODE_SIERRA_NO_STORE),
+			errmsg("schema \"%s\" is no complete event store", name),
+			errdetail("Relation \"%s\" is missing or has another shape.", relation),
+			errhint("Undo the change to it, restore the schema from a dump, or name another store "
+					"in \"sierra_es.store\"."));
+}
+
+static void
+report_unguarded(const char *name)
+{
+	ereport(ERROR, errcode(ERRCODE_SIERRA_NO_STORE),
+			errmsg("event store \"%s\" has lost its guard", name),
+			errdetail("The trigger \"sierra_guard\" on table \"events\" keeps events from being "
+					  "changed, and tells how many partitions there are."),
+			errhint("With all partitions attached, put it back with SELECT guard_event_store(%s).",
+					quote_literal_cstr(name)));
+}
+
+/* The guard trigger of a table of a store, or NULL. */
+static const Trigger *
+find_guard(Relation rel)
+{
+	for (int i = 0; rel->trigdesc != NULL && i < rel->trigdesc->numtriggers; i++)
+	{
+		const Trigger *trigger = &rel->trigdesc->triggers[i];
+		char *function;
+
+		if (TRIGGER_FOR_ROW(trigger->tgtype) || !TRIGGER_FOR_INSERT(trigger->tgtype))
+			continue;
+		function = get_func_name(trigger->tgfoid);
+		if (function != NULL && strcmp(function, "sierra_guard_events") == 0)
+			return trigger;
+	}
+	return NULL;
+}
+
+/*
+ * Can rows be put into the partitions without the executor?  Not when the
+ * events table has columns that only the executor can fill, rules, or statement
+ * triggers besides our own guard.
+ */
+static bool
+allows_plain_insert(Relation events, const Trigger *guard)
+{
+	if (RelationGetDescr(events)->natts != Natts_events || events->rd_rules != NULL)
+		return false;
+	for (int i = 0; i < events->trigdesc->numtriggers; i++)
+	{
+		const Trigger *trigger = &events->trigdesc->triggers[i];
+
+		if (trigger != guard && !TRIGGER_FOR_ROW(trigger->tgtype) &&
+			TRIGGER_FOR_INSERT(trigger->tgtype))
+			return false;
+	}
+	return true;
+}
+
+static bool
+has_columns(TupleDesc desc, const Column *columns, int count)
+{
+	if (desc->natts < count)
+		return false;
+	for (int i = 0; i < count; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(desc, i);
+
+		if (att->attisdropped || att->atttypid != columns[i].type ||
+			att->attcollation != (columns[i].type == TEXTOID ? C_COLLATION_OID : InvalidOid) ||
+			strcmp(NameStr(att->attname), columns[i].name) != 0)
+			return false;
+	}
+	return true;
+}
+
+bool
+sierra_store_has_event_columns(TupleDesc desc)
+{
+	return has_columns(desc, event_columns, Natts_events);
+}
+
+/* A companion table: exactly these columns. */
+static Oid
+load_companion(Oid schema, const char *store, const char *relation, const Column *columns)
+{
+	Oid relid = get_relname_relid(relation, schema);
+	Relation rel;
+	bool fits;
+
+	if (!OidIsValid(relid) || get_rel_relkind(relid) != RELKIND_RELATION)
+		report_damaged(store, relation);
+	rel = try_relation_open(relid, AccessShareLock);
+	if (rel == NULL)
+		sierra_store_report_missing(store);
+	fits = RelationGetDescr(rel)->natts == Natts_companion &&
+		   has_columns(RelationGetDescr(rel), columns, Natts_companion);
+	table_close(rel, AccessShareLock);
+	if (!fits)
+		report_damaged(store, relation);
+	return relid;
+}
+
+/*
+ * The sequence of positions.  One that hands out numbers in blocks would let a
+ * session take a lower position after others have published higher ones.
+ */
+static Oid
+load_sequence(Oid schema, const char *store)
+{
+	Oid relid = get_relname_relid("global_position", schema);
+	HeapTuple tuple = SearchSysCache1(SEQRELID, ObjectIdGetDatum(relid));
+	bool fits = false;
+
+	if (HeapTupleIsValid(tuple))
+	{
+		Form_pg_sequence form = (Form_pg_sequence) GETSTRUCT(tuple);
+
+		fits = form->seqincrement == 1 && form->seqcache == 1 && !form->seqcycle;
+		ReleaseSysCache(tuple);
+	}
+	if (!fits)
+		report_damaged(store, "global_position");
+	return relid;
+}
+
+/*
+ * Maps partition ids to tables by the bounds of the partitions, which routing
+ * obeys, rather than by their names.
+ */
+static void
+load_leaves(Relation events, SierraStore *store)
+{
+	PartitionDesc desc = RelationGetPartitionDesc(events, true);
+	PartitionBoundInfo bounds = desc->boundinfo;
+	char *store_name = NameStr(store->name);
+
+	if (desc->nparts != store->partitions || bounds->ndatums != store->partitions ||
+		bounds->strategy != PARTITION_STRATEGY_LIST)
+		report_damaged(store_name, "events");
+	for (int i = 0; i < store->partitions; i++)
+	{
+		if (DatumGetInt32(bounds->datums[i][0]) != i)
+			report_damaged(store_name, "events");
+		store->leaf[i] = desc->oids[bounds->indexes[i]];
+		if (get_rel_relkind(store->leaf[i]) != RELKIND_RELATION)
+			report_damaged(store_name, get_rel_name(store->leaf[i]));
+	}
+}
+
+static bool
+is_subscribed(const SierraStore *store)
+{
+	Relation subscribed = table_open(SubscriptionRelRelationId, AccessShareLock);
+	TableScanDesc scan = table_beginscan_catalog(subscribed, 0, NULL);
+	HeapTuple tuple;
+	bool found = false;
+
+	while (!found && (tuple = heap_getnext(scan, ForwardScanDirection)) != NULL)
+	{
+		Form_pg_subscription_rel row = (Form_pg_subscription_rel) GETSTRUCT(tuple);
+
+		found = (row->srrelid == store->events);
+		for (int i = 0; i < store->partitions && !found; i++)
+			found = (row->srrelid == store->leaf[i]);
+	}
+	table_endscan(scan);
+	table_close(subscribed, AccessShareLock);
+	return found;
+}
+
+/* Reads the number of partitions; report_unguarded() if nothing tells it. */
+static int
+load_partitions(const char *name, const Trigger *guard)
+{
+	int partitions = guard != NULL && guard->tgnargs == 1 ? pg_strtoint32(guard->tgargs[0]) : 0;
+
+	if (partitions < 1 || partitions > SIERRA_PARTITIONS_MAX)
+		report_unguarded(name);
+	return partitions;
+}
+
+/* Looks the store up in the catalogs; the result is in the current context. */
+static SierraStore *
+load_store(const char *name, Oid schema, Size *size)
+{
+	Oid events_relid = get_relname_relid("events", schema);
+	Relation events;
+	const Trigger *guard;
+	SierraStore *store;
+	int partitions;
+
+	if (!OidIsValid(events_relid) || get_rel_relkind(events_relid) != RELKIND_PARTITIONED_TABLE)
+		sierra_store_report_missing(name);
+
+	events = try_relation_open(events_relid, AccessShareLock);
+	if (events == NULL)
+		sierra_store_report_missing(name);
+	if (!has_columns(RelationGetDescr(events), event_columns, Natts_events))
+		report_damaged(name, "events");
+	guard = find_guard(events);
+	partitions = load_partitions(name, guard);
+
+	*size = offsetof(SierraStore, leaf) + sizeof(Oid) * partitions;
+	store = palloc0(*size);
+	namestrcpy(&store->name, name);
+	store->schema = schema;
+	store->events = events_relid;
+	store->partitions = partitions;
+	store->plain_insert = allows_plain_insert(events, guard);
+	store->stream_keys = load_companion(schema, name, "stream_keys", stream_key_columns);
+	store->event_ids = load_companion(schema, name, "event_ids", event_id_columns);
+	store->global_position = load_sequence(schema, name);
+	load_leaves(events, store);
+	store->subscribed = is_subscribed(store);
+	table_close(events, AccessShareLock);
+	return store;
+}
+
+static void
+refresh_entry(StoreEntry *entry, const char *name, Oid schema)
+{
+	uint64 changes_before = changes;
+	Size size;
+	SierraStore *found = load_store(name, schema, &size);
+	SierraStore *kept = MemoryContextAlloc(CacheMemoryContext, size);
+
+	memcpy(kept, found, size);
+	if (entry->store != NULL)
+		pfree(entry->store);
+	entry->store = kept;
+	entry->size = size;
+	entry->position_checked = false;
+	entry->valid = (changes == changes_before);
+}
+
+static StoreEntry *
+find_entry(const NameData *name)
+{
+	bool found;
+	StoreEntry *entry = hash_search(stores, name, HASH_ENTER, &found);
+
+	if (!found)
+	{
+		entry->valid = false;
+		entry->position_checked = false;
+		entry->store = NULL;
+	}
+	return entry;
+}
+
+static void
+check_rights(const SierraStore *store, AclMode rights)
+{
+	AclResult result;
+
+	if (rights == ACL_NO_RIGHTS)
+		return;
+	result = pg_class_aclcheck(store->events, GetUserId(), rights);
+	if (result != ACLCHECK_OK)
+		aclcheck_error(result, OBJECT_TABLE,
+					   quote_qualified_identifier(NameStr(store->name), "events"));
+}
+
+SierraStore *
+sierra_store_open(AclMode rights)
+{
+	return sierra_store_open_named(sierra_guc_store, rights);
+}
+
+SierraStore *
+sierra_store_open_named(const char *store_name, AclMode rights)
+{
+	NameData name;
+	Oid schema;
+	StoreEntry *entry;
+	SierraStore *store;
+
+	if (stores == NULL)
+		create_cache();
+
+	/* Applies pending invalidations too, and checks USAGE on the schema. */
+	AcceptInvalidationMessages();
+	namestrcpy(&name, store_name);
+	schema = LookupExplicitNamespace(NameStr(name), true);
+	if (!OidIsValid(schema))
+		sierra_store_report_missing(NameStr(name));
+
+	entry = find_entry(&name);
+	if (!entry->valid || entry->store->schema != schema)
+		refresh_entry(entry, NameStr(name), schema);
+
+	store = palloc(entry->size);
+	memcpy(store, entry->store, entry->size);
+	check_rights(store, rights);
+	return store;
+}
+
+bool
+sierra_store_has_row_security(const SierraStore *store)
+{
+	return check_enable_rls(store->events, InvalidOid, false) == RLS_ENABLED;
+}
+
+bool
+sierra_store_position_checked(const SierraStore *store)
+{
+	return find_entry(&store->name)->position_checked;
+}
+
+void
+sierra_store_set_position_checked(const SierraStore *store)
+{
+	StoreEntry *entry = find_entry(&store->name);
+
+	if (entry->valid && entry->store->events == store->events)
+		entry->position_checked = true;
+}

@@ -1,0 +1,51 @@
+/*
+ * user_function.c
+ *		Functions that users name: folds, upcasters, command handlers.
+ *
+ * A store keeps them as text, qualified by schema, so that a dump brings them
+ * back.  What the text leads to is looked at before every use: a function can
+ * have been replaced since.
+ */
+#include "postgres.h"
+
+#include "base/compat.h"
+#include "store/user_function.h"
+
+#include "access/htup_details.h"
+#include "catalog/pg_proc.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/syscache.h"
+
+Oid
+sierra_function_of_text(const char *procedure)
+{
+	return DatumGetObjectId(DirectFunctionCall1(regprocedurein, CStringGetDatum(procedure)));
+}
+
+bool
+sierra_function_fits(Oid function, int nargs, const Oid *args, Oid result)
+{
+	HeapTuple tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
+	Form_pg_proc form;
+	bool fits;
+
+	if (!HeapTupleIsValid(tuple))
+		return false;
+	form = (Form_pg_proc) GETSTRUCT(tuple);
+	fits = form->prokind == PROKIND_FUNCTION && !form->proretset && form->prorettype == result &&
+		   form->pronargs == nargs &&
+		   memcmp(form->proargtypes.values, args, sizeof(Oid) * nargs) == 0;
+	ReleaseSysCache(tuple);
+	return fits;
+}
+
+void
+sierra_function_check_execute(Oid function)
+{
+	if (!sierra_compat_may_execute(function, GetUserId()))
+		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_FUNCTION, get_func_name(function));
+}

@@ -1,0 +1,122 @@
+/*
+ * await.c
+ *		Waiting until an event is processed, or can be read.
+ *
+ * Looks only at rows that are replicated, so it works on a standby as on the
+ * primary.
+ */
+#include "postgres.h"
+
+#include "base/stream_map.h"
+#include "read/locate.h"
+#include "store/event.h"
+#include "store/query.h"
+#include "store/scan.h"
+#include "subscription/await.h"
+#include "subscription/subscription.h"
+#include "wakeup/doorbell.h"
+#include "wakeup/wait.h"
+
+#include "access/xact.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+
+void
+sierra_refuse_waiting(int64 usecs)
+{
+	if (usecs > 0 && IsolationUsesXactSnapshot())
+		ereport(ERROR, errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
+				errmsg("cannot wait for events in a transaction that keeps its snapshot"),
+				errdetail("Under REPEATABLE READ and SERIALIZABLE a transaction does not see what "
+						  "is committed later."),
+				errhint("Use READ COMMITTED, or do not wait."));
+}
+
+/* Asks the subscription, if there is one, about the event in the slot. */
+typedef struct Question
+{
+	SierraSink base;
+	const SierraSubscription *subscription;
+	int64 position;
+	bool processed;
+} Question;
+
+static bool
+ask(SierraSink *base, TupleTableSlot *slot)
+{
+	Question *question = (Question *) base;
+	const SierraSubscription *subscription = question->subscription;
+	SierraStreamSlot *found = NULL;
+	bool isnull;
+	int32 partition = DatumGetInt32(slot_getattr(slot, Anum_events_partition_id, &isnull));
+
+	if (subscription == NULL || !sierra_subscription_matches(subscription, slot))
+	{
+		question->processed = true;
+		return false;
+	}
+	if (subscription->apart != NULL)
+		found = sierra_streams_lookup(
+			subscription->apart,
+			DatumGetTextPP(slot_getattr(slot, Anum_events_stream_id, &isnull)));
+	question->processed = subscription->after[partition] >= question->position;
+	if (found != NULL)
+	{
+		const SierraApart *apart = found->value;
+
+		/* A stream apart is done where its row says; level, the cursor counts too. */
+		if (apart->position >= question->position)
+			question->processed = true;
+		else if (!apart->level)
+			question->processed = false;
+	}
+	return false;
+}
+
+static bool
+is_processed(const SierraStore *store, text *name, int64 position)
+{
+	Question question = {.base = {ask}, .position = position};
+	SierraSubscription *subscription = NULL;
+
+	PushActiveSnapshot(GetTransactionSnapshot());
+	if (name != NULL)
+	{
+		subscription = sierra_subscription_load(store, name, sierra_query_begin(), true);
+		sierra_subscription_load_apart(subscription, true);
+		sierra_query_end();
+	}
+	question.subscription = subscription;
+	sierra_locate(store, position, &question.base);
+	PopActiveSnapshot();
+	return question.processed;
+}
+
+bool
+sierra_await(const SierraStore *store, text *name, int64 position, int64 timeout_usecs)
+{
+	TimestampTz deadline = GetCurrentTimestamp() + timeout_usecs;
+	MemoryContext context =
+		AllocSetContextCreate(CurrentMemoryContext, "sierra_es await", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext caller = MemoryContextSwitchTo(context);
+	SierraWaiter waiter;
+	volatile bool processed = false;
+
+	sierra_wait_begin(&waiter);
+	sierra_doorbell_begin_await();
+	PG_TRY();
+	{
+		while (!(processed = is_processed(store, name, position)) &&
+			   sierra_wait_next(&waiter, deadline))
+			MemoryContextReset(context);
+	}
+	PG_FINALLY();
+	{
+		sierra_doorbell_end_await();
+	}
+	PG_END_TRY();
+	sierra_wait_end(&waiter);
+	MemoryContextSwitchTo(caller);
+	MemoryContextDelete(context);
+	return processed;
+}

@@ -1,0 +1,389 @@
+/*
+ * subscription.c
+ *		Durable subscriptions: what they want, how far they are.
+ */
+#include "postgres.h"
+
+#include "base/errors.h"
+#include "base/stream_map.h"
+#include "store/event.h"
+#include "store/query.h"
+#include "store/scan.h"
+#include "subscription/subscription.h"
+
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "storage/lock.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+
+/* The class ("objsubid") of locks on a subscription; see partition_lock.c. */
+#define SUBSCRIPTION_LOCK_CLASS 0x5E6
+
+static const SierraQuery load_query = {
+	"SELECT s.streams, s.event_names, s.partitions, s.start_after, s.start_sequences,"
+	" s.start_streams, s.start_versions, s.window_size,"
+	" pg_catalog.date_part('epoch', s.lease_time), s.max_attempts,"
+	" EXISTS (SELECT FROM %s.subscription_streams AS t"
+	" WHERE t.subscription OPERATOR(pg_catalog.=) s.subscription), s.created_at"
+	" FROM %s.subscriptions AS s WHERE s.subscription OPERATOR(pg_catalog.=) $1",
+	1,
+	{TEXTOID}};
+
+static const SierraQuery cursors_query = {
+	"SELECT c.partition_id, c.cursor FROM %s.subscription_cursors AS c"
+	" WHERE c.subscription OPERATOR(pg_catalog.=) $1",
+	1,
+	{TEXTOID}};
+
+static const SierraQuery leases_query = {
+	"SELECT c.partition_id, c.cursor FROM %s.subscription_cursors AS c"
+	" WHERE c.subscription OPERATOR(pg_catalog.=) $1"
+	" AND c.consumer OPERATOR(pg_catalog.=) $2",
+	2,
+	{TEXTOID, TEXTOID}};
+
+static const SierraQuery apart_query = {
+	"SELECT t.stream_id, t.state OPERATOR(pg_catalog.=) 'level', t.position"
+	" FROM %s.subscription_streams AS t WHERE t.subscription OPERATOR(pg_catalog.=) $1",
+	1,
+	{TEXTOID}};
+
+static void
+set_lock_tag(LOCKTAG *tag, const SierraStore *store, const text *name, const text *consumer)
+{
+	uint64 hash = hash_bytes_extended((const unsigned char *) VARDATA_ANY(name),
+									  VARSIZE_ANY_EXHDR(name), store->events);
+
+	/* Another hash for no consumer than for the empty name. */
+	if (consumer != NULL)
+		hash = hash_combine64(hash + 1,
+							  hash_bytes_extended((const unsigned char *) VARDATA_ANY(consumer),
+												  VARSIZE_ANY_EXHDR(consumer), 0));
+	SET_LOCKTAG_ADVISORY(*tag, MyDatabaseId, (uint32) (hash >> 32), (uint32) hash,
+						 SUBSCRIPTION_LOCK_CLASS);
+}
+
+bool
+sierra_subscription_lock(const SierraStore *store, const text *name, const text *consumer)
+{
+	LOCKTAG tag;
+
+	set_lock_tag(&tag, store, name, consumer);
+	return LockAcquire(&tag, ExclusiveLock, false, false) != LOCKACQUIRE_ALREADY_HELD;
+}
+
+void
+sierra_subscription_unlock(const SierraStore *store, const text *name, const text *consumer)
+{
+	LOCKTAG tag;
+
+	set_lock_tag(&tag, store, name, consumer);
+	LockRelease(&tag, ExclusiveLock, false);
+}
+
+static void
+report_missing(const SierraStore *store, const text *name)
+{
+	ereport(ERROR, errcode(ERRCODE_SIERRA_NO_SUBSCRIPTION),
+			errmsg("no subscription \"%s\"", text_to_cstring(name)),
+			errdetail("Store \"%s\" has no subscription of this name.", NameStr(store->name)),
+			errhint("Make it with esub() or epsub(); event_subscriptions() lists them."));
+}
+
+void
+sierra_subscription_report_stale(const SierraSubscription *subscription, const text *consumer)
+{
+	ereport(
+		ERROR, errcode(ERRCODE_SIERRA_STALE_LEASE),
+		errmsg("consumer \"%s\" holds no lease on subscription \"%s\"", text_to_cstring(consumer),
+			   text_to_cstring(subscription->name)),
+		errdetail("It is not in the group, was not seen for the lease time, left, or does not hold "
+				  "the partition."),
+		errhint("Drop what was not acknowledged and call enext(): it joins the group again."));
+}
+
+/* The tables came with version 0.2.0. */
+static void
+require_tables(const SierraStore *store)
+{
+	if (OidIsValid(get_relname_relid("subscriptions", store->schema)))
+		return;
+	ereport(ERROR, errcode(ERRCODE_SIERRA_NO_STORE),
+			errmsg("event store \"%s\" has no tables for subscriptions", NameStr(store->name)),
+			errdetail("It was made by an older version of sierra_es."),
+			errhint("As its owner, add them with SELECT upgrade_event_store(%s).",
+					quote_literal_cstr(NameStr(store->name))));
+}
+
+/* The elements of an array column; false if it is null. */
+static bool
+get_array(int column, Oid type, int16 length, bool by_value, char align, Datum **values,
+		  bool **nulls, int *count)
+{
+	bool isnull;
+	Datum array = sierra_query_value(0, column, &isnull);
+
+	if (!isnull)
+		deconstruct_array(DatumGetArrayTypePCopy(array), type, length, by_value, align, values,
+						  nulls, count);
+	return !isnull;
+}
+
+static SierraFilter
+get_filter(int column)
+{
+	SierraFilter filter = {false, 0, NULL};
+	Datum *values;
+	bool *nulls;
+
+	filter.given =
+		get_array(column, TEXTOID, -1, false, TYPALIGN_INT, &values, &nulls, &filter.count);
+	if (!filter.given)
+		return filter;
+	filter.items = palloc(sizeof(text *) * Max(filter.count, 1));
+	for (int i = 0; i < filter.count; i++)
+		filter.items[i] = DatumGetTextPP(values[i]);
+	return filter;
+}
+
+static bool *
+get_wanted(int column, int partitions)
+{
+	bool *wanted = palloc0(sizeof(bool) * partitions);
+	Datum *values;
+	bool *nulls;
+	int count;
+
+	if (!get_array(column, INT4OID, sizeof(int32), true, TYPALIGN_INT, &values, &nulls, &count))
+	{
+		memset(wanted, true, sizeof(bool) * partitions);
+		return wanted;
+	}
+	for (int i = 0; i < count; i++)
+	{
+		int32 partition = nulls[i] ? -1 : DatumGetInt32(values[i]);
+
+		if (partition >= 0 && partition < partitions)
+			wanted[partition] = true;
+	}
+	return wanted;
+}
+
+static int64 *
+get_start_sequences(int column, int partitions)
+{
+	int64 *sequences;
+	Datum *values;
+	bool *nulls;
+	int count;
+
+	if (!get_array(column, INT8OID, sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE, &values,
+				   &nulls, &count))
+		return NULL;
+	sequences = palloc(sizeof(int64) * partitions);
+	for (int i = 0; i < partitions; i++)
+		sequences[i] = i < count && !nulls[i] ? DatumGetInt64(values[i]) : SIERRA_NONE;
+	return sequences;
+}
+
+static sierra_streams_hash *
+get_start_versions(int streams_column, int versions_column)
+{
+	Datum *streams;
+	Datum *versions;
+	bool *nulls;
+	int nstreams;
+	int nversions;
+	sierra_streams_hash *map;
+
+	if (!get_array(streams_column, TEXTOID, -1, false, TYPALIGN_INT, &streams, &nulls, &nstreams) ||
+		!get_array(versions_column, INT8OID, sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE,
+				   &versions, &nulls, &nversions))
+		return NULL;
+	map = sierra_streams_create(CurrentMemoryContext, Max(nstreams, 1), NULL);
+	for (int i = 0; i < Min(nstreams, nversions); i++)
+	{
+		bool found;
+		int64 *version = palloc(sizeof(int64));
+
+		*version = DatumGetInt64(versions[i]);
+		sierra_streams_insert(map, DatumGetTextPP(streams[i]), &found)->value = version;
+	}
+	return map;
+}
+
+/* Results of SPI live in its own context; what is kept goes to the caller's. */
+static SierraSubscription *
+get_subscription(const SierraStore *store, text *name)
+{
+	SierraSubscription *subscription = palloc0(sizeof(SierraSubscription));
+	bool isnull;
+
+	subscription->store = store;
+	subscription->name = name;
+	subscription->streams = get_filter(1);
+	subscription->event_names = get_filter(2);
+	subscription->wanted = get_wanted(3, store->partitions);
+	subscription->start_after = DatumGetInt64(sierra_query_value(0, 4, &isnull));
+	subscription->start_sequences = get_start_sequences(5, store->partitions);
+	subscription->start_versions = get_start_versions(6, 7);
+	subscription->window = DatumGetInt32(sierra_query_value(0, 8, &isnull));
+	subscription->lease_msecs =
+		(int64) (DatumGetFloat8(sierra_query_value(0, 9, &isnull)) * 1000.0);
+	subscription->max_attempts = DatumGetInt32(sierra_query_value(0, 10, &isnull));
+	subscription->has_apart = DatumGetBool(sierra_query_value(0, 11, &isnull));
+	subscription->created_at = DatumGetTimestampTz(sierra_query_value(0, 12, &isnull));
+	return subscription;
+}
+
+/* Takes cursors from the rows of a query: partition, cursor. */
+static void
+get_cursors(SierraSubscription *subscription, uint64 rows)
+{
+	int partitions = subscription->store->partitions;
+	bool isnull;
+
+	for (int i = 0; i < partitions; i++)
+		subscription->after[i] = SIERRA_NOT_READ;
+	subscription->cursor = SIERRA_NOT_READ;
+	subscription->grouped = true;
+	for (uint64 row = 0; row < rows; row++)
+	{
+		int32 partition = DatumGetInt32(sierra_query_value(row, 1, &isnull));
+		int64 cursor = DatumGetInt64(sierra_query_value(row, 2, &isnull));
+
+		subscription->cursor = Min(subscription->cursor, cursor);
+		if (partition == SIERRA_WHOLE)
+			subscription->grouped = false;
+		for (int i = 0; i < partitions; i++)
+		{
+			if ((partition == i || partition == SIERRA_WHOLE) && subscription->wanted[i])
+				subscription->after[i] = cursor;
+		}
+	}
+}
+
+SierraSubscription *
+sierra_subscription_load(const SierraStore *store, text *name, MemoryContext context,
+						 bool read_only)
+{
+	MemoryContext spi;
+	Datum values[1] = {PointerGetDatum(name)};
+	SierraSubscription *subscription;
+
+	require_tables(store);
+	if (sierra_query(store, &load_query, values, NULL, read_only) == 0)
+		report_missing(store, name);
+	spi = MemoryContextSwitchTo(context);
+	subscription = get_subscription(store, name);
+	subscription->context = context;
+	subscription->after = palloc(sizeof(int64) * store->partitions);
+	MemoryContextSwitchTo(spi);
+	get_cursors(subscription, sierra_query(store, &cursors_query, values, NULL, read_only));
+	return subscription;
+}
+
+void
+sierra_subscription_load_leases(SierraSubscription *subscription, text *consumer)
+{
+	Datum values[2] = {PointerGetDatum(subscription->name), PointerGetDatum(consumer)};
+
+	subscription->consumer = consumer;
+	get_cursors(subscription,
+				sierra_query(subscription->store, &leases_query, values, NULL, false));
+}
+
+void
+sierra_subscription_load_apart(SierraSubscription *subscription, bool read_only)
+{
+	Datum values[1] = {PointerGetDatum(subscription->name)};
+	MemoryContext spi;
+	uint64 rows;
+
+	if (!subscription->has_apart)
+		return;
+	rows = sierra_query(subscription->store, &apart_query, values, NULL, read_only);
+	spi = MemoryContextSwitchTo(subscription->context);
+	subscription->apart = sierra_streams_create(CurrentMemoryContext, Max(rows, 1), NULL);
+	for (uint64 row = 0; row < rows; row++)
+	{
+		SierraApart *apart = palloc(sizeof(SierraApart));
+		bool isnull;
+		bool found;
+		text *stream_id = DatumGetTextPCopy(sierra_query_value(row, 1, &isnull));
+
+		apart->level = DatumGetBool(sierra_query_value(row, 2, &isnull));
+		apart->position = DatumGetInt64(sierra_query_value(row, 3, &isnull));
+		sierra_streams_insert(subscription->apart, stream_id, &found)->value = apart;
+	}
+	MemoryContextSwitchTo(spi);
+}
+
+/* Where the event's stream began in this subscription, by the nearest of the three rules. */
+static bool
+is_after_start(const SierraSubscription *subscription, TupleTableSlot *slot, const text *stream_id)
+{
+	bool isnull;
+	int32 partition;
+
+	if (subscription->start_versions != NULL)
+	{
+		SierraStreamSlot *start = sierra_streams_lookup(subscription->start_versions, stream_id);
+
+		if (start != NULL)
+			return sierra_slot_int8(slot, Anum_events_stream_version) >= *(int64 *) start->value;
+	}
+	partition = DatumGetInt32(slot_getattr(slot, Anum_events_partition_id, &isnull));
+	if (subscription->start_sequences != NULL &&
+		subscription->start_sequences[partition] != SIERRA_NONE)
+		return sierra_slot_int8(slot, Anum_events_partition_sequence) >=
+			   subscription->start_sequences[partition];
+	return sierra_slot_int8(slot, Anum_events_global_position) > subscription->start_after;
+}
+
+static text *
+stream_of(TupleTableSlot *slot)
+{
+	bool isnull;
+
+	return DatumGetTextPP(slot_getattr(slot, Anum_events_stream_id, &isnull));
+}
+
+bool
+sierra_subscription_wants(void *arg, TupleTableSlot *slot)
+{
+	const SierraSubscription *subscription = arg;
+	SierraStreamSlot *found;
+	text *stream_id;
+
+	if (subscription->start_versions == NULL && subscription->start_sequences == NULL &&
+		subscription->apart == NULL)
+		return sierra_slot_int8(slot, Anum_events_global_position) > subscription->start_after;
+	stream_id = stream_of(slot);
+	if (!is_after_start(subscription, slot, stream_id))
+		return false;
+	if (subscription->apart == NULL)
+		return true;
+	found = sierra_streams_lookup(subscription->apart, stream_id);
+	if (found != NULL)
+	{
+		const SierraApart *apart = found->value;
+
+		return apart->level &&
+			   sierra_slot_int8(slot, Anum_events_global_position) > apart->position;
+	}
+	return true;
+}
+
+bool
+sierra_subscription_matches(const SierraSubscription *subscription, TupleTableSlot *slot)
+{
+	bool isnull;
+	int32 partition = DatumGetInt32(slot_getattr(slot, Anum_events_partition_id, &isnull));
+
+	return subscription->wanted[partition] &&
+		   sierra_filter_passes(&subscription->streams, &subscription->event_names, slot) &&
+		   is_after_start(subscription, slot, stream_of(slot));
+}

@@ -1,0 +1,225 @@
+/*
+ * subscription_sql.c
+ *		enext(), epeek(), eack(), enack(), ewait(), ehead(); the lock for eunsub().
+ *
+ * Making and dropping subscriptions, leases and views are in SQL.
+ */
+#include "postgres.h"
+
+#include "read/event_rows.h"
+#include "read/locate.h"
+#include "store/event.h"
+#include "subscription/acknowledge.h"
+#include "subscription/await.h"
+#include "subscription/delivery.h"
+#include "subscription/subscription.h"
+
+#include "catalog/pg_type.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "nodes/value.h"
+#include "parser/parse_func.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/timestamp.h"
+
+PG_FUNCTION_INFO_V1(sierra_enext);
+PG_FUNCTION_INFO_V1(sierra_peek);
+PG_FUNCTION_INFO_V1(sierra_eack);
+PG_FUNCTION_INFO_V1(sierra_enack);
+PG_FUNCTION_INFO_V1(sierra_ewait);
+PG_FUNCTION_INFO_V1(sierra_ehead);
+PG_FUNCTION_INFO_V1(sierra_events_after);
+PG_FUNCTION_INFO_V1(sierra_lock_subscription);
+
+/* An interval argument that is a length of time: 0 to some days. */
+static int64
+get_usecs(FunctionCallInfo fcinfo, int arg, const char *name, int days)
+{
+	Interval *interval;
+	double usecs;
+
+	sierra_require_argument(fcinfo, arg, name);
+	interval = PG_GETARG_INTERVAL_P(arg);
+	usecs = interval->time +
+			((double) interval->day + interval->month * (double) DAYS_PER_MONTH) * USECS_PER_DAY;
+	if (usecs < 0 || usecs > (double) days * USECS_PER_DAY)
+		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				errmsg_plural("argument \"%s\" must be 0 to %d day",
+							  "argument \"%s\" must be 0 to %d days", days, name, days),
+				errdetail("It is %s.", DatumGetCString(DirectFunctionCall1(interval_out,
+																		   PG_GETARG_DATUM(arg)))));
+	return (int64) usecs;
+}
+
+static int64
+get_position(FunctionCallInfo fcinfo, int arg, const char *name)
+{
+	int64 position;
+
+	sierra_require_argument(fcinfo, arg, name);
+	position = PG_GETARG_INT64(arg);
+	if (position < SIERRA_NONE)
+		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				errmsg("argument \"%s\" must not be less than -1", name),
+				errdetail("It is %lld.", (long long) position));
+	return position;
+}
+
+/* The number of events to return, at least one: no answer would say nothing. */
+static int64
+get_count(FunctionCallInfo fcinfo, int arg)
+{
+	int32 count;
+
+	sierra_require_argument(fcinfo, arg, "max_count");
+	count = PG_GETARG_INT32(arg);
+	if (count < 1)
+		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				errmsg("max_count must be at least 1"), errdetail("It is %d.", count));
+	return count;
+}
+
+/* The argument consumer; NULL: no group. */
+static text *
+get_consumer(FunctionCallInfo fcinfo, int arg)
+{
+	if (PG_ARGISNULL(arg))
+		return NULL;
+	sierra_event_check_name("consumer", PG_GETARG_TEXT_PP(arg));
+	return PG_GETARG_TEXT_PP(arg);
+}
+
+/* sierra_lease() is in the schema of the extension, where the called function is too. */
+static Oid
+find_lease_function(FunctionCallInfo fcinfo)
+{
+	char *schema = get_namespace_name(get_func_namespace(fcinfo->flinfo->fn_oid));
+	Oid types[3] = {NAMEOID, TEXTOID, TEXTOID};
+
+	return LookupFuncName(list_make2(makeString(schema), makeString("sierra_lease")), 3, types,
+						  false);
+}
+
+Datum
+sierra_enext(PG_FUNCTION_ARGS)
+{
+	SierraConsume consume = {0};
+	SierraResult result;
+	int64 max_count;
+
+	sierra_require_argument(fcinfo, 0, "subscription");
+	consume.subscription = PG_GETARG_TEXT_PP(0);
+	max_count = get_count(fcinfo, 1);
+	consume.wait_usecs = get_usecs(fcinfo, 2, "wait", 1);
+	consume.has_after = !PG_ARGISNULL(3);
+	if (consume.has_after)
+		consume.after = get_position(fcinfo, 3, "after");
+	consume.consumer = get_consumer(fcinfo, 4);
+	if (consume.consumer != NULL)
+		consume.lease_function = find_lease_function(fcinfo);
+
+	sierra_result_begin(fcinfo, NULL, max_count, &result);
+	sierra_consume(&consume, &result);
+	return (Datum) 0;
+}
+
+Datum
+sierra_peek(PG_FUNCTION_ARGS)
+{
+	SierraResult result;
+	int64 max_count;
+
+	sierra_require_argument(fcinfo, 0, "store");
+	sierra_require_argument(fcinfo, 1, "subscription");
+	max_count = get_count(fcinfo, 2);
+	sierra_result_begin(fcinfo, NameStr(*PG_GETARG_NAME(0)), max_count, &result);
+	sierra_peek_events(PG_GETARG_TEXT_PP(1), &result);
+	return (Datum) 0;
+}
+
+Datum
+sierra_eack(PG_FUNCTION_ARGS)
+{
+	int64 position;
+	text *consumer;
+	SierraStore *store;
+
+	sierra_require_argument(fcinfo, 0, "subscription");
+	position = get_position(fcinfo, 1, "cursor");
+	consumer = get_consumer(fcinfo, 2);
+	PreventCommandDuringRecovery("eack()");
+	PreventCommandIfReadOnly("eack()");
+	store = sierra_store_open(ACL_SELECT);
+	PG_RETURN_INT64(sierra_acknowledge(store, PG_GETARG_TEXT_PP(0), position, consumer));
+}
+
+Datum
+sierra_enack(PG_FUNCTION_ARGS)
+{
+	SierraFailure failure = {0};
+	text *consumer;
+	SierraStore *store;
+
+	sierra_require_argument(fcinfo, 0, "subscription");
+	failure.position = get_position(fcinfo, 1, "cursor");
+	get_usecs(fcinfo, 2, "retry_after", 365);
+	failure.retry_after = PG_GETARG_DATUM(2);
+	failure.reason = PG_ARGISNULL(3) ? NULL : PG_GETARG_TEXT_PP(3);
+	sierra_require_argument(fcinfo, 4, "park");
+	failure.park = PG_GETARG_BOOL(4);
+	consumer = get_consumer(fcinfo, 5);
+	PreventCommandDuringRecovery("enack()");
+	PreventCommandIfReadOnly("enack()");
+	store = sierra_store_open(ACL_SELECT);
+	PG_RETURN_TEXT_P(cstring_to_text(
+		sierra_reject(store, PG_GETARG_TEXT_PP(0), &failure, consumer) ? "parked" : "retrying"));
+}
+
+Datum
+sierra_ewait(PG_FUNCTION_ARGS)
+{
+	int64 position = get_position(fcinfo, 1, "cursor");
+	int64 timeout = get_usecs(fcinfo, 2, "timeout", 1);
+	text *subscription = PG_ARGISNULL(0) ? NULL : PG_GETARG_TEXT_PP(0);
+
+	sierra_refuse_waiting(timeout);
+	PG_RETURN_BOOL(sierra_await(sierra_store_open(ACL_SELECT), subscription, position, timeout));
+}
+
+Datum
+sierra_ehead(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_INT64(sierra_read_horizon(sierra_store_open(ACL_SELECT)));
+}
+
+Datum
+sierra_events_after(PG_FUNCTION_ARGS)
+{
+	SierraStore *store = sierra_store_open_named(NameStr(*PG_GETARG_NAME(0)), ACL_SELECT);
+	int32 partition = PG_GETARG_INT32(1);
+	int64 position = PG_GETARG_INT64(2);
+
+	sierra_check_partition(store, partition);
+	PG_RETURN_INT64(
+		position == PG_INT64_MAX ? 0 : sierra_locate_count_after(store, partition, position));
+}
+
+/*
+ * For eunsub().  Else a subscription could be dropped and made anew while a
+ * consumer is in the middle of a batch, whose acknowledgement would then move
+ * the new cursor over what nobody processed.
+ */
+Datum
+sierra_lock_subscription(PG_FUNCTION_ARGS)
+{
+	SierraStore *store = sierra_store_open_named(NameStr(*PG_GETARG_NAME(0)), ACL_NO_RIGHTS);
+	Oid subscriptions = get_relname_relid("subscriptions", store->schema);
+
+	/* Who may not drop it may not hold up its consumers either. */
+	if (pg_class_aclcheck(subscriptions, GetUserId(), ACL_DELETE) != ACLCHECK_OK)
+		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_TABLE, "subscriptions");
+	sierra_subscription_lock(store, PG_GETARG_TEXT_PP(1), NULL);
+	PG_RETURN_VOID();
+}

@@ -1,0 +1,428 @@
+/*
+ * doorbell.c
+ *		The doorbell: commits of appends ring it, and who waits for events hears it.
+ *
+ * An append only remembers in the session which store it wrote to.  When the
+ * transaction has committed, a callback marks the store in shared memory, counts
+ * one ring, and sets the latch of the database's worker if that sleeps.  The
+ * worker (notifier.c) wakes the sessions that wait (wait.c) and sends NOTIFY, so
+ * that appenders do neither.
+ *
+ * No ring is lost: who waits reads the count before he looks for events and
+ * compares it before he sleeps, and rows are visible before the callback runs.
+ * The partition locks are still held then.  Who reads the whole store can be
+ * held back by that lock a moment longer, and by a transaction that rolls back:
+ * so that rings, too, and who was woken looks once more a little later (wait.c).
+ *
+ * Nothing rings for COMMIT PREPARED, for logical replication and for rows that
+ * are restored.  The worker looks for that by itself once a second.
+ */
+#include "postgres.h"
+
+#include "base/guc.h"
+#include "store/event.h"
+#include "wakeup/doorbell.h"
+#include "wakeup/notify.h"
+
+#include "access/xact.h"
+#include "miscadmin.h"
+#include "storage/ipc.h"
+#include "storage/shmem.h"
+#include "utils/lsyscache.h"
+
+SierraDoorbell *sierra_doorbell = NULL;
+
+static shmem_request_hook_type next_shmem_request_hook = NULL;
+static shmem_startup_hook_type next_shmem_startup_hook = NULL;
+
+/* What this transaction will ring, and what it will NOTIFY by itself. */
+static SierraRings noted;
+static SierraRings to_notify;
+
+/* This transaction moved a consumer on. */
+static bool progressed = false;
+
+/* This transaction made work for runners. */
+static bool job_noted = false;
+
+#define TRANCHE_NAME "sierra_es"
+
+static void
+request_memory(void)
+{
+	if (next_shmem_request_hook != NULL)
+		next_shmem_request_hook();
+	RequestAddinShmemSpace(MAXALIGN(sizeof(SierraDoorbell)));
+	RequestNamedLWLockTranche(TRANCHE_NAME, 1);
+}
+
+static void
+init_bell(SierraBell *bell)
+{
+	bell->database = InvalidOid;
+	pg_atomic_init_u64(&bell->generation, 0);
+	pg_atomic_init_u32(&bell->listener, SIERRA_LISTENER_NONE);
+	pg_atomic_init_u64(&bell->heard, 0);
+	pg_atomic_init_u32(&bell->answered, 0);
+	pg_atomic_init_u32(&bell->awaiting, 0);
+	pg_atomic_init_u32(&bell->want.called, 1);
+	pg_atomic_init_u32(&bell->want.present, 0);
+	pg_atomic_init_u64(&bell->want.made, 0);
+	ConditionVariableInit(&bell->rung);
+	SpinLockInit(&bell->mutex);
+}
+
+static void
+attach_memory(void)
+{
+	bool found;
+
+	if (next_shmem_startup_hook != NULL)
+		next_shmem_startup_hook();
+
+	/* A crash of a process makes the postmaster come here again. */
+	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
+	sierra_doorbell = ShmemInitStruct("sierra_es doorbell", sizeof(SierraDoorbell), &found);
+	if (!found)
+	{
+		memset(sierra_doorbell, 0, sizeof(SierraDoorbell));
+		sierra_doorbell->lock = &(GetNamedLWLockTranche(TRANCHE_NAME))->lock;
+		SpinLockInit(&sierra_doorbell->mutex);
+		pg_atomic_init_u32(&sierra_doorbell->waiting, 0);
+		for (int i = 0; i < SIERRA_BELLS; i++)
+			init_bell(&sierra_doorbell->bell[i]);
+		for (int i = 0; i < SIERRA_RUNNERS; i++)
+			pg_atomic_init_u32(&sierra_doorbell->runner[i].leave, 0);
+	}
+	LWLockRelease(AddinShmemInitLock);
+}
+
+void
+sierra_doorbell_request(void)
+{
+	next_shmem_request_hook = shmem_request_hook;
+	shmem_request_hook = request_memory;
+	next_shmem_startup_hook = shmem_startup_hook;
+	shmem_startup_hook = attach_memory;
+}
+
+SierraBell *
+sierra_doorbell_find(Oid database)
+{
+	for (int i = 0; i < SIERRA_BELLS; i++)
+	{
+		if (sierra_doorbell->bell[i].database == database)
+			return &sierra_doorbell->bell[i];
+	}
+	return NULL;
+}
+
+/* The first ring of a new bell calls the launcher. */
+SierraBell *
+sierra_doorbell_bell(Oid database)
+{
+	SierraBell *bell;
+
+	if (sierra_doorbell == NULL)
+		return NULL;
+	LWLockAcquire(sierra_doorbell->lock, LW_EXCLUSIVE);
+	bell = sierra_doorbell_find(database);
+	if (bell == NULL)
+	{
+		bell = sierra_doorbell_find(InvalidOid);
+		if (bell != NULL)
+		{
+			memset(&bell->worker, 0, sizeof(SierraWorkerInfo));
+			sierra_pool_welcome(bell);
+			bell->want.left_at = 0;
+			bell->want.backlog = 0;
+			bell->database = database;
+			pg_atomic_write_u32(&bell->listener, SIERRA_LISTENER_LAUNCHER);
+		}
+	}
+	LWLockRelease(sierra_doorbell->lock);
+	return bell;
+}
+
+/* Looked up once: no session outlives its database. */
+SierraBell *
+sierra_doorbell_own(void)
+{
+	static SierraBell *bell = NULL;
+	static bool known = false;
+
+	if (!known)
+	{
+		bell = sierra_doorbell_bell(MyDatabaseId);
+		known = true;
+	}
+	return bell;
+}
+
+void
+sierra_doorbell_forget(Oid database)
+{
+	SierraBell *bell;
+
+	LWLockAcquire(sierra_doorbell->lock, LW_EXCLUSIVE);
+	bell = sierra_doorbell_find(database);
+	if (bell != NULL)
+	{
+		bell->database = InvalidOid;
+		SpinLockAcquire(&bell->mutex);
+		memset(&bell->rings, 0, sizeof(SierraRings));
+		SpinLockRelease(&bell->mutex);
+	}
+	LWLockRelease(sierra_doorbell->lock);
+}
+
+void
+sierra_doorbell_call_launcher(void)
+{
+	Latch *latch;
+
+	SpinLockAcquire(&sierra_doorbell->mutex);
+	latch = sierra_doorbell->launcher_latch;
+	SpinLockRelease(&sierra_doorbell->mutex);
+	if (latch != NULL)
+		SetLatch(latch);
+}
+
+void
+sierra_doorbell_wake_worker(SierraBell *bell)
+{
+	Latch *latch;
+
+	SpinLockAcquire(&bell->mutex);
+	latch = bell->worker_latch;
+	SpinLockRelease(&bell->mutex);
+	if (latch != NULL)
+		SetLatch(latch);
+}
+
+/* Counts a ring and wakes who listens, once however many ring. */
+static void
+ring(SierraBell *bell)
+{
+	/* A full barrier: the count is in memory before the listener is read. */
+	pg_atomic_fetch_add_u64(&bell->generation, 1);
+	if (pg_atomic_read_u32(&bell->listener) == SIERRA_LISTENER_NONE)
+		return;
+	switch (pg_atomic_exchange_u32(&bell->listener, SIERRA_LISTENER_NONE))
+	{
+		case SIERRA_LISTENER_WORKER:
+			sierra_doorbell_wake_worker(bell);
+			break;
+		case SIERRA_LISTENER_LAUNCHER:
+			sierra_doorbell_call_launcher();
+			break;
+	}
+}
+
+void
+sierra_doorbell_want_worker(SierraBell *bell)
+{
+	uint32 launcher = SIERRA_LISTENER_LAUNCHER;
+
+	if (pg_atomic_compare_exchange_u32(&bell->listener, &launcher, SIERRA_LISTENER_NONE))
+		sierra_doorbell_call_launcher();
+}
+
+/* Marks a store among those that rang; also used in the callback, so no errors. */
+static void
+mark(SierraRings *rings, const SierraRing *store)
+{
+	for (int i = 0; i < rings->count; i++)
+	{
+		SierraRing *known = &rings->store[i];
+
+		if (known->schema == store->schema)
+		{
+			known->position = Max(known->position, store->position);
+			known->notify |= store->notify;
+			return;
+		}
+	}
+	if (rings->count < SIERRA_BELL_STORES)
+		rings->store[rings->count++] = *store;
+	else
+		rings->overflow = true;
+}
+
+/* Also a full barrier, between getting into the queue and reading the count. */
+void
+sierra_doorbell_want_answer(SierraBell *bell)
+{
+	uint32 nobody = SIERRA_LISTENER_NONE;
+
+	(void) pg_atomic_compare_exchange_u32(&bell->listener, &nobody, SIERRA_LISTENER_WORKER);
+}
+
+void
+sierra_doorbell_add_rings(SierraRings *rings, const SierraRings *more)
+{
+	for (int i = 0; i < more->count; i++)
+		mark(rings, &more->store[i]);
+	rings->overflow |= more->overflow;
+}
+
+static void
+ring_noted(bool committed)
+{
+	SierraBell *bell = sierra_doorbell_own();
+
+	for (int i = 0; i < noted.count && !committed; i++)
+		noted.store[i].position = SIERRA_NONE;
+	SpinLockAcquire(&bell->mutex);
+	sierra_doorbell_add_rings(&bell->rings, &noted);
+	SpinLockRelease(&bell->mutex);
+
+	/*
+	 * The last runner may have left because there were no jobs at all.  One that
+	 * is about to leave for that reason finds the count changed (a full barrier).
+	 */
+	if (job_noted && committed)
+	{
+		pg_atomic_fetch_add_u64(&bell->want.made, 1);
+		if (pg_atomic_read_u32(&bell->want.present) == 0)
+			pg_atomic_write_u32(&bell->want.called, 0);
+	}
+	ring(bell);
+}
+
+/* Consumers acknowledge often, and hardly anybody waits for that: so it is asked now. */
+static void
+ring_for_progress(void)
+{
+	SierraBell *bell = sierra_doorbell_own();
+
+	if (pg_atomic_read_u32(&bell->awaiting) > 0)
+		ring(bell);
+}
+
+/*
+ * sierra_es.notify = transaction: one NOTIFY per store.  At the end of the
+ * transaction, so that many appends share it.
+ */
+static void
+notify_noted(void)
+{
+	for (int i = 0; i < to_notify.count; i++)
+	{
+		char *store = get_namespace_name(to_notify.store[i].schema);
+
+		if (store != NULL)
+			sierra_notify(store, to_notify.store[i].position);
+	}
+	to_notify.count = 0;
+}
+
+/*
+ * COMMIT comes after the rows are visible and before locks are released.  It
+ * runs where errors are fatal, so it touches nothing but shared memory.
+ */
+static void
+ring_at_end(XactEvent event, void *arg)
+{
+	switch (event)
+	{
+		case XACT_EVENT_PRE_COMMIT:
+		case XACT_EVENT_PRE_PREPARE: /* which NOTIFY makes fail */
+			notify_noted();
+			return;
+		case XACT_EVENT_COMMIT:
+		case XACT_EVENT_ABORT:
+			if (noted.count > 0)
+				ring_noted(event == XACT_EVENT_COMMIT);
+			else if (progressed && event == XACT_EVENT_COMMIT)
+				ring_for_progress();
+			break;
+		case XACT_EVENT_PREPARE:
+			break;
+		default:
+			return;
+	}
+	noted.count = to_notify.count = 0;
+	noted.overflow = to_notify.overflow = false;
+	progressed = job_noted = false;
+}
+
+static void
+register_callback(void)
+{
+	static bool registered = false;
+
+	if (!registered)
+		RegisterXactCallback(ring_at_end, NULL);
+	registered = true;
+}
+
+static void
+note(const SierraStore *store, int64 position)
+{
+	SierraRing store_ring = {.schema = store->schema,
+							 .position = position,
+							 .notify = sierra_guc_notify == SIERRA_NOTIFY_WORKER};
+
+	if (sierra_doorbell_own() == NULL)
+		return;
+	register_callback();
+	mark(&noted, &store_ring);
+}
+
+void
+sierra_doorbell_note_locks(const SierraStore *store)
+{
+	note(store, SIERRA_NONE);
+}
+
+void
+sierra_doorbell_note_job(const SierraStore *store)
+{
+	note(store, SIERRA_NONE);
+	job_noted = true;
+}
+
+void
+sierra_doorbell_note_append(const SierraStore *store, int64 position)
+{
+	SierraRing ring = {.schema = store->schema, .position = position};
+
+	note(store, position);
+	if (sierra_guc_notify != SIERRA_NOTIFY_TRANSACTION)
+		return;
+	register_callback();
+	mark(&to_notify, &ring);
+
+	/* Too many stores to remember: then at once. */
+	if (to_notify.overflow)
+		sierra_notify(NameStr(store->name), position);
+	to_notify.overflow = false;
+}
+
+void
+sierra_doorbell_note_progress(void)
+{
+	if (sierra_doorbell_own() == NULL)
+		return;
+	register_callback();
+	progressed = true;
+}
+
+void
+sierra_doorbell_begin_await(void)
+{
+	SierraBell *bell = sierra_doorbell_own();
+
+	if (bell != NULL)
+		pg_atomic_fetch_add_u32(&bell->awaiting, 1);
+}
+
+void
+sierra_doorbell_end_await(void)
+{
+	SierraBell *bell = sierra_doorbell_own();
+
+	if (bell != NULL)
+		pg_atomic_fetch_sub_u32(&bell->awaiting, 1);
+}

@@ -1,0 +1,27 @@
+/*
+ * notify.c
+ *		NOTIFY sierra_es: the channel and its payload.
+ *
+ * One channel for all stores of a database, since a client that follows many
+ * would have to LISTEN to each.  The payload is JSON, so that it can grow.
+ */
+#include "postgres.h"
+
+#include "wakeup/notify.h"
+
+#include "commands/async.h"
+#include "lib/stringinfo.h"
+#include "utils/json.h"
+
+void
+sierra_notify(const char *store, int64 position)
+{
+	StringInfoData payload;
+
+	initStringInfo(&payload);
+	appendStringInfoString(&payload, "{\"store\":");
+	escape_json(&payload, store);
+	appendStringInfo(&payload, ",\"position\":" INT64_FORMAT "}", position);
+	Async_Notify(SIERRA_CHANNEL, payload.data);
+	pfree(payload.data);
+}

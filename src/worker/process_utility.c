@@ -1,0 +1,241 @@
+/*
+ * process_utility.c
+ *		Statements that need a database for themselves send its worker and its runners away.
+ *
+ * DROP DATABASE, CREATE DATABASE ... TEMPLATE, ALTER DATABASE ... RENAME and SET
+ * TABLESPACE fail while another session is connected to the database, and its
+ * worker and runners are some.  So before such a statement runs, a hold on the database is
+ * entered in shared memory and they are asked to end; no other starts while
+ * the hold stands, which is to the end of the transaction.  A callback takes it
+ * out then, however the transaction ends.
+ *
+ * CREATE EXTENSION is the other way round: the worker is asked for.
+ */
+#include "postgres.h"
+
+#include "base/compat.h"
+#include "wakeup/doorbell.h"
+#include "worker/process_utility.h"
+#include "worker/runner_pool.h"
+
+#include "access/xact.h"
+#include "catalog/pg_database.h"
+#include "commands/dbcommands.h"
+#include "commands/defrem.h"
+#include "miscadmin.h"
+#include "tcop/utility.h"
+#include "utils/acl.h"
+#include "utils/syscache.h"
+
+/* How long a worker may take to end before it is told by signal, and in all. */
+#define PATIENCE_MS 1000
+#define PATIENCE_LIMIT_MS 5000
+
+static ProcessUtility_hook_type next_process_utility = NULL;
+
+/* What the end of this transaction has to do. */
+static bool holding = false;
+static bool extension_created = false;
+static Oid dropped_database = InvalidOid;
+
+bool
+sierra_exclusive_is_held(Oid database)
+{
+	for (int i = 0; i < SIERRA_HOLDS; i++)
+	{
+		if (sierra_doorbell->hold[i].database == database)
+			return true;
+	}
+	return false;
+}
+
+/* Enters a hold; without a free place the statement has to cope by itself. */
+static void
+enter_hold(Oid database)
+{
+	LWLockAcquire(sierra_doorbell->lock, LW_EXCLUSIVE);
+	for (int i = 0; i < SIERRA_HOLDS; i++)
+	{
+		SierraHold *hold = &sierra_doorbell->hold[i];
+
+		if (OidIsValid(hold->database))
+			continue;
+		hold->database = database;
+		hold->pid = MyProcPid;
+		holding = true;
+		break;
+	}
+	LWLockRelease(sierra_doorbell->lock);
+}
+
+static void
+leave_holds(void)
+{
+	LWLockAcquire(sierra_doorbell->lock, LW_EXCLUSIVE);
+	for (int i = 0; i < SIERRA_HOLDS; i++)
+	{
+		if (sierra_doorbell->hold[i].pid == MyProcPid)
+			memset(&sierra_doorbell->hold[i], 0, sizeof(SierraHold));
+	}
+	LWLockRelease(sierra_doorbell->lock);
+	sierra_doorbell_call_launcher();
+}
+
+/* The pid of the database's worker, or 0; wakes it. */
+static int
+wake_worker(Oid database)
+{
+	SierraBell *bell;
+	int pid = 0;
+
+	LWLockAcquire(sierra_doorbell->lock, LW_SHARED);
+	bell = sierra_doorbell_find(database);
+	if (bell != NULL)
+		pid = bell->worker.pid;
+	LWLockRelease(sierra_doorbell->lock);
+	if (pid != 0)
+		sierra_doorbell_wake_worker(bell);
+	return pid;
+}
+
+/* Asks worker and runners to end, or tells them; false if there are none. */
+static bool
+dismiss(Oid database, bool signal)
+{
+	int pid = wake_worker(database);
+	int runners = sierra_pool_dismiss(database, signal);
+
+	if (pid != 0 && signal)
+		(void) kill(pid, SIGTERM);
+	return pid != 0 || runners > 0;
+}
+
+/* Waits until worker and runners, which saw the hold, have ended. */
+static void
+wait_for_end(Oid database)
+{
+	int waited = 0;
+
+	while (dismiss(database, waited == PATIENCE_MS) && waited < PATIENCE_LIMIT_MS)
+	{
+		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, 10,
+						 PG_WAIT_EXTENSION);
+		ResetLatch(MyLatch);
+		CHECK_FOR_INTERRUPTS();
+		waited += 10;
+	}
+}
+
+/* Only who may run such a statement can send a worker away. */
+static void
+send_worker_away(const char *name)
+{
+	Oid database = get_database_oid(name, true);
+
+	if (!OidIsValid(database) ||
+		!(sierra_compat_owns_database(database, GetUserId()) || have_createdb_privilege()))
+		return;
+	enter_hold(database);
+	wait_for_end(database);
+}
+
+static const char *
+template_of(const CreatedbStmt *statement)
+{
+	ListCell *cell;
+
+	foreach (cell, statement->options)
+	{
+		DefElem *option = lfirst_node(DefElem, cell);
+
+		if (strcmp(option->defname, "template") == 0 && option->arg != NULL)
+			return defGetString(option);
+	}
+	return "template1";
+}
+
+static bool
+moves_tablespace(const AlterDatabaseStmt *statement)
+{
+	ListCell *cell;
+
+	foreach (cell, statement->options)
+	{
+		if (strcmp(lfirst_node(DefElem, cell)->defname, "tablespace") == 0)
+			return true;
+	}
+	return false;
+}
+
+/* The database that a statement needs for itself, or NULL. */
+static const char *
+database_needed(Node *statement)
+{
+	switch (nodeTag(statement))
+	{
+		case T_DropdbStmt:
+			return ((DropdbStmt *) statement)->dbname;
+		case T_CreatedbStmt:
+			return template_of((CreatedbStmt *) statement);
+		case T_RenameStmt:
+			if (((RenameStmt *) statement)->renameType == OBJECT_DATABASE)
+				return ((RenameStmt *) statement)->subname;
+			return NULL;
+		case T_AlterDatabaseStmt:
+			if (moves_tablespace((AlterDatabaseStmt *) statement))
+				return ((AlterDatabaseStmt *) statement)->dbname;
+			return NULL;
+		default:
+			return NULL;
+	}
+}
+
+static void
+process_utility(PlannedStmt *planned, const char *query, bool read_only_tree,
+				ProcessUtilityContext context, ParamListInfo params, QueryEnvironment *environment,
+				DestReceiver *receiver, QueryCompletion *completion)
+{
+	Node *statement = planned->utilityStmt;
+	const char *database = sierra_doorbell != NULL ? database_needed(statement) : NULL;
+	Oid to_drop = InvalidOid;
+
+	if (database != NULL)
+	{
+		send_worker_away(database);
+		if (IsA(statement, DropdbStmt))
+			to_drop = get_database_oid(database, true);
+	}
+
+	(next_process_utility != NULL ? next_process_utility : standard_ProcessUtility)(
+		planned, query, read_only_tree, context, params, environment, receiver, completion);
+
+	if (OidIsValid(to_drop))
+		dropped_database = to_drop;
+	if (IsA(statement, CreateExtensionStmt) &&
+		strcmp(((CreateExtensionStmt *) statement)->extname, "sierra_es") == 0)
+		extension_created = sierra_doorbell_own() != NULL;
+}
+
+/* May not throw; a lock of this kind cannot fail. */
+static void
+finish_transaction(XactEvent event, void *arg)
+{
+	if (event != XACT_EVENT_COMMIT && event != XACT_EVENT_ABORT && event != XACT_EVENT_PREPARE)
+		return;
+	if (event == XACT_EVENT_COMMIT && OidIsValid(dropped_database))
+		sierra_doorbell_forget(dropped_database);
+	if (event == XACT_EVENT_COMMIT && extension_created)
+		sierra_doorbell_want_worker(sierra_doorbell_own());
+	if (holding)
+		leave_holds();
+	dropped_database = InvalidOid;
+	extension_created = holding = false;
+}
+
+void
+sierra_exclusive_install(void)
+{
+	next_process_utility = ProcessUtility_hook;
+	ProcessUtility_hook = process_utility;
+	RegisterXactCallback(finish_transaction, NULL);
+}

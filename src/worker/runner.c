@@ -1,0 +1,441 @@
+/*
+ * runner.c
+ *		A process that runs timers, sagas and projections of a database.
+ *
+ * One loop: look what there is to do, run what is due, one job after the other,
+ * and look again now and then, since others come up meanwhile.  With nothing due
+ * it sleeps at the bell like a session that waits for events.
+ *
+ * Between jobs it sees whether it is to go: because another database wants its
+ * place (runner_pool.c), a statement needs the database (process_utility.c), or the extension
+ * was dropped.  It leaves word of when it is to come back.  A job itself is only
+ * ended by a signal; what it had done is rolled back, and comes again.
+ */
+#include "postgres.h"
+
+#include "base/compat.h"
+#include "base/guc.h"
+#include "wakeup/doorbell.h"
+#include "worker/process_utility.h"
+#include "worker/runner.h"
+#include "worker/runner_job.h"
+#include "worker/runner_pool.h"
+
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "postmaster/bgworker.h"
+#include "postmaster/interrupt.h"
+#include "storage/ipc.h"
+#include "tcop/tcopprot.h"
+#include "utils/guc.h"
+#include "utils/memutils.h"
+
+/* While jobs are due, it looks for others so often. */
+#define LOOK_MS 50
+
+/* Between looks for nothing lies so many times what one took. */
+#define LOOK_SHARE 20
+
+/* After a ring for events that are still held back: the first naps. */
+#define NAP_MS 2
+#define SECOND_NAP_MS 20
+
+/* So busy, it asks for others to help. */
+#define BUSY_MS 200
+
+/* With nothing to do at all it stays so long. */
+#define LINGER_MS 5000
+
+/* Without a runner, a database is looked at so often, for what rings no bell. */
+#define VISIT_MS 60000
+
+/* A runner that ran so long did not fail to start. */
+#define STARTED_WELL_MS 10000
+#define RETRY_MS 1000
+#define RETRY_MAX_MS 60000
+
+static SierraRunner *place = NULL;
+static SierraBell *bell = NULL;
+
+/* Left for a reason of its own: not a failure. */
+static bool left = false;
+static bool nothing_to_do = false;
+static TimestampTz back_at = 0;
+
+/* What the loop remembers. */
+static struct
+{
+	uint64 heard; /* rings before the last look */
+	uint64 made;  /* jobs that were made before it */
+	SierraJobLook look;
+	TimestampTz looked_at;
+	TimestampTz look_due;
+	bool stale; /* something was done since */
+	int naps;
+	TimestampTz busy_since; /* 0: idle */
+	TimestampTz useless_since;
+	TimestampTz called_at;
+} loop;
+
+/* What pg_stat_activity shows; looked up once. */
+static uint32
+wait_event(void)
+{
+	static uint32 event = 0;
+
+	if (event == 0)
+		event = sierra_compat_wait_event("SierraRunner");
+	return event;
+}
+
+/* Leaves word for the launcher; a failure is followed by a start later and later. */
+static void
+leave_word(SierraWant *want, TimestampTz now)
+{
+	want->left_at = now;
+	want->backlog = 0;
+	want->due_at = left ? back_at : 0;
+	if (left || TimestampDifferenceExceeds(place->started, now, STARTED_WELL_MS))
+		want->failures = 0;
+	want->retry_at = now;
+	if (left)
+		return;
+	if (want->failures > 0)
+		want->retry_at = TimestampTzPlusMilliseconds(
+			now, Min(RETRY_MAX_MS, RETRY_MS << Min(want->failures - 1, 10)));
+	want->failures++;
+}
+
+/* Was there a ring since the last look that is not to wait for the next visit? */
+static bool
+was_called(void)
+{
+	if (nothing_to_do)
+		return pg_atomic_read_u64(&bell->want.made) != loop.made;
+	return pg_atomic_read_u64(&bell->generation) != loop.heard;
+}
+
+static void
+detach(int code, Datum arg)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	SierraBell *known;
+
+	LWLockAcquire(sierra_doorbell->lock, LW_EXCLUSIVE);
+	known = sierra_doorbell_find(place->database);
+	if (known != NULL)
+		leave_word(&known->want, now);
+	if (bell != NULL)
+	{
+		pg_atomic_fetch_sub_u32(&bell->want.present, 1);
+		/* Full barriers: who rings from now on calls the launcher, who did before is heard. */
+		pg_atomic_exchange_u32(&bell->want.called, nothing_to_do ? 1 : 0);
+		if (was_called())
+			bell->want.due_at = 0;
+	}
+	place->state = SIERRA_RUNNER_FREE;
+	place->database = InvalidOid;
+	place->latch = NULL;
+	place->pid = 0;
+	LWLockRelease(sierra_doorbell->lock);
+	sierra_doorbell_call_launcher();
+}
+
+static void
+leave(TimestampTz when)
+{
+	left = true;
+	back_at = when;
+	proc_exit(0);
+}
+
+/* Takes the place, before anything can go wrong; its database, or InvalidOid. */
+static Oid
+attach(int index, uint32 token)
+{
+	Oid database = InvalidOid;
+
+	LWLockAcquire(sierra_doorbell->lock, LW_EXCLUSIVE);
+	place = &sierra_doorbell->runner[index];
+	if (place->state == SIERRA_RUNNER_STARTING && place->token == token)
+	{
+		database = place->database;
+		place->state = SIERRA_RUNNER_RUNNING;
+		place->pid = MyProcPid;
+		place->latch = MyLatch;
+		place->started = GetCurrentTimestamp();
+	}
+	LWLockRelease(sierra_doorbell->lock);
+	if (OidIsValid(database))
+		before_shmem_exit(detach, (Datum) 0);
+	return database;
+}
+
+/* What a database sets for its sessions is not meant for the looks of a runner. */
+static void
+pin_settings(void)
+{
+	static const char *const settings[][2] = {
+		{"search_path", "pg_catalog, pg_temp"},
+		{"default_transaction_isolation", "read committed"},
+		{"default_transaction_read_only", "off"},
+		{"default_transaction_deferrable", "off"},
+		{"session_replication_role", "origin"},
+		{"idle_in_transaction_session_timeout", "0"},
+		{"sierra_es.restore", "off"},
+	};
+
+	for (int i = 0; i < lengthof(settings); i++)
+		SetConfigOption(settings[i][0], settings[i][1], PGC_SUSET, PGC_S_OVERRIDE);
+}
+
+static bool
+is_held(Oid database)
+{
+	bool held;
+
+	LWLockAcquire(sierra_doorbell->lock, LW_SHARED);
+	held = sierra_exclusive_is_held(database);
+	LWLockRelease(sierra_doorbell->lock);
+	return held;
+}
+
+/* When to come back if nothing rings before; at once if that is not known. */
+static TimestampTz
+next_visit(TimestampTz now)
+{
+	TimestampTz visit = TimestampTzPlusMilliseconds(now, VISIT_MS);
+	TimestampTz wake_at;
+	int due;
+
+	if (loop.stale || sierra_jobs_next(now, &due, &wake_at) != NULL)
+		return now;
+	return Min(wake_at, visit);
+}
+
+/* Is it one of several, or one that has had nothing to do for a while? */
+static bool
+is_useless(TimestampTz now)
+{
+	bool useless;
+
+	LWLockAcquire(sierra_doorbell->lock, LW_SHARED);
+	useless = loop.look.jobs == 0 || sierra_pool_count(MyDatabaseId) > 1;
+	LWLockRelease(sierra_doorbell->lock);
+	if (!useless || loop.busy_since != 0)
+		loop.useless_since = now;
+	return TimestampDifferenceExceeds(loop.useless_since, now, LINGER_MS);
+}
+
+static void
+look(TimestampTz now)
+{
+	TimestampTz ended;
+	uint64 heard = pg_atomic_read_u64(&bell->generation);
+
+	loop.made = pg_atomic_read_u64(&bell->want.made);
+	pg_memory_barrier();
+	if (heard != loop.heard)
+		loop.naps = 0;
+	loop.heard = heard;
+	sierra_jobs_look(&loop.look);
+	if (!loop.look.installed)
+	{
+		nothing_to_do = true;
+		leave(DT_NOEND);
+	}
+	ended = GetCurrentTimestamp();
+	loop.looked_at = ended;
+	loop.look_due = Max(TimestampTzPlusMilliseconds(now, sierra_guc_sweep_interval),
+						ended + (ended - now) * LOOK_SHARE);
+	loop.stale = false;
+}
+
+/* Tells what it is doing, and whether others could help. */
+static void
+note_busy(const SierraJob *job, int due, TimestampTz now)
+{
+	const char *description = sierra_job_describe(job);
+	bool help;
+
+	if (loop.busy_since == 0)
+		loop.busy_since = now;
+	help = due > 1 && TimestampDifferenceExceeds(loop.busy_since, now, BUSY_MS);
+	LWLockAcquire(sierra_doorbell->lock, LW_EXCLUSIVE);
+	place->idle = false;
+	strlcpy(place->job, description, SIERRA_RUNNER_JOB_MAX);
+	if (help)
+		bell->want.backlog = due;
+	LWLockRelease(sierra_doorbell->lock);
+	if (!help || !TimestampDifferenceExceeds(loop.called_at, now, 1000))
+		return;
+	loop.called_at = now;
+	sierra_doorbell_call_launcher();
+}
+
+static void
+run_job(SierraJob *job)
+{
+	SierraJobResult result;
+
+	sierra_job_run(job, &result);
+	LWLockAcquire(sierra_doorbell->lock, LW_EXCLUSIVE);
+	place->jobs++;
+	place->events += result.handled;
+	place->job[0] = '\0';
+	if (result.failed)
+	{
+		strlcpy(place->last_error, result.error, SIERRA_RUNNER_ERROR_MAX);
+		place->last_error_at = GetCurrentTimestamp();
+	}
+	LWLockRelease(sierra_doorbell->lock);
+	loop.stale |= result.handled > 0;
+}
+
+static void
+note_idle(void)
+{
+	if (loop.busy_since == 0 && place->idle)
+		return;
+	loop.busy_since = 0;
+	LWLockAcquire(sierra_doorbell->lock, LW_EXCLUSIVE);
+	place->idle = true;
+	bell->want.backlog = 0;
+	LWLockRelease(sierra_doorbell->lock);
+	if (pg_atomic_read_u32(&sierra_doorbell->waiting) != 0)
+		sierra_doorbell_call_launcher();
+}
+
+/* Sleeps at the bell until it is time for something. */
+static void
+sleep_until(TimestampTz wake_at)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	long timeout = (long) Min((wake_at - now + 999) / 1000, (int64) INT_MAX);
+
+	if (pg_atomic_read_u32(&bell->answered) == 0)
+		timeout = Min(timeout, sierra_guc_poll_interval);
+	if (timeout <= 0)
+		return;
+	ConditionVariablePrepareToSleep(&bell->rung);
+	sierra_doorbell_want_answer(bell);
+	if (pg_atomic_read_u64(&bell->generation) == loop.heard)
+		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, timeout,
+						 wait_event());
+	ConditionVariableCancelSleep();
+	ResetLatch(MyLatch);
+}
+
+/* Events that are held back become readable a moment after the bell rang. */
+static TimestampTz
+wake_time(TimestampTz now, TimestampTz next_job)
+{
+	TimestampTz wake_at = Min(loop.look_due, next_job);
+
+	if (loop.look.held_back && loop.naps < 2)
+		wake_at = Min(wake_at,
+					  TimestampTzPlusMilliseconds(now, loop.naps++ == 0 ? NAP_MS : SECOND_NAP_MS));
+	return wake_at;
+}
+
+/* Leaves if it has to. */
+static void
+leave_if_asked(TimestampTz now)
+{
+	if (ConfigReloadPending)
+	{
+		ConfigReloadPending = false;
+		ProcessConfigFile(PGC_SIGHUP);
+		loop.look_due = 0;
+	}
+	if (is_held(MyDatabaseId))
+		leave(0);
+	if (pg_atomic_read_u32(&place->leave) != 0)
+		leave(next_visit(now));
+}
+
+/* After a look, since what woke it up may be the first job for long. */
+static void
+leave_if_useless(TimestampTz now)
+{
+	if (!is_useless(now))
+		return;
+	nothing_to_do = loop.look.jobs == 0;
+	leave(next_visit(now));
+}
+
+static bool
+is_time_to_look(TimestampTz now, bool idle)
+{
+	if (now >= loop.look_due)
+		return true;
+	if (idle)
+		return loop.stale || pg_atomic_read_u64(&bell->generation) != loop.heard;
+	return TimestampDifferenceExceeds(loop.looked_at, now, LOOK_MS);
+}
+
+static void
+run(void)
+{
+	loop.useless_since = GetCurrentTimestamp();
+	look(loop.useless_since);
+	for (;;)
+	{
+		TimestampTz now = GetCurrentTimestamp();
+		TimestampTz wake_at;
+		SierraJob *job;
+		int due;
+
+		CHECK_FOR_INTERRUPTS();
+		leave_if_asked(now);
+		job = sierra_jobs_next(now, &due, &wake_at);
+		if (is_time_to_look(now, job == NULL))
+		{
+			look(now);
+			job = sierra_jobs_next(now, &due, &wake_at);
+		}
+		if (job != NULL)
+		{
+			note_busy(job, due, now);
+			run_job(job);
+			continue;
+		}
+		if (loop.stale)
+			continue;
+		leave_if_useless(now);
+		note_idle();
+		wake_at = wake_time(now, wake_at);
+		sleep_until(wake_at);
+		if (loop.look.held_back && loop.naps <= 2)
+			loop.look_due = Min(loop.look_due, wake_at);
+	}
+}
+
+void
+sierra_runner_main(Datum argument)
+{
+	uint32 start = (uint32) DatumGetInt32(argument);
+	MemoryContext context;
+	Oid database;
+
+	pqsignal(SIGTERM, die);
+	pqsignal(SIGHUP, SignalHandlerForConfigReload);
+	BackgroundWorkerUnblockSignals();
+	database = attach((int) (start & (SIERRA_RUNNERS - 1)), start >> 6);
+	if (!OidIsValid(database))
+		proc_exit(0);
+
+	/* To connect to a database that a statement needs would hold that up. */
+	if (is_held(database))
+		leave(0);
+	BackgroundWorkerInitializeConnectionByOid(database, InvalidOid, 0);
+	pin_settings();
+	bell = sierra_doorbell_own();
+	if (bell == NULL)
+		leave(DT_NOEND);
+	pg_atomic_fetch_add_u32(&bell->want.present, 1);
+	pg_atomic_write_u32(&bell->want.called, 1);
+	context = AllocSetContextCreate(TopMemoryContext, "sierra_es runner", ALLOCSET_DEFAULT_SIZES);
+	MemoryContextSwitchTo(context);
+	run();
+}

@@ -1,0 +1,501 @@
+/*
+ * runner_job.c
+ *		What there is to run in a database: timers, sagas and projections of its stores.
+ *
+ * sierra_event_jobs() lists the jobs of a store, sierra_run_job() runs one; this
+ * keeps what lies between.  A projection that had nothing to do is not run again
+ * until the store has other events, an append that held some back has ended, its
+ * row has changed, or something in it is to be tried again.  Whose last run is
+ * longest ago comes first, so no store and no projection starves another.
+ *
+ * A runner is a superuser and runs what others have written.  So all that is
+ * done in a store is done as the owner of its table of events, in a
+ * security-restricted operation as autovacuum does: code of users can neither
+ * become somebody else nor leave anything behind that runs later.  Settings are
+ * put back after each job, and locks of the session are let go of.
+ */
+#include "postgres.h"
+
+#include "store/run_as.h"
+#include "worker/runner_job.h"
+#include "worker/store_watch.h"
+
+#include "access/htup_details.h"
+#include "access/xact.h"
+#include "catalog/dependency.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_extension.h"
+#include "catalog/pg_proc.h"
+#include "catalog/pg_type.h"
+#include "commands/extension.h"
+#include "executor/spi.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "storage/lock.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/hsearch.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+#include "utils/syscache.h"
+
+/* After a run that another session was in the way of, in milliseconds. */
+#define BUSY_PAUSE_MS 50
+
+#define RETRY_MS 1000
+#define RETRY_MAX_MS 60000
+
+/* Sizes are for a quarter of a second; after a tenth of that a projection gets more at a time. */
+#define QUICK_MS 25
+#define GROWTH 4
+#define SIZE_MAX_EVENTS 10000
+
+/* Who locks the tables of a store must not hold up the others. */
+#define LOOK_PATIENCE "100ms"
+#define TIMERS_PATIENCE "2s"
+
+static HTAB *jobs = NULL;
+static uint64 looks = 0;
+static char extension_schema[NAMEDATALEN];
+
+static void
+create_table(void)
+{
+	HASHCTL ctl = {
+		.keysize = sizeof(SierraJobKey), .entrysize = sizeof(SierraJob), .hcxt = TopMemoryContext};
+
+	jobs = hash_create("sierra_es jobs", 64, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+}
+
+static SierraJob *
+find_job(Oid schema, SierraJobKind kind, const char *projection, int32 version)
+{
+	SierraJobKey key = {0};
+	SierraJob *job;
+	bool found;
+
+	key.schema = schema;
+	key.kind = kind;
+	key.version = version;
+	strlcpy(key.projection, projection, SIERRA_JOB_NAME_MAX);
+	job = hash_search(jobs, &key, HASH_ENTER, &found);
+	if (!found)
+	{
+		memset(job, 0, sizeof(SierraJob));
+		job->key = key;
+	}
+	job->listed = looks;
+	return job;
+}
+
+static void
+begin(const char *activity)
+{
+	SetCurrentStatementStartTimestamp();
+	StartTransactionCommand();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	pgstat_report_activity(STATE_RUNNING, activity);
+}
+
+static void
+end(void)
+{
+	PopActiveSnapshot();
+	CommitTransactionCommand();
+	pgstat_report_stat(false);
+	pgstat_report_activity(STATE_IDLE, NULL);
+}
+
+static void
+act_as(SierraActing *acting, Oid owner, const char *lock_timeout)
+{
+	sierra_acting_begin_as(acting, owner);
+	if (lock_timeout != NULL)
+		(void) set_config_option("lock_timeout", lock_timeout, PGC_USERSET, PGC_S_SESSION,
+								 GUC_ACTION_SAVE, true, 0, false);
+}
+
+/* The owner of a store's events; InvalidOid if it is gone. */
+static Oid
+owner_of(Oid schema)
+{
+	HeapTuple tuple =
+		SearchSysCache1(RELOID, ObjectIdGetDatum(get_relname_relid("events", schema)));
+	Oid owner = InvalidOid;
+
+	if (HeapTupleIsValid(tuple))
+	{
+		owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
+		ReleaseSysCache(tuple);
+	}
+	return owner;
+}
+
+/*
+ * After an error: logs it unless the job has failed in the same way before,
+ * ends the transaction, and lets the job rest, longer each time.
+ */
+static void
+survive(SierraJob *job, SierraJobResult *result, MemoryContext context)
+{
+	ErrorData *error;
+
+	HOLD_INTERRUPTS();
+	MemoryContextSwitchTo(context);
+	error = CopyErrorData();
+	if (strncmp(error->message, job->last_error, SIERRA_JOB_ERROR_MAX - 1) != 0)
+		EmitErrorReport();
+	FlushErrorState();
+	AbortCurrentTransaction();
+	MemoryContextSwitchTo(context);
+	pgstat_report_activity(STATE_IDLE, NULL);
+	strlcpy(job->last_error, error->message, SIERRA_JOB_ERROR_MAX);
+	strlcpy(result->error, error->message, SIERRA_JOB_ERROR_MAX);
+	result->failed = true;
+	job->paused_until = TimestampTzPlusMilliseconds(
+		GetCurrentTimestamp(), Min(RETRY_MAX_MS, RETRY_MS << Min(job->failures, 10)));
+	job->failures++;
+	FreeErrorData(error);
+	RESUME_INTERRUPTS();
+}
+
+/*
+ * In which schema the extension's functions are.  Functions that do not belong
+ * to it, as when the extension is of an older version, must not run: who may
+ * create functions there is not who owns the stores.
+ */
+static bool
+find_functions(void)
+{
+	Oid schema = sierra_watch_extension_schema();
+	Oid arguments[] = {NAMEOID, TEXTOID, TEXTOID, INT4OID, INT8OID};
+	static const struct
+	{
+		const char *name;
+		int arguments;
+	} functions[] = {{"sierra_event_jobs", 1}, {"sierra_run_job", 5}};
+
+	for (int i = 0; i < lengthof(functions); i++)
+	{
+		Oid function =
+			GetSysCacheOid3(PROCNAMEARGSNSP, Anum_pg_proc_oid, CStringGetDatum(functions[i].name),
+							PointerGetDatum(buildoidvector(arguments, functions[i].arguments)),
+							ObjectIdGetDatum(schema));
+
+		if (!OidIsValid(function) || getExtensionOfObject(ProcedureRelationId, function) !=
+										 get_extension_oid("sierra_es", true))
+			return false;
+	}
+	strlcpy(extension_schema, get_namespace_name(schema), NAMEDATALEN);
+	return true;
+}
+
+static int64
+get_int64(int row, int column, int64 otherwise)
+{
+	bool isnull;
+	Datum value = SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, column, &isnull);
+
+	return isnull ? otherwise : DatumGetInt64(value);
+}
+
+static SierraJobKind
+parse_kind(const char *kind)
+{
+	if (strcmp(kind, "timers") == 0)
+		return SIERRA_JOB_TIMERS;
+	return strcmp(kind, "sagas") == 0 ? SIERRA_JOB_SAGAS : SIERRA_JOB_PROJECTION;
+}
+
+/* Takes a job from a row of sierra_event_jobs(). */
+static void
+take_job(Oid schema, int row, const SierraJobSight *sight)
+{
+	TupleDesc desc = SPI_tuptable->tupdesc;
+	HeapTuple tuple = SPI_tuptable->vals[row];
+	char *projection = SPI_getvalue(tuple, desc, 2);
+	char *version = SPI_getvalue(tuple, desc, 3);
+	SierraJob *job = find_job(schema, parse_kind(SPI_getvalue(tuple, desc, 1)),
+							  projection == NULL ? "" : projection,
+							  version == NULL ? 0 : pg_strtoint32(version));
+
+	job->stale = false;
+	job->due_at = get_int64(row, 4, DT_NOBEGIN);
+	job->again_at = get_int64(row, 5, DT_NOEND);
+	job->size = get_int64(row, 6, 1);
+	job->sight = *sight;
+	job->sight.row = get_int64(row, 7, 0);
+}
+
+/* In a transaction, as the store's owner. */
+static void
+list_jobs(Oid schema, const SierraJobSight *sight)
+{
+	Oid types[] = {NAMEOID};
+	Datum values[] = {DirectFunctionCall1(namein, CStringGetDatum(get_namespace_name(schema)))};
+	char *query = psprintf(
+		"SELECT kind, projection, version, due_at, again_at, size, row_version FROM %s($1)",
+		quote_qualified_identifier(extension_schema, "sierra_event_jobs"));
+
+	SPI_connect();
+	if (SPI_execute_with_args(query, 1, types, values, NULL, false, 0) != SPI_OK_SELECT)
+		elog(ERROR, "could not list the jobs of a store");
+	for (uint64 i = 0; i < SPI_processed; i++)
+		take_job(schema, (int) i, sight);
+	SPI_finish();
+}
+
+/* Finds the jobs of a store; true if an append in flight holds events back. */
+static bool
+look_at_store(Oid schema)
+{
+	MemoryContext context = CurrentMemoryContext;
+	SierraJob *looking = find_job(schema, SIERRA_JOB_LOOK, "", 0);
+	SierraJobResult result;
+	volatile bool held_back = false;
+
+	if (looking->paused_until > GetCurrentTimestamp())
+		return false;
+	PG_TRY();
+	{
+		SierraJobSight sight = {.events = -1};
+		int64 newest = 0;
+		SierraActing acting;
+		Oid owner;
+
+		begin("looking for timers, sagas and projections that are due");
+		owner = owner_of(schema);
+		if (OidIsValid(owner))
+		{
+			if (sierra_watch_look(schema, &sight.events, &sight.readable, &newest))
+				held_back = sight.readable < newest;
+			act_as(&acting, owner, LOOK_PATIENCE);
+			list_jobs(schema, &sight);
+			sierra_acting_end(&acting);
+		}
+		end();
+		looking->failures = 0;
+		looking->last_error[0] = '\0';
+	}
+	PG_CATCH();
+	{
+		survive(looking, &result, context);
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(context);
+	return held_back;
+}
+
+/* Forgets jobs that the last look did not find; returns how many there are. */
+static int
+forget_others(void)
+{
+	HASH_SEQ_STATUS scan;
+	SierraJob *job;
+	int count = 0;
+
+	hash_seq_init(&scan, jobs);
+	while ((job = hash_seq_search(&scan)) != NULL)
+	{
+		if (job->listed != looks)
+			hash_search(jobs, &job->key, HASH_REMOVE, NULL);
+		else if (job->key.kind != SIERRA_JOB_LOOK)
+			count++;
+	}
+	return count;
+}
+
+void
+sierra_jobs_look(SierraJobLook *look)
+{
+	MemoryContext context = CurrentMemoryContext;
+	List *schemas = NIL;
+	ListCell *cell;
+
+	if (jobs == NULL)
+		create_table();
+	looks++;
+	begin("looking for event stores");
+	look->installed = sierra_watch_has_extension();
+	look->held_back = false;
+	if (look->installed && find_functions())
+	{
+		List *found = sierra_watch_list();
+
+		MemoryContextSwitchTo(context);
+		schemas = list_copy(found);
+	}
+	end();
+	MemoryContextSwitchTo(context);
+	foreach (cell, schemas)
+	{
+		CHECK_FOR_INTERRUPTS();
+		look->held_back |= look_at_store(lfirst_oid(cell));
+	}
+	list_free(schemas);
+	look->jobs = forget_others();
+}
+
+static bool
+looks_the_same(const SierraJobSight *a, const SierraJobSight *b)
+{
+	return a->events >= 0 && a->events == b->events && a->readable == b->readable &&
+		   a->row == b->row;
+}
+
+static TimestampTz
+due_at(const SierraJob *job)
+{
+	TimestampTz at = job->due_at;
+
+	if (job->key.kind == SIERRA_JOB_LOOK || job->stale)
+		return DT_NOEND;
+	if (job->dry && looks_the_same(&job->sight, &job->dry_sight))
+		at = Max(at, job->again_at > job->dry_at ? job->again_at : DT_NOEND);
+	return Max(at, job->paused_until);
+}
+
+SierraJob *
+sierra_jobs_next(TimestampTz now, int *due, TimestampTz *wake_at)
+{
+	HASH_SEQ_STATUS scan;
+	SierraJob *job;
+	SierraJob *next = NULL;
+
+	*due = 0;
+	*wake_at = DT_NOEND;
+	hash_seq_init(&scan, jobs);
+	while ((job = hash_seq_search(&scan)) != NULL)
+	{
+		TimestampTz at = due_at(job);
+
+		if (at > now)
+		{
+			*wake_at = Min(*wake_at, at);
+			continue;
+		}
+		(*due)++;
+		if (next == NULL || job->last_run < next->last_run)
+			next = job;
+	}
+	return next;
+}
+
+const char *
+sierra_job_describe(const SierraJob *job)
+{
+	static char text[SIERRA_JOB_NAME_MAX + NAMEDATALEN + 32];
+	char *store;
+
+	StartTransactionCommand();
+	store = get_namespace_name(job->key.schema);
+	if (store == NULL)
+		store = "";
+	switch ((SierraJobKind) job->key.kind)
+	{
+		case SIERRA_JOB_TIMERS:
+			snprintf(text, sizeof(text), "timers of store %s", store);
+			break;
+		case SIERRA_JOB_SAGAS:
+			snprintf(text, sizeof(text), "sagas of store %s", store);
+			break;
+		default:
+			snprintf(text, sizeof(text), "projection \"%s\" of store %s", job->key.projection,
+					 store);
+			break;
+	}
+	CommitTransactionCommand();
+	return text;
+}
+
+static const char *
+name_of(SierraJobKind kind)
+{
+	if (kind == SIERRA_JOB_TIMERS)
+		return "timers";
+	return kind == SIERRA_JOB_SAGAS ? "sagas" : "projection";
+}
+
+/* In a transaction, as the store's owner; -1 if somebody else is at it. */
+static int64
+call(const SierraJob *job)
+{
+	Oid types[] = {NAMEOID, TEXTOID, TEXTOID, INT4OID, INT8OID};
+	Datum values[] = {
+		DirectFunctionCall1(namein, CStringGetDatum(get_namespace_name(job->key.schema))),
+		CStringGetTextDatum(name_of(job->key.kind)), CStringGetTextDatum(job->key.projection),
+		Int32GetDatum(job->key.version), Int64GetDatum(job->size)};
+	char *query = psprintf("SELECT %s($1, $2, $3, $4, $5)",
+						   quote_qualified_identifier(extension_schema, "sierra_run_job"));
+	int64 handled;
+
+	SPI_connect();
+	if (SPI_execute_with_args(query, 5, types, values, NULL, false, 0) != SPI_OK_SELECT ||
+		SPI_processed != 1)
+		elog(ERROR, "could not run a job");
+	handled = get_int64(0, 1, -1);
+	SPI_finish();
+	return handled;
+}
+
+/* Remembers what a run that did not fail has come to. */
+static void
+note_run(SierraJob *job, TimestampTz began, int64 handled)
+{
+	job->failures = 0;
+	job->last_error[0] = '\0';
+	job->dry = false;
+	if (handled < 0 || (handled == 0 && job->key.kind != SIERRA_JOB_PROJECTION))
+		job->paused_until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), BUSY_PAUSE_MS);
+	else if (handled == 0)
+	{
+		job->dry = true;
+		job->dry_sight = job->sight;
+		job->dry_at = began;
+	}
+	else if (handled < job->size)
+		job->stale = true;
+	else if (job->key.kind == SIERRA_JOB_PROJECTION &&
+			 !TimestampDifferenceExceeds(began, GetCurrentTimestamp(), QUICK_MS))
+		job->size = Min(job->size * GROWTH, SIZE_MAX_EVENTS);
+}
+
+void
+sierra_job_run(SierraJob *job, SierraJobResult *result)
+{
+	MemoryContext context = CurrentMemoryContext;
+	TimestampTz began = GetCurrentTimestamp();
+	const char *activity = sierra_job_describe(job);
+	volatile int64 handled = -1;
+
+	MemoryContextSwitchTo(context);
+	result->failed = false;
+	PG_TRY();
+	{
+		SierraActing acting;
+		Oid owner;
+
+		begin(activity);
+		owner = owner_of(job->key.schema);
+		if (OidIsValid(owner))
+		{
+			act_as(&acting, owner, job->key.kind == SIERRA_JOB_TIMERS ? TIMERS_PATIENCE : NULL);
+			handled = call(job);
+			sierra_acting_end(&acting);
+		}
+		end();
+		note_run(job, began, handled);
+	}
+	PG_CATCH();
+	{
+		survive(job, result, context);
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(context);
+	LockReleaseAll(USER_LOCKMETHOD, true);
+	job->last_run = began;
+	result->handled = Max(handled, 0);
+	if (result->failed)
+		result->handled = 0;
+}

@@ -1,0 +1,511 @@
+/*
+ * store_watch.c
+ *		What is new in the stores of a database, for its worker.
+ *
+ * The worker remembers of each store how many events it has and how far its
+ * readers get (the horizon).  If either grew, there is something to read.  That
+ * finds what rings no bell, and events that became readable because another
+ * append ended, and it does not find news in what was announced already.
+ *
+ * The worker is a superuser, but who owns a store chooses what is in it: also
+ * things that look like one, with code in partition keys and index expressions
+ * that runs as soon as the table is opened.  So it looks as the owner, in a
+ * security-restricted operation, as autovacuum does.
+ *
+ * Nor may an owner hold up the worker with a lock: it takes locks only when
+ * they are free, and looks again later.
+ */
+#include "postgres.h"
+
+#include "base/compat.h"
+#include "read/horizon.h"
+#include "store/event.h"
+#include "store/scan.h"
+#include "wakeup/notify.h"
+#include "worker/store_watch.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/relation.h"
+#include "access/table.h"
+#include "access/xact.h"
+#include "catalog/dependency.h"
+#include "catalog/indexing.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_depend.h"
+#include "catalog/pg_extension.h"
+#include "catalog/pg_proc.h"
+#include "catalog/pg_trigger.h"
+#include "commands/extension.h"
+#include "miscadmin.h"
+#include "storage/lmgr.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/hsearch.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/resowner.h"
+#include "utils/snapmgr.h"
+#include "utils/syscache.h"
+
+/* What a look at a store found. */
+typedef struct Look
+{
+	char name[NAMEDATALEN];
+	int64 position; /* of the newest event, or SIERRA_NONE */
+	int64 events;	/* how many there are */
+	int64 readable; /* the newest position that the horizon lets through */
+} Look;
+
+/* What is known of a store. */
+typedef struct Watched
+{
+	Oid schema; /* hash key */
+	bool listed;
+	bool complained;
+	bool unsure; /* announced, or rung, after the last look */
+	bool silent; /* and nobody wanted that announced */
+	TimestampTz looked;
+	int64 events;
+	int64 readable;
+} Watched;
+
+/* A look costs more than a notification: not more often, in milliseconds. */
+#define LOOK_INTERVAL_MS 100
+
+static HTAB *watched = NULL;
+
+/* When the first store that is unsure is to be looked at. */
+static TimestampTz look_due = DT_NOEND;
+
+/* Any change of a relation may make or drop a store. */
+static bool list_is_stale = true;
+
+static void
+relation_changed(Datum arg, Oid relid)
+{
+	list_is_stale = true;
+}
+
+static void
+create_table(void)
+{
+	HASHCTL ctl = {.keysize = sizeof(Oid), .entrysize = sizeof(Watched), .hcxt = TopMemoryContext};
+
+	watched =
+		hash_create("sierra_es watched stores", 16, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	CacheRegisterRelcacheCallback(relation_changed, (Datum) 0);
+}
+
+static Watched *
+find_watched(Oid schema)
+{
+	bool found;
+	Watched *store = hash_search(watched, &schema, HASH_ENTER, &found);
+
+	if (!found)
+	{
+		store->listed = store->complained = store->unsure = store->silent = false;
+		store->looked = 0;
+		store->events = 0;
+		store->readable = SIERRA_NONE;
+	}
+	return store;
+}
+
+bool
+sierra_watch_has_extension(void)
+{
+	return OidIsValid(get_extension_oid("sierra_es", true));
+}
+
+Oid
+sierra_watch_extension_schema(void)
+{
+	Relation extensions = table_open(ExtensionRelationId, AccessShareLock);
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple tuple;
+	Oid schema = InvalidOid;
+
+	ScanKeyInit(&key, Anum_pg_extension_extname, BTEqualStrategyNumber, F_NAMEEQ,
+				CStringGetDatum("sierra_es"));
+	scan = systable_beginscan(extensions, ExtensionNameIndexId, true, NULL, 1, &key);
+	tuple = systable_getnext(scan);
+	if (HeapTupleIsValid(tuple))
+		schema = ((Form_pg_extension) GETSTRUCT(tuple))->extnamespace;
+	systable_endscan(scan);
+	table_close(extensions, AccessShareLock);
+	return schema;
+}
+
+/* The extension's guard, which every store has as a trigger. */
+static Oid
+find_guard_function(void)
+{
+	oidvector *no_arguments = buildoidvector(NULL, 0);
+
+	return GetSysCacheOid3(PROCNAMEARGSNSP, Anum_pg_proc_oid,
+						   CStringGetDatum("sierra_guard_events"), PointerGetDatum(no_arguments),
+						   ObjectIdGetDatum(sierra_watch_extension_schema()));
+}
+
+/* The schema of a trigger's table, if that is the events table of a store. */
+static Oid
+store_of_trigger(Relation triggers, Oid trigger)
+{
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple tuple;
+	Oid table = InvalidOid;
+	Oid schema = InvalidOid;
+
+	ScanKeyInit(&key, Anum_pg_trigger_oid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(trigger));
+	scan = systable_beginscan(triggers, TriggerOidIndexId, true, NULL, 1, &key);
+	tuple = systable_getnext(scan);
+	if (HeapTupleIsValid(tuple))
+		table = ((Form_pg_trigger) GETSTRUCT(tuple))->tgrelid;
+	systable_endscan(scan);
+	if (OidIsValid(table) && get_rel_relkind(table) == RELKIND_PARTITIONED_TABLE &&
+		strcmp(get_rel_name(table), "events") == 0)
+		schema = get_rel_namespace(table);
+	return schema;
+}
+
+static void
+list_triggers_of(Oid guard)
+{
+	Relation depends = table_open(DependRelationId, AccessShareLock);
+	Relation triggers = table_open(TriggerRelationId, AccessShareLock);
+	ScanKeyData keys[2];
+	SysScanDesc scan;
+	HeapTuple tuple;
+
+	ScanKeyInit(&keys[0], Anum_pg_depend_refclassid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(ProcedureRelationId));
+	ScanKeyInit(&keys[1], Anum_pg_depend_refobjid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(guard));
+	scan = systable_beginscan(depends, DependReferenceIndexId, true, NULL, 2, keys);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		Form_pg_depend row = (Form_pg_depend) GETSTRUCT(tuple);
+		Oid schema = InvalidOid;
+
+		if (row->classid == TriggerRelationId)
+			schema = store_of_trigger(triggers, row->objid);
+		if (OidIsValid(schema))
+			find_watched(schema)->listed = true;
+	}
+	systable_endscan(scan);
+	table_close(triggers, AccessShareLock);
+	table_close(depends, AccessShareLock);
+}
+
+/* Brings the list of stores up to date; what is known of the others goes. */
+static void
+list_stores(void)
+{
+	HASH_SEQ_STATUS scan;
+	Watched *store;
+	Oid guard;
+
+	if (watched == NULL)
+		create_table();
+	if (!list_is_stale)
+		return;
+	list_is_stale = false;
+	hash_seq_init(&scan, watched);
+	while ((store = hash_seq_search(&scan)) != NULL)
+		store->listed = false;
+	guard = find_guard_function();
+	if (OidIsValid(guard))
+		list_triggers_of(guard);
+	hash_seq_init(&scan, watched);
+	while ((store = hash_seq_search(&scan)) != NULL)
+	{
+		if (!store->listed)
+			hash_search(watched, &store->schema, HASH_REMOVE, NULL);
+	}
+}
+
+/* The newest event of a partition that the active snapshot sees. */
+static void
+look_at_leaf(SierraReadLeaf *leaf)
+{
+	SierraScan scan;
+
+	leaf->sequence = leaf->position = SIERRA_NONE;
+	sierra_scan_begin(&scan, leaf->rel, leaf->sequence_index, false, GetActiveSnapshot(), 0);
+	sierra_scan_rescan(&scan, NULL);
+	if (sierra_scan_next(&scan, BackwardScanDirection))
+	{
+		leaf->sequence = sierra_slot_int8(scan.slot, Anum_events_partition_sequence);
+		leaf->position = sierra_slot_int8(scan.slot, Anum_events_global_position);
+	}
+	sierra_scan_end(&scan);
+}
+
+/* Takes the locks of a store's tables if all are free. */
+static bool
+lock_leaves(const SierraStore *store)
+{
+	for (int i = 0; i < store->partitions; i++)
+	{
+		if (!ConditionalLockRelationOid(store->leaf[i], AccessShareLock))
+			return false;
+	}
+	return ConditionalLockRelationOid(store->global_position, AccessShareLock);
+}
+
+static bool
+look_as_owner(Look *look)
+{
+	SierraStore *store = sierra_store_open_named(look->name, ACL_SELECT);
+	SierraReadLeaf *leaf = palloc(sizeof(SierraReadLeaf) * store->partitions);
+	SierraReadLeaf **leaves = palloc(sizeof(SierraReadLeaf *) * store->partitions);
+
+	if (!lock_leaves(store))
+		return false;
+	for (int i = 0; i < store->partitions; i++)
+	{
+		leaves[i] = &leaf[i];
+		leaf[i].rel = sierra_scan_open_leaf(store, i, NoLock);
+		leaf[i].sequence_index = sierra_scan_open_index(leaf[i].rel, SIERRA_INDEX_SEQUENCE);
+		if (store->subscribed)
+			look_at_leaf(&leaf[i]);
+	}
+	look->readable = PG_INT64_MAX;
+	if (!store->subscribed)
+		look->readable = sierra_horizon(store, leaves, store->partitions);
+
+	look->position = SIERRA_NONE;
+	look->events = 0;
+	for (int i = 0; i < store->partitions; i++)
+	{
+		look->position = Max(look->position, leaf[i].position);
+		look->events += leaf[i].sequence + 1;
+		relation_close(leaf[i].sequence_index, NoLock);
+		relation_close(leaf[i].rel, NoLock);
+	}
+	/* Positions that rolled back are nothing to read. */
+	look->readable = Min(look->readable, look->position);
+	return true;
+}
+
+/* True if the store could be looked at just now. */
+static bool
+look_at_schema(Oid schema, Look *look)
+{
+	Oid events = get_relname_relid("events", schema);
+	HeapTuple tuple;
+	Oid owner;
+
+	if (!OidIsValid(events) || !ConditionalLockRelationOid(events, AccessShareLock))
+		return false;
+	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(events));
+	if (!HeapTupleIsValid(tuple))
+		return false;
+	owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
+	ReleaseSysCache(tuple);
+
+	SetUserIdAndSecContext(owner, SECURITY_RESTRICTED_OPERATION);
+	return look_as_owner(look);
+}
+
+/* A store that is no longer whole is not worth a line of log each second. */
+static void
+complain(Watched *store, ErrorData *error)
+{
+	if (!store->complained && error->sqlerrcode != ERRCODE_LOCK_NOT_AVAILABLE)
+		ereport(LOG, errmsg("sierra_es cannot look at event store \"%s\": %s",
+							get_namespace_name(store->schema), error->message));
+	store->complained = true;
+}
+
+/*
+ * Looks in a subtransaction that is always undone: that gives back the locks
+ * and the user, whatever happened.
+ */
+static bool
+look_at_store(Watched *store, Look *look)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	char *name = get_namespace_name(store->schema);
+	volatile bool done = false;
+
+	strlcpy(look->name, name != NULL ? name : "", NAMEDATALEN);
+	if (name == NULL)
+		return false;
+	BeginInternalSubTransaction(NULL);
+	PG_TRY();
+	{
+		done = look_at_schema(store->schema, look);
+		store->complained = false;
+		RollbackAndReleaseCurrentSubTransaction();
+	}
+	PG_CATCH();
+	{
+		ErrorData *error;
+
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+		CurrentResourceOwner = owner;
+		MemoryContextSwitchTo(context);
+		/* A cancel is not the store's fault. */
+		if (error->sqlerrcode == ERRCODE_QUERY_CANCELED ||
+			error->sqlerrcode == ERRCODE_ADMIN_SHUTDOWN)
+			ReThrowError(error);
+		complain(store, error);
+		FreeErrorData(error);
+		done = false;
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(context);
+	CurrentResourceOwner = owner;
+	return done;
+}
+
+/* Remembers what a look found; true if there is more to read than was known. */
+static bool
+is_news(Watched *store, const Look *look)
+{
+	bool news = look->events > store->events || look->readable > store->readable;
+	bool wanted = !store->unsure || !store->silent;
+
+	/* Less: a store was dropped and made anew. */
+	store->events = look->events;
+	store->readable = look->readable;
+	store->looked = GetCurrentTimestamp();
+	store->unsure = store->silent = false;
+	return news && wanted && look->position != SIERRA_NONE;
+}
+
+static bool
+is_time_to_look(const Watched *store)
+{
+	return TimestampDifferenceExceeds(store->looked, GetCurrentTimestamp(), LOOK_INTERVAL_MS);
+}
+
+/*
+ * A ring with a position is announced in any case.  One without says that a
+ * lock went: only a look can tell whether anything became readable.
+ */
+static int
+watch_ring(const SierraRing *ring)
+{
+	Watched *store = hash_search(watched, &ring->schema, HASH_FIND, NULL);
+	int64 position = ring->position;
+	char *name = get_namespace_name(ring->schema);
+	bool wanted;
+	Look look;
+
+	if (store == NULL || name == NULL)
+		return 0;
+	/* A worker that starts announces every store. */
+	store->silent = !ring->notify && store->looked != 0 && (!store->unsure || store->silent);
+	store->unsure = true;
+	wanted = ring->notify && position != SIERRA_NONE;
+	if (is_time_to_look(store) && look_at_store(store, &look))
+	{
+		wanted |= is_news(store, &look);
+		position = look.position;
+	}
+	if (!wanted || position == SIERRA_NONE)
+		return 0;
+	sierra_notify(name, position);
+	return 1;
+}
+
+int
+sierra_watch_rings(const SierraRings *rings, void (*between)(void))
+{
+	int sent = 0;
+
+	if (rings->count > 0)
+		list_stores();
+	for (int i = 0; i < rings->count; i++)
+	{
+		sent += watch_ring(&rings->store[i]);
+		between();
+	}
+	return sent;
+}
+
+/* All stores, or those that are unsure and were not looked at just now. */
+static int
+watch_stores(bool all, void (*between)(void))
+{
+	HASH_SEQ_STATUS scan;
+	Watched *store;
+	int sent = 0;
+
+	list_stores();
+	look_due = DT_NOEND;
+	hash_seq_init(&scan, watched);
+	while ((store = hash_seq_search(&scan)) != NULL)
+	{
+		Look look;
+
+		if ((all || (store->unsure && is_time_to_look(store))) && look_at_store(store, &look) &&
+			is_news(store, &look))
+		{
+			sierra_notify(look.name, look.position);
+			sent++;
+		}
+		if (store->unsure)
+			look_due =
+				Min(look_due, TimestampTzPlusMilliseconds(store->looked, LOOK_INTERVAL_MS + 1));
+		between();
+	}
+	return sent;
+}
+
+int
+sierra_watch_again(void (*between)(void))
+{
+	return watch_stores(false, between);
+}
+
+int
+sierra_watch_all(void (*between)(void))
+{
+	return watch_stores(true, between);
+}
+
+List *
+sierra_watch_list(void)
+{
+	HASH_SEQ_STATUS scan;
+	Watched *store;
+	List *schemas = NIL;
+
+	list_stores();
+	hash_seq_init(&scan, watched);
+	while ((store = hash_seq_search(&scan)) != NULL)
+		schemas = lappend_oid(schemas, store->schema);
+	return schemas;
+}
+
+bool
+sierra_watch_look(Oid schema, int64 *events, int64 *readable, int64 *newest)
+{
+	Look look;
+
+	if (!look_at_store(find_watched(schema), &look))
+		return false;
+	*events = look.events;
+	*readable = look.readable;
+	*newest = look.position;
+	return true;
+}
+
+TimestampTz
+sierra_watch_due(void)
+{
+	return look_due;
+}

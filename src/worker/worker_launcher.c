@@ -1,0 +1,450 @@
+/*
+ * worker_launcher.c
+ *		Starts a worker for each database that has the extension, and runners.
+ *
+ * Which databases have it can only be seen from within.  So at its start the
+ * launcher sends a worker to every database, one after the other; it ends by
+ * itself where there is no extension.  Later it is called by the first ring of a
+ * bell that has no worker, and by workers that end.
+ *
+ * A worker enters itself in its bell when it is ready and takes itself out when
+ * it ends.  One that dies before is noticed by its handle.
+ *
+ * The launcher also starts the runners; which and when is decided in runner_pool.c.
+ */
+#include "postgres.h"
+
+#include "base/compat.h"
+#include "wakeup/doorbell.h"
+#include "worker/process_utility.h"
+#include "worker/runner_pool.h"
+#include "worker/worker_launcher.h"
+
+#include "access/genam.h"
+#include "access/heapam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "access/tableam.h"
+#include "access/xact.h"
+#include "catalog/pg_database.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "postmaster/bgworker.h"
+#include "postmaster/interrupt.h"
+#include "storage/ipc.h"
+#include "tcop/tcopprot.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+#include "utils/syscache.h"
+
+#define RETRY_MS 1000
+#define RETRY_MAX_MS 60000
+
+/* A start that was asked for: of a worker whose bell is known, or of a probe. */
+typedef struct Start
+{
+	Oid database;
+	BackgroundWorkerHandle *handle;
+} Start;
+
+/* What pg_stat_activity shows; looked up once. */
+static uint32
+wait_event(void)
+{
+	static uint32 event = 0;
+
+	if (event == 0)
+		event = sierra_compat_wait_event("SierraLauncher");
+	return event;
+}
+
+static List *starts = NIL;	  /* Start: asked for and not yet seen to end */
+static List *unvisited = NIL; /* Oid: databases where nobody has been */
+static MemoryContext launcher_context = NULL;
+
+/* Nothing is started before: the postmaster had no room for another. */
+static TimestampTz no_room_until = 0;
+static int no_room_count = 0;
+
+void
+sierra_launcher_register(void)
+{
+	BackgroundWorker worker = {0};
+
+	if (IsBinaryUpgrade || !IsPostmasterEnvironment)
+		return;
+	worker.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
+	worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
+	worker.bgw_restart_time = 1;
+	snprintf(worker.bgw_library_name, sizeof(worker.bgw_library_name), "sierra_es");
+	snprintf(worker.bgw_function_name, sizeof(worker.bgw_function_name), "sierra_launcher_main");
+	snprintf(worker.bgw_name, sizeof(worker.bgw_name), "sierra_es launcher");
+	snprintf(worker.bgw_type, sizeof(worker.bgw_type), "sierra_es launcher");
+	RegisterBackgroundWorker(&worker);
+}
+
+static BackgroundWorkerHandle *
+register_worker(Oid database)
+{
+	BackgroundWorker worker = {0};
+	BackgroundWorkerHandle *handle;
+
+	worker.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
+	worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
+	worker.bgw_restart_time = BGW_NEVER_RESTART;
+	snprintf(worker.bgw_library_name, sizeof(worker.bgw_library_name), "sierra_es");
+	snprintf(worker.bgw_function_name, sizeof(worker.bgw_function_name), "sierra_worker_main");
+	snprintf(worker.bgw_name, sizeof(worker.bgw_name), "sierra_es worker for database %u",
+			 database);
+	snprintf(worker.bgw_type, sizeof(worker.bgw_type), "sierra_es worker");
+	worker.bgw_main_arg = ObjectIdGetDatum(database);
+	worker.bgw_notify_pid = MyProcPid;
+	return RegisterDynamicBackgroundWorker(&worker, &handle) ? handle : NULL;
+}
+
+/* Does the database exist, and may one connect to it?  In a transaction. */
+static bool
+is_connectable(Oid database)
+{
+	HeapTuple tuple = SearchSysCache1(DATABASEOID, ObjectIdGetDatum(database));
+	bool connectable = false;
+
+	if (HeapTupleIsValid(tuple))
+	{
+		Form_pg_database row = (Form_pg_database) GETSTRUCT(tuple);
+
+		connectable = row->datallowconn && !database_is_invalid_form(row);
+		ReleaseSysCache(tuple);
+	}
+	return connectable;
+}
+
+static void
+list_databases(void)
+{
+	Relation databases;
+	TableScanDesc scan;
+	HeapTuple tuple;
+
+	StartTransactionCommand();
+	(void) GetTransactionSnapshot();
+	databases = table_open(DatabaseRelationId, AccessShareLock);
+	scan = table_beginscan_catalog(databases, 0, NULL);
+	while ((tuple = heap_getnext(scan, ForwardScanDirection)) != NULL)
+	{
+		Form_pg_database row = (Form_pg_database) GETSTRUCT(tuple);
+		MemoryContext old;
+
+		if (!row->datallowconn || row->datistemplate || database_is_invalid_form(row))
+			continue;
+		old = MemoryContextSwitchTo(launcher_context);
+		unvisited = lappend_oid(unvisited, row->oid);
+		MemoryContextSwitchTo(old);
+	}
+	table_endscan(scan);
+	table_close(databases, AccessShareLock);
+	CommitTransactionCommand();
+}
+
+static void
+report_no_room(void)
+{
+	if (no_room_count == 0)
+		ereport(LOG, errmsg("could not start a worker of sierra_es"),
+				errdetail("All %d background workers are in use.", max_worker_processes),
+				errhint("Increase \"max_worker_processes\".  Meanwhile there is no NOTIFY, and who "
+						"waits for events polls."));
+	no_room_until = TimestampTzPlusMilliseconds(
+		GetCurrentTimestamp(), Min(RETRY_MAX_MS, RETRY_MS << Min(no_room_count, 10)));
+	no_room_count++;
+}
+
+bool
+sierra_launcher_start(BackgroundWorker *worker, BackgroundWorkerHandle **handle)
+{
+	MemoryContext old = MemoryContextSwitchTo(launcher_context);
+	bool started = RegisterDynamicBackgroundWorker(worker, handle);
+
+	MemoryContextSwitchTo(old);
+	return started;
+}
+
+/* False if there is no room for another worker. */
+static bool
+start(Oid database)
+{
+	MemoryContext old = MemoryContextSwitchTo(launcher_context);
+	BackgroundWorkerHandle *handle = register_worker(database);
+
+	if (handle != NULL)
+	{
+		Start *asked = palloc(sizeof(Start));
+
+		asked->database = database;
+		asked->handle = handle;
+		starts = lappend(starts, asked);
+		no_room_count = 0;
+	}
+	MemoryContextSwitchTo(old);
+	if (handle == NULL)
+		report_no_room();
+	return handle != NULL;
+}
+
+/* A worker ended before it was ready: try again, later and later. */
+static void
+retry_later(SierraBell *bell, TimestampTz now)
+{
+	SierraWorkerInfo *info = &bell->worker;
+
+	info->state = SIERRA_WORKER_WANTED;
+	info->failures++;
+	info->retry_at = TimestampTzPlusMilliseconds(
+		now, Min(RETRY_MAX_MS, RETRY_MS << Min(info->failures - 1, 10)));
+}
+
+/* Forgets the starts whose worker has ended; it may have left its bell waiting. */
+static void
+check_starts(TimestampTz now)
+{
+	ListCell *cell;
+
+	foreach (cell, starts)
+	{
+		Start *asked = lfirst(cell);
+		SierraBell *bell;
+		pid_t pid;
+
+		if (GetBackgroundWorkerPid(asked->handle, &pid) != BGWH_STOPPED)
+			continue;
+		LWLockAcquire(sierra_doorbell->lock, LW_EXCLUSIVE);
+		bell = sierra_doorbell_find(asked->database);
+		if (bell != NULL && bell->worker.state == SIERRA_WORKER_STARTING)
+			retry_later(bell, now);
+		LWLockRelease(sierra_doorbell->lock);
+		pfree(asked->handle);
+		pfree(asked);
+		starts = foreach_delete_current(starts, cell);
+	}
+}
+
+/*
+ * Is this bell to have a worker now?  Else *wake_at is when to ask again.  A
+ * bell whose worker nobody misses says that the launcher listens.
+ */
+static bool
+is_due(SierraBell *bell, TimestampTz now, TimestampTz *wake_at)
+{
+	SierraWorkerInfo *info = &bell->worker;
+
+	if (!OidIsValid(bell->database))
+		return false;
+	if (info->state == SIERRA_WORKER_NONE &&
+		pg_atomic_read_u32(&bell->listener) != SIERRA_LISTENER_LAUNCHER)
+	{
+		info->state = SIERRA_WORKER_WANTED;
+		info->retry_at = now;
+	}
+	if (info->state != SIERRA_WORKER_WANTED || sierra_exclusive_is_held(bell->database))
+		return false;
+	if (info->retry_at <= now)
+		return true;
+	*wake_at = Min(*wake_at, info->retry_at);
+	return false;
+}
+
+/* Was a worker started that has not ended? */
+static bool
+is_started(Oid database)
+{
+	ListCell *cell;
+
+	foreach (cell, starts)
+	{
+		if (((Start *) lfirst(cell))->database == database)
+			return true;
+	}
+	return false;
+}
+
+/* Is a worker on its way that neither is ready nor has ended? */
+static bool
+is_visiting(void)
+{
+	ListCell *cell;
+	bool visiting = false;
+
+	LWLockAcquire(sierra_doorbell->lock, LW_SHARED);
+	foreach (cell, starts)
+	{
+		SierraBell *bell = sierra_doorbell_find(((Start *) lfirst(cell))->database);
+
+		visiting |= (bell == NULL || bell->worker.state != SIERRA_WORKER_RUNNING);
+	}
+	LWLockRelease(sierra_doorbell->lock);
+	return visiting;
+}
+
+/* Nobody can connect: no worker, until somebody rings again. */
+static void
+give_up(Oid database)
+{
+	SierraBell *bell;
+
+	LWLockAcquire(sierra_doorbell->lock, LW_EXCLUSIVE);
+	bell = sierra_doorbell_find(database);
+	if (bell != NULL && bell->worker.state != SIERRA_WORKER_RUNNING)
+	{
+		bell->worker.state = SIERRA_WORKER_NONE;
+		pg_atomic_write_u32(&bell->listener, SIERRA_LISTENER_LAUNCHER);
+	}
+	LWLockRelease(sierra_doorbell->lock);
+}
+
+/* Moves the state on, if the database has a bell and that is in the state before. */
+static void
+change_state(Oid database, SierraWorkerState from, SierraWorkerState to)
+{
+	SierraBell *bell;
+
+	LWLockAcquire(sierra_doorbell->lock, LW_EXCLUSIVE);
+	bell = sierra_doorbell_find(database);
+	if (bell != NULL && bell->worker.state == from)
+		bell->worker.state = to;
+	LWLockRelease(sierra_doorbell->lock);
+}
+
+/*
+ * Starts the worker of a database, or one that looks whether it needs one.
+ * False if there is no room.
+ */
+static bool
+start_in(Oid database)
+{
+	bool connectable;
+
+	if (is_started(database))
+		return true;
+	StartTransactionCommand();
+	connectable = is_connectable(database);
+	CommitTransactionCommand();
+	if (!connectable)
+	{
+		give_up(database);
+		return true;
+	}
+	change_state(database, SIERRA_WORKER_WANTED, SIERRA_WORKER_STARTING);
+	if (start(database))
+		return true;
+	change_state(database, SIERRA_WORKER_STARTING, SIERRA_WORKER_WANTED);
+	return false;
+}
+
+/* Starts what is due; returns when to look again. */
+static TimestampTz
+start_due(TimestampTz now)
+{
+	TimestampTz wake_at = DT_NOEND;
+	Oid due[SIERRA_BELLS];
+	int count = 0;
+
+	LWLockAcquire(sierra_doorbell->lock, LW_EXCLUSIVE);
+	for (int i = 0; i < SIERRA_BELLS; i++)
+	{
+		if (is_due(&sierra_doorbell->bell[i], now, &wake_at))
+			due[count++] = sierra_doorbell->bell[i].database;
+	}
+	LWLockRelease(sierra_doorbell->lock);
+
+	if (now < no_room_until)
+		return count > 0 || unvisited != NIL ? no_room_until : wake_at;
+	for (int i = 0; i < count; i++)
+	{
+		if (!start_in(due[i]))
+			return no_room_until;
+	}
+
+	/* One at a time: a server may have many databases and few workers. */
+	while (unvisited != NIL && !is_visiting())
+	{
+		if (!start_in(linitial_oid(unvisited)))
+			return no_room_until;
+		unvisited = list_delete_first(unvisited);
+	}
+	return wake_at;
+}
+
+static void
+detach(int code, Datum arg)
+{
+	SpinLockAcquire(&sierra_doorbell->mutex);
+	sierra_doorbell->launcher_latch = NULL;
+	SpinLockRelease(&sierra_doorbell->mutex);
+}
+
+static void
+attach(void)
+{
+	SpinLockAcquire(&sierra_doorbell->mutex);
+	sierra_doorbell->launcher_latch = MyLatch;
+	SpinLockRelease(&sierra_doorbell->mutex);
+	before_shmem_exit(detach, (Datum) 0);
+}
+
+/* What a launcher before this one asked for is not known any more. */
+static void
+take_over(void)
+{
+	LWLockAcquire(sierra_doorbell->lock, LW_EXCLUSIVE);
+	for (int i = 0; i < SIERRA_BELLS; i++)
+	{
+		if (sierra_doorbell->bell[i].worker.state == SIERRA_WORKER_STARTING)
+			sierra_doorbell->bell[i].worker.state = SIERRA_WORKER_WANTED;
+	}
+	LWLockRelease(sierra_doorbell->lock);
+}
+
+static long
+timeout_until(TimestampTz now, TimestampTz then)
+{
+	if (then == DT_NOEND)
+		return -1L;
+	return (long) Min(Max(then - now + 999, 0) / 1000, (int64) INT_MAX);
+}
+
+void
+sierra_launcher_main(Datum unused)
+{
+	pqsignal(SIGTERM, die);
+	pqsignal(SIGHUP, SignalHandlerForConfigReload);
+	BackgroundWorkerUnblockSignals();
+	BackgroundWorkerInitializeConnection(NULL, NULL, 0);
+	launcher_context =
+		AllocSetContextCreate(TopMemoryContext, "sierra_es launcher", ALLOCSET_DEFAULT_SIZES);
+	attach();
+	take_over();
+	sierra_pool_take_over();
+	list_databases();
+	for (;;)
+	{
+		TimestampTz now = GetCurrentTimestamp();
+		TimestampTz wake_at;
+		long timeout;
+
+		CHECK_FOR_INTERRUPTS();
+		if (ConfigReloadPending)
+		{
+			ConfigReloadPending = false;
+			ProcessConfigFile(PGC_SIGHUP);
+		}
+		check_starts(now);
+		wake_at = start_due(now);
+		wake_at = Min(wake_at, sierra_pool_tend(now));
+		timeout = timeout_until(now, wake_at);
+		(void) WaitLatch(MyLatch,
+						 WL_LATCH_SET | WL_EXIT_ON_PM_DEATH | (timeout >= 0 ? WL_TIMEOUT : 0),
+						 timeout, wait_event());
+		ResetLatch(MyLatch);
+	}
+}
