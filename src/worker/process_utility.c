@@ -18,7 +18,9 @@
 #include "worker/process_utility.h"
 #include "worker/runner_pool.h"
 
+#include "access/htup_details.h"
 #include "access/xact.h"
+#include "catalog/pg_authid.h"
 #include "catalog/pg_database.h"
 #include "commands/dbcommands.h"
 #include "commands/defrem.h"
@@ -126,6 +128,27 @@ wait_for_end(Oid database)
 	}
 }
 
+/*
+ * May the current user create databases?  (The server's own function for this,
+ * have_createdb_privilege(), is not exported by every minor release.)
+ */
+static bool
+may_create_databases(void)
+{
+	HeapTuple role;
+	bool may = false;
+
+	if (superuser())
+		return true;
+	role = SearchSysCache1(AUTHOID, ObjectIdGetDatum(GetUserId()));
+	if (HeapTupleIsValid(role))
+	{
+		may = ((Form_pg_authid) GETSTRUCT(role))->rolcreatedb;
+		ReleaseSysCache(role);
+	}
+	return may;
+}
+
 /* Only who may run such a statement can send a worker away. */
 static void
 send_worker_away(const char *name)
@@ -133,7 +156,7 @@ send_worker_away(const char *name)
 	Oid database = get_database_oid(name, true);
 
 	if (!OidIsValid(database) ||
-		!(sierra_compat_owns_database(database, GetUserId()) || have_createdb_privilege()))
+		!(sierra_compat_owns_database(database, GetUserId()) || may_create_databases()))
 		return;
 	enter_hold(database);
 	wait_for_end(database);
