@@ -13,6 +13,7 @@
 #include "postgres.h"
 
 #include "aggregate/decide.h"
+#include "append/append.h"
 #include "append/event_json.h"
 #include "append/metadata.h"
 #include "base/json_slice.h"

@@ -5,8 +5,10 @@
 #ifndef SIERRA_DECIDE_H
 #define SIERRA_DECIDE_H
 
+#include "append/insert.h"
+#include "append/refusal.h"
+
 #include "aggregate/aggregate.h"
-#include "append/append.h"
 
 typedef struct SierraCommand
 {

@@ -9,8 +9,6 @@
 #include "append/event_json.h"
 #include "append/metadata.h"
 #include "base/args.h"
-#include "base/compat.h"
-#include "base/routing.h"
 
 #include "access/htup_details.h"
 #include "catalog/pg_type.h"

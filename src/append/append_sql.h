@@ -5,7 +5,7 @@
 #ifndef SIERRA_APPEND_SQL_H
 #define SIERRA_APPEND_SQL_H
 
-#include "append/append.h"
+#include "append/insert.h"
 
 #include "fmgr.h"
 

@@ -9,7 +9,6 @@
 #include "postgres.h"
 
 #include "append/idempotency.h"
-#include "base/compat.h"
 #include "base/routing.h"
 #include "store/registry.h"
 

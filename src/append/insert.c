@@ -14,8 +14,6 @@
 #include "postgres.h"
 
 #include "append/insert.h"
-#include "base/compat.h"
-#include "base/errors.h"
 #include "base/routing.h"
 #include "store/direct_insert.h"
 #include "store/guard.h"

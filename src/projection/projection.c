@@ -8,7 +8,6 @@
 
 #include "aggregate/fold.h"
 #include "base/compat.h"
-#include "base/errors.h"
 #include "projection/projection.h"
 #include "store/query.h"
 #include "store/run_as.h"

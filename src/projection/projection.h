@@ -17,7 +17,7 @@
 #include "fmgr.h"
 
 #include "aggregate/upcast.h"
-#include "read/read_all.h"
+#include "read/filter.h"
 #include "store/run_as.h"
 #include "store/store.h"
 

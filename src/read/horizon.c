@@ -31,6 +31,7 @@
 #include "store/event.h"
 #include "store/partition_lock.h"
 #include "store/position.h"
+#include "store/scan.h"
 
 #include "access/relation.h"
 #include "access/stratnum.h"

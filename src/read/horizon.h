@@ -5,7 +5,9 @@
 #ifndef SIERRA_HORIZON_H
 #define SIERRA_HORIZON_H
 
-#include "store/scan.h"
+#include "store/store.h"
+
+#include "utils/relcache.h"
 
 /* A partition that is open for reading. */
 typedef struct SierraReadLeaf

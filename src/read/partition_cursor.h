@@ -7,6 +7,7 @@
 #define SIERRA_PARTITION_CURSOR_H
 
 #include "read/horizon.h"
+#include "store/scan.h"
 
 /* A place is at most so many rows below the one that is looked for. */
 #define SIERRA_SEARCH_ENOUGH 8

@@ -9,7 +9,6 @@
  */
 #include "postgres.h"
 
-#include "base/compat.h"
 #include "read/partition_cursor.h"
 #include "read/read_all.h"
 #include "store/event.h"

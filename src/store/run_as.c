@@ -19,21 +19,36 @@
 #include "base/errors.h"
 #include "store/run_as.h"
 
-#include "access/table.h"
+#include "access/htup_details.h"
+#include "catalog/pg_class.h"
 #include "miscadmin.h"
+#include "storage/lmgr.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
-#include "utils/rel.h"
+#include "utils/syscache.h"
 #include "utils/varlena.h"
+
+Oid
+sierra_relation_owner(Oid relid)
+{
+	HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
+	Oid owner = InvalidOid;
+
+	if (HeapTupleIsValid(tuple))
+	{
+		owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
+		ReleaseSysCache(tuple);
+	}
+	return owner;
+}
 
 Oid
 sierra_acting_table_owner(const SierraStore *store, const char *table, AclMode rights,
 						  const char *what)
 {
 	Oid relid = get_relname_relid(table, store->schema);
-	Relation relation;
 	Oid owner;
 	AclResult result;
 
@@ -46,9 +61,10 @@ sierra_acting_table_owner(const SierraStore *store, const char *table, AclMode r
 	result = rights == ACL_NO_RIGHTS ? ACLCHECK_OK : pg_class_aclcheck(relid, GetUserId(), rights);
 	if (result != ACLCHECK_OK)
 		aclcheck_error(result, OBJECT_TABLE, table);
-	relation = table_open(relid, AccessShareLock);
-	owner = relation->rd_rel->relowner;
-	table_close(relation, NoLock);
+	LockRelationOid(relid, AccessShareLock);
+	owner = sierra_relation_owner(relid);
+	if (!OidIsValid(owner))
+		sierra_store_report_missing(NameStr(store->name));
 	return owner;
 }
 

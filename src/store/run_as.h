@@ -18,6 +18,9 @@ typedef struct SierraActing
 	int settings; /* nesting level */
 } SierraActing;
 
+/* The owner of a table or sequence; InvalidOid if there is no such relation. */
+extern Oid sierra_relation_owner(Oid relid);
+
 /*
  * The owner of one of a store's tables, for a caller with these rights on it;
  * SE005 if an older version made the store without it.  what it is for goes

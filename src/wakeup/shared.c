@@ -159,7 +159,7 @@ sierra_doorbell_forget(Oid database)
 }
 
 bool
-sierra_exclusive_is_held(Oid database)
+sierra_shared_is_held_locked(Oid database)
 {
 	for (int i = 0; i < SIERRA_HOLDS; i++)
 	{
@@ -167,4 +167,15 @@ sierra_exclusive_is_held(Oid database)
 			return true;
 	}
 	return false;
+}
+
+bool
+sierra_shared_is_held(Oid database)
+{
+	bool held;
+
+	LWLockAcquire(sierra_doorbell->lock, LW_SHARED);
+	held = sierra_shared_is_held_locked(database);
+	LWLockRelease(sierra_doorbell->lock);
+	return held;
 }

@@ -180,9 +180,10 @@ extern SierraBell *sierra_doorbell_own(void);
 extern void sierra_pool_welcome(struct SierraBell *bell);
 
 /*
- * Does a statement keep workers out of this database?  The caller holds the
- * doorbell's lock.
+ * Does a statement keep our processes out of this database?  The second is for
+ * callers that hold the lock.
  */
-extern bool sierra_exclusive_is_held(Oid database);
+extern bool sierra_shared_is_held(Oid database);
+extern bool sierra_shared_is_held_locked(Oid database);
 
 #endif /* SIERRA_SHARED_H */

@@ -104,23 +104,12 @@ milliseconds_until(TimestampTz now, TimestampTz then)
 	return (long) Min((microseconds + 999) / 1000, (int64) INT_MAX);
 }
 
-/* What pg_stat_activity shows; looked up once. */
-static uint32
-wait_event(void)
-{
-	static uint32 event = 0;
-
-	if (event == 0)
-		event = sierra_compat_wait_event("SierraEvents");
-	return event;
-}
-
 /* Sleeps without a bell.  Returns early when the latch is set for any reason. */
 static void
 sleep_alone(long timeout)
 {
 	(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, timeout,
-					 wait_event());
+					 sierra_compat_wait_event("SierraEvents"));
 	ResetLatch(MyLatch);
 	CHECK_FOR_INTERRUPTS();
 }
@@ -135,7 +124,8 @@ sleep_at_bell(SierraWaiter *waiter, long timeout)
 	ConditionVariablePrepareToSleep(&bell->rung);
 	sierra_doorbell_want_answer(bell);
 	if (pg_atomic_read_u64(&bell->generation) == waiter->generation)
-		(void) ConditionVariableTimedSleep(&bell->rung, timeout, wait_event());
+		(void) ConditionVariableTimedSleep(&bell->rung, timeout,
+										   sierra_compat_wait_event("SierraEvents"));
 	ConditionVariableCancelSleep();
 	generation = pg_atomic_read_u64(&bell->generation);
 	pg_memory_barrier();

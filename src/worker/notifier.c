@@ -18,9 +18,11 @@
  */
 #include "postgres.h"
 
+#include "base/backoff.h"
 #include "base/compat.h"
 #include "base/guc.h"
 #include "wakeup/doorbell.h"
+#include "worker/background.h"
 #include "worker/notifier.h"
 #include "worker/process_utility.h"
 #include "worker/runner_pool.h"
@@ -48,6 +50,7 @@
 
 /* A worker that ran so long did not fail to start. */
 #define STARTED_WELL_MS 10000
+#define RETRY_MS 1000
 #define RETRY_MAX_MS 60000
 
 static SierraBell *bell = NULL;
@@ -62,17 +65,6 @@ static struct
 	TimestampTz round_due; /* not before */
 	TimestampTz sweep_due;
 } loop;
-
-/* What pg_stat_activity shows; looked up once. */
-static uint32
-wait_event(void)
-{
-	static uint32 event = 0;
-
-	if (event == 0)
-		event = sierra_compat_wait_event("SierraWorker");
-	return event;
-}
 
 /* Left for a reason of its own: not a failure. */
 static bool left = false;
@@ -109,7 +101,7 @@ detach(int code, Datum arg)
 	if (!left)
 	{
 		if (info->failures > 0)
-			delay = Min(RETRY_MAX_MS, INT64CONST(1000) << Min(info->failures - 1, 10));
+			delay = sierra_backoff(info->failures, RETRY_MS, RETRY_MAX_MS);
 		info->failures++;
 	}
 	info->retry_at = now + delay * 1000;
@@ -127,18 +119,6 @@ leave(SierraWorkerState state)
 	left = true;
 	left_as = state;
 	proc_exit(0);
-}
-
-/* Is the database wanted by a statement? */
-static bool
-is_held(void)
-{
-	bool held;
-
-	LWLockAcquire(sierra_doorbell->lock, LW_SHARED);
-	held = sierra_exclusive_is_held(MyDatabaseId);
-	LWLockRelease(sierra_doorbell->lock);
-	return held;
 }
 
 static void
@@ -183,18 +163,14 @@ attach(void)
 static void
 pin_settings(void)
 {
-	static const char *const settings[][2] = {
+	static const SierraSetting settings[] = {
 		{"search_path", ""},
 		{"synchronous_commit", "off"},
 		{"lock_timeout", "100ms"},
-		{"default_transaction_isolation", "read committed"},
-		{"default_transaction_read_only", "off"},
-		{"default_transaction_deferrable", "off"},
 		{"row_security", "off"},
 	};
 
-	for (int i = 0; i < lengthof(settings); i++)
-		SetConfigOption(settings[i][0], settings[i][1], PGC_SUSET, PGC_S_OVERRIDE);
+	sierra_background_pin(settings, lengthof(settings));
 }
 
 /* Without sweeps, nobody needs to know what is not to be announced. */
@@ -245,34 +221,16 @@ answer_between(void)
 		answer();
 }
 
-static void
-begin_round(void)
-{
-	SetCurrentStatementStartTimestamp();
-	StartTransactionCommand();
-	PushActiveSnapshot(GetTransactionSnapshot());
-	pgstat_report_activity(STATE_RUNNING, "looking for new events");
-}
-
-static void
-end_round(void)
-{
-	PopActiveSnapshot();
-	CommitTransactionCommand();
-	pgstat_report_stat(false);
-	pgstat_report_activity(STATE_IDLE, NULL);
-}
-
 /* One transaction: looks, and sends what there is to send. */
 static int
 look_and_notify(const SierraRings *rings, bool everything)
 {
 	int sent = 0;
 
-	begin_round();
+	sierra_background_begin("looking for new events");
 	if (!sierra_watch_has_extension())
 	{
-		end_round();
+		sierra_background_end();
 		leave(SIERRA_WORKER_NONE);
 	}
 	sent += sierra_watch_rings(rings, answer_between);
@@ -280,7 +238,7 @@ look_and_notify(const SierraRings *rings, bool everything)
 		sent += sierra_watch_all(answer_between);
 	else
 		sent += sierra_watch_again(answer_between);
-	end_round();
+	sierra_background_end();
 	return sent;
 }
 
@@ -403,7 +361,8 @@ sleep_until_due(void)
 	if (due <= now)
 		return;
 	(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-					 (long) Min((due - now + 999) / 1000, (int64) INT_MAX), wait_event());
+					 (long) Min((due - now + 999) / 1000, (int64) INT_MAX),
+					 sierra_compat_wait_event("SierraNotifier"));
 	ResetLatch(MyLatch);
 }
 
@@ -423,7 +382,7 @@ run(void)
 			ProcessConfigFile(PGC_SIGHUP);
 			loop.sweep_due = 0;
 		}
-		if (is_held())
+		if (sierra_shared_is_held(MyDatabaseId))
 			leave(SIERRA_WORKER_WANTED);
 		now = GetCurrentTimestamp();
 		if (now >= loop.rest_until)
@@ -458,7 +417,6 @@ void
 sierra_worker_main(Datum argument)
 {
 	Oid database = DatumGetObjectId(argument);
-	bool held;
 	bool installed;
 
 	pqsignal(SIGTERM, die);
@@ -466,17 +424,14 @@ sierra_worker_main(Datum argument)
 	BackgroundWorkerUnblockSignals();
 
 	/* To connect to a database that a statement needs would hold that up. */
-	LWLockAcquire(sierra_doorbell->lock, LW_SHARED);
-	held = sierra_exclusive_is_held(database);
-	LWLockRelease(sierra_doorbell->lock);
-	if (held)
+	if (sierra_shared_is_held(database))
 		resign(database, SIERRA_WORKER_WANTED);
 
 	BackgroundWorkerInitializeConnectionByOid(database, InvalidOid, 0);
 	pin_settings();
-	begin_round();
+	sierra_background_begin("looking for new events");
 	installed = sierra_watch_has_extension();
-	end_round();
+	sierra_background_end();
 	if (!installed)
 		resign(database, SIERRA_WORKER_NONE);
 	attach();

@@ -13,10 +13,11 @@
  */
 #include "postgres.h"
 
+#include "base/backoff.h"
 #include "base/compat.h"
 #include "base/guc.h"
 #include "wakeup/doorbell.h"
-#include "worker/process_utility.h"
+#include "worker/background.h"
 #include "worker/runner.h"
 #include "worker/runner_job.h"
 #include "worker/runner_pool.h"
@@ -77,17 +78,6 @@ static struct
 	TimestampTz called_at;
 } loop;
 
-/* What pg_stat_activity shows; looked up once. */
-static uint32
-wait_event(void)
-{
-	static uint32 event = 0;
-
-	if (event == 0)
-		event = sierra_compat_wait_event("SierraRunner");
-	return event;
-}
-
 /* Leaves word for the launcher; a failure is followed by a start later and later. */
 static void
 leave_word(SierraWant *want, TimestampTz now)
@@ -102,7 +92,7 @@ leave_word(SierraWant *want, TimestampTz now)
 		return;
 	if (want->failures > 0)
 		want->retry_at = TimestampTzPlusMilliseconds(
-			now, Min(RETRY_MAX_MS, RETRY_MS << Min(want->failures - 1, 10)));
+			now, sierra_backoff(want->failures, RETRY_MS, RETRY_MAX_MS));
 	want->failures++;
 }
 
@@ -175,29 +165,14 @@ attach(int index, uint32 token)
 static void
 pin_settings(void)
 {
-	static const char *const settings[][2] = {
+	static const SierraSetting settings[] = {
 		{"search_path", "pg_catalog, pg_temp"},
-		{"default_transaction_isolation", "read committed"},
-		{"default_transaction_read_only", "off"},
-		{"default_transaction_deferrable", "off"},
 		{"session_replication_role", "origin"},
 		{"idle_in_transaction_session_timeout", "0"},
 		{"sierra_es.restore", "off"},
 	};
 
-	for (int i = 0; i < lengthof(settings); i++)
-		SetConfigOption(settings[i][0], settings[i][1], PGC_SUSET, PGC_S_OVERRIDE);
-}
-
-static bool
-is_held(Oid database)
-{
-	bool held;
-
-	LWLockAcquire(sierra_doorbell->lock, LW_SHARED);
-	held = sierra_exclusive_is_held(database);
-	LWLockRelease(sierra_doorbell->lock);
-	return held;
+	sierra_background_pin(settings, lengthof(settings));
 }
 
 /* When to come back if nothing rings before; at once if that is not known. */
@@ -321,7 +296,7 @@ sleep_until(TimestampTz wake_at)
 	sierra_doorbell_want_answer(bell);
 	if (pg_atomic_read_u64(&bell->generation) == loop.heard)
 		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, timeout,
-						 wait_event());
+						 sierra_compat_wait_event("SierraRunner"));
 	ConditionVariableCancelSleep();
 	ResetLatch(MyLatch);
 }
@@ -348,7 +323,7 @@ leave_if_asked(TimestampTz now)
 		ProcessConfigFile(PGC_SIGHUP);
 		loop.look_due = 0;
 	}
-	if (is_held(MyDatabaseId))
+	if (sierra_shared_is_held(MyDatabaseId))
 		leave(0);
 	if (pg_atomic_read_u32(&place->leave) != 0)
 		leave(next_visit(now));
@@ -426,7 +401,7 @@ sierra_runner_main(Datum argument)
 		proc_exit(0);
 
 	/* To connect to a database that a statement needs would hold that up. */
-	if (is_held(database))
+	if (sierra_shared_is_held(database))
 		leave(0);
 	BackgroundWorkerInitializeConnectionByOid(database, InvalidOid, 0);
 	pin_settings();

@@ -16,7 +16,9 @@
  */
 #include "postgres.h"
 
+#include "base/backoff.h"
 #include "store/run_as.h"
+#include "worker/background.h"
 #include "worker/runner_job.h"
 #include "worker/store_watch.h"
 
@@ -90,46 +92,12 @@ find_job(Oid schema, SierraJobKind kind, const char *projection, int32 version)
 }
 
 static void
-begin(const char *activity)
-{
-	SetCurrentStatementStartTimestamp();
-	StartTransactionCommand();
-	PushActiveSnapshot(GetTransactionSnapshot());
-	pgstat_report_activity(STATE_RUNNING, activity);
-}
-
-static void
-end(void)
-{
-	PopActiveSnapshot();
-	CommitTransactionCommand();
-	pgstat_report_stat(false);
-	pgstat_report_activity(STATE_IDLE, NULL);
-}
-
-static void
 act_as(SierraActing *acting, Oid owner, const char *lock_timeout)
 {
 	sierra_acting_begin_as(acting, owner);
 	if (lock_timeout != NULL)
 		(void) set_config_option("lock_timeout", lock_timeout, PGC_USERSET, PGC_S_SESSION,
 								 GUC_ACTION_SAVE, true, 0, false);
-}
-
-/* The owner of a store's events; InvalidOid if it is gone. */
-static Oid
-owner_of(Oid schema)
-{
-	HeapTuple tuple =
-		SearchSysCache1(RELOID, ObjectIdGetDatum(get_relname_relid("events", schema)));
-	Oid owner = InvalidOid;
-
-	if (HeapTupleIsValid(tuple))
-	{
-		owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
-		ReleaseSysCache(tuple);
-	}
-	return owner;
 }
 
 /*
@@ -154,7 +122,7 @@ survive(SierraJob *job, SierraJobResult *result, MemoryContext context)
 	strlcpy(result->error, error->message, SIERRA_JOB_ERROR_MAX);
 	result->failed = true;
 	job->paused_until = TimestampTzPlusMilliseconds(
-		GetCurrentTimestamp(), Min(RETRY_MAX_MS, RETRY_MS << Min(job->failures, 10)));
+		GetCurrentTimestamp(), sierra_backoff(job->failures + 1, RETRY_MS, RETRY_MAX_MS));
 	job->failures++;
 	FreeErrorData(error);
 	RESUME_INTERRUPTS();
@@ -264,8 +232,8 @@ look_at_store(Oid schema)
 		SierraActing acting;
 		Oid owner;
 
-		begin("looking for timers, sagas and projections that are due");
-		owner = owner_of(schema);
+		sierra_background_begin("looking for timers, sagas and projections that are due");
+		owner = sierra_relation_owner(get_relname_relid("events", schema));
 		if (OidIsValid(owner))
 		{
 			if (sierra_watch_look(schema, &sight.events, &sight.readable, &newest))
@@ -274,7 +242,7 @@ look_at_store(Oid schema)
 			list_jobs(schema, &sight);
 			sierra_acting_end(&acting);
 		}
-		end();
+		sierra_background_end();
 		looking->failures = 0;
 		looking->last_error[0] = '\0';
 	}
@@ -316,7 +284,7 @@ sierra_jobs_look(SierraJobLook *look)
 	if (jobs == NULL)
 		create_table();
 	looks++;
-	begin("looking for event stores");
+	sierra_background_begin("looking for event stores");
 	look->installed = sierra_watch_has_extension();
 	look->held_back = false;
 	if (look->installed && find_functions())
@@ -326,7 +294,7 @@ sierra_jobs_look(SierraJobLook *look)
 		MemoryContextSwitchTo(context);
 		schemas = list_copy(found);
 	}
-	end();
+	sierra_background_end();
 	MemoryContextSwitchTo(context);
 	foreach (cell, schemas)
 	{
@@ -476,15 +444,15 @@ sierra_job_run(SierraJob *job, SierraJobResult *result)
 		SierraActing acting;
 		Oid owner;
 
-		begin(activity);
-		owner = owner_of(job->key.schema);
+		sierra_background_begin(activity);
+		owner = sierra_relation_owner(get_relname_relid("events", job->key.schema));
 		if (OidIsValid(owner))
 		{
 			act_as(&acting, owner, job->key.kind == SIERRA_JOB_TIMERS ? TIMERS_PATIENCE : NULL);
 			handled = call(job);
 			sierra_acting_end(&acting);
 		}
-		end();
+		sierra_background_end();
 		note_run(job, began, handled);
 	}
 	PG_CATCH();

@@ -11,14 +11,15 @@
  */
 #include "postgres.h"
 
+#include "base/backoff.h"
 #include "base/guc.h"
 #include "wakeup/doorbell.h"
-#include "worker/process_utility.h"
+#include "worker/background.h"
 #include "worker/runner_pool.h"
-#include "worker/worker_launcher.h"
 
 #include "miscadmin.h"
 #include "postmaster/bgworker.h"
+#include "utils/memutils.h"
 
 /* A busy runner may stay so long while others wait. */
 #define SLICE_MS 1000
@@ -29,8 +30,7 @@
 /* Of the launcher: the runners that it has asked for. */
 static BackgroundWorkerHandle *handles[SIERRA_RUNNERS];
 static uint32 last_token = 0;
-static TimestampTz no_room_until = 0;
-static int no_room_count = 0;
+static SierraNoRoom no_room;
 
 /* What the launcher found, and what it is going to do. */
 typedef struct Plan
@@ -102,7 +102,7 @@ clear_place(SierraRunner *runner, TimestampTz now)
 	{
 		bell->want.failures++;
 		bell->want.retry_at = TimestampTzPlusMilliseconds(
-			now, Min(RETRY_MAX_MS, RETRY_MS << Min(bell->want.failures - 1, 10)));
+			now, sierra_backoff(bell->want.failures, RETRY_MS, RETRY_MAX_MS));
 		bell->want.left_at = now;
 		bell->want.due_at = 0;
 	}
@@ -165,7 +165,7 @@ static bool
 may_have_runner(const SierraBell *bell)
 {
 	return OidIsValid(bell->database) && bell->worker.state == SIERRA_WORKER_RUNNING &&
-		   !sierra_exclusive_is_held(bell->database);
+		   !sierra_shared_is_held_locked(bell->database);
 }
 
 /* Databases without a runner, in which one is due. */
@@ -281,18 +281,6 @@ make_plan(Plan *plan, TimestampTz now)
 	LWLockRelease(sierra_doorbell->lock);
 }
 
-static void
-report_no_room(TimestampTz now)
-{
-	if (no_room_count == 0)
-		ereport(LOG, errmsg("could not start a runner of sierra_es"),
-				errdetail("All %d background workers are in use.", max_worker_processes),
-				errhint("Increase \"max_worker_processes\", or decrease \"sierra_es.workers\"."));
-	no_room_until =
-		TimestampTzPlusMilliseconds(now, Min(RETRY_MAX_MS, RETRY_MS << Min(no_room_count, 10)));
-	no_room_count++;
-}
-
 /* Takes a free place; its index, or -1. */
 static int
 take_place(Oid database, uint32 token)
@@ -326,7 +314,7 @@ take_place(Oid database, uint32 token)
 static bool
 start_runner(Oid database)
 {
-	BackgroundWorker worker = {0};
+	BackgroundWorker worker;
 	uint32 token = (last_token + 1) & 0xFFFFFF;
 	int place = take_place(database, token);
 	bool started;
@@ -334,17 +322,9 @@ start_runner(Oid database)
 	if (place < 0)
 		return true;
 	last_token = token;
-	worker.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
-	worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
-	worker.bgw_restart_time = BGW_NEVER_RESTART;
-	snprintf(worker.bgw_library_name, sizeof(worker.bgw_library_name), "sierra_es");
-	snprintf(worker.bgw_function_name, sizeof(worker.bgw_function_name), "sierra_runner_main");
-	snprintf(worker.bgw_name, sizeof(worker.bgw_name), "sierra_es runner for database %u",
-			 database);
-	snprintf(worker.bgw_type, sizeof(worker.bgw_type), "sierra_es runner");
+	sierra_background_describe(&worker, "sierra_runner_main", "runner", database);
 	worker.bgw_main_arg = Int32GetDatum((int32) (place | token << 6));
-	worker.bgw_notify_pid = MyProcPid;
-	started = sierra_launcher_start(&worker, &handles[place]);
+	started = sierra_background_start(&worker, TopMemoryContext, &handles[place]);
 	if (!started)
 	{
 		handles[place] = NULL;
@@ -362,16 +342,18 @@ sierra_pool_tend(TimestampTz now)
 
 	reap(now);
 	make_plan(&plan, now);
-	if (plan.count > 0 && now < no_room_until)
-		return Min(plan.wake_at, no_room_until);
+	if (plan.count > 0 && now < no_room.until)
+		return Min(plan.wake_at, no_room.until);
 	for (int i = 0; i < plan.count; i++)
 	{
 		if (!start_runner(plan.start[i]))
 		{
-			report_no_room(now);
-			return Min(plan.wake_at, no_room_until);
+			sierra_background_no_room(
+				&no_room, "a runner",
+				"Increase \"max_worker_processes\", or decrease \"sierra_es.workers\".");
+			return Min(plan.wake_at, no_room.until);
 		}
-		no_room_count = 0;
+		no_room.failures = 0;
 	}
 	return plan.wake_at;
 }

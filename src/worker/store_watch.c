@@ -17,9 +17,9 @@
  */
 #include "postgres.h"
 
-#include "base/compat.h"
 #include "read/horizon.h"
 #include "store/event.h"
+#include "store/run_as.h"
 #include "store/scan.h"
 #include "wakeup/notify.h"
 #include "worker/store_watch.h"
@@ -283,17 +283,13 @@ static bool
 look_at_schema(Oid schema, Look *look)
 {
 	Oid events = get_relname_relid("events", schema);
-	HeapTuple tuple;
 	Oid owner;
 
 	if (!OidIsValid(events) || !ConditionalLockRelationOid(events, AccessShareLock))
 		return false;
-	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(events));
-	if (!HeapTupleIsValid(tuple))
+	owner = sierra_relation_owner(events);
+	if (!OidIsValid(owner))
 		return false;
-	owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
-	ReleaseSysCache(tuple);
-
 	SetUserIdAndSecContext(owner, SECURITY_RESTRICTED_OPERATION);
 	return look_as_owner(look);
 }

@@ -14,9 +14,9 @@
  */
 #include "postgres.h"
 
+#include "base/backoff.h"
 #include "base/compat.h"
-#include "wakeup/doorbell.h"
-#include "worker/process_utility.h"
+#include "worker/background.h"
 #include "worker/runner_pool.h"
 #include "worker/worker_launcher.h"
 
@@ -48,59 +48,21 @@ typedef struct Start
 	BackgroundWorkerHandle *handle;
 } Start;
 
-/* What pg_stat_activity shows; looked up once. */
-static uint32
-wait_event(void)
-{
-	static uint32 event = 0;
-
-	if (event == 0)
-		event = sierra_compat_wait_event("SierraLauncher");
-	return event;
-}
-
 static List *starts = NIL;	  /* Start: asked for and not yet seen to end */
 static List *unvisited = NIL; /* Oid: databases where nobody has been */
 static MemoryContext launcher_context = NULL;
-
-/* Nothing is started before: the postmaster had no room for another. */
-static TimestampTz no_room_until = 0;
-static int no_room_count = 0;
+static SierraNoRoom no_room;
 
 void
 sierra_launcher_register(void)
 {
-	BackgroundWorker worker = {0};
+	BackgroundWorker worker;
 
 	if (IsBinaryUpgrade || !IsPostmasterEnvironment)
 		return;
-	worker.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
-	worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
+	sierra_background_describe(&worker, "sierra_launcher_main", "launcher", InvalidOid);
 	worker.bgw_restart_time = 1;
-	snprintf(worker.bgw_library_name, sizeof(worker.bgw_library_name), "sierra_es");
-	snprintf(worker.bgw_function_name, sizeof(worker.bgw_function_name), "sierra_launcher_main");
-	snprintf(worker.bgw_name, sizeof(worker.bgw_name), "sierra_es launcher");
-	snprintf(worker.bgw_type, sizeof(worker.bgw_type), "sierra_es launcher");
 	RegisterBackgroundWorker(&worker);
-}
-
-static BackgroundWorkerHandle *
-register_worker(Oid database)
-{
-	BackgroundWorker worker = {0};
-	BackgroundWorkerHandle *handle;
-
-	worker.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
-	worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
-	worker.bgw_restart_time = BGW_NEVER_RESTART;
-	snprintf(worker.bgw_library_name, sizeof(worker.bgw_library_name), "sierra_es");
-	snprintf(worker.bgw_function_name, sizeof(worker.bgw_function_name), "sierra_worker_main");
-	snprintf(worker.bgw_name, sizeof(worker.bgw_name), "sierra_es worker for database %u",
-			 database);
-	snprintf(worker.bgw_type, sizeof(worker.bgw_type), "sierra_es worker");
-	worker.bgw_main_arg = ObjectIdGetDatum(database);
-	worker.bgw_notify_pid = MyProcPid;
-	return RegisterDynamicBackgroundWorker(&worker, &handle) ? handle : NULL;
 }
 
 /* Does the database exist, and may one connect to it?  In a transaction. */
@@ -147,49 +109,33 @@ list_databases(void)
 	CommitTransactionCommand();
 }
 
-static void
-report_no_room(void)
-{
-	if (no_room_count == 0)
-		ereport(LOG, errmsg("could not start a worker of sierra_es"),
-				errdetail("All %d background workers are in use.", max_worker_processes),
-				errhint("Increase \"max_worker_processes\".  Meanwhile there is no NOTIFY, and who "
-						"waits for events polls."));
-	no_room_until = TimestampTzPlusMilliseconds(
-		GetCurrentTimestamp(), Min(RETRY_MAX_MS, RETRY_MS << Min(no_room_count, 10)));
-	no_room_count++;
-}
-
-bool
-sierra_launcher_start(BackgroundWorker *worker, BackgroundWorkerHandle **handle)
-{
-	MemoryContext old = MemoryContextSwitchTo(launcher_context);
-	bool started = RegisterDynamicBackgroundWorker(worker, handle);
-
-	MemoryContextSwitchTo(old);
-	return started;
-}
-
 /* False if there is no room for another worker. */
 static bool
 start(Oid database)
 {
-	MemoryContext old = MemoryContextSwitchTo(launcher_context);
-	BackgroundWorkerHandle *handle = register_worker(database);
+	BackgroundWorker worker;
+	BackgroundWorkerHandle *handle;
+	MemoryContext old;
+	Start *asked;
 
-	if (handle != NULL)
+	sierra_background_describe(&worker, "sierra_worker_main", "worker", database);
+	worker.bgw_main_arg = ObjectIdGetDatum(database);
+	if (!sierra_background_start(&worker, launcher_context, &handle))
 	{
-		Start *asked = palloc(sizeof(Start));
-
-		asked->database = database;
-		asked->handle = handle;
-		starts = lappend(starts, asked);
-		no_room_count = 0;
+		sierra_background_no_room(
+			&no_room, "a worker",
+			"Increase \"max_worker_processes\".  Meanwhile there is no NOTIFY, and who "
+			"waits for events polls.");
+		return false;
 	}
+	old = MemoryContextSwitchTo(launcher_context);
+	asked = palloc(sizeof(Start));
+	asked->database = database;
+	asked->handle = handle;
+	starts = lappend(starts, asked);
 	MemoryContextSwitchTo(old);
-	if (handle == NULL)
-		report_no_room();
-	return handle != NULL;
+	no_room.failures = 0;
+	return true;
 }
 
 /* A worker ended before it was ready: try again, later and later. */
@@ -200,8 +146,8 @@ retry_later(SierraBell *bell, TimestampTz now)
 
 	info->state = SIERRA_WORKER_WANTED;
 	info->failures++;
-	info->retry_at = TimestampTzPlusMilliseconds(
-		now, Min(RETRY_MAX_MS, RETRY_MS << Min(info->failures - 1, 10)));
+	info->retry_at =
+		TimestampTzPlusMilliseconds(now, sierra_backoff(info->failures, RETRY_MS, RETRY_MAX_MS));
 }
 
 /* Forgets the starts whose worker has ended; it may have left its bell waiting. */
@@ -246,7 +192,7 @@ is_due(SierraBell *bell, TimestampTz now, TimestampTz *wake_at)
 		info->state = SIERRA_WORKER_WANTED;
 		info->retry_at = now;
 	}
-	if (info->state != SIERRA_WORKER_WANTED || sierra_exclusive_is_held(bell->database))
+	if (info->state != SIERRA_WORKER_WANTED || sierra_shared_is_held_locked(bell->database))
 		return false;
 	if (info->retry_at <= now)
 		return true;
@@ -357,19 +303,19 @@ start_due(TimestampTz now)
 	}
 	LWLockRelease(sierra_doorbell->lock);
 
-	if (now < no_room_until)
-		return count > 0 || unvisited != NIL ? no_room_until : wake_at;
+	if (now < no_room.until)
+		return count > 0 || unvisited != NIL ? no_room.until : wake_at;
 	for (int i = 0; i < count; i++)
 	{
 		if (!start_in(due[i]))
-			return no_room_until;
+			return no_room.until;
 	}
 
 	/* One at a time: a server may have many databases and few workers. */
 	while (unvisited != NIL && !is_visiting())
 	{
 		if (!start_in(linitial_oid(unvisited)))
-			return no_room_until;
+			return no_room.until;
 		unvisited = list_delete_first(unvisited);
 	}
 	return wake_at;
@@ -444,7 +390,7 @@ sierra_launcher_main(Datum unused)
 		timeout = timeout_until(now, wake_at);
 		(void) WaitLatch(MyLatch,
 						 WL_LATCH_SET | WL_EXIT_ON_PM_DEATH | (timeout >= 0 ? WL_TIMEOUT : 0),
-						 timeout, wait_event());
+						 timeout, sierra_compat_wait_event("SierraLauncher"));
 		ResetLatch(MyLatch);
 	}
 }

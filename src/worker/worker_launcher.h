@@ -6,13 +6,9 @@
 #define SIERRA_WORKER_LAUNCHER_H
 
 #include "fmgr.h"
-#include "postmaster/bgworker.h"
 
 /* Registers the launcher; called while preloaded libraries are loaded. */
 extern void sierra_launcher_register(void);
-
-/* Asks the postmaster for a process; false if it has no room.  For the launcher itself. */
-extern bool sierra_launcher_start(BackgroundWorker *worker, BackgroundWorkerHandle **handle);
 
 /* Entry of the launcher. */
 extern PGDLLEXPORT void sierra_launcher_main(Datum unused);
