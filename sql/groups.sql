@@ -176,7 +176,7 @@ CREATE FUNCTION eleave(subscription text, consumer text) RETURNS boolean
 AS $$
 #variable_conflict use_variable
 DECLARE
-    store constant name := @extschema@.sierra_require_subscriptions();
+    store constant name := @extschema@.sierra_require_store();
     left_group boolean;
 BEGIN
     PERFORM @extschema@.sierra_require_subscription(store, subscription);
@@ -201,7 +201,7 @@ CREATE FUNCTION eretry(subscription text, stream_id text DEFAULT NULL) RETURNS b
 AS $$
 #variable_conflict use_variable
 DECLARE
-    store constant name := @extschema@.sierra_require_subscriptions();
+    store constant name := @extschema@.sierra_require_store();
     retried bigint;
 BEGIN
     PERFORM @extschema@.sierra_require_subscription(store, subscription);
@@ -223,7 +223,7 @@ CREATE FUNCTION eskip(subscription text, stream_id text) RETURNS bigint
 AS $$
 #variable_conflict use_variable
 DECLARE
-    store constant name := @extschema@.sierra_require_subscriptions();
+    store constant name := @extschema@.sierra_require_store();
     skipped bigint;
 BEGIN
     PERFORM @extschema@.sierra_require_subscription(store, subscription);
@@ -248,7 +248,7 @@ CREATE FUNCTION event_failures(store name DEFAULT NULL)
 AS $$
 #variable_conflict use_column
 DECLARE
-    wanted constant name := @extschema@.sierra_require_subscriptions(store);
+    wanted constant name := @extschema@.sierra_require_store(store);
 BEGIN
     RETURN QUERY EXECUTE format(
         'SELECT t.subscription, t.stream_id, t.partition_id, t.state, t.failed_position, e.event_id,'
@@ -277,7 +277,7 @@ CREATE FUNCTION event_leases(store name DEFAULT NULL)
 AS $$
 #variable_conflict use_column
 DECLARE
-    wanted constant name := @extschema@.sierra_require_subscriptions(store);
+    wanted constant name := @extschema@.sierra_require_store(store);
 BEGIN
     RETURN QUERY EXECUTE format(
         'SELECT c.subscription, c.partition_id, c.cursor,'
@@ -298,7 +298,7 @@ CREATE FUNCTION event_consumers(store name DEFAULT NULL)
 AS $$
 #variable_conflict use_column
 DECLARE
-    wanted constant name := @extschema@.sierra_require_subscriptions(store);
+    wanted constant name := @extschema@.sierra_require_store(store);
 BEGIN
     RETURN QUERY EXECUTE format(
         'SELECT m.subscription, m.consumer,'
@@ -371,7 +371,7 @@ CREATE FUNCTION event_subscriptions(store name DEFAULT NULL)
 AS $$
 #variable_conflict use_column
 DECLARE
-    wanted constant name := @extschema@.sierra_require_subscriptions(store);
+    wanted constant name := @extschema@.sierra_require_store(store);
 BEGIN
     RETURN QUERY EXECUTE @extschema@.sierra_subscriptions_query(wanted)
       USING wanted, @extschema@.sierra_partitions(wanted);

@@ -9,7 +9,7 @@ CREATE FUNCTION sierra_set_projection(projection text, from_states text[], to_st
 AS $$
 #variable_conflict use_variable
 DECLARE
-    store constant name := @extschema@.sierra_require_projections();
+    store constant name := @extschema@.sierra_require_store();
     live constant integer := @extschema@.sierra_hold_live(store, projection, 'NO KEY UPDATE');
     mode text;
     changed integer;
@@ -53,7 +53,7 @@ CREATE FUNCTION retry_projection(projection text) RETURNS boolean
 AS $$
 #variable_conflict use_variable
 DECLARE
-    store constant name := @extschema@.sierra_require_projections();
+    store constant name := @extschema@.sierra_require_store();
     subscription text;
     retried boolean := @extschema@.sierra_set_projection(projection, ARRAY['retrying', 'stopped'], 'running');
 BEGIN
@@ -73,7 +73,7 @@ CREATE FUNCTION skip_projection_event(projection text, stream_id text DEFAULT NU
 AS $$
 #variable_conflict use_variable
 DECLARE
-    store constant name := @extschema@.sierra_require_projections();
+    store constant name := @extschema@.sierra_require_store();
     stopped record;
     skipped bigint;
 BEGIN
@@ -116,7 +116,7 @@ CREATE FUNCTION rebuild_projection(projection text,
 AS $$
 #variable_conflict use_variable
 DECLARE
-    store constant name := @extschema@.sierra_require_projections();
+    store constant name := @extschema@.sierra_require_store();
     held constant integer := @extschema@.sierra_hold_live(store, projection, 'NO KEY UPDATE');
     live record;
     building integer;
@@ -211,7 +211,7 @@ CREATE FUNCTION finish_rebuild(projection text) RETURNS integer
 AS $$
 #variable_conflict use_variable
 DECLARE
-    store constant name := @extschema@.sierra_require_projections();
+    store constant name := @extschema@.sierra_require_store();
     building constant integer := @extschema@.sierra_building_version(store, projection);
     mode text;
     state text;
@@ -275,7 +275,7 @@ CREATE FUNCTION cancel_rebuild(projection text) RETURNS integer
 AS $$
 #variable_conflict use_variable
 DECLARE
-    store constant name := @extschema@.sierra_require_projections();
+    store constant name := @extschema@.sierra_require_store();
     building constant integer := @extschema@.sierra_building_version(store, projection);
     live integer;
 BEGIN
@@ -294,7 +294,7 @@ CREATE FUNCTION drop_projection(projection text) RETURNS void
 AS $$
 #variable_conflict use_variable
 DECLARE
-    store constant name := @extschema@.sierra_require_projections();
+    store constant name := @extschema@.sierra_require_store();
     live constant integer := @extschema@.sierra_hold_live(store, projection, 'UPDATE');
     mode text;
 BEGIN
@@ -324,7 +324,7 @@ CREATE FUNCTION event_projections(store name DEFAULT NULL)
 AS $$
 #variable_conflict use_column
 DECLARE
-    wanted constant name := @extschema@.sierra_require_projections(store);
+    wanted constant name := @extschema@.sierra_require_store(store);
     last bigint;
 BEGIN
     EXECUTE format('SELECT max(e.global_position) FROM %I.events AS e'

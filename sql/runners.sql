@@ -19,29 +19,24 @@ CREATE FUNCTION sierra_event_jobs(store name)
 AS $$
 #variable_conflict use_column
 BEGIN
-    IF @extschema@.sierra_is_derived_store(store) THEN
-        RETURN QUERY EXECUTE format(
-            '(SELECT ''timers'', NULL::text, NULL::integer, t.run_at, NULL::timestamptz, 1000::bigint, 0::bigint'
-            '   FROM %I.timers AS t ORDER BY t.run_at LIMIT 1)', store);
-    END IF;
-    IF @extschema@.sierra_has_sagas(store) THEN
-        RETURN QUERY EXECUTE format(
-            '(SELECT ''sagas'', NULL::text, NULL::integer, s.run_at, NULL::timestamptz, 100::bigint, 0::bigint'
-            '   FROM %I.saga_instances AS s WHERE s.run_at IS NOT NULL'
-            '    AND s.status IN (''running'', ''waiting'', ''compensating'')'
-            '  ORDER BY s.run_at LIMIT 1)', store);
-    END IF;
-    IF @extschema@.sierra_has_projections(store) THEN
-        RETURN QUERY EXECUTE format(
-            'SELECT ''projection'', p.projection, p.version, p.retry_at,'
-            '       (SELECT min(t.retry_at) FROM %1$I.subscription_streams AS t'
-            '         WHERE t.subscription = p.subscription AND t.state = ''retrying''),'
-            '       least(greatest(coalesce(p.rate, 40) / 4, 1), 10000)::bigint,'
-            '       p.xmin::text::bigint'
-            '  FROM %1$I.projections AS p'
-            ' WHERE p.subscription IS NOT NULL AND (p.mode = ''worker'' OR p.mode = ''inline'' AND NOT p.live)'
-            '   AND p.state IN (''running'', ''retrying'')', store);
-    END IF;
+    PERFORM @extschema@.sierra_require_store(store);
+    RETURN QUERY EXECUTE format(
+        '(SELECT ''timers'', NULL::text, NULL::integer, t.run_at, NULL::timestamptz, 1000::bigint, 0::bigint'
+        '   FROM %I.timers AS t ORDER BY t.run_at LIMIT 1)', store);
+    RETURN QUERY EXECUTE format(
+        '(SELECT ''sagas'', NULL::text, NULL::integer, s.run_at, NULL::timestamptz, 100::bigint, 0::bigint'
+        '   FROM %I.saga_instances AS s WHERE s.run_at IS NOT NULL'
+        '    AND s.status IN (''running'', ''waiting'', ''compensating'')'
+        '  ORDER BY s.run_at LIMIT 1)', store);
+    RETURN QUERY EXECUTE format(
+        'SELECT ''projection'', p.projection, p.version, p.retry_at,'
+        '       (SELECT min(t.retry_at) FROM %1$I.subscription_streams AS t'
+        '         WHERE t.subscription = p.subscription AND t.state = ''retrying''),'
+        '       least(greatest(coalesce(p.rate, 40) / 4, 1), 10000)::bigint,'
+        '       p.xmin::text::bigint'
+        '  FROM %1$I.projections AS p'
+        ' WHERE p.subscription IS NOT NULL AND (p.mode = ''worker'' OR p.mode = ''inline'' AND NOT p.live)'
+        '   AND p.state IN (''running'', ''retrying'')', store);
 END
 $$;
 COMMENT ON FUNCTION sierra_event_jobs(name) IS
@@ -83,7 +78,7 @@ CREATE PROCEDURE run_event_jobs(store name DEFAULT NULL)
 AS $$
 #variable_conflict use_variable
 DECLARE
-    wanted constant pg_catalog.name := @extschema@.sierra_require_derived_store(store);
+    wanted constant pg_catalog.name := @extschema@.sierra_require_store(store);
     job pg_catalog.record;
     handled pg_catalog.int8;
     progressed pg_catalog.bool := true;

@@ -188,8 +188,8 @@ $$;
 COMMENT ON FUNCTION sierra_create_partition(name, integer) IS
     'makes one partition of a store; create_event_store() calls it';
 
--- The tables of a store, in an existing schema.
-CREATE FUNCTION sierra_create_tables(store name) RETURNS void
+-- The event tables of a store, in an existing schema.
+CREATE FUNCTION sierra_create_event_tables(store name) RETURNS void
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -234,8 +234,8 @@ BEGIN
                    'gives out the global positions of this store');
 END
 $$;
-COMMENT ON FUNCTION sierra_create_tables(name) IS
-    'makes the tables of a store, without partitions; create_event_store() calls it';
+COMMENT ON FUNCTION sierra_create_event_tables(name) IS
+    'makes the event tables of a store, without partitions; create_event_store() calls it';
 
 -- Is there a store of this name?  Told by its tables, whose columns must be
 -- exactly those of a store: what reads them then calls no code of their owner.
@@ -292,8 +292,32 @@ CREATE FUNCTION sierra_current_store() RETURNS name
     AS 'MODULE_PATHNAME', 'sierra_current_store';
 COMMENT ON FUNCTION sierra_current_store() IS 'the store that calls use: the setting sierra_es.store';
 
--- What functions about a store say when there is none.
-CREATE FUNCTION sierra_require_store(store name) RETURNS name
+-- Tables of a store that hold no events, in the order in which they are locked.
+CREATE FUNCTION sierra_state_tables() RETURNS text[]
+    LANGUAGE sql IMMUTABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT '{projections, projection_states, saga_instances, sagas, timers, subscriptions,
+             subscription_cursors, subscription_consumers, subscription_streams, aggregates,
+             snapshots, upcasters}'::text[]
+$$;
+COMMENT ON FUNCTION sierra_state_tables() IS 'names of the tables of a store that hold no events';
+
+CREATE FUNCTION sierra_missing_tables(store name) RETURNS text[]
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT ARRAY(SELECT t.name FROM unnest(@extschema@.sierra_state_tables()) AS t (name)
+                  WHERE NOT EXISTS (SELECT FROM pg_class AS c
+                                      JOIN pg_namespace AS n ON n.oid = c.relnamespace
+                                     WHERE n.nspname = $1 AND c.relname = t.name
+                                       AND c.relkind = 'r') ORDER BY t.name)
+$$;
+COMMENT ON FUNCTION sierra_missing_tables(name) IS
+    'names of the tables that a store with events has lost';
+
+-- For functions that need the events only, whatever else the store has lost.
+CREATE FUNCTION sierra_find_store(store name) RETURNS name
     LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -309,16 +333,38 @@ BEGIN
     RETURN wanted;
 END
 $$;
-COMMENT ON FUNCTION sierra_require_store(name) IS
-    'the name of a store (default: sierra_es.store); SE005 if there is none';
+COMMENT ON FUNCTION sierra_find_store(name) IS
+    'the name of a store (default: sierra_es.store); SE005 if its events are not there';
 
-CREATE FUNCTION guard_event_store(store name DEFAULT NULL) RETURNS integer
+CREATE FUNCTION sierra_require_store(store name DEFAULT NULL) RETURNS name
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    wanted constant name := @extschema@.sierra_find_store(store);
+    missing constant text[] := @extschema@.sierra_missing_tables(wanted);
+BEGIN
+    IF missing <> '{}' THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'SE005',
+            MESSAGE = format('event store "%s" is not complete', wanted),
+            DETAIL = format('Missing tables: %s.', array_to_string(missing, ', ')),
+            HINT = 'Restore the schema from a dump, or name another store in "sierra_es.store".';
+    END IF;
+    RETURN wanted;
+END
+$$;
+COMMENT ON FUNCTION sierra_require_store(name) IS
+    'the name of a store (default: sierra_es.store); SE005 if there is none or it is not complete';
+
+-- Puts the guards of the event tables back; returns how many.
+CREATE FUNCTION sierra_restore_event_guards(store name) RETURNS integer
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_variable
 DECLARE
-    wanted constant name := @extschema@.sierra_require_store(store);
+    wanted constant name := store;
     guarded integer := 0;
     unguarded record;
 BEGIN
@@ -351,8 +397,25 @@ BEGIN
     RETURN guarded;
 END
 $$;
+COMMENT ON FUNCTION sierra_restore_event_guards(name) IS
+    'puts back the guards of a store''s event tables; guard_event_store() calls it';
+
+CREATE FUNCTION guard_event_store(store name DEFAULT NULL) RETURNS integer
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    wanted constant name := @extschema@.sierra_require_store(store);
+BEGIN
+    RETURN @extschema@.sierra_restore_event_guards(wanted)
+         + @extschema@.sierra_restore_upcaster_guard(wanted)
+         + @extschema@.sierra_restore_projection_triggers(wanted)
+         + @extschema@.sierra_restore_saga_guard(wanted);
+END
+$$;
 COMMENT ON FUNCTION guard_event_store(name) IS
-    'puts back the guards that a store (default: sierra_es.store) has lost, as after DROP EXTENSION CASCADE; returns on how many tables';
+    'puts back the triggers that a store (default: sierra_es.store) has lost, as after DROP EXTENSION CASCADE: guards, and those of inline projections; returns how many';
 
 CREATE FUNCTION event_partitions(store name DEFAULT NULL)
     RETURNS TABLE (partition_id integer, events bigint, last_sequence bigint,
@@ -364,7 +427,7 @@ CREATE FUNCTION event_partitions(store name DEFAULT NULL)
 AS $$
 #variable_conflict use_column
 DECLARE
-    wanted constant name := @extschema@.sierra_require_store(store);
+    wanted constant name := @extschema@.sierra_find_store(store);
     leaf record;
 BEGIN
     FOR leaf IN
@@ -572,6 +635,9 @@ AS $$
                                 ON a.attrelid = t.oid AND a.attnum = k.attnum
                              WHERE k.place <= i.indnkeyatts))
     UNION ALL
+    SELECT 'table missing', format('table "%s" does not exist', m.name)
+      FROM unnest(@extschema@.sierra_missing_tables($1)) AS m (name)
+    UNION ALL
     SELECT 'partition missing',
            format('the store has %s partitions, %s are attached', p.declared, p.attached)
       FROM (SELECT @extschema@.sierra_partitions($1) AS declared,
@@ -732,7 +798,7 @@ CREATE FUNCTION everify(store name DEFAULT NULL)
 AS $$
 #variable_conflict use_column
 DECLARE
-    wanted constant name := @extschema@.sierra_require_store(store);
+    wanted constant name := @extschema@.sierra_find_store(store);
     parent constant regclass := to_regclass(format('%I.events', wanted));
     partitions integer;
 BEGIN

@@ -1,8 +1,8 @@
 -- ---------------------------------------------------------------------------
--- Making, upgrading and dropping stores.  OR REPLACE: updates run this file too.
+-- Making and dropping stores
 -- ---------------------------------------------------------------------------
 
-CREATE OR REPLACE FUNCTION create_event_store(name name DEFAULT 'es', partitions integer DEFAULT 32)
+CREATE FUNCTION create_event_store(name name DEFAULT 'es', partitions integer DEFAULT 32)
     RETURNS void
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
@@ -38,9 +38,13 @@ BEGIN
         EXECUTE format('CREATE SCHEMA %I', name);
         EXECUTE format('COMMENT ON SCHEMA %I IS %L', name, 'event store');
     END IF;
-    PERFORM @extschema@.sierra_create_tables(name);
+    PERFORM @extschema@.sierra_create_event_tables(name);
     PERFORM @extschema@.sierra_create_subscription_tables(name);
-    PERFORM @extschema@.sierra_create_derived_tables(name);
+    PERFORM @extschema@.sierra_create_aggregate_tables(name);
+    PERFORM @extschema@.sierra_create_upcaster_table(name);
+    PERFORM @extschema@.sierra_create_timer_table(name);
+    PERFORM @extschema@.sierra_create_projection_tables(name);
+    PERFORM @extschema@.sierra_create_saga_tables(name);
     FOR i IN 0 .. partitions - 1 LOOP
         PERFORM @extschema@.sierra_create_partition(name, i);
     END LOOP;
@@ -49,55 +53,6 @@ END
 $$;
 COMMENT ON FUNCTION create_event_store(name, integer) IS
     'makes an event store: a schema of this name with 1 to 1024 partitions, owned by the caller';
-
-CREATE OR REPLACE FUNCTION upgrade_event_store(store name DEFAULT NULL) RETURNS boolean
-    LANGUAGE plpgsql
-    SET search_path = pg_catalog, pg_temp
-AS $$
-#variable_conflict use_variable
-DECLARE
-    wanted constant name := @extschema@.sierra_require_store(store);
-    owner constant name := (SELECT pg_get_userbyid(c.relowner) FROM pg_class AS c
-                             WHERE c.oid = to_regclass(format('%I.events', wanted)));
-    before constant oid[] := ARRAY(SELECT c.oid FROM pg_class AS c
-                                    WHERE c.relnamespace = to_regnamespace(quote_ident(wanted)));
-    relation text;
-    changed boolean := false;
-BEGIN
-    IF NOT @extschema@.sierra_has_subscriptions(wanted) THEN
-        PERFORM @extschema@.sierra_create_subscription_tables(wanted);
-        changed := true;
-    END IF;
-    IF NOT @extschema@.sierra_is_derived_store(wanted) THEN
-        PERFORM @extschema@.sierra_create_aggregate_tables(wanted);
-        changed := true;
-    ELSIF pg_has_role(current_user, owner, 'USAGE') THEN
-        changed := @extschema@.sierra_guard_upcasters(wanted) OR changed;
-    END IF;
-    IF NOT @extschema@.sierra_has_projections(wanted) THEN
-        PERFORM @extschema@.sierra_create_projection_tables(wanted);
-        changed := true;
-    ELSIF pg_has_role(current_user, owner, 'USAGE') THEN
-        changed := @extschema@.sierra_guard_projections(wanted) OR changed;
-    END IF;
-    IF NOT @extschema@.sierra_has_sagas(wanted) THEN
-        PERFORM @extschema@.sierra_create_saga_tables(wanted);
-        changed := true;
-    ELSIF pg_has_role(current_user, owner, 'USAGE') THEN
-        changed := @extschema@.sierra_guard_sagas(wanted) OR changed;
-    END IF;
-    IF owner <> current_user THEN
-        FOR relation IN SELECT c.relname FROM pg_class AS c
-                         WHERE c.relnamespace = to_regnamespace(quote_ident(wanted))
-                           AND c.relkind = 'r' AND c.oid <> ALL (before) LOOP
-            EXECUTE format('ALTER TABLE %I.%I OWNER TO %I', wanted, relation, owner);
-        END LOOP;
-    END IF;
-    RETURN changed;
-END
-$$;
-COMMENT ON FUNCTION upgrade_event_store(name) IS
-    'gives a store (default: sierra_es.store) that an older version made what this one has; false if nothing was missing';
 
 -- Appends lock events first, and then what inline projections need; runners lock
 -- what a job is about first, and then events.  So no order is right for both:
@@ -114,13 +69,11 @@ DECLARE
     brief constant text := greatest(
         1, floor(extract(epoch FROM current_setting('deadlock_timeout')::interval) * 500))::text;
     events constant text := format('%I.events', store);
-    -- A store of an older version may have none of these.
+    -- A store that has lost some of them can be dropped too.
     others constant text := coalesce((
         SELECT string_agg(format('%I.%I', store, t.name), ', ' ORDER BY t.place)
-          FROM unnest('{projections, projection_states, saga_instances, sagas, timers, subscriptions,
-                        subscription_cursors, subscription_consumers, subscription_streams,
-                        aggregates, snapshots, upcasters}'::text[]) WITH ORDINALITY AS t (name, place)
-         WHERE to_regclass(format('%I.%I', store, t.name)) IS NOT NULL), events);
+          FROM unnest(@extschema@.sierra_state_tables()) WITH ORDINALITY AS t (name, place)
+         WHERE t.name <> ALL (@extschema@.sierra_missing_tables(store))), events);
     events_first boolean := true;
     half boolean;
 BEGIN
@@ -148,7 +101,7 @@ $$;
 COMMENT ON FUNCTION sierra_lock_store(name) IS
     'keeps everybody else out of a store until the transaction ends; waits as long as lock_timeout allows, then 55P03; drop_event_store() calls it';
 
-CREATE OR REPLACE FUNCTION drop_event_store(name name, force boolean DEFAULT false) RETURNS void
+CREATE FUNCTION drop_event_store(name name, force boolean DEFAULT false) RETURNS void
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
     -- Events that a policy hides must not count as none.
@@ -161,7 +114,7 @@ BEGIN
     IF name IS NULL THEN
         RAISE null_value_not_allowed USING MESSAGE = 'argument "name" must not be null';
     END IF;
-    PERFORM @extschema@.sierra_require_store(name);
+    PERFORM @extschema@.sierra_find_store(name);
     -- Appends in flight end first, and none begins.
     PERFORM @extschema@.sierra_lock_store(name);
     IF NOT coalesce(force, false) THEN
@@ -179,14 +132,9 @@ BEGIN
                               name);
         END IF;
     END IF;
-    EXECUTE format('DROP TABLE %1$I.events, %1$I.stream_keys, %1$I.event_ids', name);
-    -- A store of an older version may have none of these.
-    EXECUTE format('DROP TABLE IF EXISTS %1$I.projection_states, %1$I.projections,'
-                   ' %1$I.saga_instances, %1$I.sagas', name);
-    EXECUTE format('DROP TABLE IF EXISTS %1$I.subscription_cursors, %1$I.subscription_consumers,'
-                   ' %1$I.subscription_streams, %1$I.subscriptions', name);
-    EXECUTE format('DROP TABLE IF EXISTS %1$I.aggregates, %1$I.snapshots, %1$I.timers,'
-                   ' %1$I.upcasters', name);
+    EXECUTE (SELECT format('DROP TABLE %s', string_agg(format('%I.%I', name, t.name), ', '))
+               FROM unnest('{events, stream_keys, event_ids}' || @extschema@.sierra_state_tables()) AS t (name)
+              WHERE t.name <> ALL (@extschema@.sierra_missing_tables(name)));
     EXECUTE format('DROP SEQUENCE %I.global_position', name);
     -- The schema goes too if create_event_store() made it and nothing else is in it.
     IF obj_description(to_regnamespace(quote_ident(name)), 'pg_namespace') = 'event store' THEN
