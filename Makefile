@@ -6,10 +6,9 @@ EXTVERSION := $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" sierra_es.co
 MODULE_big  = sierra_es
 OBJS        = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c src/*/*.c)))
 # The install script is built from parts, in this order.
-SQL_PARTS   = sql/sierra_es.sql sql/subscriptions.sql sql/groups.sql sql/workers.sql sql/stores.sql sql/aggregates.sql \
-              sql/upcasters.sql sql/timers.sql sql/sagas.sql sql/saga_engine.sql sql/saga_operation.sql \
-              sql/projections.sql sql/run_projections.sql sql/operate_projections.sql sql/process_managers.sql \
-              sql/runners.sql
+SQL_PARTS   = $(patsubst %,sql/%.sql,types routing store append read verify subscription consumer_group failure \
+              monitoring aggregate upcaster timer projection projection_run projection_operate process_manager \
+              saga saga_engine saga_operate worker)
 DATA_built  = sql/$(EXTENSION)--$(EXTVERSION).sql
 DATA        = $(filter-out $(DATA_built),$(wildcard sql/$(EXTENSION)--*.sql))
 EXTRA_CLEAN = $(DATA_built) tmp_check tmp_check_iso

@@ -1,5 +1,5 @@
 -- ---------------------------------------------------------------------------
--- Process managers
+-- Process managers: projections whose handlers act.
 -- ---------------------------------------------------------------------------
 
 -- A process manager is a projection whose handler acts.  search_path as a

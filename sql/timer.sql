@@ -1,5 +1,5 @@
 -- ---------------------------------------------------------------------------
--- Timers
+-- Timers: events that are appended when they are due.
 -- ---------------------------------------------------------------------------
 
 CREATE FUNCTION sierra_create_timer_table(store name) RETURNS void

@@ -1,6 +1,5 @@
-
 -- ---------------------------------------------------------------------------
--- Sagas: running, answers from outside, repair, and how to see them
+-- Sagas: running them, answers from outside, repair, and the view of them.
 -- ---------------------------------------------------------------------------
 
 -- The saga itself cannot be run, as when its definition is gone: not this time.

@@ -1,5 +1,5 @@
 -- ---------------------------------------------------------------------------
--- Subscriptions
+-- Subscriptions: their tables, how they are made and dropped, what consumers call.
 -- ---------------------------------------------------------------------------
 
 -- What consumers have done is in tables of its own: their rows are updated all
@@ -74,19 +74,6 @@ END
 $$;
 COMMENT ON FUNCTION sierra_create_subscription_tables(name) IS
     'makes the tables of a store that subscriptions are kept in; create_event_store() calls it';
-
-CREATE FUNCTION ehead() RETURNS bigint
-    LANGUAGE c STABLE PARALLEL RESTRICTED
-    AS 'MODULE_PATHNAME', 'sierra_ehead';
-COMMENT ON FUNCTION ehead() IS
-    'highest global position up to which the store can be read now without skipping; -1 if empty';
-
-CREATE FUNCTION sierra_events_after(store name, partition integer, "position" bigint)
-    RETURNS bigint
-    LANGUAGE c STABLE STRICT PARALLEL RESTRICTED
-    AS 'MODULE_PATHNAME', 'sierra_events_after';
-COMMENT ON FUNCTION sierra_events_after(name, integer, bigint) IS
-    'how many events of a partition are above a global position';
 
 CREATE FUNCTION sierra_report_no_subscription(store name, subscription text) RETURNS void
     LANGUAGE plpgsql

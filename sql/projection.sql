@@ -1,6 +1,5 @@
-
 -- ---------------------------------------------------------------------------
--- Projections
+-- Projections: their tables, definitions, and the triggers of inline projections.
 -- ---------------------------------------------------------------------------
 
 -- A row of projections says what is run, and as whom.  So nobody writes a row

@@ -1,5 +1,5 @@
 -- ---------------------------------------------------------------------------
--- Upcasters
+-- Upcasters: functions that give old events the form of today.
 -- ---------------------------------------------------------------------------
 
 CREATE FUNCTION sierra_create_upcaster_table(store name) RETURNS void

@@ -1,5 +1,5 @@
 -- ---------------------------------------------------------------------------
--- Aggregates, snapshots and command handlers
+-- Aggregates, their snapshots, and command handlers.
 -- ---------------------------------------------------------------------------
 
 -- The uuid of a definition is made anew whenever folding could come out
@@ -41,65 +41,6 @@ END
 $$;
 COMMENT ON FUNCTION sierra_create_aggregate_tables(name) IS
     'makes the tables of a store for aggregates and snapshots; create_event_store() calls it';
-
-CREATE FUNCTION sierra_require_value(argument text, missing boolean) RETURNS void
-    LANGUAGE plpgsql IMMUTABLE
-    SET search_path = pg_catalog, pg_temp
-AS $$
-BEGIN
-    IF missing THEN
-        RAISE null_value_not_allowed USING
-            MESSAGE = format('argument "%s" must not be null', argument);
-    END IF;
-END
-$$;
-COMMENT ON FUNCTION sierra_require_value(text, boolean) IS 'raises 22004 for a missing argument';
-
-CREATE FUNCTION sierra_require_name(argument text, name text) RETURNS void
-    LANGUAGE plpgsql IMMUTABLE
-    SET search_path = pg_catalog, pg_temp
-AS $$
-BEGIN
-    PERFORM @extschema@.sierra_require_value(argument, name IS NULL);
-    IF octet_length(name) NOT BETWEEN 1 AND 255 OR name ~ '[\u0001-\u001f\u007f-\u009f]' THEN
-        RAISE invalid_parameter_value USING
-            MESSAGE = format('argument "%s" must have 1 to 255 bytes and no control characters', argument),
-            DETAIL = format('It has %s bytes.', octet_length(name));
-    END IF;
-END
-$$;
-COMMENT ON FUNCTION sierra_require_name(text, text) IS
-    'raises 22004 or 22023 unless a name is within bounds';
-
--- A function as text that means the same in every search_path.
-CREATE FUNCTION sierra_require_function(procedure regprocedure, arguments regtype[],
-                                        result regtype, kind text, hint text) RETURNS text
-    LANGUAGE plpgsql STABLE
-    SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-    found record;
-BEGIN
-    SELECT p.prokind = 'f' AND NOT p.proretset AND p.prorettype = result
-           AND string_to_array(p.proargtypes::text, ' ')::oid[] = arguments::oid[] AS fits,
-           format('%I.%I(%s)', n.nspname, p.proname,
-                  (SELECT string_agg(format('%I.%I', tn.nspname, t.typname), ', ' ORDER BY a.place)
-                     FROM unnest(p.proargtypes) WITH ORDINALITY AS a (type, place)
-                     JOIN pg_type AS t ON t.oid = a.type
-                     JOIN pg_namespace AS tn ON tn.oid = t.typnamespace)) AS name
-      INTO found
-      FROM pg_proc AS p JOIN pg_namespace AS n ON n.oid = p.pronamespace
-     WHERE p.oid = procedure;
-    IF found.fits IS NOT TRUE THEN
-        RAISE invalid_function_definition USING
-            MESSAGE = format('function %s is no %s', procedure, kind),
-            HINT = hint;
-    END IF;
-    RETURN found.name;
-END
-$$;
-COMMENT ON FUNCTION sierra_require_function(regprocedure, regtype[], regtype, text, text) IS
-    'the qualified name of a function; 42P13 unless it has these arguments and this result';
 
 CREATE FUNCTION create_aggregate(aggregate text,
                                  fold regprocedure,

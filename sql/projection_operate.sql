@@ -1,5 +1,5 @@
 -- ---------------------------------------------------------------------------
--- Projections: operation
+-- Projections: pause, retry, skip, rebuild, drop, and the view of them.
 -- ---------------------------------------------------------------------------
 
 -- Sets the state of all versions of a projection; returns whether that changed something.
@@ -99,8 +99,6 @@ END
 $$;
 COMMENT ON FUNCTION skip_projection_event(text, text) IS
     'gives up the event that a projection stopped at, or the parked event of a stream, for good; returns its position, null if none has failed';
-
--- Rebuilds.
 
 CREATE FUNCTION rebuild_projection(projection text,
                                    handler regprocedure DEFAULT NULL,
@@ -309,8 +307,6 @@ END
 $$;
 COMMENT ON FUNCTION drop_projection(text) IS
     'drops a projection with its states; what its handler wrote itself stays';
-
--- To be seen.
 
 CREATE FUNCTION event_projections(store name DEFAULT NULL)
     RETURNS TABLE (projection text, version integer, live boolean, mode text, kind text,

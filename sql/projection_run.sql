@@ -1,5 +1,5 @@
 -- ---------------------------------------------------------------------------
--- Projections: running
+-- Projections: running them, and their states.
 -- ---------------------------------------------------------------------------
 
 CREATE FUNCTION run_projection(projection text, max_count bigint DEFAULT 1000) RETURNS bigint
@@ -131,8 +131,6 @@ END
 $$;
 COMMENT ON FUNCTION run_projections(bigint) IS
     'runs all projections of mode worker that are due and that nobody else runs, up to so many events each (at least 1, else 22023); a failure of one does not stop the others; returns how many events';
-
--- States.
 
 CREATE FUNCTION eproject(projection text, key text) RETURNS jsonb
     LANGUAGE c STABLE PARALLEL RESTRICTED

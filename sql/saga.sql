@@ -1,6 +1,5 @@
-
 -- ---------------------------------------------------------------------------
--- Sagas: definitions, and how one is started
+-- Sagas: their tables, definitions, and how one is started.
 -- ---------------------------------------------------------------------------
 
 CREATE TYPE sierra_saga_step AS (
@@ -122,8 +121,6 @@ END
 $$;
 COMMENT ON FUNCTION sierra_create_saga_tables(name) IS
     'makes the tables of a store that sagas are kept in; create_event_store() calls it';
-
--- Definitions.
 
 -- An action or a compensation, as text that means the same in every search_path.
 CREATE FUNCTION sierra_saga_function(procedure regprocedure) RETURNS text
@@ -340,8 +337,6 @@ END
 $$;
 COMMENT ON FUNCTION drop_saga(text) IS
     'drops all versions of a saga; the streams of its ended instances stay; 55006 while one is not ended, 42704 if there is none';
-
--- Starting.
 
 -- A time-out is a timer; what this returns goes into the event that begins it.
 CREATE FUNCTION sierra_schedule_saga_timeout(saga_id text, event_name text, payload json,
