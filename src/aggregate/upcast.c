@@ -62,13 +62,9 @@ static const SierraQuery upcasters_query = {
 bool
 sierra_upcasters_exist(const SierraStore *store)
 {
-	Oid relid = get_relname_relid("upcasters", store->schema);
-	Relation relation;
+	Relation relation = table_open(sierra_store_table(store, "upcasters"), AccessShareLock);
 	bool exist;
 
-	if (!OidIsValid(relid))
-		return false;
-	relation = table_open(relid, AccessShareLock);
 	exist =
 		relation->rd_rel->relkind != RELKIND_RELATION || RelationGetNumberOfBlocks(relation) > 0;
 	table_close(relation, NoLock);
@@ -83,9 +79,7 @@ sierra_upcasters_load(const SierraStore *store, MemoryContext context)
 	uint64 count;
 	bool isnull;
 
-	/* A store of an older version has no such table. */
-	if (!OidIsValid(get_relname_relid("upcasters", store->schema)))
-		return NULL;
+	(void) sierra_store_table(store, "upcasters");
 	count = sierra_query(store, &upcasters_query, NULL, NULL, true);
 	if (count == 0)
 		return NULL;

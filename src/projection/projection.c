@@ -123,7 +123,7 @@ sierra_projection_find(SierraStore *store, text *name, int32 version, AclMode ri
 {
 	SierraProjection *projection = palloc0(sizeof(SierraProjection));
 	Datum values[2] = {PointerGetDatum(name), Int32GetDatum(version)};
-	Oid table_owner = sierra_acting_table_owner(store, "projections", rights, "projections");
+	Oid table_owner = sierra_acting_table_owner(store, "projections", rights);
 	SierraActing acting;
 	MemoryContext context;
 	MemoryContext spi;
@@ -218,7 +218,7 @@ load_upcasters(SierraProjection *projection)
 	projection->upcasters_loaded = true;
 	if (!sierra_upcasters_exist(store))
 		return;
-	table_owner = sierra_acting_table_owner(store, "upcasters", ACL_NO_RIGHTS, "upcasters");
+	table_owner = sierra_acting_table_owner(store, "upcasters", ACL_NO_RIGHTS);
 	sierra_acting_begin_as(&acting, table_owner);
 	projection->upcasters = sierra_upcasters_load(store, sierra_query_begin());
 	sierra_query_end();

@@ -85,8 +85,8 @@ set_until_end(const char *name, const char *value)
 bool
 sierra_saga_run(SierraStore *store, text *saga_id, bool patient, Oid advance)
 {
-	Oid table_owner = sierra_acting_table_owner(store, "saga_instances", ACL_UPDATE, "sagas");
-	Oid definer = sierra_acting_table_owner(store, "sagas", ACL_NO_RIGHTS, "sagas");
+	Oid table_owner = sierra_acting_table_owner(store, "saga_instances", ACL_UPDATE);
+	Oid definer = sierra_acting_table_owner(store, "sagas", ACL_NO_RIGHTS);
 	SierraActing acting;
 	Found found;
 	bool done;

@@ -16,7 +16,6 @@
  */
 #include "postgres.h"
 
-#include "base/errors.h"
 #include "store/run_as.h"
 
 #include "access/htup_details.h"
@@ -45,19 +44,12 @@ sierra_relation_owner(Oid relid)
 }
 
 Oid
-sierra_acting_table_owner(const SierraStore *store, const char *table, AclMode rights,
-						  const char *what)
+sierra_acting_table_owner(const SierraStore *store, const char *table, AclMode rights)
 {
-	Oid relid = get_relname_relid(table, store->schema);
+	Oid relid = sierra_store_table(store, table);
 	Oid owner;
 	AclResult result;
 
-	if (!OidIsValid(relid))
-		ereport(ERROR, errcode(ERRCODE_SIERRA_NO_STORE),
-				errmsg("event store \"%s\" has no tables for %s", NameStr(store->name), what),
-				errdetail("It was made by an older version of sierra_es."),
-				errhint("As its owner, add them with SELECT upgrade_event_store(%s).",
-						quote_literal_cstr(NameStr(store->name))));
 	result = rights == ACL_NO_RIGHTS ? ACLCHECK_OK : pg_class_aclcheck(relid, GetUserId(), rights);
 	if (result != ACLCHECK_OK)
 		aclcheck_error(result, OBJECT_TABLE, table);

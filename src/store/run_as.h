@@ -23,11 +23,9 @@ extern Oid sierra_relation_owner(Oid relid);
 
 /*
  * The owner of one of a store's tables, for a caller with these rights on it;
- * SE005 if an older version made the store without it.  what it is for goes
- * into the message: "projections".
+ * SE005 if the store has lost it.
  */
-extern Oid sierra_acting_table_owner(const SierraStore *store, const char *table, AclMode rights,
-									 const char *what);
+extern Oid sierra_acting_table_owner(const SierraStore *store, const char *table, AclMode rights);
 
 /*
  * Raises 42501 unless the owner of the table in which the role is named is a

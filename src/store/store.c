@@ -139,7 +139,7 @@ static void
 report_damaged(const char *name, const char *relation)
 {
 	ereport(ERROR, errcode(ERRCODE_SIERRA_NO_STORE),
-			errmsg("schema \"%s\" is no complete event store", name),
+			errmsg("event store \"%s\" is not complete", name),
 			errdetail("Relation \"%s\" is missing or has another shape.", relation),
 			errhint("Undo the change to it, restore the schema from a dump, or name another store "
 					"in \"sierra_es.store\"."));
@@ -414,6 +414,16 @@ sierra_store_open_named(const char *store_name, AclMode rights)
 	memcpy(store, entry->store, entry->size);
 	check_rights(store, rights);
 	return store;
+}
+
+Oid
+sierra_store_table(const SierraStore *store, const char *table)
+{
+	Oid relid = get_relname_relid(table, store->schema);
+
+	if (!OidIsValid(relid))
+		report_damaged(NameStr(store->name), table);
+	return relid;
 }
 
 bool

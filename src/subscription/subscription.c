@@ -105,19 +105,6 @@ sierra_subscription_report_stale(const SierraSubscription *subscription, const t
 		errhint("Drop what was not acknowledged and call enext(): it joins the group again."));
 }
 
-/* The tables came with version 0.2.0. */
-static void
-require_tables(const SierraStore *store)
-{
-	if (OidIsValid(get_relname_relid("subscriptions", store->schema)))
-		return;
-	ereport(ERROR, errcode(ERRCODE_SIERRA_NO_STORE),
-			errmsg("event store \"%s\" has no tables for subscriptions", NameStr(store->name)),
-			errdetail("It was made by an older version of sierra_es."),
-			errhint("As its owner, add them with SELECT upgrade_event_store(%s).",
-					quote_literal_cstr(NameStr(store->name))));
-}
-
 /* The elements of an array column; false if it is null. */
 static bool
 get_array(int column, Oid type, int16 length, bool by_value, char align, Datum **values,
@@ -268,7 +255,7 @@ sierra_subscription_load(const SierraStore *store, text *name, MemoryContext con
 	Datum values[1] = {PointerGetDatum(name)};
 	SierraSubscription *subscription;
 
-	require_tables(store);
+	(void) sierra_store_table(store, "subscriptions");
 	if (sierra_query(store, &load_query, values, NULL, read_only) == 0)
 		report_missing(store, name);
 	spi = MemoryContextSwitchTo(context);

@@ -183,7 +183,7 @@ Datum
 sierra_lock_subscription(PG_FUNCTION_ARGS)
 {
 	SierraStore *store = sierra_store_open_named(NameStr(*PG_GETARG_NAME(0)), ACL_NO_RIGHTS);
-	Oid subscriptions = get_relname_relid("subscriptions", store->schema);
+	Oid subscriptions = sierra_store_table(store, "subscriptions");
 
 	/* Who may not drop it may not hold up its consumers either. */
 	if (pg_class_aclcheck(subscriptions, GetUserId(), ACL_DELETE) != ACLCHECK_OK)

@@ -62,7 +62,6 @@ INSERT INTO wanted VALUES
     ('esver', 'stream_id text', 'bigint', 'c', 's', 'r', false, 0),
     ('epseq', 'partition integer', 'bigint', 'c', 's', 'r', false, 0),
     ('epseq', 'partition_key text', 'bigint', 'c', 's', 'r', false, 0),
-('upgrade_event_store', 'store name DEFAULT NULL::name', 'boolean', 'plpgsql', 'v', 'u', false, 0),
     ('esub', 'subscription text, streams text[] DEFAULT NULL::text[], event_names text[] DEFAULT NULL::text[], start_from text DEFAULT ''latest''::text, start_versions json DEFAULT NULL::json, window_size integer DEFAULT 1000, lease_time interval DEFAULT ''00:00:30''::interval, max_attempts integer DEFAULT 5', 'bigint', 'plpgsql', 'v', 'u', false, 0),
     ('epsub', 'subscription text, partitions integer[] DEFAULT NULL::integer[], start_from text DEFAULT ''latest''::text, start_sequences json DEFAULT NULL::json, window_size integer DEFAULT 1000, lease_time interval DEFAULT ''00:00:30''::interval, max_attempts integer DEFAULT 5', 'bigint', 'plpgsql', 'v', 'u', false, 0),
     ('eunsub', 'subscription text', 'void', 'plpgsql', 'v', 'u', false, 0),

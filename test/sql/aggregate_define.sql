@@ -106,28 +106,6 @@ CREATE FUNCTION "Odd schema"."Count,twice("(jsonb, sierra_event) RETURNS json LA
 SELECT * FROM eload('twice', 'a');
 :sqlstate
 
--- Snapshots are a saving: their table can go, too.
-BEGIN;
-SELECT create_aggregate('counter', 'count_events(jsonb, sierra_event)', snapshot_every => 1);
-DROP TABLE es.snapshots;
-SELECT * FROM eload('counter', 'a');
-ROLLBACK;
-
--- A store that an older version made has none of this, until its owner adds it.
-DROP TABLE es.aggregates, es.snapshots, es.timers, es.upcasters;
-SELECT create_aggregate('counter', 'count_events(jsonb, sierra_event)');
-:sqlstate
-SELECT * FROM eload('counter', 'a');
-:sqlstate
-SELECT eschedule(now(), 'a', 'x');
-:sqlstate
-SELECT run_timers();
-:sqlstate
-SELECT e.event_name FROM escan('a', max_count => 1) AS s, eupcast(s) AS e;
-SELECT upgrade_event_store(), upgrade_event_store();
-SELECT create_aggregate('counter', 'count_events(jsonb, sierra_event)');
-SELECT * FROM eload('counter', 'a');
-
 SELECT drop_event_store('es', force => true);
 DROP FUNCTION no_fold(jsonb), no_fold(jsonb, sierra_event), no_fold(jsonb, jsonb), no_fold(jsonb, sierra_event, int), count_events;
 DROP FUNCTION "Odd schema"."Count,twice(";

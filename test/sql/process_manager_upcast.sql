@@ -99,7 +99,7 @@ GRANT INSERT ON own.upcasters TO regress_upcast_other;
 -- The guard comes back.
 DROP TRIGGER sierra_guard_upcaster ON own.upcasters;
 SET ROLE regress_upcast_owner;
-SELECT upgrade_event_store(), upgrade_event_store();
+SELECT guard_event_store(), guard_event_store();
 SET ROLE regress_upcast_other;
 INSERT INTO own.upcasters VALUES ('E', 3, 'public.tell(json)');
 :sqlstate

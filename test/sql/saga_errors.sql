@@ -58,13 +58,10 @@ BEGIN READ ONLY;
 SELECT run_sagas();
 :sqlstate
 ROLLBACK;
--- A store that an older version made has no tables for sagas, until it is upgraded.
-DROP TABLE es.saga_instances, es.sagas;
-SELECT run_sagas();
-:sqlstate
-SELECT upgrade_event_store(), upgrade_event_store();
+-- The guard comes back.
 DROP TRIGGER sierra_guard_saga ON es.sagas;
-SELECT upgrade_event_store(), upgrade_event_store();
-SELECT run_sagas();
+SELECT guard_event_store(), guard_event_store();
+UPDATE es.sagas SET owner = owner;
+:sqlstate
 SELECT drop_event_store('es', force => true);
 DROP FUNCTION other, set, args, refused;

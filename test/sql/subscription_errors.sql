@@ -86,11 +86,10 @@ SET sierra_es.store = nowhere;
 SELECT outcome, array_agg(call ORDER BY n) FROM unnest(ARRAY[
     $$esub('s')$$, $$epsub('s')$$, $$eunsub('s')$$, $$enext('s')$$, $$epeek('s')$$, $$eack('s', 0)$$, $$enack('s', 0)$$, $$ewait('s', 0)$$, $$ewait(NULL, 0)$$,
     $$ehead()$$, $$eleave('s', 'c')$$, $$eretry('s')$$, $$eskip('s', 'a')$$, $$event_subscriptions()$$, $$event_consumers()$$, $$event_leases()$$,
-    $$event_failures()$$, $$upgrade_event_store()$$]) WITH ORDINALITY AS c (call, n), outcome(call) GROUP BY outcome ORDER BY 1;
+    $$event_failures()$$]) WITH ORDINALITY AS c (call, n), outcome(call) GROUP BY outcome ORDER BY 1;
 RESET sierra_es.store;
 SELECT outcome, array_agg(call ORDER BY n) FROM unnest(ARRAY[
-    $$event_subscriptions('nowhere')$$, $$event_consumers('nowhere')$$, $$event_leases('nowhere')$$, $$event_failures('nowhere')$$,
-    $$upgrade_event_store('nowhere')$$]) WITH ORDINALITY AS c (call, n), outcome(call) GROUP BY outcome ORDER BY 1;
+    $$event_subscriptions('nowhere')$$, $$event_consumers('nowhere')$$, $$event_leases('nowhere')$$, $$event_failures('nowhere')$$]) WITH ORDINALITY AS c (call, n), outcome(call) GROUP BY outcome ORDER BY 1;
 
 \pset tuples_only off
 \pset format aligned

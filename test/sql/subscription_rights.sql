@@ -21,7 +21,6 @@ INSERT INTO calls VALUES
     (14, $$SELECT count(*) FROM epeek('alone')$$), (15, $$SELECT ewait('alone', 0, '0')$$), (16, $$SELECT ewait(NULL, 0, '0')$$),
     (17, $$SELECT ehead()$$), (18, $$SELECT count(*) FROM event_subscriptions()$$), (19, $$SELECT count(*) FROM event_consumers()$$),
     (20, $$SELECT count(*) FROM event_leases()$$), (21, $$SELECT count(*) FROM event_failures()$$), (22, $$SELECT eunsub('alone')$$),
-    (23, $$SELECT upgrade_event_store()$$),
     (24, $$SELECT count(*) FROM enext('alone', consumer => 'first')$$), (25, $$SELECT eack('failing', 1)$$);
 GRANT SELECT ON calls TO PUBLIC;
 SELECT esub('alone', start_from => 'earliest'), esub('failing', start_from => 'earliest'), esub('group', start_from => 'earliest');

@@ -33,7 +33,7 @@ SET client_min_messages = error;
 CALL run_event_jobs();
 RESET client_min_messages;
 SELECT count(*) FROM escan('late-9');
-SELECT count(*), min(attempts), max(attempts) FROM event_timers() WHERE state = 'failing';
+SELECT count(*), min(attempts) > 0 AS tried FROM event_timers() WHERE state = 'failing';
 SELECT count(ecancel(timer_id)) FROM event_timers() WHERE state = 'failing';
 ALTER TABLE es.events DROP CONSTRAINT no_bad;
 -- Another store by name; the setting stays.

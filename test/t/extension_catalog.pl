@@ -1,5 +1,6 @@
-# A database of version 0.1.0, full of events, is updated in place; afterwards it
-# equals one where this version was created.
+# All that the catalogs say of the extension and of its stores is the same in a
+# fresh database, in one that was dumped and restored, and in one that was updated
+# from each version that was ever released.
 
 use strict;
 use warnings;
@@ -11,7 +12,7 @@ use SierraLoad;
 use SierraTest;
 use Test::More;
 
-my $node  = new_server('upgrade');
+my $node  = new_server('catalog');
 my $files = PostgreSQL::Test::Utils::tempdir();
 my $other = 'The "other" store';
 $node->safe_psql('postgres', 'CREATE ROLE keeper LOGIN; CREATE ROLE clerk LOGIN; CREATE ROLE reader LOGIN');
@@ -131,75 +132,109 @@ sub stores_equal {
     return;
 }
 
-make_database('old', '0.1.0');
-make_database('new', $version);
-fill('old');
-my $old = connect_to($node, 'old');
-my %text = map { $_ => store_text($old, $_) } 'es', $other, 'kept';
-isnt(catalog_text($old, 'functions'), do { my $new = connect_to($node, 'new'); catalog_text($new, 'functions') },
-    'before the update there are other functions');
-my $files_of_events = q{SELECT string_agg(c.relname || ' ' || pg_relation_filenode(c.oid), ' ' ORDER BY c.oid)
-     FROM pg_class AS c WHERE c.relname LIKE 'events%'};
-my $files_before = one_value($old, $files_of_events);
-
-# A session that began before goes on.
-my $early = connect_to($node, 'old');
-$early->do(q{SELECT * FROM eappend('early', 'e')});
-$text{es} = store_text($old, 'es');
-
-is(sqlstate_of($old, 'ALTER EXTENSION sierra_es UPDATE'), '', "from 0.1.0 to $version");
-is(one_value($old, q{SELECT extversion FROM pg_extension WHERE extname = 'sierra_es'}), $version, 'the version is told');
-stores_equal('old', 'new', 'updated');
-same_text(store_text($old, $_), $text{$_}, "durable: events of store $_ are untouched") for sort keys %text;
-is(one_value($old, $files_of_events), $files_before, 'no table of events was rewritten');
-
-# What was there works, and so does what is new.
-append_continues($early, [ 'early', 'more', SierraLoad->streams ], 'gapless: a session from before the update appends');
-for my $store (sort keys %text) {
-    $old->do('SELECT set_config($1, $2, false)', undef, 'sierra_es.store', $store);
-    is(one_value($old, q{SELECT esub('s', start_from => 'earliest')}), -1, "store $store: a subscription");
-    is_deeply(
-        $old->selectcol_arrayref(q{SELECT global_position FROM enext('s', 10000)}),
-        $old->selectcol_arrayref('SELECT global_position FROM eall() LIMIT 1000'),
-        'from the first event on'
-    );
-    is(one_value($old, 'SELECT upgrade_event_store($1)', $store), 0, 'no store was left out');
-    store_is_sound($old, "store $store", $store);
+# What else a store may have: of each kind of trigger one, and rows that say what to run.
+sub define {
+    my ($dbh) = @_;
+    $dbh->do($_) for
+      q{CREATE FUNCTION tally(state jsonb, e sierra_event) RETURNS jsonb LANGUAGE sql
+          SET search_path = pg_catalog RETURN to_jsonb(coalesce((state #>> '{}')::int, 0) + 1)},
+      q{CREATE FUNCTION act(data jsonb) RETURNS jsonb LANGUAGE sql RETURN '{"done": true}'::jsonb},
+      q{CREATE FUNCTION newer(payload jsonb) RETURNS jsonb LANGUAGE sql RETURN payload || '{"new": 1}'::jsonb},
+      q{SELECT create_projection('inline', 'tally(jsonb, sierra_event)', initial => NULL, mode => 'inline')},
+      q{SELECT create_projection('manual', 'tally(jsonb, sierra_event)', initial => NULL, mode => 'manual')},
+      q{SELECT create_aggregate('count', 'tally(jsonb, sierra_event)', initial => NULL)},
+      q{SELECT create_upcaster('old', 1, 'newer(jsonb)')},
+      q{SELECT create_saga('saga', ARRAY[saga_step('only', 'act(jsonb)')])},
+      q{SELECT start_saga('saga', saga_id => 'saga-1')},
+      q{SELECT eschedule('2000-01-01', 'timed', 'e')},
+      q{SELECT esub('s', start_from => 'earliest')};
+    return;
 }
-$old->do('RESET sierra_es.store');
-my $keeper = connect_to($node, 'old', 'keeper');
-$keeper->do('SET sierra_es.store = kept');
-is(one_value($keeper, q{SELECT count(*) FROM enext('s')}), 3, 'the owner of a store consumes');
-my $clerk = connect_to($node, 'old', 'clerk');
-$clerk->do('SET sierra_es.store = kept');
-is(sqlstate_of($clerk, q{SELECT * FROM enext('s')}), '42501', 'others need rights, as in a new store');
-$keeper->do('GRANT SELECT, INSERT, UPDATE, DELETE ON kept.subscriptions, kept.subscription_cursors,
-    kept.subscription_consumers, kept.subscription_streams TO clerk');
-is(one_value($clerk, q{SELECT count(*) FROM enext('s')}), 3, 'and get them');
 
-# DROP EXTENSION as before: it refuses, and with CASCADE keeps all data.
-is(sqlstate_of($old, 'DROP EXTENSION sierra_es'), '2BP01', 'DROP EXTENSION refuses while there is a store');
-$text{es} = store_text($old, 'es');
-$old->do('DROP EXTENSION sierra_es CASCADE');
-same_text(store_text($old, $_), $text{$_}, "durable: CASCADE keeps the events of $_") for sort keys %text;
-is(one_value($old, 'SELECT count(*) FROM es.subscriptions'), 1, 'and subscriptions');
-$old->do('CREATE EXTENSION sierra_es SCHEMA "Tools"');
-$old->do('SELECT guard_event_store($1)', undef, $_) for sort keys %text;
-is(one_value($old, q{SELECT count(*) FROM enext('s')}), 100, 'which go on when the extension is back');
+sub use_all {
+    my ($dbh, $how) = @_;
+    append_continues($dbh, [ 'early', 'more', SierraLoad->streams ], "gapless: $how, appends continue");
+    is(one_value($dbh, 'SELECT run_timers()'), 1, "$how, a timer runs");
+    is(one_value($dbh, 'SELECT run_sagas()'), 1, 'a saga runs');
+    is(one_value($dbh, q{SELECT status FROM event_sagas()}), 'completed', 'to its end');
+    cmp_ok(one_value($dbh, q{SELECT run_projection('manual', 100000)}), '>', 150, 'a projection runs');
+    is(one_value($dbh, q{SELECT count(*) FROM estates('inline') AS i JOIN estates('manual') AS m USING (key, state)}),
+        one_value($dbh, q{SELECT count(*) FROM estates('manual')}), 'the inline projection has the same states');
+    is(one_value($dbh, q{SELECT count(*) FROM enext('s')}), 100, 'a subscription delivers');
+    is(sqlstate_of($dbh, q{UPDATE es.sagas SET owner = owner}),   '55000', 'sagas are guarded');
+    is(sqlstate_of($dbh, q{UPDATE es.projections SET key = 'x'}), '55000', 'so are projections');
+    is(sqlstate_of($dbh, 'DELETE FROM es.events'), 'SE006', 'append_only: and events');
+    is(one_value($dbh, 'SELECT guard_event_store($1)', $_), 0, "no trigger of store $_ is missing") for 'es', $other, 'kept';
+    store_is_sound($dbh, "$how, store $_", $_) for 'es', $other, 'kept';
+    return;
+}
 
-# A store of 0.1.0 that comes with a dump, when the extension is of this version.
-make_database('dumped', '0.1.0');
-fill('dumped');
-$node->safe_psql('postgres', 'CREATE DATABASE loaded TEMPLATE template0');
-$node->safe_psql('loaded', 'CREATE SCHEMA "Tools"; CREATE EXTENSION sierra_es SCHEMA "Tools"; ALTER DATABASE loaded SET search_path = public, "Tools"');
-$node->command_ok([ 'pg_dump', '-d', 'dumped', '-n', 'es', '-f', "$files/store" ], 'pg_dump of one store');
-$node->command_ok([ 'psql', '-Xq', '-o', '/dev/null', '-v', 'ON_ERROR_STOP=1', '-d', 'loaded', '-f', "$files/store" ], 'loaded elsewhere');
-my $loaded = connect_to($node, 'loaded');
-is(sqlstate_of($loaded, $_), 'SE005', "without the tables it needs: $_")
-  for q{SELECT esub('s')}, q{SELECT * FROM enext('s')}, q{SELECT * FROM event_subscriptions()};
-is(one_value($loaded, 'SELECT upgrade_event_store()'), 1, 'upgrade_event_store() makes them');
-$loaded->do(q{SELECT esub('s', start_from => 'earliest')});
-cmp_ok(one_value($loaded, q{SELECT count(*) FROM enext('s')}), '==', 100, 'and a subscription delivers');
-store_is_sound($loaded, 'loaded and upgraded');
+# ---------------------------------------------------------------------------
+# Dumped and restored
+# ---------------------------------------------------------------------------
+
+make_database('fresh', $version);
+fill('fresh');
+my $fresh = connect_to($node, 'fresh');
+define($fresh);
+my %text = map { $_ => store_text($fresh, $_) } 'es', $other, 'kept';
+
+for my $format ([ plain => 'psql', '-Xq', '-o', '/dev/null', '-v', 'ON_ERROR_STOP=1', '-f' ],
+    [ custom => 'pg_restore', '--exit-on-error' ])
+{
+    my ($name, @restore) = @$format;
+    my $database = "restored_$name";
+    $node->command_ok([ 'pg_dump', '-d', 'fresh', "--format=$name", '-f', "$files/$name" ], "pg_dump, format $name");
+    $node->safe_psql('postgres', "CREATE DATABASE $database TEMPLATE template0");
+    $node->safe_psql('postgres', qq{GRANT CREATE ON DATABASE $database TO keeper; ALTER DATABASE $database SET search_path = public, "Tools"});
+    $node->command_ok([ @restore, $name eq 'plain' ? ("$files/$name", '-d', $database) : ('-d', $database, "$files/$name") ], 'restored');
+    stores_equal($database, 'fresh', "restored, $name");
+    my $dbh = connect_to($node, $database);
+    same_text(store_text($dbh, $_), $text{$_}, "durable: events of store $_") for sort keys %text;
+    use_all($dbh, "restored, $name");
+    $dbh->disconnect;
+}
+
+# ---------------------------------------------------------------------------
+# Updated
+# ---------------------------------------------------------------------------
+
+# Versions that were released before this one, with an update script from each.
+my @origins = ();
+
+for my $origin (@origins) {
+    my $database = "from_$origin" =~ tr/./_/r;
+    make_database($database, $origin);
+    fill($database);
+    my $dbh   = connect_to($node, $database);
+    my $early = connect_to($node, $database);
+    $early->do(q{SELECT * FROM eappend('early', 'e')});
+    define($dbh);
+    my %before = map { $_ => store_text($dbh, $_) } sort keys %text;
+    my $files_of_events = q{SELECT string_agg(c.relname || ' ' || pg_relation_filenode(c.oid), ' ' ORDER BY c.oid)
+         FROM pg_class AS c WHERE c.relname LIKE 'events%'};
+    my $files_before = one_value($dbh, $files_of_events);
+
+    is(sqlstate_of($dbh, 'ALTER EXTENSION sierra_es UPDATE'), '', "from $origin to $version");
+    is(one_value($dbh, q{SELECT extversion FROM pg_extension WHERE extname = 'sierra_es'}), $version, 'the version is shown');
+    stores_equal($database, 'fresh', "updated from $origin");
+    same_text(store_text($dbh, $_), $before{$_}, "durable: events of store $_ are untouched") for sort keys %before;
+    is(one_value($dbh, $files_of_events), $files_before, 'no table of events was rewritten');
+    use_all($_, "updated from $origin") for $early;
+    $_->disconnect for $early, $dbh;
+}
+
+# DROP EXTENSION with CASCADE keeps all data, and what it takes comes back.
+$fresh->do('DROP EXTENSION sierra_es CASCADE');
+same_text(store_text($fresh, $_), $text{$_}, "durable: CASCADE keeps the events of $_") for sort keys %text;
+is(one_value($fresh, 'SELECT count(*) FROM es.subscriptions WHERE subscription = $1', 's'), 1, 'and subscriptions');
+$fresh->do('CREATE EXTENSION sierra_es SCHEMA "Tools"');
+$fresh->do('REVOKE EXECUTE ON FUNCTION create_event_store(name, integer) FROM PUBLIC');
+$fresh->do('GRANT EXECUTE ON FUNCTION create_event_store(name, integer) TO keeper');
+$fresh->do(q{CREATE FUNCTION tally(state jsonb, e sierra_event) RETURNS jsonb LANGUAGE sql
+    SET search_path = pg_catalog RETURN to_jsonb(coalesce((state #>> '{}')::int, 0) + 1)});
+$fresh->do('SELECT guard_event_store($1)', undef, $_) for sort keys %text;
+stores_equal('fresh', 'restored_custom', 'dropped and guarded again');
+use_all($fresh, 'dropped and guarded again');
 
 done_testing();

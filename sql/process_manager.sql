@@ -1,5 +1,5 @@
 -- ---------------------------------------------------------------------------
--- Process managers
+-- Process managers: projections whose handlers act.
 -- ---------------------------------------------------------------------------
 
 -- A process manager is a projection whose handler acts.  search_path as a
@@ -23,7 +23,7 @@ CREATE FUNCTION create_process_manager(manager text,
 AS $$
 #variable_conflict use_variable
 DECLARE
-    store constant name := @extschema@.sierra_require_projections();
+    store constant name := @extschema@.sierra_require_store();
 BEGIN
     PERFORM @extschema@.sierra_require_value('manager', manager IS NULL);
     PERFORM @extschema@.sierra_require_value('handler', handler IS NULL);

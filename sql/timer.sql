@@ -1,6 +1,33 @@
 -- ---------------------------------------------------------------------------
--- Timers
+-- Timers: events that are appended when they are due.
 -- ---------------------------------------------------------------------------
+
+CREATE FUNCTION sierra_create_timer_table(store name) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    EXECUTE format(
+        'CREATE TABLE %I.timers ('
+        ' timer_id uuid PRIMARY KEY,'
+        ' due_at timestamptz NOT NULL CHECK (isfinite(due_at)),'
+        ' run_at timestamptz NOT NULL,'
+        ' stream_id text COLLATE "C" NOT NULL,'
+        ' event_name text COLLATE "C" NOT NULL,'
+        ' payload json,'
+        ' payload_bytes bytea,'
+        ' metadata json,'
+        ' partition_key text,'
+        ' attempts integer NOT NULL DEFAULT 0,'
+        ' last_error text,'
+        ' created_at timestamptz NOT NULL DEFAULT clock_timestamp())', store);
+    EXECUTE format('CREATE INDEX timers_run_at ON %I.timers (run_at, created_at, timer_id)', store);
+    EXECUTE format('COMMENT ON TABLE %I.timers IS %L', store,
+                   'events that will be appended when they are due; INSERT on it lets a role schedule');
+END
+$$;
+COMMENT ON FUNCTION sierra_create_timer_table(name) IS
+    'makes the table of a store for timers; create_event_store() calls it';
 
 CREATE FUNCTION sierra_check_new_event(stream_id text, event_name text, payload json,
                                        payload_bytes bytea, partition_key text) RETURNS void
@@ -37,7 +64,7 @@ CREATE FUNCTION eschedule(at timestamptz,
 AS $$
 #variable_conflict use_variable
 DECLARE
-    store constant name := @extschema@.sierra_require_derived_store();
+    store constant name := @extschema@.sierra_require_store();
     id constant uuid := coalesce(timer_id, @extschema@.sierra_event_id(
         CASE WHEN partition_key <> '' THEN @extschema@.sierra_partition_key(partition_key)
              ELSE @extschema@.sierra_stream_key(stream_id) END));
@@ -99,7 +126,7 @@ CREATE FUNCTION ecancel(timer_id uuid) RETURNS boolean
 AS $$
 #variable_conflict use_variable
 DECLARE
-    store constant name := @extschema@.sierra_require_derived_store();
+    store constant name := @extschema@.sierra_require_store();
     cancelled bigint;
 BEGIN
     EXECUTE format('DELETE FROM %I.timers AS t WHERE t.timer_id = $1', store) USING timer_id;
@@ -173,7 +200,7 @@ CREATE FUNCTION run_timers(max_count integer DEFAULT 1000) RETURNS bigint
 AS $$
 #variable_conflict use_variable
 DECLARE
-    store constant name := @extschema@.sierra_require_derived_store();
+    store constant name := @extschema@.sierra_require_store();
     due uuid[];
     stream_ids text[];
     partition_keys text[];
@@ -235,7 +262,7 @@ CREATE FUNCTION event_timers(store name DEFAULT NULL)
 AS $$
 #variable_conflict use_column
 DECLARE
-    wanted constant name := @extschema@.sierra_require_derived_store(store);
+    wanted constant name := @extschema@.sierra_require_store(store);
 BEGIN
     RETURN QUERY EXECUTE format(
         'SELECT t.timer_id, t.due_at,'

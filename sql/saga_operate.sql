@@ -1,6 +1,5 @@
-
 -- ---------------------------------------------------------------------------
--- Sagas: running, answers from outside, repair, and how to see them
+-- Sagas: running them, answers from outside, repair, and the view of them.
 -- ---------------------------------------------------------------------------
 
 -- The saga itself cannot be run, as when its definition is gone: not this time.
@@ -24,7 +23,7 @@ CREATE FUNCTION run_sagas(max_count integer DEFAULT 100) RETURNS bigint
 AS $$
 #variable_conflict use_variable
 DECLARE
-    store constant name := @extschema@.sierra_require_sagas();
+    store constant name := @extschema@.sierra_require_store();
     due text[];
     saga_id text;
     steps bigint := 0;
@@ -143,7 +142,7 @@ CREATE FUNCTION complete_saga_step(saga_id text, step text, data jsonb DEFAULT '
 AS $$
 #variable_conflict use_variable
 DECLARE
-    store constant name := @extschema@.sierra_require_sagas();
+    store constant name := @extschema@.sierra_require_store();
     state @extschema@.sierra_saga_state;
 BEGIN
     PERFORM @extschema@.sierra_check_saga_data(data);
@@ -164,7 +163,7 @@ CREATE FUNCTION fail_saga_step(saga_id text, step text, reason text) RETURNS boo
 AS $$
 #variable_conflict use_variable
 DECLARE
-    store constant name := @extschema@.sierra_require_sagas();
+    store constant name := @extschema@.sierra_require_store();
     state @extschema@.sierra_saga_state;
 BEGIN
     PERFORM @extschema@.sierra_require_value('reason', reason IS NULL);
@@ -191,7 +190,7 @@ CREATE FUNCTION cancel_saga(saga_id text, reason text) RETURNS boolean
 AS $$
 #variable_conflict use_variable
 DECLARE
-    store constant name := @extschema@.sierra_require_sagas();
+    store constant name := @extschema@.sierra_require_store();
     state @extschema@.sierra_saga_state;
 BEGIN
     PERFORM @extschema@.sierra_require_value('reason', reason IS NULL);
@@ -219,7 +218,7 @@ CREATE FUNCTION retry_saga(saga_id text) RETURNS void
 AS $$
 #variable_conflict use_variable
 DECLARE
-    store constant name := @extschema@.sierra_require_sagas();
+    store constant name := @extschema@.sierra_require_store();
     state @extschema@.sierra_saga_state := @extschema@.sierra_hold_saga(store, saga_id);
 BEGIN
     IF state.status <> 'stuck' AND (state.status NOT IN ('running', 'compensating') OR state.attempts = 0) THEN
@@ -240,7 +239,7 @@ CREATE FUNCTION skip_saga_step(saga_id text, reason text) RETURNS text
 AS $$
 #variable_conflict use_variable
 DECLARE
-    store constant name := @extschema@.sierra_require_sagas();
+    store constant name := @extschema@.sierra_require_store();
     state @extschema@.sierra_saga_state := @extschema@.sierra_hold_saga(store, saga_id);
     step constant text := state.steps -> state.step_number - 1 ->> 'step';
 BEGIN
@@ -265,7 +264,7 @@ CREATE FUNCTION rebuild_saga_instances() RETURNS bigint
 AS $$
 #variable_conflict use_variable
 DECLARE
-    store constant name := @extschema@.sierra_require_sagas();
+    store constant name := @extschema@.sierra_require_store();
     saga_id text;
     known boolean;
     written bigint := 0;
@@ -298,7 +297,7 @@ CREATE FUNCTION forget_sagas(before timestamptz) RETURNS bigint
 AS $$
 #variable_conflict use_variable
 DECLARE
-    store constant name := @extschema@.sierra_require_sagas();
+    store constant name := @extschema@.sierra_require_store();
     forgotten bigint;
 BEGIN
     PERFORM @extschema@.sierra_require_value('before', before IS NULL);
@@ -322,7 +321,7 @@ CREATE FUNCTION event_sagas(store name DEFAULT NULL, OUT saga_id text, OUT saga 
 AS $$
 #variable_conflict use_variable
 DECLARE
-    wanted constant name := @extschema@.sierra_require_sagas(store);
+    wanted constant name := @extschema@.sierra_require_store(store);
 BEGIN
     IF status NOT IN ('running', 'waiting', 'compensating', 'stuck', 'completed', 'compensated') THEN
         RAISE invalid_parameter_value USING

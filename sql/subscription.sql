@@ -1,5 +1,5 @@
 -- ---------------------------------------------------------------------------
--- Subscriptions
+-- Subscriptions: their tables, how they are made and dropped, what consumers call.
 -- ---------------------------------------------------------------------------
 
 -- What consumers have done is in tables of its own: their rows are updated all
@@ -74,56 +74,6 @@ END
 $$;
 COMMENT ON FUNCTION sierra_create_subscription_tables(name) IS
     'makes the tables of a store that subscriptions are kept in; create_event_store() calls it';
-
-CREATE FUNCTION ehead() RETURNS bigint
-    LANGUAGE c STABLE PARALLEL RESTRICTED
-    AS 'MODULE_PATHNAME', 'sierra_ehead';
-COMMENT ON FUNCTION ehead() IS
-    'highest global position up to which the store can be read now without skipping; -1 if empty';
-
-CREATE FUNCTION sierra_events_after(store name, partition integer, "position" bigint)
-    RETURNS bigint
-    LANGUAGE c STABLE STRICT PARALLEL RESTRICTED
-    AS 'MODULE_PATHNAME', 'sierra_events_after';
-COMMENT ON FUNCTION sierra_events_after(name, integer, bigint) IS
-    'how many events of a partition are above a global position';
-
--- The tables of subscriptions came with version 0.2.0.
-CREATE FUNCTION sierra_has_subscriptions(store name) RETURNS boolean
-    LANGUAGE sql STABLE
-    SET search_path = pg_catalog, pg_temp
-AS $$
-    SELECT count(*) = 4
-      FROM pg_class AS c
-      JOIN pg_namespace AS n ON n.oid = c.relnamespace
-     WHERE n.nspname = $1
-       AND c.relkind = 'r'
-       AND c.relname IN ('subscriptions', 'subscription_cursors', 'subscription_consumers',
-                         'subscription_streams')
-$$;
-COMMENT ON FUNCTION sierra_has_subscriptions(name) IS
-    'does a store have the tables that subscriptions are kept in?';
-
--- The store that calls use, which must have tables for subscriptions.
-CREATE FUNCTION sierra_require_subscriptions(store name DEFAULT NULL) RETURNS name
-    LANGUAGE plpgsql STABLE
-    SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-    wanted constant name := @extschema@.sierra_require_store(store);
-BEGIN
-    IF NOT @extschema@.sierra_has_subscriptions(wanted) THEN
-        RAISE EXCEPTION USING
-            ERRCODE = 'SE005',
-            MESSAGE = format('event store "%s" has no tables for subscriptions', wanted),
-            DETAIL = 'It was made by an older version of sierra_es.',
-            HINT = format('As its owner, add them with SELECT upgrade_event_store(%L).', wanted);
-    END IF;
-    RETURN wanted;
-END
-$$;
-COMMENT ON FUNCTION sierra_require_subscriptions(name) IS
-    'the name of a store (default: sierra_es.store) with tables for subscriptions; SE005 if there is none';
 
 CREATE FUNCTION sierra_report_no_subscription(store name, subscription text) RETURNS void
     LANGUAGE plpgsql
@@ -307,7 +257,7 @@ CREATE FUNCTION esub(subscription text,
 AS $$
 #variable_conflict use_variable
 DECLARE
-    store constant name := @extschema@.sierra_require_subscriptions();
+    store constant name := @extschema@.sierra_require_store();
     start_after bigint := -1;
     start_sequences bigint[];
     streams_of_map text[];
@@ -367,7 +317,7 @@ CREATE FUNCTION epsub(subscription text,
 AS $$
 #variable_conflict use_variable
 DECLARE
-    store constant name := @extschema@.sierra_require_subscriptions();
+    store constant name := @extschema@.sierra_require_store();
     count constant integer := @extschema@.sierra_partitions(store);
     wanted integer[] := (SELECT array_agg(DISTINCT p ORDER BY p) FROM unnest(partitions) AS p);
     start_after bigint := -1;
@@ -439,7 +389,7 @@ CREATE FUNCTION eunsub(subscription text) RETURNS void
 AS $$
 #variable_conflict use_variable
 DECLARE
-    store constant name := @extschema@.sierra_require_subscriptions();
+    store constant name := @extschema@.sierra_require_store();
     dropped integer;
 BEGIN
     IF subscription IS NULL THEN

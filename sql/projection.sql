@@ -1,6 +1,5 @@
-
 -- ---------------------------------------------------------------------------
--- Projections
+-- Projections: their tables, definitions, and the triggers of inline projections.
 -- ---------------------------------------------------------------------------
 
 -- A row of projections says what is run, and as whom.  So nobody writes a row
@@ -45,6 +44,7 @@ CREATE FUNCTION sierra_make_inline_trigger(store name, projection text, event_na
     SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
+    -- OR REPLACE: a rebuilt version may want other events than the one before.
     EXECUTE format('CREATE OR REPLACE TRIGGER %I AFTER INSERT ON %I.events FOR EACH ROW %s'
                    ' EXECUTE FUNCTION @extschema@.sierra_project_inline(%L)',
                    @extschema@.sierra_inline_trigger(projection), store,
@@ -57,38 +57,39 @@ COMMENT ON FUNCTION sierra_make_inline_trigger(name, text, text[]) IS
     'makes the trigger of an inline projection';
 
 -- The triggers of projections go with DROP EXTENSION CASCADE, their tables stay.
-CREATE FUNCTION sierra_guard_projections(store name) RETURNS boolean
+CREATE FUNCTION sierra_restore_projection_triggers(store name) RETURNS integer
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     lost record;
-    guarded boolean := false;
+    restored integer := 0;
 BEGIN
     IF NOT EXISTS (SELECT FROM pg_trigger AS t
                     WHERE t.tgrelid = to_regclass(format('%I.projections', store))
-                      AND t.tgname = 'sierra_guard_projection') THEN
+                      AND t.tgfoid = '@extschema@.sierra_guard_projection()'::regprocedure) THEN
         EXECUTE format(
             'CREATE TRIGGER sierra_guard_projection BEFORE INSERT OR UPDATE OF projection, version, owner,'
             ' kind, handler, key, initial, streams, event_names, search_path, subscription'
             ' ON %I.projections FOR EACH ROW EXECUTE FUNCTION @extschema@.sierra_guard_projection()',
             store);
-        guarded := true;
+        restored := 1;
     END IF;
     FOR lost IN EXECUTE format(
         'SELECT p.projection, p.event_names FROM %1$I.projections AS p'
         ' WHERE p.live AND p.mode = ''inline'' AND p.subscription IS NULL'
         '   AND NOT EXISTS (SELECT FROM pg_trigger AS t WHERE t.tgrelid = to_regclass($1)'
+        '                    AND t.tgfoid = ''@extschema@.sierra_project_inline()''::regprocedure'
         '                    AND t.tgname = @extschema@.sierra_inline_trigger(p.projection))', store)
       USING format('%I.events', store) LOOP
         PERFORM @extschema@.sierra_make_inline_trigger(store, lost.projection, lost.event_names);
-        guarded := true;
+        restored := restored + 1;
     END LOOP;
-    RETURN guarded;
+    RETURN restored;
 END
 $$;
-COMMENT ON FUNCTION sierra_guard_projections(name) IS
-    'puts back triggers that projections have lost; upgrade_event_store() calls it';
+COMMENT ON FUNCTION sierra_restore_projection_triggers(name) IS
+    'puts back triggers that projections have lost; guard_event_store() calls it';
 
 CREATE FUNCTION sierra_create_projection_tables(store name) RETURNS void
     LANGUAGE plpgsql
@@ -129,7 +130,6 @@ BEGIN
         ' PRIMARY KEY (projection, version)) WITH (fillfactor = 50)', store);
     EXECUTE format('CREATE UNIQUE INDEX projections_live ON %I.projections (projection) WHERE live',
                    store);
-    PERFORM @extschema@.sierra_guard_projections(store);
     EXECUTE format(
         'CREATE TABLE %I.projection_states ('
         ' projection text COLLATE "C" NOT NULL,'
@@ -148,31 +148,6 @@ END
 $$;
 COMMENT ON FUNCTION sierra_create_projection_tables(name) IS
     'makes the tables of a store that projections are kept in; create_event_store() calls it';
-
-CREATE FUNCTION sierra_has_projections(store name) RETURNS boolean
-    LANGUAGE sql STABLE
-    SET search_path = pg_catalog, pg_temp
-AS $$
-    SELECT @extschema@.sierra_has_tables($1, '{projections, projection_states}')
-$$;
-COMMENT ON FUNCTION sierra_has_projections(name) IS
-    'does a store have the tables that projections are kept in?';
-
-CREATE FUNCTION sierra_require_projections(store name DEFAULT NULL) RETURNS name
-    LANGUAGE plpgsql STABLE
-    SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-    wanted constant name := @extschema@.sierra_require_store(store);
-BEGIN
-    IF NOT @extschema@.sierra_has_projections(wanted) THEN
-        PERFORM @extschema@.sierra_report_old_store(wanted, 'projections');
-    END IF;
-    RETURN wanted;
-END
-$$;
-COMMENT ON FUNCTION sierra_require_projections(name) IS
-    'the name of a store (default: sierra_es.store) with tables for projections; SE005 if there is none';
 
 CREATE FUNCTION sierra_report_no_projection(store name, projection text) RETURNS void
     LANGUAGE plpgsql
@@ -449,7 +424,7 @@ CREATE FUNCTION create_projection(projection text,
 AS $$
 #variable_conflict use_variable
 DECLARE
-    store constant name := @extschema@.sierra_require_projections();
+    store constant name := @extschema@.sierra_require_store();
 BEGIN
     PERFORM @extschema@.sierra_check_projection(projection, mode, batch_size, on_error,
                                                 max_attempts, retry_after);

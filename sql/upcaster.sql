@@ -1,6 +1,24 @@
 -- ---------------------------------------------------------------------------
--- Upcasters
+-- Upcasters: functions that give old events the form of today.
 -- ---------------------------------------------------------------------------
+
+CREATE FUNCTION sierra_create_upcaster_table(store name) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    EXECUTE format(
+        'CREATE TABLE %I.upcasters ('
+        ' event_name text COLLATE "C" NOT NULL,'
+        ' from_version integer NOT NULL CHECK (from_version BETWEEN 1 AND 999999998),'
+        ' upcast text NOT NULL,'
+        ' PRIMARY KEY (event_name, from_version))', store);
+    EXECUTE format('COMMENT ON TABLE %I.upcasters IS %L', store,
+                   'functions that take payloads of an event name from one schema version to the next');
+END
+$$;
+COMMENT ON FUNCTION sierra_create_upcaster_table(name) IS
+    'makes the table of a store for upcasters; create_event_store() calls it';
 
 -- Upcasters run as the owners of projections.  So only who could become the
 -- owner of their table writes them: he could have become these owners anyway.
@@ -23,23 +41,23 @@ COMMENT ON FUNCTION sierra_guard_upcaster() IS
     'trigger: lets nobody write upcasters who is no member of the owner of their table';
 
 -- The trigger goes with DROP EXTENSION CASCADE, the table stays.
-CREATE FUNCTION sierra_guard_upcasters(store name) RETURNS boolean
+CREATE FUNCTION sierra_restore_upcaster_guard(store name) RETURNS integer
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
     IF EXISTS (SELECT FROM pg_trigger AS t
                 WHERE t.tgrelid = to_regclass(format('%I.upcasters', store))
-                  AND t.tgname = 'sierra_guard_upcaster') THEN
-        RETURN false;
+                  AND t.tgfoid = '@extschema@.sierra_guard_upcaster()'::regprocedure) THEN
+        RETURN 0;
     END IF;
     EXECUTE format('CREATE TRIGGER sierra_guard_upcaster BEFORE INSERT OR UPDATE ON %I.upcasters'
                    ' FOR EACH ROW EXECUTE FUNCTION @extschema@.sierra_guard_upcaster()', store);
-    RETURN true;
+    RETURN 1;
 END
 $$;
-COMMENT ON FUNCTION sierra_guard_upcasters(name) IS
-    'puts back the trigger of upcasters if it is lost; upgrade_event_store() calls it';
+COMMENT ON FUNCTION sierra_restore_upcaster_guard(name) IS
+    'puts back the trigger of upcasters if it is lost; guard_event_store() calls it';
 
 CREATE FUNCTION create_upcaster(event_name text, from_version integer, upcast regprocedure,
                                 replace boolean DEFAULT false)
@@ -49,7 +67,7 @@ CREATE FUNCTION create_upcaster(event_name text, from_version integer, upcast re
 AS $$
 #variable_conflict use_variable
 DECLARE
-    store constant name := @extschema@.sierra_require_derived_store();
+    store constant name := @extschema@.sierra_require_store();
     type constant regtype := (SELECT p.prorettype FROM pg_proc AS p
                                WHERE p.oid = upcast AND p.prorettype IN ('json'::regtype, 'jsonb'::regtype));
     upcast_name text;
@@ -91,7 +109,7 @@ CREATE FUNCTION drop_upcaster(event_name text, from_version integer) RETURNS boo
 AS $$
 #variable_conflict use_variable
 DECLARE
-    store constant name := @extschema@.sierra_require_derived_store();
+    store constant name := @extschema@.sierra_require_store();
     dropped bigint;
 BEGIN
     EXECUTE format('DELETE FROM %I.upcasters AS u WHERE u.event_name = $1 AND u.from_version = $2', store)

@@ -1,5 +1,5 @@
 -- ---------------------------------------------------------------------------
--- Aggregates, snapshots and command handlers
+-- Aggregates, their snapshots, and command handlers.
 -- ---------------------------------------------------------------------------
 
 -- The uuid of a definition is made anew whenever folding could come out
@@ -32,152 +32,15 @@ BEGIN
         ' state jsonb NOT NULL,'
         ' taken_at timestamptz NOT NULL DEFAULT clock_timestamp(),'
         ' PRIMARY KEY (aggregate, stream_id, definition, version, snapshot_id))', store);
-    EXECUTE format(
-        'CREATE TABLE %I.timers ('
-        ' timer_id uuid PRIMARY KEY,'
-        ' due_at timestamptz NOT NULL CHECK (isfinite(due_at)),'
-        ' run_at timestamptz NOT NULL,'
-        ' stream_id text COLLATE "C" NOT NULL,'
-        ' event_name text COLLATE "C" NOT NULL,'
-        ' payload json,'
-        ' payload_bytes bytea,'
-        ' metadata json,'
-        ' partition_key text,'
-        ' attempts integer NOT NULL DEFAULT 0,'
-        ' last_error text,'
-        ' created_at timestamptz NOT NULL DEFAULT clock_timestamp())', store);
-    EXECUTE format('CREATE INDEX timers_run_at ON %I.timers (run_at, created_at, timer_id)', store);
-    EXECUTE format(
-        'CREATE TABLE %I.upcasters ('
-        ' event_name text COLLATE "C" NOT NULL,'
-        ' from_version integer NOT NULL CHECK (from_version BETWEEN 1 AND 999999998),'
-        ' upcast text NOT NULL,'
-        ' PRIMARY KEY (event_name, from_version))', store);
-    PERFORM @extschema@.sierra_guard_upcasters(store);
 
     EXECUTE format('COMMENT ON TABLE %I.aggregates IS %L', store,
                    'aggregates: the functions that fold streams into states');
     EXECUTE format('COMMENT ON TABLE %I.snapshots IS %L', store,
                    'states of streams at some version, to fold from there; may be deleted at any time');
-    EXECUTE format('COMMENT ON TABLE %I.timers IS %L', store,
-                   'events that will be appended when they are due; INSERT on it lets a role schedule');
-    EXECUTE format('COMMENT ON TABLE %I.upcasters IS %L', store,
-                   'functions that take payloads of an event name from one schema version to the next');
 END
 $$;
 COMMENT ON FUNCTION sierra_create_aggregate_tables(name) IS
-    'makes the tables of a store for aggregates, snapshots, timers and upcasters';
-
--- Tables of derived state came with version 0.3.0.
-CREATE FUNCTION sierra_has_tables(store name, tables name[]) RETURNS boolean
-    LANGUAGE sql STABLE
-    SET search_path = pg_catalog, pg_temp
-AS $$
-    SELECT count(*) = cardinality(tables)
-      FROM pg_class AS c
-      JOIN pg_namespace AS n ON n.oid = c.relnamespace
-     WHERE n.nspname = store AND c.relkind = 'r' AND c.relname = ANY (tables)
-$$;
-COMMENT ON FUNCTION sierra_has_tables(name, name[]) IS 'does a store have all of these tables?';
-
-CREATE FUNCTION sierra_report_old_store(store name, what text) RETURNS void
-    LANGUAGE plpgsql
-    SET search_path = pg_catalog, pg_temp
-AS $$
-BEGIN
-    RAISE EXCEPTION USING
-        ERRCODE = 'SE005',
-        MESSAGE = format('event store "%s" has no tables for %s', store, what),
-        DETAIL = 'It was made by an older version of sierra_es.',
-        HINT = format('As its owner, add them with SELECT upgrade_event_store(%L).', store);
-END
-$$;
-COMMENT ON FUNCTION sierra_report_old_store(name, text) IS
-    'raises SE005: the store has no tables for what was asked';
-
-CREATE FUNCTION sierra_is_derived_store(store name) RETURNS boolean
-    LANGUAGE sql STABLE
-    SET search_path = pg_catalog, pg_temp
-AS $$
-    SELECT @extschema@.sierra_has_tables($1, '{aggregates, snapshots, timers, upcasters}')
-$$;
-COMMENT ON FUNCTION sierra_is_derived_store(name) IS
-    'does a store have the tables for aggregates, snapshots, timers and upcasters?';
-
-CREATE FUNCTION sierra_require_derived_store(store name DEFAULT NULL) RETURNS name
-    LANGUAGE plpgsql STABLE
-    SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-    wanted constant name := @extschema@.sierra_require_store(store);
-BEGIN
-    IF NOT @extschema@.sierra_is_derived_store(wanted) THEN
-        PERFORM @extschema@.sierra_report_old_store(wanted, 'derived state');
-    END IF;
-    RETURN wanted;
-END
-$$;
-COMMENT ON FUNCTION sierra_require_derived_store(name) IS
-    'the name of a store (default: sierra_es.store) with tables for derived state; SE005 if there is none';
-
-CREATE FUNCTION sierra_require_value(argument text, missing boolean) RETURNS void
-    LANGUAGE plpgsql IMMUTABLE
-    SET search_path = pg_catalog, pg_temp
-AS $$
-BEGIN
-    IF missing THEN
-        RAISE null_value_not_allowed USING
-            MESSAGE = format('argument "%s" must not be null', argument);
-    END IF;
-END
-$$;
-COMMENT ON FUNCTION sierra_require_value(text, boolean) IS 'raises 22004 for a missing argument';
-
-CREATE FUNCTION sierra_require_name(argument text, name text) RETURNS void
-    LANGUAGE plpgsql IMMUTABLE
-    SET search_path = pg_catalog, pg_temp
-AS $$
-BEGIN
-    PERFORM @extschema@.sierra_require_value(argument, name IS NULL);
-    IF octet_length(name) NOT BETWEEN 1 AND 255 OR name ~ '[\u0001-\u001f\u007f-\u009f]' THEN
-        RAISE invalid_parameter_value USING
-            MESSAGE = format('argument "%s" must have 1 to 255 bytes and no control characters', argument),
-            DETAIL = format('It has %s bytes.', octet_length(name));
-    END IF;
-END
-$$;
-COMMENT ON FUNCTION sierra_require_name(text, text) IS
-    'raises 22004 or 22023 unless a name is within bounds';
-
--- A function as text that means the same in every search_path.
-CREATE FUNCTION sierra_require_function(procedure regprocedure, arguments regtype[],
-                                        result regtype, kind text, hint text) RETURNS text
-    LANGUAGE plpgsql STABLE
-    SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-    found record;
-BEGIN
-    SELECT p.prokind = 'f' AND NOT p.proretset AND p.prorettype = result
-           AND string_to_array(p.proargtypes::text, ' ')::oid[] = arguments::oid[] AS fits,
-           format('%I.%I(%s)', n.nspname, p.proname,
-                  (SELECT string_agg(format('%I.%I', tn.nspname, t.typname), ', ' ORDER BY a.place)
-                     FROM unnest(p.proargtypes) WITH ORDINALITY AS a (type, place)
-                     JOIN pg_type AS t ON t.oid = a.type
-                     JOIN pg_namespace AS tn ON tn.oid = t.typnamespace)) AS name
-      INTO found
-      FROM pg_proc AS p JOIN pg_namespace AS n ON n.oid = p.pronamespace
-     WHERE p.oid = procedure;
-    IF found.fits IS NOT TRUE THEN
-        RAISE invalid_function_definition USING
-            MESSAGE = format('function %s is no %s', procedure, kind),
-            HINT = hint;
-    END IF;
-    RETURN found.name;
-END
-$$;
-COMMENT ON FUNCTION sierra_require_function(regprocedure, regtype[], regtype, text, text) IS
-    'the qualified name of a function; 42P13 unless it has these arguments and this result';
+    'makes the tables of a store for aggregates and snapshots; create_event_store() calls it';
 
 CREATE FUNCTION create_aggregate(aggregate text,
                                  fold regprocedure,
@@ -191,7 +54,7 @@ CREATE FUNCTION create_aggregate(aggregate text,
 AS $$
 #variable_conflict use_variable
 DECLARE
-    store constant name := @extschema@.sierra_require_derived_store();
+    store constant name := @extschema@.sierra_require_store();
     fold_name text;
     same boolean;
 BEGIN
@@ -245,7 +108,7 @@ CREATE FUNCTION drop_snapshots(aggregate text, stream_id text DEFAULT NULL) RETU
 AS $$
 #variable_conflict use_variable
 DECLARE
-    store constant name := @extschema@.sierra_require_derived_store();
+    store constant name := @extschema@.sierra_require_store();
     dropped bigint;
 BEGIN
     EXECUTE format('DELETE FROM %I.snapshots AS s'
@@ -264,7 +127,7 @@ CREATE FUNCTION drop_aggregate(aggregate text) RETURNS boolean
 AS $$
 #variable_conflict use_variable
 DECLARE
-    store constant name := @extschema@.sierra_require_derived_store();
+    store constant name := @extschema@.sierra_require_store();
     dropped bigint;
 BEGIN
     EXECUTE format('DELETE FROM %I.aggregates AS a WHERE a.aggregate = $1', store) USING aggregate;
@@ -307,7 +170,7 @@ CREATE FUNCTION event_aggregates(store name DEFAULT NULL)
 AS $$
 #variable_conflict use_column
 DECLARE
-    wanted constant name := @extschema@.sierra_require_derived_store(store);
+    wanted constant name := @extschema@.sierra_require_store(store);
 BEGIN
     RETURN QUERY EXECUTE format(
         'SELECT a.aggregate, a.fold, a.initial, a.snapshot_every, a.fold_version,'

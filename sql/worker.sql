@@ -1,7 +1,19 @@
+-- ---------------------------------------------------------------------------
+-- Background processes: what they do, and the jobs that they run.
+-- ---------------------------------------------------------------------------
 
--- ---------------------------------------------------------------------------
--- Runners: what runs by itself
--- ---------------------------------------------------------------------------
+CREATE FUNCTION sierra_workers(
+    OUT database_id oid, OUT database name, OUT state text, OUT pid integer,
+    OUT started_at timestamptz, OUT last_wake_up timestamptz, OUT last_sweep timestamptz,
+    OUT last_notification timestamptz, OUT notifications bigint, OUT unheard bigint,
+    OUT failures integer, OUT last_error text, OUT last_error_at timestamptz)
+    RETURNS SETOF record
+    LANGUAGE c VOLATILE PARALLEL RESTRICTED ROWS 10
+    AS 'MODULE_PATHNAME', 'sierra_workers';
+COMMENT ON FUNCTION sierra_workers() IS
+    'the worker of each database: its state, what it did last, commits it has not heard yet, its last error';
+REVOKE EXECUTE ON FUNCTION sierra_workers() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION sierra_workers() TO pg_read_all_stats;
 
 CREATE FUNCTION sierra_call_runners() RETURNS void
     LANGUAGE c VOLATILE PARALLEL UNSAFE
@@ -19,29 +31,24 @@ CREATE FUNCTION sierra_event_jobs(store name)
 AS $$
 #variable_conflict use_column
 BEGIN
-    IF @extschema@.sierra_is_derived_store(store) THEN
-        RETURN QUERY EXECUTE format(
-            '(SELECT ''timers'', NULL::text, NULL::integer, t.run_at, NULL::timestamptz, 1000::bigint, 0::bigint'
-            '   FROM %I.timers AS t ORDER BY t.run_at LIMIT 1)', store);
-    END IF;
-    IF @extschema@.sierra_has_sagas(store) THEN
-        RETURN QUERY EXECUTE format(
-            '(SELECT ''sagas'', NULL::text, NULL::integer, s.run_at, NULL::timestamptz, 100::bigint, 0::bigint'
-            '   FROM %I.saga_instances AS s WHERE s.run_at IS NOT NULL'
-            '    AND s.status IN (''running'', ''waiting'', ''compensating'')'
-            '  ORDER BY s.run_at LIMIT 1)', store);
-    END IF;
-    IF @extschema@.sierra_has_projections(store) THEN
-        RETURN QUERY EXECUTE format(
-            'SELECT ''projection'', p.projection, p.version, p.retry_at,'
-            '       (SELECT min(t.retry_at) FROM %1$I.subscription_streams AS t'
-            '         WHERE t.subscription = p.subscription AND t.state = ''retrying''),'
-            '       least(greatest(coalesce(p.rate, 40) / 4, 1), 10000)::bigint,'
-            '       p.xmin::text::bigint'
-            '  FROM %1$I.projections AS p'
-            ' WHERE p.subscription IS NOT NULL AND (p.mode = ''worker'' OR p.mode = ''inline'' AND NOT p.live)'
-            '   AND p.state IN (''running'', ''retrying'')', store);
-    END IF;
+    PERFORM @extschema@.sierra_require_store(store);
+    RETURN QUERY EXECUTE format(
+        '(SELECT ''timers'', NULL::text, NULL::integer, t.run_at, NULL::timestamptz, 1000::bigint, 0::bigint'
+        '   FROM %I.timers AS t ORDER BY t.run_at LIMIT 1)', store);
+    RETURN QUERY EXECUTE format(
+        '(SELECT ''sagas'', NULL::text, NULL::integer, s.run_at, NULL::timestamptz, 100::bigint, 0::bigint'
+        '   FROM %I.saga_instances AS s WHERE s.run_at IS NOT NULL'
+        '    AND s.status IN (''running'', ''waiting'', ''compensating'')'
+        '  ORDER BY s.run_at LIMIT 1)', store);
+    RETURN QUERY EXECUTE format(
+        'SELECT ''projection'', p.projection, p.version, p.retry_at,'
+        '       (SELECT min(t.retry_at) FROM %1$I.subscription_streams AS t'
+        '         WHERE t.subscription = p.subscription AND t.state = ''retrying''),'
+        '       least(greatest(coalesce(p.rate, 40) / 4, 1), 10000)::bigint,'
+        '       p.xmin::text::bigint'
+        '  FROM %1$I.projections AS p'
+        ' WHERE p.subscription IS NOT NULL AND (p.mode = ''worker'' OR p.mode = ''inline'' AND NOT p.live)'
+        '   AND p.state IN (''running'', ''retrying'')', store);
 END
 $$;
 COMMENT ON FUNCTION sierra_event_jobs(name) IS
@@ -83,7 +90,7 @@ CREATE PROCEDURE run_event_jobs(store name DEFAULT NULL)
 AS $$
 #variable_conflict use_variable
 DECLARE
-    wanted constant pg_catalog.name := @extschema@.sierra_require_derived_store(store);
+    wanted constant pg_catalog.name := @extschema@.sierra_require_store(store);
     job pg_catalog.record;
     handled pg_catalog.int8;
     progressed pg_catalog.bool := true;

@@ -1,5 +1,5 @@
 -- ---------------------------------------------------------------------------
--- Projections: operation
+-- Projections: pause, retry, skip, rebuild, drop, and the view of them.
 -- ---------------------------------------------------------------------------
 
 -- Sets the state of all versions of a projection; returns whether that changed something.
@@ -9,7 +9,7 @@ CREATE FUNCTION sierra_set_projection(projection text, from_states text[], to_st
 AS $$
 #variable_conflict use_variable
 DECLARE
-    store constant name := @extschema@.sierra_require_projections();
+    store constant name := @extschema@.sierra_require_store();
     live constant integer := @extschema@.sierra_hold_live(store, projection, 'NO KEY UPDATE');
     mode text;
     changed integer;
@@ -53,7 +53,7 @@ CREATE FUNCTION retry_projection(projection text) RETURNS boolean
 AS $$
 #variable_conflict use_variable
 DECLARE
-    store constant name := @extschema@.sierra_require_projections();
+    store constant name := @extschema@.sierra_require_store();
     subscription text;
     retried boolean := @extschema@.sierra_set_projection(projection, ARRAY['retrying', 'stopped'], 'running');
 BEGIN
@@ -73,7 +73,7 @@ CREATE FUNCTION skip_projection_event(projection text, stream_id text DEFAULT NU
 AS $$
 #variable_conflict use_variable
 DECLARE
-    store constant name := @extschema@.sierra_require_projections();
+    store constant name := @extschema@.sierra_require_store();
     stopped record;
     skipped bigint;
 BEGIN
@@ -100,8 +100,6 @@ $$;
 COMMENT ON FUNCTION skip_projection_event(text, text) IS
     'gives up the event that a projection stopped at, or the parked event of a stream, for good; returns its position, null if none has failed';
 
--- Rebuilds.
-
 CREATE FUNCTION rebuild_projection(projection text,
                                    handler regprocedure DEFAULT NULL,
                                    key text DEFAULT NULL,
@@ -116,7 +114,7 @@ CREATE FUNCTION rebuild_projection(projection text,
 AS $$
 #variable_conflict use_variable
 DECLARE
-    store constant name := @extschema@.sierra_require_projections();
+    store constant name := @extschema@.sierra_require_store();
     held constant integer := @extschema@.sierra_hold_live(store, projection, 'NO KEY UPDATE');
     live record;
     building integer;
@@ -211,7 +209,7 @@ CREATE FUNCTION finish_rebuild(projection text) RETURNS integer
 AS $$
 #variable_conflict use_variable
 DECLARE
-    store constant name := @extschema@.sierra_require_projections();
+    store constant name := @extschema@.sierra_require_store();
     building constant integer := @extschema@.sierra_building_version(store, projection);
     mode text;
     state text;
@@ -275,7 +273,7 @@ CREATE FUNCTION cancel_rebuild(projection text) RETURNS integer
 AS $$
 #variable_conflict use_variable
 DECLARE
-    store constant name := @extschema@.sierra_require_projections();
+    store constant name := @extschema@.sierra_require_store();
     building constant integer := @extschema@.sierra_building_version(store, projection);
     live integer;
 BEGIN
@@ -294,7 +292,7 @@ CREATE FUNCTION drop_projection(projection text) RETURNS void
 AS $$
 #variable_conflict use_variable
 DECLARE
-    store constant name := @extschema@.sierra_require_projections();
+    store constant name := @extschema@.sierra_require_store();
     live constant integer := @extschema@.sierra_hold_live(store, projection, 'UPDATE');
     mode text;
 BEGIN
@@ -310,8 +308,6 @@ $$;
 COMMENT ON FUNCTION drop_projection(text) IS
     'drops a projection with its states; what its handler wrote itself stays';
 
--- To be seen.
-
 CREATE FUNCTION event_projections(store name DEFAULT NULL)
     RETURNS TABLE (projection text, version integer, live boolean, mode text, kind text,
                    state text, cursor bigint, lag_events bigint, lag interval, progress double precision,
@@ -324,7 +320,7 @@ CREATE FUNCTION event_projections(store name DEFAULT NULL)
 AS $$
 #variable_conflict use_column
 DECLARE
-    wanted constant name := @extschema@.sierra_require_projections(store);
+    wanted constant name := @extschema@.sierra_require_store(store);
     last bigint;
 BEGIN
     EXECUTE format('SELECT max(e.global_position) FROM %I.events AS e'

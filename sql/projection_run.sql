@@ -1,5 +1,5 @@
 -- ---------------------------------------------------------------------------
--- Projections: running
+-- Projections: running them, and their states.
 -- ---------------------------------------------------------------------------
 
 CREATE FUNCTION run_projection(projection text, max_count bigint DEFAULT 1000) RETURNS bigint
@@ -8,7 +8,7 @@ CREATE FUNCTION run_projection(projection text, max_count bigint DEFAULT 1000) R
 AS $$
 #variable_conflict use_variable
 DECLARE
-    store constant name := @extschema@.sierra_require_projections();
+    store constant name := @extschema@.sierra_require_store();
     versions integer[];
     version integer;
     handled bigint := 0;
@@ -105,7 +105,7 @@ CREATE FUNCTION run_projections(max_count bigint DEFAULT 1000) RETURNS bigint
 AS $$
 #variable_conflict use_variable
 DECLARE
-    store constant name := @extschema@.sierra_require_projections();
+    store constant name := @extschema@.sierra_require_store();
     due record;
     handled bigint := 0;
 BEGIN
@@ -132,8 +132,6 @@ $$;
 COMMENT ON FUNCTION run_projections(bigint) IS
     'runs all projections of mode worker that are due and that nobody else runs, up to so many events each (at least 1, else 22023); a failure of one does not stop the others; returns how many events';
 
--- States.
-
 CREATE FUNCTION eproject(projection text, key text) RETURNS jsonb
     LANGUAGE c STABLE PARALLEL RESTRICTED
     AS 'MODULE_PATHNAME', 'sierra_eproject';
@@ -147,7 +145,7 @@ CREATE FUNCTION estates(projection text)
 AS $$
 #variable_conflict use_column
 DECLARE
-    store constant name := @extschema@.sierra_require_projections();
+    store constant name := @extschema@.sierra_require_store();
     known boolean;
 BEGIN
     EXECUTE format('SELECT true FROM %I.projections AS p WHERE p.projection = $1 AND p.live', store)
@@ -171,7 +169,7 @@ CREATE FUNCTION ewait_projection(projection text, cursor bigint, timeout interva
 AS $$
 #variable_conflict use_variable
 DECLARE
-    store constant name := @extschema@.sierra_require_projections();
+    store constant name := @extschema@.sierra_require_store();
     deadline constant timestamptz := clock_timestamp() + timeout;
     mode text;
     subscription text;

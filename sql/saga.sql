@@ -1,6 +1,5 @@
-
 -- ---------------------------------------------------------------------------
--- Sagas: definitions, and how one is started
+-- Sagas: their tables, definitions, and how one is started.
 -- ---------------------------------------------------------------------------
 
 CREATE TYPE sierra_saga_step AS (
@@ -60,23 +59,23 @@ COMMENT ON FUNCTION sierra_guard_saga() IS
     'trigger: lets nobody write a saga that runs as a role he is not a member of, or change one';
 
 -- The trigger goes with DROP EXTENSION CASCADE, the table stays.
-CREATE FUNCTION sierra_guard_sagas(store name) RETURNS boolean
+CREATE FUNCTION sierra_restore_saga_guard(store name) RETURNS integer
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
     IF EXISTS (SELECT FROM pg_trigger AS t
                 WHERE t.tgrelid = to_regclass(format('%I.sagas', store))
-                  AND t.tgname = 'sierra_guard_saga') THEN
-        RETURN false;
+                  AND t.tgfoid = '@extschema@.sierra_guard_saga()'::regprocedure) THEN
+        RETURN 0;
     END IF;
     EXECUTE format('CREATE TRIGGER sierra_guard_saga BEFORE INSERT OR UPDATE ON %I.sagas'
                    ' FOR EACH ROW EXECUTE FUNCTION @extschema@.sierra_guard_saga()', store);
-    RETURN true;
+    RETURN 1;
 END
 $$;
-COMMENT ON FUNCTION sierra_guard_sagas(name) IS
-    'puts back the trigger of the table of sagas; upgrade_event_store() calls it';
+COMMENT ON FUNCTION sierra_restore_saga_guard(name) IS
+    'puts back the trigger of the table of sagas; guard_event_store() calls it';
 
 CREATE FUNCTION sierra_create_saga_tables(store name) RETURNS void
     LANGUAGE plpgsql
@@ -93,7 +92,6 @@ BEGIN
         ' search_path text NOT NULL,'
         ' created_at timestamptz NOT NULL DEFAULT now(),'
         ' PRIMARY KEY (saga, version))', store);
-    PERFORM @extschema@.sierra_guard_sagas(store);
     EXECUTE format(
         'CREATE TABLE %1$I.saga_instances ('
         ' saga_id text COLLATE "C" PRIMARY KEY,'
@@ -123,32 +121,6 @@ END
 $$;
 COMMENT ON FUNCTION sierra_create_saga_tables(name) IS
     'makes the tables of a store that sagas are kept in; create_event_store() calls it';
-
-CREATE FUNCTION sierra_has_sagas(store name) RETURNS boolean
-    LANGUAGE sql STABLE
-    SET search_path = pg_catalog, pg_temp
-AS $$
-    SELECT @extschema@.sierra_has_tables($1, '{sagas, saga_instances}')
-$$;
-COMMENT ON FUNCTION sierra_has_sagas(name) IS 'does a store have the tables that sagas are kept in?';
-
-CREATE FUNCTION sierra_require_sagas(store name DEFAULT NULL) RETURNS name
-    LANGUAGE plpgsql STABLE
-    SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-    wanted constant name := @extschema@.sierra_require_derived_store(store);
-BEGIN
-    IF NOT @extschema@.sierra_has_sagas(wanted) THEN
-        PERFORM @extschema@.sierra_report_old_store(wanted, 'sagas');
-    END IF;
-    RETURN wanted;
-END
-$$;
-COMMENT ON FUNCTION sierra_require_sagas(name) IS
-    'the name of a store (default: sierra_es.store) with tables for sagas; SE005 if there is none';
-
--- Definitions.
 
 -- An action or a compensation, as text that means the same in every search_path.
 CREATE FUNCTION sierra_saga_function(procedure regprocedure) RETURNS text
@@ -282,7 +254,7 @@ CREATE FUNCTION create_saga(saga text,
 AS $$
 #variable_conflict use_variable
 DECLARE
-    store constant name := @extschema@.sierra_require_sagas();
+    store constant name := @extschema@.sierra_require_store();
     table_owner constant name := (SELECT pg_get_userbyid(c.relowner) FROM pg_class AS c
                                    WHERE c.oid = to_regclass(format('%I.sagas', store)));
     definition jsonb;
@@ -340,7 +312,7 @@ CREATE FUNCTION drop_saga(saga text) RETURNS void
 AS $$
 #variable_conflict use_variable
 DECLARE
-    store constant name := @extschema@.sierra_require_sagas();
+    store constant name := @extschema@.sierra_require_store();
     dropped bigint;
     running bigint;
 BEGIN
@@ -365,8 +337,6 @@ END
 $$;
 COMMENT ON FUNCTION drop_saga(text) IS
     'drops all versions of a saga; the streams of its ended instances stay; 55006 while one is not ended, 42704 if there is none';
-
--- Starting.
 
 -- A time-out is a timer; what this returns goes into the event that begins it.
 CREATE FUNCTION sierra_schedule_saga_timeout(saga_id text, event_name text, payload json,
@@ -437,7 +407,7 @@ CREATE FUNCTION start_saga(saga text,
 AS $$
 #variable_conflict use_variable
 DECLARE
-    store constant name := @extschema@.sierra_require_sagas();
+    store constant name := @extschema@.sierra_require_store();
     id constant text := coalesce(saga_id, format('saga-%s-%s', saga,
                                                  @extschema@.sierra_event_id(gen_random_uuid())));
     now constant timestamptz := clock_timestamp();
