@@ -265,7 +265,7 @@ sub check_reference
 	check_names('setting and default', section($reference, '## Settings'),
 		split /\n/, $node->safe_psql('readme', q{
 			LOAD 'sierra_es';
-			SELECT name || '` | `' || coalesce(nullif(current_setting(name), ''), ) FROM pg_settings WHERE name LIKE 'sierra\_es.%'}));
+			SELECT name || '` | `' || coalesce(nullif(current_setting(name), ''), '''''') FROM pg_settings WHERE name LIKE 'sierra\_es.%'}));
 	check_names('SQLSTATE', section($reference, '## Errors'), map { tr/', //dr } @errors);
 	check_names('table', section($reference, '## Tables of a store'),
 		split /\n/, $node->safe_psql('readme', q{
