@@ -278,7 +278,8 @@ sub check_reference
 	return;
 }
 
-# What the reference says of a store that is NULL holds for the first call of a session too.
+# What the reference says of a store that is NULL is true for the first call of
+# a session too.
 sub check_first_calls
 {
 	my ($node) = @_;
