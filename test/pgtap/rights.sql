@@ -1,4 +1,4 @@
--- Who may call what, and with whose rights.
+-- Which role may call what, and with whose rights.
 BEGIN;
 SELECT plan(11);
 CREATE ROLE regress_sierra_stranger;
@@ -13,7 +13,8 @@ SELECT is_empty(
     $$SELECT f.oid::regprocedure FROM functions AS f JOIN pg_language AS l ON l.oid = f.prolang
        WHERE lanname IN ('sql', 'plpgsql') AND prosqlbody IS NULL
          AND NOT coalesce('search_path=pg_catalog, pg_temp' = ANY (proconfig), false)
-         -- One that commits cannot.  It names the schema of all that it uses.
+         -- A function that commits cannot have that.  It names the schema of everything that it
+         -- uses.
          AND proname <> 'run_event_jobs'$$,
     'functions in SQL pin their search_path, or were parsed at their creation');
 SELECT is_empty(
@@ -27,7 +28,7 @@ SELECT is_empty(
          AND NOT has_type_privilege('regress_sierra_stranger', t.oid, 'USAGE')$$,
     'everybody may use the types');
 
--- A new store belongs to who made it, and to nobody else.
+-- A new store belongs to the role that made it, and to no other role.
 SELECT lives_ok($$SELECT create_event_store('rights_of_store', 2)$$, 'a store is made');
 SELECT is_empty(
     $$SELECT relname FROM pg_class WHERE relnamespace = 'rights_of_store'::regnamespace AND relacl IS NOT NULL$$,

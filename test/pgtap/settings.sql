@@ -1,7 +1,7 @@
--- The settings: defaults, and who may change them.
+-- The settings: defaults, and which role may change them.
 BEGIN;
 SELECT plan(11);
--- The settings are there as soon as the library is; this call loads it by itself.
+-- The settings exist as soon as the library is loaded; this call loads it.
 SELECT is(sierra_current_store(), 'es'::name, 'sierra_current_store() needs no call before it');
 SELECT is(current_setting('sierra_es.store'), 'es', 'sierra_es.store is es by default');
 SELECT is(current_setting('sierra_es.strict_versioning'), 'off', 'strict versioning is off by default');
