@@ -130,7 +130,7 @@ SELECT is((SELECT ROW (f.result, f.language, f.provolatile, f.proparallel, f.pro
 
 SELECT is_empty(
     $$SELECT name, arguments FROM functions WHERE name !~ '^sierra_' EXCEPT SELECT name, arguments FROM wanted$$,
-    'there are no others; what begins with sierra_ and is not listed is no interface');
+    'there are no others; what begins with sierra_ and is not listed is private');
 SELECT is_empty($$SELECT name FROM functions WHERE (prokind = 'p') <> (name = 'run_event_jobs') OR prokind NOT IN ('f', 'p')$$,
                 'all are plain functions, but for the procedure run_event_jobs()');
 

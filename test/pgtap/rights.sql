@@ -20,7 +20,7 @@ SELECT is_empty(
 SELECT is_empty(
     $$SELECT oid::regprocedure FROM functions
        WHERE proname !~ '^(sierra_|event_runners$)' AND NOT has_function_privilege('regress_sierra_stranger', oid, 'EXECUTE')$$,
-    'everybody may call the interface: rights are those of the tables; what runners do is for who may see that');
+    'everybody may call the interface: rights are those of the tables; runners are visible only to roles that may see them');
 SELECT is_empty($$SELECT oid::regprocedure FROM functions WHERE has_function_privilege('regress_sierra_stranger', oid, 'EXECUTE WITH GRANT OPTION')$$,
                 'nobody may grant it on');
 SELECT is_empty(
@@ -37,7 +37,7 @@ SELECT is((SELECT nspacl FROM pg_namespace WHERE nspname = 'rights_of_store'), N
 SELECT schema_owner_is('rights_of_store', current_user);
 SELECT is_empty(
     $$SELECT relname FROM pg_class WHERE relnamespace = 'rights_of_store'::regnamespace AND pg_get_userbyid(relowner) <> current_user$$,
-    'its relations belong to who made it');
+    'its relations belong to the role that made it');
 SELECT is_empty(
     $$SELECT relname FROM pg_class WHERE relnamespace = 'rights_of_store'::regnamespace AND relkind IN ('r', 'p', 'S')
          AND (CASE relkind WHEN 'S' THEN has_sequence_privilege('regress_sierra_stranger', oid, 'USAGE, SELECT, UPDATE')

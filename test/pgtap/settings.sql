@@ -18,8 +18,8 @@ SELECT throws_ok(format('SET sierra_es.store = %L', repeat('x', 64)), '22023', N
 CREATE ROLE regress_sierra_app;
 SET LOCAL ROLE regress_sierra_app;
 SELECT lives_ok($$SET LOCAL sierra_es.store = 'other'$$, 'an application chooses its store');
-SELECT is(sierra_current_store(), 'other'::name, 'sierra_current_store() tells which');
-SELECT lives_ok($$SET LOCAL sierra_es.restore = on$$, 'who restores says so; that he owns the store is checked when he loads');
+SELECT is(sierra_current_store(), 'other'::name, 'sierra_current_store() returns it');
+SELECT lives_ok($$SET LOCAL sierra_es.restore = on$$, 'any role may set it; the ownership of the store is checked when rows are loaded');
 SELECT throws_ok($$SET LOCAL sierra_es.strict_versioning = off$$, '42501', NULL, 'an application cannot switch strict versioning off');
 
 SELECT * FROM finish();

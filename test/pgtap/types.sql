@@ -39,7 +39,7 @@ SELECT has_cast('bigint', 'expected_version', 'cast from bigint');
 SELECT is((SELECT string_agg(castcontext::text, '') FROM pg_cast WHERE casttarget = 'expected_version'::regtype), 'iii',
           'these three casts, all implicit');
 SELECT is_empty($$SELECT 1 FROM pg_cast WHERE castsource = 'expected_version'::regtype$$,
-                'none from expected_version: any is no number');
+                'none from expected_version: any is not a number');
 SELECT is_empty($$SELECT 1 FROM pg_opclass WHERE opcintype = 'expected_version'::regtype$$,
                 'expected_version has no order');
 SELECT is('any'::expected_version::text, 'any', 'expected_version reads and writes words');

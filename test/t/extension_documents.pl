@@ -169,7 +169,7 @@ sub check_functions
 	{
 		my ($name, $arguments) = split /[|]/, $function;
 		my @rows = map { /^\| `\Q$name\E\((.*?)\)`/ } split /\n/, $table;
-		# A type may stand behind the name of an argument.
+		# The type may follow the name of an argument.
 		my @shown = map { join ', ', map { s/^(\w+)(?: \w+)?( =)?.*/$1 . ($2 \/\/ '')/er } split /, / } @rows;
 
 		ok((grep { $_ eq ($arguments // '') } @shown), "the reference has $name(" . ($arguments // '') . ')')
@@ -214,7 +214,8 @@ sub check_reference
 	return;
 }
 
-# What the reference says of a store that is NULL holds for the first call of a session too.
+# What the reference says of a store that is NULL is true for the first call of
+# a session too.
 sub check_first_calls
 {
 	my ($node) = @_;
@@ -241,7 +242,7 @@ sub check_links
 	return;
 }
 
-# Links within the README must meet a heading.
+# Links within a document must match a heading.
 sub check_anchors
 {
 	my ($file) = @_;

@@ -142,7 +142,7 @@ my $files_of_events = q{SELECT string_agg(c.relname || ' ' || pg_relation_fileno
      FROM pg_class AS c WHERE c.relname LIKE 'events%'};
 my $files_before = one_value($old, $files_of_events);
 
-# A session that began before goes on.
+# A session that began before continues.
 my $early = connect_to($node, 'old');
 $early->do(q{SELECT * FROM eappend('early', 'e')});
 $text{es} = store_text($old, 'es');
@@ -185,7 +185,7 @@ same_text(store_text($old, $_), $text{$_}, "durable: CASCADE keeps the events of
 is(one_value($old, 'SELECT count(*) FROM es.subscriptions'), 1, 'and subscriptions');
 $old->do('CREATE EXTENSION sierra_es SCHEMA "Tools"');
 $old->do('SELECT guard_event_store($1)', undef, $_) for sort keys %text;
-is(one_value($old, q{SELECT count(*) FROM enext('s')}), 100, 'which go on when the extension is back');
+is(one_value($old, q{SELECT count(*) FROM enext('s')}), 100, 'which continue when the extension is back');
 
 # A store of 0.1.0 that comes with a dump, when the extension is of this version.
 make_database('dumped', '0.1.0');
