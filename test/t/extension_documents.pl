@@ -194,7 +194,7 @@ sub check_reference
 {
 	my ($node) = @_;
 	my $readme = slurp_file('README.md');
-	my @errors = slurp_file('src/errors.h') =~ /MAKE_SQLSTATE\(([^)]*)\)/g;
+	my @errors = slurp_file('src/base/errors.h') =~ /MAKE_SQLSTATE\(([^)]*)\)/g;
 
 	check_functions($node, section($readme, '### Functions'));
 	check_defaults($node, section($readme, '### Functions'));
