@@ -8,6 +8,7 @@
 #include "aggregate/decide.h"
 #include "aggregate/upcast.h"
 #include "append/append_sql.h"
+#include "base/args.h"
 #include "base/compat.h"
 #include "read/event_rows.h"
 #include "store/event.h"
@@ -110,7 +111,7 @@ sierra_edecide(PG_FUNCTION_ARGS)
 	/* One at a time: an error then names the right that is missing. */
 	(void) sierra_store_open(ACL_SELECT);
 	store = sierra_store_open(ACL_INSERT);
-	sierra_append_report_refusal(sierra_decide(store, &command, &decision, &refusal), &refusal);
+	sierra_refusal_report(sierra_decide(store, &command, &decision, &refusal), &refusal);
 	sierra_append_return(fcinfo, decision.events, decision.numbers, decision.count);
 	return (Datum) 0;
 }

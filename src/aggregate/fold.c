@@ -111,7 +111,7 @@ fold_slot(SierraSink *base, TupleTableSlot *slot)
 	bool nulls[Natts_events];
 
 	CHECK_FOR_INTERRUPTS();
-	sierra_result_values(slot, values, nulls);
+	sierra_event_values(slot, values, nulls);
 	return sierra_fold_values(base, values, nulls);
 }
 

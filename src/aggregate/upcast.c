@@ -11,6 +11,7 @@
 #include "aggregate/upcast.h"
 #include "base/compat.h"
 #include "base/json_slice.h"
+#include "base/text.h"
 #include "store/event.h"
 #include "store/query.h"
 #include "store/user_function.h"
@@ -104,13 +105,8 @@ sierra_upcasters_load(const SierraStore *store, MemoryContext context)
 static int
 compare(const Upcaster *upcaster, const text *event_name, int32 version)
 {
-	int left = VARSIZE_ANY_EXHDR(upcaster->event_name);
-	int right = VARSIZE_ANY_EXHDR(event_name);
-	int order =
-		memcmp(VARDATA_ANY(upcaster->event_name), VARDATA_ANY(event_name), Min(left, right));
+	int order = sierra_text_compare(upcaster->event_name, event_name);
 
-	if (order == 0)
-		order = left != right ? left - right : 0;
 	if (order != 0)
 		return order;
 	return upcaster->from_version < version ? -1 : upcaster->from_version > version;

@@ -5,6 +5,7 @@
 #ifndef SIERRA_IDEMPOTENCY_H
 #define SIERRA_IDEMPOTENCY_H
 
+#include "append/insert.h"
 #include "append/route.h"
 
 /*

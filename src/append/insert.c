@@ -1,6 +1,6 @@
 /*
  * insert.c
- *		Writes numbered events and rows of the companion tables.
+ *		Writes numbered events.
  *
  * Rows go straight into table and indexes, as those of a logical replication
  * worker do (ExecSimpleRelationInsert); that skips planner, executor and tuple
@@ -17,6 +17,8 @@
 #include "base/compat.h"
 #include "base/errors.h"
 #include "base/routing.h"
+#include "store/direct_insert.h"
+#include "store/guard.h"
 
 #include "access/stratnum.h"
 #include "access/table.h"
@@ -33,88 +35,6 @@
 
 /* Rows that are handed to the table access method at once. */
 #define ROWS_AT_ONCE 256
-
-/*
- * The table that an INSERT of our own, under way in this (sub)transaction, may
- * pass the guard of.  A permit that an error left behind dies with its
- * (sub)transaction.
- */
-static struct
-{
-	Oid relation;
-	LocalTransactionId transaction;
-	SubTransactionId subtransaction;
-} permit;
-
-static void
-give_permit(Oid relation)
-{
-	permit.relation = relation;
-	permit.transaction = sierra_compat_local_transaction_id();
-	permit.subtransaction = GetCurrentSubTransactionId();
-}
-
-static void
-withdraw_permit(void)
-{
-	permit.relation = InvalidOid;
-}
-
-bool
-sierra_insert_take_permit(Oid relation)
-{
-	bool permitted = permit.relation == relation &&
-					 permit.transaction == sierra_compat_local_transaction_id() &&
-					 permit.subtransaction == GetCurrentSubTransactionId();
-
-	withdraw_permit();
-	return permitted;
-}
-
-static ResultRelInfo *
-open_result_relation(Relation rel)
-{
-	ResultRelInfo *result = makeNode(ResultRelInfo);
-
-	InitResultRelInfo(result, rel, 0, NULL, 0);
-	ExecOpenIndices(result, false);
-	return result;
-}
-
-void
-sierra_insert_open_leaf(const SierraStore *store, int partition, SierraLeaf *leaf)
-{
-	leaf->partition = partition;
-	leaf->rel = sierra_scan_open_leaf(store, partition, RowExclusiveLock);
-	leaf->result = open_result_relation(leaf->rel);
-	leaf->sequence_index = leaf->stream_index = leaf->event_id_index = NULL;
-	leaf->lock_is_new = false;
-
-	for (int i = 0; i < leaf->result->ri_NumIndices; i++)
-	{
-		Relation index = leaf->result->ri_IndexRelationDescs[i];
-
-		if (!leaf->sequence_index && sierra_scan_is_index(index, SIERRA_INDEX_SEQUENCE))
-			leaf->sequence_index = index;
-		else if (!leaf->stream_index && sierra_scan_is_index(index, SIERRA_INDEX_STREAM))
-			leaf->stream_index = index;
-		else if (!leaf->event_id_index && sierra_scan_is_index(index, SIERRA_INDEX_EVENT_ID))
-			leaf->event_id_index = index;
-	}
-	if (!leaf->sequence_index || !leaf->stream_index || !leaf->event_id_index)
-		ereport(ERROR, errcode(ERRCODE_UNDEFINED_OBJECT),
-				errmsg("table \"%s\" has lost a unique index", RelationGetRelationName(leaf->rel)),
-				errdetail("It needs them on (partition_sequence), (stream_id, stream_version) and "
-						  "(event_id)."),
-				errhint("Put it back: it keeps the numbers of the event store gapless."));
-}
-
-void
-sierra_insert_close_leaf(SierraLeaf *leaf)
-{
-	ExecCloseIndices(leaf->result);
-	table_close(leaf->rel, NoLock);
-}
 
 static Datum
 optional_varlena(const void *value, bool *isnull)
@@ -157,19 +77,6 @@ store_row(TupleTableSlot *slot, const SierraNewEvent *event, SierraAppended *num
 		ExecConstraints(result, slot, estate);
 }
 
-/* Index entries and queued AFTER ROW triggers of a row that stands in the table. */
-static void
-finish_row(ResultRelInfo *result, TupleTableSlot *slot, EState *estate)
-{
-	/* what deferrable constraints have to look at again */
-	List *recheck = sierra_compat_insert_index_tuples(result, slot, estate);
-
-	if (result->ri_TrigDesc != NULL && result->ri_TrigDesc->trig_insert_after_row)
-		ExecARInsertTriggers(estate, result, slot, recheck, NULL);
-	list_free(recheck);
-	ResetPerTupleExprContext(estate);
-}
-
 static void
 insert_one(ResultRelInfo *result, EState *estate, const SierraNewEvent *event,
 		   SierraAppended *numbers)
@@ -179,7 +86,7 @@ insert_one(ResultRelInfo *result, EState *estate, const SierraNewEvent *event,
 
 	store_row(slot, event, numbers, result, estate);
 	table_tuple_insert(rel, slot, GetCurrentCommandId(true), 0, NULL);
-	finish_row(result, slot, estate);
+	sierra_direct_insert_finish(result, slot, estate);
 	ExecDropSingleTupleTableSlot(slot);
 }
 
@@ -203,7 +110,7 @@ insert_many(ResultRelInfo *result, EState *estate, const SierraNewEvent *const *
 			store_row(slots[i], events[done + i], numbers[done + i], result, estate);
 		table_multi_insert(rel, slots, n, GetCurrentCommandId(true), 0, NULL);
 		for (int i = 0; i < n; i++)
-			finish_row(result, slots[i], estate);
+			sierra_direct_insert_finish(result, slots[i], estate);
 		done += n;
 	}
 
@@ -306,10 +213,10 @@ insert_by_executor(const SierraStore *store, SierraLeaf *leaf, const SierraNewEv
 	for (int i = 0; i < count; i++)
 	{
 		if (!*guard_passed)
-			give_permit(store->events);
+			sierra_guard_give_permit(store->events);
 		*guard_passed = true;
 		execute_insert(plan, events[i], numbers[i]);
-		withdraw_permit();
+		sierra_guard_withdraw_permit();
 		check_stored(leaf, events[i], numbers[i]);
 	}
 	SPI_finish();
@@ -337,29 +244,4 @@ sierra_insert_events(const SierraStore *store, SierraLeaf *leaf, EState *estate,
 		insert_by_executor(store, leaf, events, numbers, count, guard_passed);
 	else
 		insert_plain(leaf->result, estate, events, numbers, count);
-}
-
-void
-sierra_insert_companion(Oid relation, EState *estate, Datum *values)
-{
-	Relation rel = table_open(relation, RowExclusiveLock);
-	ResultRelInfo *result = open_result_relation(rel);
-	TupleTableSlot *slot = table_slot_create(rel, NULL);
-
-	/* The store was looked up before the table was locked. */
-	if (RelationGetDescr(rel)->natts != Natts_companion)
-		ereport(ERROR, errcode(ERRCODE_SIERRA_NO_STORE),
-				errmsg("table \"%s\" has been changed", RelationGetRelationName(rel)),
-				errhint("Drop the columns that were added to it."));
-
-	memcpy(slot->tts_values, values, sizeof(Datum) * Natts_companion);
-	memset(slot->tts_isnull, false, sizeof(bool) * Natts_companion);
-	ExecStoreVirtualTuple(slot);
-	if (RelationGetDescr(rel)->constr != NULL)
-		ExecConstraints(result, slot, estate);
-	table_tuple_insert(rel, slot, GetCurrentCommandId(true), 0, NULL);
-	finish_row(result, slot, estate);
-	ExecDropSingleTupleTableSlot(slot);
-	ExecCloseIndices(result);
-	table_close(rel, NoLock);
 }

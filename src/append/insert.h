@@ -1,14 +1,14 @@
 /*
  * insert.h
- *		Writes numbered events and rows of the companion tables.
+ *		Writes numbered events.
  */
 #ifndef SIERRA_INSERT_H
 #define SIERRA_INSERT_H
 
 #include "nodes/execnodes.h"
 
+#include "append/append_partition.h"
 #include "store/event.h"
-#include "store/partition_lock.h"
 
 /* What an append gave an event. */
 typedef struct SierraAppended
@@ -23,10 +23,6 @@ typedef struct SierraAppended
 	pg_uuid_t transaction_id;
 } SierraAppended;
 
-/* Opens a partition and its indexes for probing and writing. */
-extern void sierra_insert_open_leaf(const SierraStore *store, int partition, SierraLeaf *leaf);
-extern void sierra_insert_close_leaf(SierraLeaf *leaf);
-
 /*
  * Writes count events, numbered in this order, into a partition whose lock the
  * transaction holds.  Honours row security and whatever else the user put on
@@ -37,14 +33,5 @@ extern void sierra_insert_close_leaf(SierraLeaf *leaf);
 extern void sierra_insert_events(const SierraStore *store, SierraLeaf *leaf, EState *estate,
 								 const SierraNewEvent *const *events,
 								 SierraAppended *const *numbers, int count, bool *guard_passed);
-
-/* Writes one row of a companion table; returns when its index entries stand. */
-extern void sierra_insert_companion(Oid relation, EState *estate, Datum *values);
-
-/*
- * True once after the engine announced an INSERT of its own into this table,
- * one that has to go through the executor and so through the guard trigger.
- */
-extern bool sierra_insert_take_permit(Oid relation);
 
 #endif /* SIERRA_INSERT_H */

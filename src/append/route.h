@@ -5,7 +5,10 @@
 #ifndef SIERRA_ROUTE_H
 #define SIERRA_ROUTE_H
 
-#include "append/append.h"
+#include "append/append_partition.h"
+#include "append/refusal.h"
+
+#include "nodes/execnodes.h"
 
 /* A stream that the call appends to. */
 typedef struct SierraRouteStream

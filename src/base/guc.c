@@ -6,7 +6,6 @@
 
 #include "base/compat.h"
 #include "base/guc.h"
-#include "worker/runner_pool.h"
 
 #include "utils/guc.h"
 

@@ -67,24 +67,15 @@ get_string(int column)
 	return value == NULL ? NULL : text_to_cstring(value);
 }
 
+/* A column that is an array of texts, or NULL for no filter; copied. */
 static SierraFilter
-get_filter(int column)
+get_filter(int column, const char *name)
 {
-	SierraFilter filter = {false, 0, NULL};
+	SierraFilter none = {false, 0, NULL};
 	bool isnull;
 	Datum array = sierra_query_value(0, column, &isnull);
-	Datum *values;
-	bool *nulls;
 
-	if (isnull)
-		return filter;
-	filter.given = true;
-	deconstruct_array(DatumGetArrayTypePCopy(array), TEXTOID, -1, false, TYPALIGN_INT, &values,
-					  &nulls, &filter.count);
-	filter.items = palloc(sizeof(text *) * Max(filter.count, 1));
-	for (int i = 0; i < filter.count; i++)
-		filter.items[i] = nulls[i] ? cstring_to_text("") : DatumGetTextPP(values[i]);
-	return filter;
+	return isnull ? none : sierra_filter_of_array(DatumGetArrayTypePCopy(array), name);
 }
 
 static SierraProjectionKind
@@ -111,8 +102,8 @@ get_projection(SierraProjection *projection)
 	projection->initial = sierra_query_value(0, 6, &projection->initial_null);
 	if (!projection->initial_null)
 		projection->initial = PointerGetDatum(PG_DETOAST_DATUM_COPY(projection->initial));
-	projection->streams = get_filter(7);
-	projection->event_names = get_filter(8);
+	projection->streams = get_filter(7, "streams");
+	projection->event_names = get_filter(8, "event_names");
 	projection->search_path = get_string(9);
 	projection->subscription = get_text(10);
 	projection->batch_size = DatumGetInt32(sierra_query_value(0, 11, &isnull));

@@ -6,6 +6,7 @@
  */
 #include "postgres.h"
 
+#include "base/args.h"
 #include "base/compat.h"
 #include "base/guc.h"
 #include "projection/handler.h"
@@ -195,7 +196,7 @@ sierra_project_inline(PG_FUNCTION_ARGS)
 		return PointerGetDatum(NULL); /* it gets its events there */
 	if (!sierra_filter_passes(&projection->streams, &projection->event_names, trigger->tg_trigslot))
 		return PointerGetDatum(NULL);
-	sierra_result_values(trigger->tg_trigslot, values, nulls);
+	sierra_event_values(trigger->tg_trigslot, values, nulls);
 	enter_of_trigger(fcinfo, projection);
 	sierra_batch_single(&batch, projection, values, nulls);
 	PushActiveSnapshot(GetTransactionSnapshot());

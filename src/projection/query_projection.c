@@ -12,6 +12,7 @@
 
 #include "aggregate/fold.h"
 #include "base/stream_map.h"
+#include "base/text.h"
 #include "projection/handler.h"
 #include "projection/query_projection.h"
 #include "read/event_rows.h"
@@ -182,7 +183,7 @@ keep_of_key(const SierraProjection *projection, const text *key, Tuplestorestate
 		MemoryContextSwitchTo(caller);
 		for (int i = 0; i < batch.count; i++)
 		{
-			if (keys[i] == NULL || !sierra_stream_equal(keys[i], key))
+			if (keys[i] == NULL || !sierra_text_equal(keys[i], key))
 				continue;
 			if (*count == room)
 				pending = repalloc_huge(pending, sizeof(Pending) * (room *= 2));

@@ -12,14 +12,6 @@
 #include "funcapi.h"
 #include "utils/tuplestore.h"
 
-/* The column of an events table behind each column of sierra_event. */
-static const AttrNumber event_column[Natts_events] = {
-	Anum_events_global_position, Anum_events_partition_id,	 Anum_events_partition_sequence,
-	Anum_events_stream_id,		 Anum_events_stream_version, Anum_events_event_id,
-	Anum_events_event_name,		 Anum_events_timestamp,		 Anum_events_partition_key,
-	Anum_events_transaction_id,	 Anum_events_metadata,		 Anum_events_payload,
-	Anum_events_payload_bytes};
-
 /* Takes an event as values in the order of sierra_event; false: wants no more. */
 static bool
 take_row(void *arg, Datum *values, bool *nulls)
@@ -39,24 +31,13 @@ take_row(void *arg, Datum *values, bool *nulls)
 	return result->remaining > 0 && result->window > 0;
 }
 
-void
-sierra_result_values(TupleTableSlot *slot, Datum *values, bool *nulls)
-{
-	slot_getallattrs(slot);
-	for (int i = 0; i < Natts_events; i++)
-	{
-		values[i] = slot->tts_values[event_column[i] - 1];
-		nulls[i] = slot->tts_isnull[event_column[i] - 1];
-	}
-}
-
 static bool
 put_event(SierraSink *base, TupleTableSlot *slot)
 {
 	Datum values[Natts_events];
 	bool nulls[Natts_events];
 
-	sierra_result_values(slot, values, nulls);
+	sierra_event_values(slot, values, nulls);
 	return take_row((SierraResult *) base, values, nulls);
 }
 
@@ -96,14 +77,6 @@ sierra_result_flush(SierraResult *result)
 {
 	if (result->row_security)
 		sierra_row_security_finish(result->sink);
-}
-
-void
-sierra_require_argument(FunctionCallInfo fcinfo, int arg, const char *name)
-{
-	if (PG_ARGISNULL(arg))
-		ereport(ERROR, errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				errmsg("argument \"%s\" must not be null", name));
 }
 
 void

@@ -43,14 +43,10 @@ extern void sierra_result_begin(FunctionCallInfo fcinfo, const char *store, int6
 extern void sierra_result_begin_rows(SierraResult *result, SierraStore *store,
 									 struct Tuplestorestate *rows, TupleDesc desc, int64 max_count);
 
-/* The values of an event in the order of sierra_event; they point into the slot. */
-extern void sierra_result_values(TupleTableSlot *slot, Datum *values, bool *nulls);
-
 /* Passes on what row-level security still holds back. */
 extern void sierra_result_flush(SierraResult *result);
 
-/* Arguments: raise 22004 for NULL, 22023 for a value that is out of bounds. */
-extern void sierra_require_argument(FunctionCallInfo fcinfo, int arg, const char *name);
+/* Raises 22023 unless the store has this partition. */
 extern void sierra_check_partition(const SierraStore *store, int partition);
 
 #endif /* SIERRA_EVENT_ROWS_H */

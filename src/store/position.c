@@ -17,6 +17,7 @@
 #include "store/event.h"
 #include "store/partition_lock.h"
 #include "store/position.h"
+#include "store/scan.h"
 
 #include "access/htup_details.h"
 #include "access/relation.h"
@@ -71,7 +72,9 @@ newest_position(const SierraStore *store, bool *complete)
 	for (int i = 0; i < store->partitions; i++)
 	{
 		Relation leaf;
-		SierraScan scan;
+		Relation index;
+		int64 sequence;
+		int64 position;
 
 		if (!ConditionalLockRelationOid(store->leaf[i], AccessShareLock))
 		{
@@ -79,12 +82,10 @@ newest_position(const SierraStore *store, bool *complete)
 			continue;
 		}
 		leaf = sierra_scan_open_leaf(store, i, NoLock);
-		sierra_scan_begin(&scan, leaf, sierra_scan_open_index(leaf, SIERRA_INDEX_SEQUENCE), true,
-						  SnapshotSelf, 0);
-		sierra_scan_rescan(&scan, NULL);
-		if (sierra_scan_next(&scan, BackwardScanDirection))
-			newest = Max(newest, sierra_slot_int8(scan.slot, Anum_events_global_position));
-		sierra_scan_end(&scan);
+		index = sierra_scan_open_index(leaf, SIERRA_INDEX_SEQUENCE);
+		if (sierra_scan_newest(leaf, index, SnapshotSelf, &sequence, &position))
+			newest = Max(newest, position);
+		index_close(index, AccessShareLock);
 		relation_close(leaf, AccessShareLock);
 	}
 	return newest;

@@ -131,21 +131,15 @@ get_array(int column, Oid type, int16 length, bool by_value, char align, Datum *
 	return !isnull;
 }
 
+/* A column that is an array of texts, or NULL for no filter; copied. */
 static SierraFilter
-get_filter(int column)
+get_filter(int column, const char *name)
 {
-	SierraFilter filter = {false, 0, NULL};
-	Datum *values;
-	bool *nulls;
+	SierraFilter none = {false, 0, NULL};
+	bool isnull;
+	Datum array = sierra_query_value(0, column, &isnull);
 
-	filter.given =
-		get_array(column, TEXTOID, -1, false, TYPALIGN_INT, &values, &nulls, &filter.count);
-	if (!filter.given)
-		return filter;
-	filter.items = palloc(sizeof(text *) * Max(filter.count, 1));
-	for (int i = 0; i < filter.count; i++)
-		filter.items[i] = DatumGetTextPP(values[i]);
-	return filter;
+	return isnull ? none : sierra_filter_of_array(DatumGetArrayTypePCopy(array), name);
 }
 
 static bool *
@@ -223,8 +217,8 @@ get_subscription(const SierraStore *store, text *name)
 
 	subscription->store = store;
 	subscription->name = name;
-	subscription->streams = get_filter(1);
-	subscription->event_names = get_filter(2);
+	subscription->streams = get_filter(1, "streams");
+	subscription->event_names = get_filter(2, "event_names");
 	subscription->wanted = get_wanted(3, store->partitions);
 	subscription->start_after = DatumGetInt64(sierra_query_value(0, 4, &isnull));
 	subscription->start_sequences = get_start_sequences(5, store->partitions);

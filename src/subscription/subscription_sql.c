@@ -6,6 +6,7 @@
  */
 #include "postgres.h"
 
+#include "base/args.h"
 #include "read/event_rows.h"
 #include "read/locate.h"
 #include "store/event.h"
@@ -33,26 +34,6 @@ PG_FUNCTION_INFO_V1(sierra_ehead);
 PG_FUNCTION_INFO_V1(sierra_events_after);
 PG_FUNCTION_INFO_V1(sierra_lock_subscription);
 
-/* An interval argument that is a length of time: 0 to some days. */
-static int64
-get_usecs(FunctionCallInfo fcinfo, int arg, const char *name, int days)
-{
-	Interval *interval;
-	double usecs;
-
-	sierra_require_argument(fcinfo, arg, name);
-	interval = PG_GETARG_INTERVAL_P(arg);
-	usecs = interval->time +
-			((double) interval->day + interval->month * (double) DAYS_PER_MONTH) * USECS_PER_DAY;
-	if (usecs < 0 || usecs > (double) days * USECS_PER_DAY)
-		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				errmsg_plural("argument \"%s\" must be 0 to %d day",
-							  "argument \"%s\" must be 0 to %d days", days, name, days),
-				errdetail("It is %s.", DatumGetCString(DirectFunctionCall1(interval_out,
-																		   PG_GETARG_DATUM(arg)))));
-	return (int64) usecs;
-}
-
 static int64
 get_position(FunctionCallInfo fcinfo, int arg, const char *name)
 {
@@ -65,20 +46,6 @@ get_position(FunctionCallInfo fcinfo, int arg, const char *name)
 				errmsg("argument \"%s\" must not be less than -1", name),
 				errdetail("It is %lld.", (long long) position));
 	return position;
-}
-
-/* The number of events to return, at least one: no answer would say nothing. */
-static int64
-get_count(FunctionCallInfo fcinfo, int arg)
-{
-	int32 count;
-
-	sierra_require_argument(fcinfo, arg, "max_count");
-	count = PG_GETARG_INT32(arg);
-	if (count < 1)
-		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				errmsg("max_count must be at least 1"), errdetail("It is %d.", count));
-	return count;
 }
 
 /* The argument consumer; NULL: no group. */
@@ -111,8 +78,8 @@ sierra_enext(PG_FUNCTION_ARGS)
 
 	sierra_require_argument(fcinfo, 0, "subscription");
 	consume.subscription = PG_GETARG_TEXT_PP(0);
-	max_count = get_count(fcinfo, 1);
-	consume.wait_usecs = get_usecs(fcinfo, 2, "wait", 1);
+	max_count = sierra_arg_count(fcinfo, 1);
+	consume.wait_usecs = sierra_arg_usecs(fcinfo, 2, "wait", 1);
 	consume.has_after = !PG_ARGISNULL(3);
 	if (consume.has_after)
 		consume.after = get_position(fcinfo, 3, "after");
@@ -133,7 +100,7 @@ sierra_peek(PG_FUNCTION_ARGS)
 
 	sierra_require_argument(fcinfo, 0, "store");
 	sierra_require_argument(fcinfo, 1, "subscription");
-	max_count = get_count(fcinfo, 2);
+	max_count = sierra_arg_count(fcinfo, 2);
 	sierra_result_begin(fcinfo, NameStr(*PG_GETARG_NAME(0)), max_count, &result);
 	sierra_peek_events(PG_GETARG_TEXT_PP(1), &result);
 	return (Datum) 0;
@@ -164,7 +131,7 @@ sierra_enack(PG_FUNCTION_ARGS)
 
 	sierra_require_argument(fcinfo, 0, "subscription");
 	failure.position = get_position(fcinfo, 1, "cursor");
-	get_usecs(fcinfo, 2, "retry_after", 365);
+	sierra_arg_usecs(fcinfo, 2, "retry_after", 365);
 	failure.retry_after = PG_GETARG_DATUM(2);
 	failure.reason = PG_ARGISNULL(3) ? NULL : PG_GETARG_TEXT_PP(3);
 	sierra_require_argument(fcinfo, 4, "park");
@@ -181,7 +148,7 @@ Datum
 sierra_ewait(PG_FUNCTION_ARGS)
 {
 	int64 position = get_position(fcinfo, 1, "cursor");
-	int64 timeout = get_usecs(fcinfo, 2, "timeout", 1);
+	int64 timeout = sierra_arg_usecs(fcinfo, 2, "timeout", 1);
 	text *subscription = PG_ARGISNULL(0) ? NULL : PG_GETARG_TEXT_PP(0);
 
 	sierra_refuse_waiting(timeout);

@@ -40,17 +40,6 @@ static bool holding = false;
 static bool extension_created = false;
 static Oid dropped_database = InvalidOid;
 
-bool
-sierra_exclusive_is_held(Oid database)
-{
-	for (int i = 0; i < SIERRA_HOLDS; i++)
-	{
-		if (sierra_doorbell->hold[i].database == database)
-			return true;
-	}
-	return false;
-}
-
 /* Enters a hold; without a free place the statement has to cope by itself. */
 static void
 enter_hold(Oid database)

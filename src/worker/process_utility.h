@@ -8,10 +8,4 @@
 /* Installs the hook; called while preloaded libraries are loaded. */
 extern void sierra_exclusive_install(void);
 
-/*
- * Does a statement keep workers out of this database?  The caller holds the
- * doorbell's lock.
- */
-extern bool sierra_exclusive_is_held(Oid database);
-
 #endif /* SIERRA_PROCESS_UTILITY_H */

@@ -58,14 +58,6 @@ sierra_pool_count(Oid database)
 	return count;
 }
 
-void
-sierra_pool_welcome(SierraBell *bell)
-{
-	bell->want.due_at = bell->want.retry_at = 0;
-	bell->want.failures = 0;
-	pg_atomic_write_u32(&bell->want.called, 1);
-}
-
 /* Asked at each ring, so most calls are one look. */
 void
 sierra_pool_call(SierraBell *bell)
