@@ -1,5 +1,5 @@
--- The functions that users call: arguments, defaults, results, and what the planner is told.
--- Names of arguments and their defaults are part of the interface: calls use =>.
+-- The functions that users call: arguments, defaults, results, and what the planner knows.  Names
+-- of arguments and their defaults are part of the interface: calls use =>.
 BEGIN;
 
 CREATE TEMP TABLE wanted (
@@ -129,7 +129,7 @@ SELECT is((SELECT ROW (f.result, f.language, f.provolatile, f.proparallel, f.pro
 
 SELECT is_empty(
     $$SELECT name, arguments FROM functions WHERE name !~ '^sierra_' EXCEPT SELECT name, arguments FROM wanted$$,
-    'there are no others; what begins with sierra_ and is not listed is no interface');
+    'there are no others; what begins with sierra_ and is not listed is private');
 SELECT is_empty($$SELECT name FROM functions WHERE (prokind = 'p') <> (name = 'run_event_jobs') OR prokind NOT IN ('f', 'p')$$,
                 'all are plain functions, but for the procedure run_event_jobs()');
 

@@ -1,4 +1,5 @@
-# Logical decoding: large payloads, large transactions, and long ones of no event.
+# Logical decoding: large payloads, large transactions, and long transactions
+# without events.
 
 use strict;
 use warnings;
@@ -79,9 +80,9 @@ wait_until('statistics of the slot are there', sub {
 });
 pass('it was on disk meanwhile');
 
-# ---- progress over what yields nothing ----
+# ---- progress over transactions that send nothing ----
 
-# The receiver confirms what it was told, though no message ever came.
+# The receiver confirms the position it was sent, though no message ever came.
 $dbh->do('CREATE TABLE busy (n int)');
 my $out = $node->basedir . '/nothing.json';
 my ($stdout, $stderr) = ('', '');
