@@ -109,7 +109,7 @@ sierra_edecide(PG_FUNCTION_ARGS)
 	(void) sierra_store_open(ACL_SELECT);
 	store = sierra_store_open(ACL_INSERT);
 	sierra_refusal_report(sierra_decide(store, &command, &decision, &refusal), &refusal);
-	sierra_append_return(fcinfo, decision.events, decision.numbers, decision.count);
+	sierra_append_return(fcinfo, decision.events, decision.results, decision.count);
 	return (Datum) 0;
 }
 

@@ -22,7 +22,7 @@ typedef struct SierraCommand
 typedef struct SierraDecision
 {
 	SierraNewEvent *events;
-	SierraAppended *numbers;
+	SierraAppendResult *results;
 	int count; /* 0: nothing to append */
 } SierraDecision;
 

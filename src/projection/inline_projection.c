@@ -80,7 +80,7 @@ find_of_trigger(FunctionCallInfo fcinfo)
 		old = MemoryContextSwitchTo(fcinfo->flinfo->fn_mcxt);
 		fcinfo->flinfo->fn_extra = sierra_projection_open(
 			find_store(trigger), cstring_to_text(trigger->tg_trigger->tgargs[0]), 0, ACL_NO_RIGHTS,
-			SIERRA_LOOK_APPEND);
+			SIERRA_PROJECTION_KEY_SHARE);
 		MemoryContextSwitchTo(old);
 	}
 	return fcinfo->flinfo->fn_extra;

@@ -71,7 +71,7 @@ sierra_try_projection(PG_FUNCTION_ARGS)
 {
 	SierraProjection *projection =
 		sierra_projection_open(sierra_store_open(ACL_SELECT), PG_GETARG_TEXT_PP(0),
-							   PG_GETARG_INT32(1), ACL_SELECT, SIERRA_LOOK_READ);
+							   PG_GETARG_INT32(1), ACL_SELECT, SIERRA_PROJECTION_UNLOCKED);
 	SierraBatch none = {0};
 
 	sierra_projection_enter(projection, find_event_type(fcinfo));
@@ -92,7 +92,7 @@ sierra_eproject(PG_FUNCTION_ARGS)
 	sierra_require_argument(fcinfo, 0, "projection");
 	sierra_require_argument(fcinfo, 1, "key");
 	projection = sierra_projection_open(sierra_store_open(ACL_SELECT), PG_GETARG_TEXT_PP(0), 0,
-										ACL_SELECT, SIERRA_LOOK_READ);
+										ACL_SELECT, SIERRA_PROJECTION_UNLOCKED);
 	state =
 		sierra_read_projection(projection, PG_GETARG_TEXT_PP(1), find_event_type(fcinfo), &isnull);
 	if (isnull)

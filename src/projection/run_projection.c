@@ -348,8 +348,8 @@ sierra_run_projection(SierraStore *store, const SierraRun *run)
 
 	PreventCommandDuringRecovery("run_projection()");
 	PreventCommandIfReadOnly("run_projection()");
-	projection =
-		sierra_projection_find(store, run->projection, run->version, ACL_UPDATE, SIERRA_LOOK_HOLD);
+	projection = sierra_projection_find(store, run->projection, run->version, ACL_UPDATE,
+										SIERRA_PROJECTION_LOCKED);
 	if (projection == NULL || !projection->running || projection->subscription == NULL)
 		return 0;
 	running.projection = projection;

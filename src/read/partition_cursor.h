@@ -14,7 +14,7 @@
 
 typedef struct SierraSource
 {
-	SierraReadLeaf leaf; /* filled by sierra_horizon() */
+	SierraReadPartition leaf; /* filled by sierra_horizon() */
 	SierraScan scan;
 	bool scanning;
 	ScanDirection direction;

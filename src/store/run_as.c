@@ -44,7 +44,7 @@ sierra_relation_owner(Oid relid)
 }
 
 Oid
-sierra_acting_table_owner(const SierraStore *store, const char *table, AclMode rights)
+sierra_run_as_table_owner(const SierraStore *store, const char *table, AclMode rights)
 {
 	Oid relid = sierra_store_table(store, table);
 	Oid owner;
@@ -61,7 +61,7 @@ sierra_acting_table_owner(const SierraStore *store, const char *table, AclMode r
 }
 
 void
-sierra_acting_check(const SierraStore *store, const char *table, Oid table_owner, Oid role,
+sierra_run_as_check(const SierraStore *store, const char *table, Oid table_owner, Oid role,
 					const char *what)
 {
 	if (is_member_of_role(table_owner, role))
@@ -75,12 +75,12 @@ sierra_acting_check(const SierraStore *store, const char *table, Oid table_owner
 }
 
 void
-sierra_acting_begin_as(SierraActing *acting, Oid role)
+sierra_run_as_begin_as(SierraRunAs *run_as, Oid role)
 {
-	GetUserIdAndSecContext(&acting->caller, &acting->caller_context);
-	SetUserIdAndSecContext(role, acting->caller_context | SECURITY_LOCAL_USERID_CHANGE |
+	GetUserIdAndSecContext(&run_as->caller, &run_as->caller_context);
+	SetUserIdAndSecContext(role, run_as->caller_context | SECURITY_LOCAL_USERID_CHANGE |
 									 SECURITY_RESTRICTED_OPERATION);
-	acting->settings = NewGUCNestLevel();
+	run_as->settings = NewGUCNestLevel();
 }
 
 /* The search_path, with the caller's temporary tables behind all others. */
@@ -103,15 +103,15 @@ path_without_traps(const char *search_path)
 }
 
 void
-sierra_acting_set_path(const char *search_path)
+sierra_run_as_set_path(const char *search_path)
 {
 	(void) set_config_option("search_path", path_without_traps(search_path), PGC_USERSET,
 							 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 }
 
 void
-sierra_acting_end(const SierraActing *acting)
+sierra_run_as_end(const SierraRunAs *run_as)
 {
-	AtEOXact_GUC(false, acting->settings);
-	SetUserIdAndSecContext(acting->caller, acting->caller_context);
+	AtEOXact_GUC(false, run_as->settings);
+	SetUserIdAndSecContext(run_as->caller, run_as->caller_context);
 }

@@ -246,8 +246,8 @@ static bool
 look_as_owner(Look *look)
 {
 	SierraStore *store = sierra_store_open_named(look->name, ACL_SELECT);
-	SierraReadLeaf *leaf = palloc(sizeof(SierraReadLeaf) * store->partitions);
-	SierraReadLeaf **leaves = palloc(sizeof(SierraReadLeaf *) * store->partitions);
+	SierraReadPartition *leaf = palloc(sizeof(SierraReadPartition) * store->partitions);
+	SierraReadPartition **leaves = palloc(sizeof(SierraReadPartition *) * store->partitions);
 
 	if (!lock_leaves(store))
 		return false;

@@ -118,7 +118,7 @@ start(Oid database)
 	MemoryContext old;
 	Start *asked;
 
-	sierra_background_describe(&worker, "sierra_worker_main", "worker", database);
+	sierra_background_describe(&worker, "sierra_notifier_main", "worker", database);
 	worker.bgw_main_arg = ObjectIdGetDatum(database);
 	if (!sierra_background_start(&worker, launcher_context, &handle))
 	{
@@ -140,11 +140,11 @@ start(Oid database)
 
 /* A worker ended before it was ready: try again, later and later. */
 static void
-retry_later(SierraBell *bell, TimestampTz now)
+retry_later(SierraDatabaseSlot *slot, TimestampTz now)
 {
-	SierraWorkerInfo *info = &bell->worker;
+	SierraNotifierInfo *info = &slot->notifier;
 
-	info->state = SIERRA_WORKER_WANTED;
+	info->state = SIERRA_NOTIFIER_WANTED;
 	info->failures++;
 	info->retry_at =
 		TimestampTzPlusMilliseconds(now, sierra_backoff(info->failures, RETRY_MS, RETRY_MAX_MS));
@@ -159,16 +159,16 @@ check_starts(TimestampTz now)
 	foreach (cell, starts)
 	{
 		Start *asked = lfirst(cell);
-		SierraBell *bell;
+		SierraDatabaseSlot *slot;
 		pid_t pid;
 
 		if (GetBackgroundWorkerPid(asked->handle, &pid) != BGWH_STOPPED)
 			continue;
-		LWLockAcquire(sierra_doorbell->lock, LW_EXCLUSIVE);
-		bell = sierra_doorbell_find(asked->database);
-		if (bell != NULL && bell->worker.state == SIERRA_WORKER_STARTING)
-			retry_later(bell, now);
-		LWLockRelease(sierra_doorbell->lock);
+		LWLockAcquire(sierra_shared->lock, LW_EXCLUSIVE);
+		slot = sierra_shared_find_slot(asked->database);
+		if (slot != NULL && slot->notifier.state == SIERRA_NOTIFIER_STARTING)
+			retry_later(slot, now);
+		LWLockRelease(sierra_shared->lock);
 		pfree(asked->handle);
 		pfree(asked);
 		starts = foreach_delete_current(starts, cell);
@@ -180,19 +180,19 @@ check_starts(TimestampTz now)
  * bell whose worker nobody misses says that the launcher listens.
  */
 static bool
-is_due(SierraBell *bell, TimestampTz now, TimestampTz *wake_at)
+is_due(SierraDatabaseSlot *slot, TimestampTz now, TimestampTz *wake_at)
 {
-	SierraWorkerInfo *info = &bell->worker;
+	SierraNotifierInfo *info = &slot->notifier;
 
-	if (!OidIsValid(bell->database))
+	if (!OidIsValid(slot->database))
 		return false;
-	if (info->state == SIERRA_WORKER_NONE &&
-		pg_atomic_read_u32(&bell->listener) != SIERRA_LISTENER_LAUNCHER)
+	if (info->state == SIERRA_NOTIFIER_NONE &&
+		pg_atomic_read_u32(&slot->listener) != SIERRA_LISTENER_LAUNCHER)
 	{
-		info->state = SIERRA_WORKER_WANTED;
+		info->state = SIERRA_NOTIFIER_WANTED;
 		info->retry_at = now;
 	}
-	if (info->state != SIERRA_WORKER_WANTED || sierra_shared_is_held_locked(bell->database))
+	if (info->state != SIERRA_NOTIFIER_WANTED || sierra_shared_is_held_locked(slot->database))
 		return false;
 	if (info->retry_at <= now)
 		return true;
@@ -221,14 +221,14 @@ is_visiting(void)
 	ListCell *cell;
 	bool visiting = false;
 
-	LWLockAcquire(sierra_doorbell->lock, LW_SHARED);
+	LWLockAcquire(sierra_shared->lock, LW_SHARED);
 	foreach (cell, starts)
 	{
-		SierraBell *bell = sierra_doorbell_find(((Start *) lfirst(cell))->database);
+		SierraDatabaseSlot *slot = sierra_shared_find_slot(((Start *) lfirst(cell))->database);
 
-		visiting |= (bell == NULL || bell->worker.state != SIERRA_WORKER_RUNNING);
+		visiting |= (slot == NULL || slot->notifier.state != SIERRA_NOTIFIER_RUNNING);
 	}
-	LWLockRelease(sierra_doorbell->lock);
+	LWLockRelease(sierra_shared->lock);
 	return visiting;
 }
 
@@ -236,29 +236,29 @@ is_visiting(void)
 static void
 give_up(Oid database)
 {
-	SierraBell *bell;
+	SierraDatabaseSlot *slot;
 
-	LWLockAcquire(sierra_doorbell->lock, LW_EXCLUSIVE);
-	bell = sierra_doorbell_find(database);
-	if (bell != NULL && bell->worker.state != SIERRA_WORKER_RUNNING)
+	LWLockAcquire(sierra_shared->lock, LW_EXCLUSIVE);
+	slot = sierra_shared_find_slot(database);
+	if (slot != NULL && slot->notifier.state != SIERRA_NOTIFIER_RUNNING)
 	{
-		bell->worker.state = SIERRA_WORKER_NONE;
-		pg_atomic_write_u32(&bell->listener, SIERRA_LISTENER_LAUNCHER);
+		slot->notifier.state = SIERRA_NOTIFIER_NONE;
+		pg_atomic_write_u32(&slot->listener, SIERRA_LISTENER_LAUNCHER);
 	}
-	LWLockRelease(sierra_doorbell->lock);
+	LWLockRelease(sierra_shared->lock);
 }
 
 /* Moves the state on, if the database has a bell and that is in the state before. */
 static void
-change_state(Oid database, SierraWorkerState from, SierraWorkerState to)
+change_state(Oid database, SierraNotifierState from, SierraNotifierState to)
 {
-	SierraBell *bell;
+	SierraDatabaseSlot *slot;
 
-	LWLockAcquire(sierra_doorbell->lock, LW_EXCLUSIVE);
-	bell = sierra_doorbell_find(database);
-	if (bell != NULL && bell->worker.state == from)
-		bell->worker.state = to;
-	LWLockRelease(sierra_doorbell->lock);
+	LWLockAcquire(sierra_shared->lock, LW_EXCLUSIVE);
+	slot = sierra_shared_find_slot(database);
+	if (slot != NULL && slot->notifier.state == from)
+		slot->notifier.state = to;
+	LWLockRelease(sierra_shared->lock);
 }
 
 /*
@@ -280,10 +280,10 @@ start_in(Oid database)
 		give_up(database);
 		return true;
 	}
-	change_state(database, SIERRA_WORKER_WANTED, SIERRA_WORKER_STARTING);
+	change_state(database, SIERRA_NOTIFIER_WANTED, SIERRA_NOTIFIER_STARTING);
 	if (start(database))
 		return true;
-	change_state(database, SIERRA_WORKER_STARTING, SIERRA_WORKER_WANTED);
+	change_state(database, SIERRA_NOTIFIER_STARTING, SIERRA_NOTIFIER_WANTED);
 	return false;
 }
 
@@ -292,16 +292,16 @@ static TimestampTz
 start_due(TimestampTz now)
 {
 	TimestampTz wake_at = DT_NOEND;
-	Oid due[SIERRA_BELLS];
+	Oid due[SIERRA_DATABASES_MAX];
 	int count = 0;
 
-	LWLockAcquire(sierra_doorbell->lock, LW_EXCLUSIVE);
-	for (int i = 0; i < SIERRA_BELLS; i++)
+	LWLockAcquire(sierra_shared->lock, LW_EXCLUSIVE);
+	for (int i = 0; i < SIERRA_DATABASES_MAX; i++)
 	{
-		if (is_due(&sierra_doorbell->bell[i], now, &wake_at))
-			due[count++] = sierra_doorbell->bell[i].database;
+		if (is_due(&sierra_shared->slot[i], now, &wake_at))
+			due[count++] = sierra_shared->slot[i].database;
 	}
-	LWLockRelease(sierra_doorbell->lock);
+	LWLockRelease(sierra_shared->lock);
 
 	if (now < no_room.until)
 		return count > 0 || unvisited != NIL ? no_room.until : wake_at;
@@ -324,17 +324,17 @@ start_due(TimestampTz now)
 static void
 detach(int code, Datum arg)
 {
-	SpinLockAcquire(&sierra_doorbell->mutex);
-	sierra_doorbell->launcher_latch = NULL;
-	SpinLockRelease(&sierra_doorbell->mutex);
+	SpinLockAcquire(&sierra_shared->mutex);
+	sierra_shared->launcher_latch = NULL;
+	SpinLockRelease(&sierra_shared->mutex);
 }
 
 static void
 attach(void)
 {
-	SpinLockAcquire(&sierra_doorbell->mutex);
-	sierra_doorbell->launcher_latch = MyLatch;
-	SpinLockRelease(&sierra_doorbell->mutex);
+	SpinLockAcquire(&sierra_shared->mutex);
+	sierra_shared->launcher_latch = MyLatch;
+	SpinLockRelease(&sierra_shared->mutex);
 	before_shmem_exit(detach, (Datum) 0);
 }
 
@@ -342,13 +342,13 @@ attach(void)
 static void
 take_over(void)
 {
-	LWLockAcquire(sierra_doorbell->lock, LW_EXCLUSIVE);
-	for (int i = 0; i < SIERRA_BELLS; i++)
+	LWLockAcquire(sierra_shared->lock, LW_EXCLUSIVE);
+	for (int i = 0; i < SIERRA_DATABASES_MAX; i++)
 	{
-		if (sierra_doorbell->bell[i].worker.state == SIERRA_WORKER_STARTING)
-			sierra_doorbell->bell[i].worker.state = SIERRA_WORKER_WANTED;
+		if (sierra_shared->slot[i].notifier.state == SIERRA_NOTIFIER_STARTING)
+			sierra_shared->slot[i].notifier.state = SIERRA_NOTIFIER_WANTED;
 	}
-	LWLockRelease(sierra_doorbell->lock);
+	LWLockRelease(sierra_shared->lock);
 }
 
 static long
@@ -386,7 +386,7 @@ sierra_launcher_main(Datum unused)
 		}
 		check_starts(now);
 		wake_at = start_due(now);
-		wake_at = Min(wake_at, sierra_pool_tend(now));
+		wake_at = Min(wake_at, sierra_pool_schedule(now));
 		timeout = timeout_until(now, wake_at);
 		(void) WaitLatch(MyLatch,
 						 WL_LATCH_SET | WL_EXIT_ON_PM_DEATH | (timeout >= 0 ? WL_TIMEOUT : 0),

@@ -2,8 +2,8 @@
  * worker_launcher.h
  *		Starts a worker for each database that has the extension, and runners.
  */
-#ifndef SIERRA_WORKER_LAUNCHER_H
-#define SIERRA_WORKER_LAUNCHER_H
+#ifndef SIERRA_NOTIFIER_LAUNCHER_H
+#define SIERRA_NOTIFIER_LAUNCHER_H
 
 #include "fmgr.h"
 
@@ -13,4 +13,4 @@ extern void sierra_launcher_register(void);
 /* Entry of the launcher. */
 extern PGDLLEXPORT void sierra_launcher_main(Datum unused);
 
-#endif /* SIERRA_WORKER_LAUNCHER_H */
+#endif /* SIERRA_NOTIFIER_LAUNCHER_H */

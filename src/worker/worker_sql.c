@@ -21,19 +21,19 @@ PG_FUNCTION_INFO_V1(sierra_call_runners);
 #define WORKER_COLUMNS 13
 
 static const char *
-state_name(const SierraWorkerInfo *info, bool held)
+state_name(const SierraNotifierInfo *info, bool held)
 {
-	if (held && info->state != SIERRA_WORKER_RUNNING)
+	if (held && info->state != SIERRA_NOTIFIER_RUNNING)
 		return "held";
 	switch (info->state)
 	{
-		case SIERRA_WORKER_NONE:
+		case SIERRA_NOTIFIER_NONE:
 			return "none";
-		case SIERRA_WORKER_WANTED:
+		case SIERRA_NOTIFIER_WANTED:
 			return "wanted";
-		case SIERRA_WORKER_STARTING:
+		case SIERRA_NOTIFIER_STARTING:
 			return "starting";
-		case SIERRA_WORKER_RUNNING:
+		case SIERRA_NOTIFIER_RUNNING:
 			return "running";
 	}
 	return NULL;
@@ -48,8 +48,8 @@ set_time(Datum *values, bool *nulls, int column, TimestampTz time)
 
 /* One row, from a copy of what shared memory has. */
 static void
-put_worker(ReturnSetInfo *result, Oid database, const SierraWorkerInfo *info, bool held,
-		   uint64 unheard)
+put_worker(ReturnSetInfo *result, Oid database, const SierraNotifierInfo *info, bool held,
+		   uint64 unhandled)
 {
 	char *name = get_database_name(database);
 	Datum values[WORKER_COLUMNS] = {0};
@@ -67,7 +67,7 @@ put_worker(ReturnSetInfo *result, Oid database, const SierraWorkerInfo *info, bo
 	set_time(values, nulls, 6, info->last_sweep);
 	set_time(values, nulls, 7, info->last_notify);
 	values[8] = Int64GetDatum(info->notifications);
-	values[9] = Int64GetDatum((int64) unheard);
+	values[9] = Int64GetDatum((int64) unhandled);
 	values[10] = Int32GetDatum((int32) info->failures);
 	nulls[11] = (info->last_error_at == 0);
 	values[11] = CStringGetTextDatum(info->last_error);
@@ -82,26 +82,26 @@ sierra_workers(PG_FUNCTION_ARGS)
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
 
 	InitMaterializedSRF(fcinfo, 0);
-	for (int i = 0; i < SIERRA_BELLS && sierra_doorbell != NULL; i++)
+	for (int i = 0; i < SIERRA_DATABASES_MAX && sierra_shared != NULL; i++)
 	{
-		SierraBell *bell = &sierra_doorbell->bell[i];
-		SierraWorkerInfo info;
+		SierraDatabaseSlot *slot = &sierra_shared->slot[i];
+		SierraNotifierInfo info;
 		Oid database;
-		uint64 heard;
+		uint64 wakeups_handled;
 		bool held;
 
-		LWLockAcquire(sierra_doorbell->lock, LW_SHARED);
-		database = bell->database;
-		info = bell->worker;
-		SpinLockAcquire(&bell->mutex);
-		info.last_wake = bell->worker.last_wake;
-		SpinLockRelease(&bell->mutex);
+		LWLockAcquire(sierra_shared->lock, LW_SHARED);
+		database = slot->database;
+		info = slot->notifier;
+		SpinLockAcquire(&slot->mutex);
+		info.last_wake = slot->notifier.last_wake;
+		SpinLockRelease(&slot->mutex);
 		held = OidIsValid(database) && sierra_shared_is_held_locked(database);
-		heard = pg_atomic_read_u64(&bell->heard);
-		LWLockRelease(sierra_doorbell->lock);
+		wakeups_handled = pg_atomic_read_u64(&slot->wakeups_handled);
+		LWLockRelease(sierra_shared->lock);
 		if (OidIsValid(database))
 			put_worker(result, database, &info, held,
-					   pg_atomic_read_u64(&bell->generation) - heard);
+					   pg_atomic_read_u64(&slot->wakeups) - wakeups_handled);
 	}
 	return (Datum) 0;
 }
@@ -138,13 +138,13 @@ event_runners(PG_FUNCTION_ARGS)
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
 
 	InitMaterializedSRF(fcinfo, 0);
-	for (int i = 0; i < SIERRA_RUNNERS && sierra_doorbell != NULL; i++)
+	for (int i = 0; i < SIERRA_RUNNERS_MAX && sierra_shared != NULL; i++)
 	{
 		SierraRunner runner;
 
-		LWLockAcquire(sierra_doorbell->lock, LW_SHARED);
-		runner = sierra_doorbell->runner[i];
-		LWLockRelease(sierra_doorbell->lock);
+		LWLockAcquire(sierra_shared->lock, LW_SHARED);
+		runner = sierra_shared->runner[i];
+		LWLockRelease(sierra_shared->lock);
 		if (runner.state == SIERRA_RUNNER_RUNNING)
 			put_runner(result, &runner);
 	}
