@@ -13,15 +13,15 @@ char *sierra_guc_store = NULL;
 char *sierra_guc_metadata = NULL;
 bool sierra_guc_strict_versioning = false;
 bool sierra_guc_restore = false;
-int sierra_guc_notify = SIERRA_NOTIFY_WORKER;
+int sierra_guc_notify = SIERRA_NOTIFY_NOTIFIER;
 int sierra_guc_notify_interval = 10;
 int sierra_guc_sweep_interval = 1000;
 int sierra_guc_poll_interval = 50;
 int sierra_guc_max_waiters = 64;
-int sierra_guc_workers = 2;
+int sierra_guc_max_runners = 2;
 
 static const struct config_enum_entry notify_options[] = {
-	{"worker", SIERRA_NOTIFY_WORKER, false},
+	{"notifier", SIERRA_NOTIFY_NOTIFIER, false},
 	{"transaction", SIERRA_NOTIFY_TRANSACTION, false},
 	{"off", SIERRA_NOTIFY_OFF, false},
 	{NULL, 0, false},
@@ -58,9 +58,9 @@ define_notification_settings(void)
 {
 	DefineCustomEnumVariable(
 		"sierra_es.notify", "Chooses who sends NOTIFY sierra_es for appends.",
-		"The worker of the database (needs shared_preload_libraries), the transaction of the "
+		"The notifier of the database (needs shared_preload_libraries), the transaction of the "
 		"append itself, or nobody.",
-		&sierra_guc_notify, SIERRA_NOTIFY_WORKER, notify_options, PGC_SUSET, 0, NULL, NULL, NULL);
+		&sierra_guc_notify, SIERRA_NOTIFY_NOTIFIER, notify_options, PGC_SUSET, 0, NULL, NULL, NULL);
 
 	DefineCustomIntVariable("sierra_es.notify_interval",
 							"Sets the least time between two rounds of NOTIFY of the worker.",
@@ -90,11 +90,11 @@ static void
 define_runner_settings(void)
 {
 	DefineCustomIntVariable(
-		"sierra_es.workers",
+		"sierra_es.max_runners",
 		"Sets how many processes run timers, sagas and projections by themselves.",
 		"They serve all databases of the server in turn; needs "
 		"shared_preload_libraries.",
-		&sierra_guc_workers, 2, 0, SIERRA_RUNNERS_MAX, PGC_SIGHUP, 0, NULL, NULL, NULL);
+		&sierra_guc_max_runners, 2, 0, SIERRA_RUNNERS_MAX, PGC_SIGHUP, 0, NULL, NULL, NULL);
 }
 
 /* Defines all settings; called once per process, by _PG_init. */

@@ -21,7 +21,7 @@ extern bool sierra_guc_restore;
 typedef enum SierraNotify
 {
 	SIERRA_NOTIFY_OFF,
-	SIERRA_NOTIFY_WORKER,
+	SIERRA_NOTIFY_NOTIFIER,
 	SIERRA_NOTIFY_TRANSACTION
 } SierraNotify;
 
@@ -39,11 +39,11 @@ extern int sierra_guc_poll_interval;
 /* sierra_es.max_waiters: sessions of a database that may wait at a time */
 extern int sierra_guc_max_waiters;
 
-/* The most that sierra_es.workers can be; runner slots in shared memory. */
+/* The most that sierra_es.max_runners can be; runner slots in shared memory. */
 #define SIERRA_RUNNERS_MAX 64
 
-/* sierra_es.workers: runners that the server has at most */
-extern int sierra_guc_workers;
+/* sierra_es.max_runners: runners that the server has at most */
+extern int sierra_guc_max_runners;
 
 extern void sierra_guc_define(void);
 
