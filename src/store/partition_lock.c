@@ -24,31 +24,31 @@ set_lock_tag(LOCKTAG *tag, Oid relation)
 }
 
 bool
-sierra_partition_lock(Oid leaf, LOCKMODE mode)
+sierra_partition_lock(Oid relation, LOCKMODE mode)
 {
 	LOCKTAG tag;
 
-	set_lock_tag(&tag, leaf);
+	set_lock_tag(&tag, relation);
 	return LockAcquire(&tag, mode, false, false) != LOCKACQUIRE_ALREADY_HELD;
 }
 
 void
-sierra_partition_unlock(Oid leaf, LOCKMODE mode)
+sierra_partition_unlock(Oid relation, LOCKMODE mode)
 {
 	LOCKTAG tag;
 
-	set_lock_tag(&tag, leaf);
+	set_lock_tag(&tag, relation);
 	LockRelease(&tag, mode, false);
 }
 
 /* RowShareLock conflicts with SIERRA_LOCK_WRITE, but not with KEEP_OUT. */
 bool
-sierra_partition_written_by_other(Oid leaf)
+sierra_partition_written_by_other(Oid relation)
 {
 	LOCKTAG tag;
 	int holders;
 
-	set_lock_tag(&tag, leaf);
+	set_lock_tag(&tag, relation);
 	pfree(GetLockConflicts(&tag, RowShareLock, &holders));
 	return holders > 0;
 }

@@ -26,12 +26,12 @@
  * Waits for the lock; true when the transaction did not hold it before.  (The
  * repair of a store's sequence locks that in the same way.)
  */
-extern bool sierra_partition_lock(Oid leaf, LOCKMODE mode);
+extern bool sierra_partition_lock(Oid relation, LOCKMODE mode);
 
 /* Gives back a lock that this call took and wrote nothing under. */
-extern void sierra_partition_unlock(Oid leaf, LOCKMODE mode);
+extern void sierra_partition_unlock(Oid relation, LOCKMODE mode);
 
 /* Does another transaction, prepared ones included, hold the lock to write? */
-extern bool sierra_partition_written_by_other(Oid leaf);
+extern bool sierra_partition_written_by_other(Oid relation);
 
 #endif /* SIERRA_PARTITION_LOCK_H */

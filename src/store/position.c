@@ -69,7 +69,7 @@ newest_position(const SierraStore *store, bool *complete)
 	*complete = true;
 	for (int i = 0; i < store->partitions; i++)
 	{
-		Relation leaf;
+		Relation rel;
 		Relation index;
 		int64 sequence;
 		int64 position;
@@ -79,12 +79,12 @@ newest_position(const SierraStore *store, bool *complete)
 			*complete = false;
 			continue;
 		}
-		leaf = sierra_scan_open_leaf(store, i, NoLock);
-		index = sierra_scan_open_index(leaf, SIERRA_INDEX_SEQUENCE);
-		if (sierra_scan_newest(leaf, index, SnapshotSelf, &sequence, &position))
+		rel = sierra_scan_open_partition(store, i, NoLock);
+		index = sierra_scan_open_index(rel, SIERRA_INDEX_SEQUENCE);
+		if (sierra_scan_newest(rel, index, SnapshotSelf, &sequence, &position))
 			newest = Max(newest, position);
 		index_close(index, AccessShareLock);
-		relation_close(leaf, AccessShareLock);
+		relation_close(rel, AccessShareLock);
 	}
 	return newest;
 }

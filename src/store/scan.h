@@ -36,10 +36,10 @@ typedef struct SierraScan
 } SierraScan;
 
 /* Opens a partition; SE005 when it has been dropped meanwhile. */
-extern Relation sierra_scan_open_leaf(const SierraStore *store, int partition, LOCKMODE lock);
+extern Relation sierra_scan_open_partition(const SierraStore *store, int partition, LOCKMODE lock);
 
 /* Opens an index of a partition by what it is for. */
-extern Relation sierra_scan_open_index(Relation leaf, SierraIndex kind);
+extern Relation sierra_scan_open_index(Relation rel, SierraIndex kind);
 
 /* Is this valid, open index the partition's index of that kind? */
 extern bool sierra_scan_is_index(Relation index, SierraIndex kind);
@@ -63,7 +63,7 @@ extern void sierra_scan_end(SierraScan *scan);
  * Sequence and position of the newest event of a partition that the snapshot
  * sees; false, and both SIERRA_NONE, if it sees none.
  */
-extern bool sierra_scan_newest(Relation leaf, Relation sequence_index, Snapshot snapshot,
+extern bool sierra_scan_newest(Relation rel, Relation sequence_index, Snapshot snapshot,
 							   int64 *sequence, int64 *position);
 
 /* Keys: comparisons of index columns, strategies of btree. */

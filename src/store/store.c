@@ -249,7 +249,7 @@ load_sequence(Oid schema, const char *store)
  * obeys, rather than by their names.
  */
 static void
-load_leaves(Relation events, SierraStore *store)
+load_partition_tables(Relation events, SierraStore *store)
 {
 	PartitionDesc desc = RelationGetPartitionDesc(events, true);
 	PartitionBoundInfo bounds = desc->boundinfo;
@@ -291,7 +291,7 @@ is_subscribed(const SierraStore *store)
 
 /* Reads the number of partitions; report_unguarded() if nothing tells it. */
 static int
-load_partitions(const char *name, const Trigger *guard)
+load_partition_count(const char *name, const Trigger *guard)
 {
 	int partitions = guard != NULL && guard->tgnargs == 1 ? pg_strtoint32(guard->tgargs[0]) : 0;
 
@@ -319,7 +319,7 @@ load_store(const char *name, Oid schema, Size *size)
 	if (!has_columns(RelationGetDescr(events), event_columns, Natts_events))
 		report_damaged(name, "events");
 	guard = sierra_guard_find(events);
-	partitions = load_partitions(name, guard);
+	partitions = load_partition_count(name, guard);
 
 	*size = offsetof(SierraStore, leaf) + sizeof(Oid) * partitions;
 	store = palloc0(*size);
@@ -331,7 +331,7 @@ load_store(const char *name, Oid schema, Size *size)
 	store->stream_keys = load_companion(schema, name, "stream_keys", stream_key_columns);
 	store->event_ids = load_companion(schema, name, "event_ids", event_id_columns);
 	store->global_position = load_sequence(schema, name);
-	load_leaves(events, store);
+	load_partition_tables(events, store);
 	store->subscribed = is_subscribed(store);
 	table_close(events, AccessShareLock);
 	return store;
