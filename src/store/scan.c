@@ -2,8 +2,9 @@
  * scan.c
  *		Index scans over the tables of a store.
  *
- * Index OIDs are never kept: REINDEX CONCURRENTLY replaces indexes, so each
- * scan asks the relation's own list, which the relation lock keeps true.
+ * OIDs of indexes are never kept, because REINDEX CONCURRENTLY replaces indexes.
+ * Each scan reads the list of indexes of the relation, which cannot change while the
+ * relation is locked.
  */
 #include "postgres.h"
 
@@ -48,7 +49,7 @@ sierra_scan_is_index(Relation index, SierraIndex kind)
 		return false;
 	for (int i = 0; i < form->indnkeyatts; i++)
 	{
-		/* Descending or by another collation, it would not find the newest row. */
+		/* With another order or collation, a backward scan would not find the newest row. */
 		if (index->rd_indoption[i] != 0 ||
 			(OidIsValid(index->rd_indcollation[i]) && index->rd_indcollation[i] != C_COLLATION_OID))
 			return false;
@@ -73,7 +74,7 @@ sierra_scan_open_primary_key(Relation relation)
 	if (!OidIsValid(relation->rd_pkindex))
 		ereport(ERROR, errcode(ERRCODE_UNDEFINED_OBJECT),
 				errmsg("table \"%s\" has lost its primary key", RelationGetRelationName(relation)),
-				errhint("Put it back: it keeps the numbers of the event store gapless."));
+				errhint("Create it again: it keeps the numbers of the event store gapless."));
 	return index_open(relation->rd_pkindex, AccessShareLock);
 }
 
@@ -104,7 +105,7 @@ sierra_scan_open_index(Relation rel, SierraIndex kind)
 	ereport(ERROR, errcode(ERRCODE_UNDEFINED_OBJECT),
 			errmsg("table \"%s\" has lost its unique index on %s", RelationGetRelationName(rel),
 				   kind == SIERRA_INDEX_STREAM ? "(stream_id, stream_version)" : "(event_id)"),
-			errhint("Put it back: it keeps the numbers of the event store gapless."));
+			errhint("Create it again: it keeps the numbers of the event store gapless."));
 }
 
 void
