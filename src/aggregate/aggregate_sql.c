@@ -12,6 +12,7 @@
 #include "base/compat.h"
 #include "read/event_rows.h"
 #include "store/event.h"
+#include "store/extension.h"
 #include "store/query.h"
 
 #include "access/htup_details.h"
@@ -31,19 +32,6 @@ PG_FUNCTION_INFO_V1(sierra_eupcast);
 
 #define RETRIES_MAX 1000000
 
-/* Type sierra_event is in the schema of the extension, where the called function is too. */
-static Oid
-find_event_type(FunctionCallInfo fcinfo)
-{
-	Oid schema = get_func_namespace(fcinfo->flinfo->fn_oid);
-	Oid type = GetSysCacheOid2(TYPENAMENSP, Anum_pg_type_oid, CStringGetDatum("sierra_event"),
-							   ObjectIdGetDatum(schema));
-
-	if (!OidIsValid(type))
-		elog(ERROR, "type sierra_event does not exist");
-	return type;
-}
-
 static void
 get_load(FunctionCallInfo fcinfo, SierraLoad *load)
 {
@@ -51,7 +39,7 @@ get_load(FunctionCallInfo fcinfo, SierraLoad *load)
 	sierra_require_argument(fcinfo, 1, "stream_id");
 	load->aggregate = PG_GETARG_TEXT_PP(0);
 	load->stream_id = PG_GETARG_TEXT_PP(1);
-	load->event_type = find_event_type(fcinfo);
+	load->event_type = sierra_extension_event_type();
 	load->at_version = PG_INT64_MAX;
 	load->until = DT_NOEND;
 }
@@ -169,7 +157,7 @@ find_upcasters(FunctionCallInfo fcinfo)
 		cache->upcasters = sierra_upcasters_load(store, cache->context);
 		sierra_query_end();
 		old = MemoryContextSwitchTo(cache->context);
-		cache->desc = lookup_rowtype_tupdesc_copy(find_event_type(fcinfo), -1);
+		cache->desc = lookup_rowtype_tupdesc_copy(sierra_extension_event_type(), -1);
 		MemoryContextSwitchTo(old);
 		cache->store = store->name;
 		cache->xmin = snapshot->xmin;

@@ -15,49 +15,33 @@
 #include "projection/run_projection.h"
 #include "read/event_rows.h"
 #include "store/event.h"
+#include "store/extension.h"
 
 #include "catalog/pg_type.h"
 #include "commands/trigger.h"
 #include "fmgr.h"
 #include "miscadmin.h"
-#include "nodes/value.h"
-#include "parser/parse_func.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
 
-PG_FUNCTION_INFO_V1(sierra_run);
-PG_FUNCTION_INFO_V1(sierra_try_projection);
+PG_FUNCTION_INFO_V1(sierra_run_projection_version);
+PG_FUNCTION_INFO_V1(sierra_try_projection_version);
 PG_FUNCTION_INFO_V1(sierra_eproject);
 PG_FUNCTION_INFO_V1(sierra_project_inline);
 
-/* Objects of the extension are in the schema where the called function is too. */
 static Oid
-find_event_type(FunctionCallInfo fcinfo)
+find_take_over(void)
 {
-	Oid schema = get_func_namespace(fcinfo->flinfo->fn_oid);
-	Oid type = GetSysCacheOid2(TYPENAMENSP, Anum_pg_type_oid, CStringGetDatum("sierra_event"),
-							   ObjectIdGetDatum(schema));
+	static const Oid types[] = {NAMEOID, TEXTOID, INT4OID};
 
-	if (!OidIsValid(type))
-		elog(ERROR, "type sierra_event does not exist");
-	return type;
-}
-
-static Oid
-find_take_over(FunctionCallInfo fcinfo)
-{
-	char *schema = get_namespace_name(get_func_namespace(fcinfo->flinfo->fn_oid));
-	Oid types[3] = {NAMEOID, TEXTOID, INT4OID};
-
-	return LookupFuncName(list_make2(makeString(schema), makeString("sierra_take_over")), 3, types,
-						  false);
+	return sierra_extension_function("make_version_live", lengthof(types), types);
 }
 
 Datum
-sierra_run(PG_FUNCTION_ARGS)
+sierra_run_projection_version(PG_FUNCTION_ARGS)
 {
 	SierraRun run = {0};
 
@@ -70,20 +54,20 @@ sierra_run(PG_FUNCTION_ARGS)
 		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				errmsg("max_count must be at least 1"),
 				errdetail("It is %lld.", (long long) run.max_count));
-	run.event_type = find_event_type(fcinfo);
-	run.take_over = find_take_over(fcinfo);
+	run.event_type = sierra_extension_event_type();
+	run.take_over = find_take_over();
 	PG_RETURN_INT64(sierra_run_projection(sierra_store_open(ACL_SELECT), &run));
 }
 
 Datum
-sierra_try_projection(PG_FUNCTION_ARGS)
+sierra_try_projection_version(PG_FUNCTION_ARGS)
 {
 	SierraProjection *projection =
 		sierra_projection_open(sierra_store_open(ACL_SELECT), PG_GETARG_TEXT_PP(0),
 							   PG_GETARG_INT32(1), ACL_SELECT, SIERRA_LOOK_READ);
 	SierraBatch none = {0};
 
-	sierra_projection_enter(projection, find_event_type(fcinfo));
+	sierra_projection_enter(projection, sierra_extension_event_type());
 	projection->store = sierra_store_open(ACL_SELECT);
 	if (projection->kind == SIERRA_FOLDS || projection->kind == SIERRA_MANAGES)
 		sierra_batch_keys(projection, &none);
@@ -102,8 +86,8 @@ sierra_eproject(PG_FUNCTION_ARGS)
 	sierra_require_argument(fcinfo, 1, "key");
 	projection = sierra_projection_open(sierra_store_open(ACL_SELECT), PG_GETARG_TEXT_PP(0), 0,
 										ACL_SELECT, SIERRA_LOOK_READ);
-	state =
-		sierra_read_projection(projection, PG_GETARG_TEXT_PP(1), find_event_type(fcinfo), &isnull);
+	state = sierra_read_projection(projection, PG_GETARG_TEXT_PP(1), sierra_extension_event_type(),
+								   &isnull);
 	if (isnull)
 		PG_RETURN_NULL();
 	PG_RETURN_DATUM(state);
@@ -135,13 +119,13 @@ check_trigger(FunctionCallInfo fcinfo)
 		!TRIGGER_FIRED_FOR_ROW(trigger->tg_event) || !TRIGGER_FIRED_BY_INSERT(trigger->tg_event) ||
 		trigger->tg_trigger->tgnargs != 1)
 		ereport(ERROR, errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-				errmsg("sierra_project_inline() is for triggers that create_projection() makes"));
+				errmsg("project_inline() is for triggers that create_projection() makes"));
 }
 
 /*
  * The projection of a trigger, looked up once for all rows of an append.  What
  * makes another version of it live, or drops it, waits until appends in flight
- * have ended; see sierra_go_inline().
+ * have ended; see make_projection_inline().
  */
 static SierraProjection *
 find_of_trigger(FunctionCallInfo fcinfo)
@@ -168,7 +152,7 @@ enter_of_trigger(FunctionCallInfo fcinfo, SierraProjection *projection)
 	/* What the first time looks up stays. */
 	if (!projection->upcasters_loaded)
 		MemoryContextSwitchTo(fcinfo->flinfo->fn_mcxt);
-	sierra_projection_enter(projection, find_event_type(fcinfo));
+	sierra_projection_enter(projection, sierra_extension_event_type());
 	MemoryContextSwitchTo(old);
 }
 

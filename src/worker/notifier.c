@@ -34,6 +34,7 @@
 #include "postmaster/interrupt.h"
 #include "storage/ipc.h"
 #include "storage/proclist.h"
+#include "store/extension.h"
 #include "tcop/tcopprot.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
@@ -270,7 +271,7 @@ look_and_notify(const SierraRings *rings, bool everything)
 	int sent = 0;
 
 	begin_round();
-	if (!sierra_watch_has_extension())
+	if (!sierra_extension_exists())
 	{
 		end_round();
 		leave(SIERRA_WORKER_NONE);
@@ -475,7 +476,7 @@ sierra_worker_main(Datum argument)
 	BackgroundWorkerInitializeConnectionByOid(database, InvalidOid, 0);
 	pin_settings();
 	begin_round();
-	installed = sierra_watch_has_extension();
+	installed = sierra_extension_exists();
 	end_round();
 	if (!installed)
 		resign(database, SIERRA_WORKER_NONE);

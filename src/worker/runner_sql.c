@@ -14,7 +14,7 @@
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
-PG_FUNCTION_INFO_V1(event_runners);
+PG_FUNCTION_INFO_V1(sierra_event_runners);
 PG_FUNCTION_INFO_V1(sierra_call_runners);
 
 #define RUNNER_COLUMNS 8
@@ -44,7 +44,7 @@ put_runner(ReturnSetInfo *result, const SierraRunner *runner)
 
 /* A row for each runner that runs; none without preloading. */
 Datum
-event_runners(PG_FUNCTION_ARGS)
+sierra_event_runners(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
 

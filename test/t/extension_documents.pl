@@ -160,9 +160,7 @@ sub check_functions
 		  FROM pg_depend AS d JOIN pg_proc AS p ON p.oid = d.objid
 		 WHERE d.refobjid = (SELECT oid FROM pg_extension WHERE extname = 'sierra_es')
 		   AND d.classid = 'pg_proc'::regclass AND d.deptype = 'e'
-		   AND (p.proname !~ '^(expected_version|sierra_)'
-		        OR p.proname IN ('sierra_partition_key', 'sierra_stream_key', 'sierra_partition_id', 'sierra_event_id',
-		                         'sierra_workers', 'sierra_call_runners'))
+		   AND p.proname <> 'expected_version' AND p.pronamespace <> 'sierra_internal'::regnamespace
 		 ORDER BY 1, 2});
 
 	foreach my $function (split /\n/, $functions)
@@ -194,7 +192,7 @@ sub check_reference
 {
 	my ($node) = @_;
 	my $readme = slurp_file('README.md');
-	my @errors = slurp_file('src/errors.h') =~ /MAKE_SQLSTATE\(([^)]*)\)/g;
+	my @errors = slurp_file('src/base/errors.h') =~ /MAKE_SQLSTATE\(([^)]*)\)/g;
 
 	check_functions($node, section($readme, '### Functions'));
 	check_defaults($node, section($readme, '### Functions'));
