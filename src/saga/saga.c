@@ -2,7 +2,7 @@
  * saga.c
  *		Runs sagas as the owner of their definition.
  *
- * What a saga does next is in SQL (sierra_advance_saga); here is only whose
+ * What a saga does next is in SQL (advance_saga); here is only whose
  * rights it has.  run_as.c says why that gives nobody rights that he did not
  * have.  The row of an instance names a definition, and could be changed by who
  * may run sagas: the stream must name the same one, or nothing is run.

@@ -27,7 +27,7 @@ typedef struct SierraSagaCall
 
 /*
  * Takes an instance one step further, as the owner of its definition; advance
- * is the function sierra_advance_saga().  False if nothing was to be done; 42704
+ * is the function advance_saga().  False if nothing was to be done; 42704
  * without such a row.  The caller needs UPDATE on saga_instances.
  */
 extern bool sierra_saga_run(SierraStore *store, text *saga_id, bool patient, Oid advance);

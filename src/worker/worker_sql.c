@@ -15,7 +15,7 @@
 #include "utils/timestamp.h"
 
 PG_FUNCTION_INFO_V1(sierra_workers);
-PG_FUNCTION_INFO_V1(event_runners);
+PG_FUNCTION_INFO_V1(sierra_event_runners);
 PG_FUNCTION_INFO_V1(sierra_call_runners);
 
 #define WORKER_COLUMNS 13
@@ -133,7 +133,7 @@ put_runner(ReturnSetInfo *result, const SierraRunner *runner)
 
 /* A row for each runner that runs; none without preloading. */
 Datum
-event_runners(PG_FUNCTION_ARGS)
+sierra_event_runners(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
 
