@@ -215,7 +215,7 @@ look_as_owner(Look *look)
 	for (int i = 0; i < store->partitions; i++)
 	{
 		leaves[i] = &leaf[i];
-		leaf[i].rel = sierra_scan_open_leaf(store, i, NoLock);
+		leaf[i].rel = sierra_scan_open_partition(store, i, NoLock);
 		leaf[i].sequence_index = sierra_scan_open_index(leaf[i].rel, SIERRA_INDEX_SEQUENCE);
 		if (store->subscribed)
 			(void) sierra_scan_newest(leaf[i].rel, leaf[i].sequence_index, GetActiveSnapshot(),
