@@ -58,18 +58,18 @@ is_pending(const SierraSubscription *subscription, TupleTableSlot *slot)
 
 	if (!sierra_subscription_matches(subscription, slot))
 		return false;
-	if (subscription->apart != NULL)
+	if (subscription->diverted != NULL)
 		found = sierra_streams_lookup(
-			subscription->apart,
+			subscription->diverted,
 			DatumGetTextPP(slot_getattr(slot, Anum_events_stream_id, &isnull)));
 	if (found != NULL)
 	{
-		const SierraApart *apart = found->value;
+		const SierraDivertedStream *diverted = found->value;
 
-		if (position <= apart->position)
+		if (position <= diverted->position)
 			return false;
-		/* Of a stream that is level the cursor tells the rest. */
-		if (!apart->level)
+		/* Of a stream that is drained the cursor tells the rest. */
+		if (!diverted->drained)
 			return true;
 	}
 	return position > subscription->after[partition];
@@ -97,7 +97,7 @@ load_progress(SierraProjection *projection, Oid event_type)
 	{
 		subscription = sierra_subscription_load(projection->store, projection->subscription,
 												sierra_query_begin(), true);
-		sierra_subscription_load_apart(subscription, true);
+		sierra_subscription_load_diverted(subscription, true);
 		sierra_query_end();
 	}
 	sierra_projection_leave(projection);
@@ -112,11 +112,11 @@ done_in_partition(const SierraSubscription *subscription, int partition)
 	sierra_streams_iterator iterator;
 	SierraStreamSlot *slot;
 
-	if (subscription->apart == NULL)
+	if (subscription->diverted == NULL)
 		return done;
-	sierra_streams_start_iterate(subscription->apart, &iterator);
-	while ((slot = sierra_streams_iterate(subscription->apart, &iterator)) != NULL)
-		done = Min(done, ((SierraApart *) slot->value)->position);
+	sierra_streams_start_iterate(subscription->diverted, &iterator);
+	while ((slot = sierra_streams_iterate(subscription->diverted, &iterator)) != NULL)
+		done = Min(done, ((SierraDivertedStream *) slot->value)->position);
 	return done;
 }
 

@@ -1,6 +1,6 @@
 /*
  * acknowledge.h
- *		What consumers say about the events that were handed out to them.
+ *		What consumers say about the events that were delivered to them.
  */
 #ifndef SIERRA_ACKNOWLEDGE_H
 #define SIERRA_ACKNOWLEDGE_H
@@ -8,10 +8,10 @@
 #include "store/store.h"
 
 /*
- * Acknowledges all that was handed out up to a position; of a stream apart, its
+ * Acknowledges all that was delivered up to a position; of a diverted stream, its
  * events up to that one.  Returns the acknowledged cursor of the subscription,
  * or of the consumer's partitions.  Acknowledging again changes nothing.
- * Raises SE007, SE008, and 22023 for a position that was not handed out.
+ * Raises SE007, SE008, and 22023 for a position that was not delivered.
  */
 extern int64 sierra_acknowledge(const SierraStore *store, text *subscription, int64 position,
 								text *consumer);
@@ -25,7 +25,7 @@ typedef struct SierraFailure
 } SierraFailure;
 
 /*
- * Sets the stream of a failed event apart, to come again after a while, or
+ * Diverts the stream of a failed event, to come again after a while, or
  * parks it.  Earlier events of the stream count as done.  True if parked.
  * Raises what sierra_acknowledge() does.
  */

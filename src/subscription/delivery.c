@@ -6,10 +6,10 @@
  * another ended, and what was not acknowledged comes again.
  *
  * A failed event (enack) must hold up its stream and nothing else.  So its
- * stream is set apart: a row in subscription_streams says up to where the stream
+ * stream is diverted: a row in subscription_streams says up to where the stream
  * is done, and the cursor passes over its events.  When it is due, its events
  * are delivered by themselves, in their order, before all others.  Once none is
- * left the row says "level": the cursor takes over above its position.  It
+ * left the row says "drained": the cursor takes over above its position.  It
  * cannot take over sooner: a page that went out before, and is acknowledged
  * later, left out all events of the stream that could be seen then.
  *
@@ -57,8 +57,8 @@ typedef enum Outcome
 {
 	FOUND_NOTHING,
 	DELIVERED,		  /* events that follow the cursor */
-	DELIVERED_STREAM, /* events of a stream that is apart */
-	MUST_ACKNOWLEDGE  /* the caller has events of a stream apart in hand */
+	DELIVERED_STREAM, /* events of a diverted stream */
+	MUST_ACKNOWLEDGE  /* the caller has events of a diverted stream in hand */
 } Outcome;
 
 /* One call. */
@@ -109,7 +109,7 @@ begin_page(Delivery *delivery)
 static const SierraQuery due_query = {
 	"SELECT t.stream_id, t.version FROM %s.subscription_streams AS t"
 	" WHERE t.subscription OPERATOR(pg_catalog.=) $1"
-	" AND (t.state OPERATOR(pg_catalog.=) 'behind' OR t.state OPERATOR(pg_catalog.=) 'retrying'"
+	" AND (t.state OPERATOR(pg_catalog.=) 'draining' OR t.state OPERATOR(pg_catalog.=) 'retrying'"
 	" AND t.retry_at OPERATOR(pg_catalog.<=) pg_catalog.clock_timestamp())"
 	" AND ($2 IS NULL OR EXISTS (SELECT FROM %s.subscription_cursors AS c"
 	" WHERE c.subscription OPERATOR(pg_catalog.=) $1"
@@ -119,42 +119,42 @@ static const SierraQuery due_query = {
 	2,
 	{TEXTOID, TEXTOID}};
 
-static const SierraQuery hand_out_stream_query = {
-	"UPDATE %s.subscription_streams AS t SET handed_out = $3"
+static const SierraQuery deliver_stream_query = {
+	"UPDATE %s.subscription_streams AS t SET delivered = $3"
 	" WHERE t.subscription OPERATOR(pg_catalog.=) $1 AND t.stream_id OPERATOR(pg_catalog.=) $2"
-	" AND t.handed_out IS DISTINCT FROM $3",
+	" AND t.delivered IS DISTINCT FROM $3",
 	3,
 	{TEXTOID, TEXTOID, INT8OID}};
 
 /*
  * The cursor's row is written too.  Who keeps an old snapshot, and in it moves
- * the cursor over events of a stream that he sees apart, or makes a stream level
+ * the cursor over events of a stream that it sees diverted, or makes a stream drained
  * that the cursor has passed since, then fails with 40001 rather than skip them.
  */
-static const SierraQuery level_query = {
-	"WITH level AS (UPDATE %s.subscription_streams AS t SET state = 'level', handed_out = NULL"
+static const SierraQuery drained_query = {
+	"WITH drained AS (UPDATE %s.subscription_streams AS t SET state = 'drained', delivered = NULL"
 	" WHERE t.subscription OPERATOR(pg_catalog.=) $1 AND t.stream_id OPERATOR(pg_catalog.=) $2"
 	" RETURNING t.partition_id)"
-	" UPDATE %s.subscription_cursors AS c SET cursor = c.cursor FROM level AS l"
+	" UPDATE %s.subscription_cursors AS c SET cursor = c.cursor FROM drained AS d"
 	" WHERE c.subscription OPERATOR(pg_catalog.=) $1"
 	" AND (c.partition_id OPERATOR(pg_catalog.=) -1"
-	" OR c.partition_id OPERATOR(pg_catalog.=) l.partition_id)",
+	" OR c.partition_id OPERATOR(pg_catalog.=) d.partition_id)",
 	2,
 	{TEXTOID, TEXTOID}};
 
-static const SierraQuery hand_out_query = {
-	"UPDATE %s.subscription_consumers AS m SET handed_out = $3"
+static const SierraQuery deliver_query = {
+	"UPDATE %s.subscription_consumers AS m SET delivered = $3"
 	" WHERE m.subscription OPERATOR(pg_catalog.=) $1 AND m.consumer OPERATOR(pg_catalog.=) $2"
-	" AND m.handed_out OPERATOR(pg_catalog.<) $3",
+	" AND m.delivered OPERATOR(pg_catalog.<) $3",
 	3,
 	{TEXTOID, TEXTOID, INT8OID}};
 
-/* What was handed out and is not to be delivered any more is set apart, or done. */
-static const SierraQuery nothing_out_query = {
-	"UPDATE %s.subscription_consumers AS m SET acknowledged = m.handed_out"
+/* What was delivered and is not to be delivered any more is diverted, or done. */
+static const SierraQuery nothing_outstanding_query = {
+	"UPDATE %s.subscription_consumers AS m SET acknowledged = m.delivered"
 	" WHERE m.subscription OPERATOR(pg_catalog.=) $1 AND m.consumer OPERATOR(pg_catalog.=) $2"
-	" AND m.acknowledged OPERATOR(pg_catalog.<) m.handed_out"
-	" AND m.handed_out OPERATOR(pg_catalog.<=) $3",
+	" AND m.acknowledged OPERATOR(pg_catalog.<) m.delivered"
+	" AND m.delivered OPERATOR(pg_catalog.<=) $3",
 	3,
 	{TEXTOID, TEXTOID, INT8OID}};
 
@@ -222,7 +222,7 @@ load(Delivery *delivery, MemoryContext context)
 					   text_to_cstring(request->subscription)),
 				errdetail("Its partitions are leased to consumers."),
 				errhint("Name the consumer with consumer => '...'."));
-	sierra_subscription_load_apart(subscription, false);
+	sierra_subscription_load_diverted(subscription, false);
 	delivery->subscription = subscription;
 }
 
@@ -245,8 +245,8 @@ put_of_stream(SierraSink *base, TupleTableSlot *slot)
 }
 
 /*
- * Delivers a stream that is apart and due; streams with nothing left become
- * level on the way.  False if none is due.
+ * Delivers a diverted stream that is due; streams with nothing left become
+ * drained on the way.  False if none is due.
  */
 static bool
 deliver_due_stream(Delivery *delivery, MemoryContext context)
@@ -279,13 +279,13 @@ deliver_due_stream(Delivery *delivery, MemoryContext context)
 		if (result->last_position != SIERRA_NONE)
 		{
 			values[2] = Int64GetDatum(result->last_position);
-			sierra_query(subscription->store, &hand_out_stream_query, values, NULL, false);
+			sierra_query(subscription->store, &deliver_stream_query, values, NULL, false);
 			return true;
 		}
-		sierra_query(subscription->store, &level_query, values, NULL, false);
+		sierra_query(subscription->store, &drained_query, values, NULL, false);
 		delivery->must_commit = true;
-		subscription->has_apart = true;
-		sierra_subscription_load_apart(subscription, false);
+		subscription->has_diverted = true;
+		sierra_subscription_load_diverted(subscription, false);
 	}
 }
 
@@ -334,29 +334,29 @@ limit_to_lease(Delivery *delivery)
 	delivery->give_up = Min(delivery->give_up, limit);
 }
 
-/* A sink that looks up the stream of an event among those that are apart. */
-typedef struct ApartSink
+/* A sink that looks up the stream of an event among those that are diverted. */
+typedef struct DivertedSink
 {
 	SierraSink base;
 	const SierraSubscription *subscription;
-	const SierraApart *apart; /* NULL: it is not */
-} ApartSink;
+	const SierraDivertedStream *diverted; /* NULL: it is not */
+} DivertedSink;
 
 static bool
-put_apart(SierraSink *base, TupleTableSlot *slot)
+put_diverted(SierraSink *base, TupleTableSlot *slot)
 {
-	ApartSink *sink = (ApartSink *) base;
+	DivertedSink *sink = (DivertedSink *) base;
 	bool isnull;
 	text *stream_id = DatumGetTextPP(slot_getattr(slot, Anum_events_stream_id, &isnull));
-	SierraStreamSlot *found = sierra_streams_lookup(sink->subscription->apart, stream_id);
+	SierraStreamSlot *found = sierra_streams_lookup(sink->subscription->diverted, stream_id);
 
-	sink->apart = found != NULL ? found->value : NULL;
+	sink->diverted = found != NULL ? found->value : NULL;
 	return false;
 }
 
 /*
  * Where a caller that fetches ahead continues.  The position of an event of a
- * stream apart says nothing about others: below it there can be events that
+ * diverted stream says nothing about others: below it there can be events that
  * nobody got yet.  While the caller has such events in hand it gets no others, so
  * that it can acknowledge what it has by its last position; then it continues at
  * the cursor.  True if the caller has such events in hand.
@@ -365,16 +365,16 @@ static bool
 set_after(Delivery *delivery, MemoryContext context)
 {
 	int64 after = delivery->request->after;
-	ApartSink sink = {.base = {put_apart}, .subscription = delivery->subscription};
+	DivertedSink sink = {.base = {put_diverted}, .subscription = delivery->subscription};
 	MemoryContext spi = MemoryContextSwitchTo(context);
 
-	if (sink.subscription->apart != NULL)
+	if (sink.subscription->diverted != NULL)
 		sierra_locate(delivery->result->store, after, &sink.base);
 	MemoryContextSwitchTo(spi);
-	if (sink.apart != NULL && after <= sink.apart->position)
+	if (sink.diverted != NULL && after <= sink.diverted->position)
 		after = SIERRA_NONE;
 	delivery->page.after = after;
-	return sink.apart != NULL && after != SIERRA_NONE && !sink.apart->level;
+	return sink.diverted != NULL && after != SIERRA_NONE && !sink.diverted->drained;
 }
 
 /* Reads what is next, with the snapshot that is active. */
@@ -389,7 +389,7 @@ deliver(Delivery *delivery, MemoryContext context)
 		return MUST_ACKNOWLEDGE;
 	if (subscription->cursor == SIERRA_NOT_READ)
 		return FOUND_NOTHING; /* others hold all partitions */
-	if (!has_after && subscription->has_apart && deliver_due_stream(delivery, context))
+	if (!has_after && subscription->has_diverted && deliver_due_stream(delivery, context))
 		return DELIVERED_STREAM;
 	spi = MemoryContextSwitchTo(context);
 	deliver_next(delivery);
@@ -431,8 +431,8 @@ look(Delivery *delivery)
 	sierra_query_end();
 
 	/*
-	 * A session that waits holds up nobody.  But one that made a stream level
-	 * does, until that is committed: another that still saw the stream apart could
+	 * A session that waits holds up nobody.  But one that made a stream drained
+	 * does, until that is committed: another that still saw the diverted stream could
 	 * pass over its next events.
 	 */
 	if (is_new && delivery->result->last_position == SIERRA_NONE && !delivery->must_commit)
@@ -453,12 +453,12 @@ record(Delivery *delivery, Outcome outcome)
 	if (request->consumer != NULL && delivery->idle != SIERRA_NONE)
 	{
 		values[2] = Int64GetDatum(delivery->idle);
-		sierra_query(result->store, &nothing_out_query, values, NULL, false);
+		sierra_query(result->store, &nothing_outstanding_query, values, NULL, false);
 	}
 	if (request->consumer != NULL && outcome == DELIVERED)
 	{
 		values[2] = Int64GetDatum(result->last_position);
-		sierra_query(result->store, &hand_out_query, values, NULL, false);
+		sierra_query(result->store, &deliver_query, values, NULL, false);
 	}
 	if (delivery->seen_cursor != SIERRA_NOT_READ &&
 		delivery->passed - delivery->seen_cursor >= WORTH_SAVING)
@@ -517,7 +517,7 @@ sierra_peek_events(text *name, SierraEventRows *result)
 	MemoryContext context = sierra_query_begin();
 	SierraSubscription *subscription = sierra_subscription_load(result->store, name, context, true);
 
-	sierra_subscription_load_apart(subscription, true);
+	sierra_subscription_load_diverted(subscription, true);
 	sierra_query_end();
 	delivery.subscription = subscription;
 	delivery.give_up = GetCurrentTimestamp() + VAIN_USECS;

@@ -45,8 +45,8 @@ static const SierraQuery leases_query = {
 	2,
 	{TEXTOID, TEXTOID}};
 
-static const SierraQuery apart_query = {
-	"SELECT t.stream_id, t.state OPERATOR(pg_catalog.=) 'level', t.position"
+static const SierraQuery diverted_query = {
+	"SELECT t.stream_id, t.state OPERATOR(pg_catalog.=) 'drained', t.position"
 	" FROM %s.subscription_streams AS t WHERE t.subscription OPERATOR(pg_catalog.=) $1",
 	1,
 	{TEXTOID}};
@@ -215,7 +215,7 @@ get_subscription(const SierraStore *store, text *name)
 	subscription->lease_msecs =
 		(int64) (DatumGetFloat8(sierra_query_value(0, 9, &isnull)) * 1000.0);
 	subscription->max_attempts = DatumGetInt32(sierra_query_value(0, 10, &isnull));
-	subscription->has_apart = DatumGetBool(sierra_query_value(0, 11, &isnull));
+	subscription->has_diverted = DatumGetBool(sierra_query_value(0, 11, &isnull));
 	subscription->created_at = DatumGetTimestampTz(sierra_query_value(0, 12, &isnull));
 	return subscription;
 }
@@ -278,27 +278,27 @@ sierra_subscription_load_leases(SierraSubscription *subscription, text *consumer
 }
 
 void
-sierra_subscription_load_apart(SierraSubscription *subscription, bool read_only)
+sierra_subscription_load_diverted(SierraSubscription *subscription, bool read_only)
 {
 	Datum values[1] = {PointerGetDatum(subscription->name)};
 	MemoryContext spi;
 	uint64 rows;
 
-	if (!subscription->has_apart)
+	if (!subscription->has_diverted)
 		return;
-	rows = sierra_query(subscription->store, &apart_query, values, NULL, read_only);
+	rows = sierra_query(subscription->store, &diverted_query, values, NULL, read_only);
 	spi = MemoryContextSwitchTo(subscription->context);
-	subscription->apart = sierra_streams_create(CurrentMemoryContext, Max(rows, 1), NULL);
+	subscription->diverted = sierra_streams_create(CurrentMemoryContext, Max(rows, 1), NULL);
 	for (uint64 row = 0; row < rows; row++)
 	{
-		SierraApart *apart = palloc(sizeof(SierraApart));
+		SierraDivertedStream *diverted = palloc(sizeof(SierraDivertedStream));
 		bool isnull;
 		bool found;
 		text *stream_id = DatumGetTextPCopy(sierra_query_value(row, 1, &isnull));
 
-		apart->level = DatumGetBool(sierra_query_value(row, 2, &isnull));
-		apart->position = DatumGetInt64(sierra_query_value(row, 3, &isnull));
-		sierra_streams_insert(subscription->apart, stream_id, &found)->value = apart;
+		diverted->drained = DatumGetBool(sierra_query_value(row, 2, &isnull));
+		diverted->position = DatumGetInt64(sierra_query_value(row, 3, &isnull));
+		sierra_streams_insert(subscription->diverted, stream_id, &found)->value = diverted;
 	}
 	MemoryContextSwitchTo(spi);
 }
@@ -341,20 +341,20 @@ sierra_subscription_wants(void *arg, TupleTableSlot *slot)
 	text *stream_id;
 
 	if (subscription->start_versions == NULL && subscription->start_sequences == NULL &&
-		subscription->apart == NULL)
+		subscription->diverted == NULL)
 		return sierra_slot_int8(slot, Anum_events_global_position) > subscription->start_after;
 	stream_id = stream_of(slot);
 	if (!is_after_start(subscription, slot, stream_id))
 		return false;
-	if (subscription->apart == NULL)
+	if (subscription->diverted == NULL)
 		return true;
-	found = sierra_streams_lookup(subscription->apart, stream_id);
+	found = sierra_streams_lookup(subscription->diverted, stream_id);
 	if (found != NULL)
 	{
-		const SierraApart *apart = found->value;
+		const SierraDivertedStream *diverted = found->value;
 
-		return apart->level &&
-			   sierra_slot_int8(slot, Anum_events_global_position) > apart->position;
+		return diverted->drained &&
+			   sierra_slot_int8(slot, Anum_events_global_position) > diverted->position;
 	}
 	return true;
 }

@@ -37,8 +37,8 @@ typedef struct SierraSubscription
 	int64 start_after;							/* the least of the three ways to begin */
 	int64 *start_sequences;						/* by partition; SIERRA_NONE: none; or NULL */
 	struct sierra_streams_hash *start_versions; /* stream id to int64, or NULL */
-	struct sierra_streams_hash *apart;			/* stream id to SierraApart, or NULL */
-	bool has_apart;								/* are there rows in subscription_streams? */
+	struct sierra_streams_hash *diverted;		/* stream id to SierraDivertedStream, or NULL */
+	bool has_diverted;							/* are there rows in subscription_streams? */
 	bool *wanted;								/* by partition */
 	int64 *after; /* by partition: the acknowledged cursor, or SIERRA_NOT_READ */
 	int64 cursor; /* the least of these; SIERRA_NOT_READ if nothing is read */
@@ -48,11 +48,11 @@ typedef struct SierraSubscription
 } SierraSubscription;
 
 /* A stream that does not move with the cursor. */
-typedef struct SierraApart
+typedef struct SierraDivertedStream
 {
-	bool level;		/* done up to position; the cursor takes over above it */
+	bool drained;	/* done up to position; the cursor takes over above it */
 	int64 position; /* up to which the stream is done */
-} SierraApart;
+} SierraDivertedStream;
 
 /*
  * Keeps other calls for the same subscription and consumer (NULL: the one of
@@ -75,14 +75,14 @@ extern SierraSubscription *sierra_subscription_load(const SierraStore *store, te
 /* Restricts it to the partitions that a consumer holds. */
 extern void sierra_subscription_load_leases(SierraSubscription *subscription, text *consumer);
 
-/* Fills subscription->apart. */
-extern void sierra_subscription_load_apart(SierraSubscription *subscription, bool read_only);
+/* Fills subscription->diverted. */
+extern void sierra_subscription_load_diverted(SierraSubscription *subscription, bool read_only);
 
 /* Is the event for this subscription?  Checks names too, which a read_all does by itself. */
 extern bool sierra_subscription_matches(const SierraSubscription *subscription,
 										TupleTableSlot *slot);
 
-/* SierraReadAll.wants: where it began, and streams apart; arg is the subscription. */
+/* SierraReadAll.wants: where it began, and diverted streams; arg is the subscription. */
 extern bool sierra_subscription_wants(void *arg, TupleTableSlot *slot);
 
 /* Raises SE008: the consumer is not, or no longer, in the group. */
