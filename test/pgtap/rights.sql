@@ -19,7 +19,7 @@ SELECT is_empty(
     'functions in SQL pin their search_path, or were parsed at their creation');
 SELECT is_empty(
     $$SELECT oid::regprocedure FROM functions
-       WHERE proname !~ '^(sierra_|event_runners$)' AND NOT has_function_privilege('regress_sierra_stranger', oid, 'EXECUTE')$$,
+       WHERE proname !~ '^(sierra_|event_(notifiers|runners)$)' AND NOT has_function_privilege('regress_sierra_stranger', oid, 'EXECUTE')$$,
     'everybody may call the interface: rights are those of the tables; runners are visible only to roles that may see them');
 SELECT is_empty($$SELECT oid::regprocedure FROM functions WHERE has_function_privilege('regress_sierra_stranger', oid, 'EXECUTE WITH GRANT OPTION')$$,
                 'nobody may grant it on');
