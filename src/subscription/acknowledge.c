@@ -2,13 +2,14 @@
  * acknowledge.c
  *		What consumers say about the events that were delivered to them.
  *
- * An acknowledgement is a position.  If it is that of an event of a diverted stream
- * (delivery.c), it is meant for that stream; events of diverted streams never come
- * together with others.  Else it moves the cursor.
+ * An acknowledgement is a position.  If it is that of an event of a diverted
+ * stream (delivery.c), it is meant for that stream; events of diverted streams
+ * are never delivered together with others.  Otherwise it moves the cursor.
  *
  * A cursor must not pass an event that is still in flight, so a position above
- * the newest event, or above one that is uncommitted, is refused: nobody was
- * handed that.  For consumers of groups it is known exactly what was.
+ * the newest event, or above one that is uncommitted, is refused: such an event
+ * was delivered to nobody.  For a consumer of a group, a row says exactly what
+ * was delivered to it.
  */
 #include "postgres.h"
 
@@ -66,7 +67,7 @@ static const SierraQuery seen_query = {
 	3,
 	{TEXTOID, TEXTOID, INT8OID}};
 
-/* Streams that the cursor has caught up with need no row any more. */
+/* A drained stream needs no row once the cursor has reached its position. */
 static const SierraQuery forget_drained_query = {
 	"DELETE FROM %s.subscription_streams AS t USING %s.subscription_cursors AS c"
 	" WHERE t.subscription OPERATOR(pg_catalog.=) $1 AND t.state OPERATOR(pg_catalog.=) 'drained'"
@@ -85,7 +86,7 @@ static const SierraQuery stream_query = {
 	2,
 	{TEXTOID, TEXTOID}};
 
-/* As SQL, this query heeds the policies of row-level security. */
+/* Being SQL, this query applies the policies of row-level security. */
 static const SierraQuery visible_query = {
 	"SELECT FROM %s.events AS e WHERE e.partition_id OPERATOR(pg_catalog.=) $1"
 	" AND e.stream_id OPERATOR(pg_catalog.=) $2 AND e.stream_version OPERATOR(pg_catalog.=) $3",
@@ -125,14 +126,14 @@ report_not_delivered(const SierraSubscription *subscription, int64 position)
 					"acknowledged."));
 }
 
-/* What the group knows of a consumer. */
+/* What the group knows about a consumer. */
 typedef struct Member
 {
 	int64 acknowledged;
 	int64 delivered;
 } Member;
 
-/* Finds and locks a consumer; SE008 if it is not in the group any more. */
+/* Finds and locks the row of a consumer; raises SE008 if it is no longer in the group. */
 static Member
 find_member(const SierraSubscription *subscription, text *consumer)
 {
@@ -147,7 +148,7 @@ find_member(const SierraSubscription *subscription, text *consumer)
 	return member;
 }
 
-/* Writes down a sign of life of a consumer, and what it has acknowledged. */
+/* Records that a consumer is alive, and what it has acknowledged. */
 static void
 see_member(const SierraSubscription *subscription, text *consumer, int64 acknowledged)
 {
@@ -162,7 +163,10 @@ load_for_answer(const SierraStore *store, text *name, text *consumer, MemoryCont
 {
 	SierraSubscription *subscription;
 
-	/* Who polls, processes and acknowledges in one transaction is not overtaken. */
+	/*
+	 * A consumer that polls, processes and acknowledges in one transaction is
+	 * not overtaken by another.
+	 */
 	sierra_subscription_lock(store, name, consumer);
 	subscription = sierra_subscription_load(store, name, context, false);
 	if (subscription->grouped && consumer == NULL)
@@ -213,7 +217,7 @@ find_event(const SierraSubscription *subscription, int64 position, Answered *eve
 	return found;
 }
 
-/* A consumer of a group answers only for the partitions that it holds. */
+/* Does the consumer hold the partition?  Without a group (NULL), yes. */
 static bool
 holds(SierraSubscription *subscription, int partition, text *consumer)
 {
@@ -224,10 +228,11 @@ holds(SierraSubscription *subscription, int partition, text *consumer)
 }
 
 /*
- * Is the position that of an event of a diverted stream?  Then it is the stream that
- * is acknowledged.  Such a position never moves the cursor, not even when the
- * stream has passed it: a client that repeats its call, as it got no answer, would
- * drop events of other streams that were never delivered.
+ * If the position is that of an event of a diverted stream, acknowledges that
+ * stream and returns true.  Such a position never moves the cursor, not even
+ * when the stream is past it.  Otherwise a client that repeats its call because
+ * it got no answer would skip events of other streams that were never
+ * delivered.
  */
 static bool
 acknowledge_stream(SierraSubscription *subscription, int64 position, text *consumer)
@@ -266,9 +271,10 @@ put_nothing(SierraSink *base, TupleTableSlot *slot)
 }
 
 /*
- * Nobody can have been handed what is above the newest event, or in flight.  The
- * sequence of positions may be behind the newest event: rows can be loaded
- * without it (position.c).
+ * Raises 22023 for a position that cannot have been delivered: one above the
+ * newest event, or one with an append in flight below it.  The sequence of
+ * positions can be below the newest event, since rows can be loaded without it
+ * (position.c); then the event itself is looked up.
  */
 static void
 check_was_visible(const SierraSubscription *subscription, int64 position)
@@ -309,7 +315,10 @@ sierra_acknowledge(const SierraStore *store, text *name, int64 position, text *c
 	int64 cursor = subscription->cursor;
 	Member member = {SIERRA_NONE, SIERRA_NONE};
 
-	/* Before the rows of streams, as who removes a consumer does: else both could wait. */
+	/*
+	 * Locked before the rows of streams, in the same order as when a consumer
+	 * is removed: otherwise both could wait for each other.
+	 */
 	if (consumer != NULL)
 		member = find_member(subscription, consumer);
 	if (acknowledge_stream(subscription, position, consumer))
@@ -336,8 +345,9 @@ sierra_acknowledge(const SierraStore *store, text *name, int64 position, text *c
 }
 
 /*
- * How often the event at this position failed before; -1 if it cannot have been
- * delivered from its stream's row, which is there.
+ * How often the event at this position failed before, by the row of its
+ * diverted stream, which the last query found.  -1 if it cannot have been
+ * delivered.
  */
 static int
 attempts_of_row(int64 position)
@@ -360,7 +370,7 @@ attempts_of_row(int64 position)
 	return !failed_null && failed == position ? attempts : 0;
 }
 
-/* What a policy hides was delivered to nobody who asks with it. */
+/* An event that a policy hides from the current user was not delivered to it. */
 static bool
 is_hidden(const SierraStore *store, const Answered *failed)
 {
@@ -371,7 +381,7 @@ is_hidden(const SierraStore *store, const Answered *failed)
 		   sierra_query(store, &visible_query, values, NULL, false) == 0;
 }
 
-/* Finds how often the event failed before; raises 22023 if it was not delivered. */
+/* How often the event failed before; raises 22023 if it was not delivered. */
 static int
 check_delivered(const SierraSubscription *subscription, const Answered *failed, int64 position)
 {

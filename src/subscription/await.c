@@ -2,7 +2,7 @@
  * await.c
  *		Waiting until an event is processed, or can be read.
  *
- * Looks only at rows that are replicated, so it works on a standby as on the
+ * It reads only rows that are replicated, so it works on a standby as on the
  * primary.
  */
 #include "postgres.h"
@@ -31,7 +31,7 @@ sierra_refuse_waiting(int64 usecs)
 				errhint("Use READ COMMITTED, or do not wait."));
 }
 
-/* Asks the subscription, if there is one, about the event in the slot. */
+/* Finds out for one event whether the subscription, if there is one, has processed it. */
 typedef struct Question
 {
 	SierraSink base;
@@ -63,7 +63,10 @@ ask(SierraSink *base, TupleTableSlot *slot)
 	{
 		const SierraDivertedStream *diverted = found->value;
 
-		/* A diverted stream is done where its row says; drained, the cursor counts too. */
+		/*
+		 * The row of a diverted stream says up to where it is done.  Once the
+		 * stream is drained, the cursor counts too.
+		 */
 		if (diverted->position >= question->position)
 			question->processed = true;
 		else if (!diverted->drained)

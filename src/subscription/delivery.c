@@ -2,19 +2,22 @@
  * delivery.c
  *		The consuming engine: what a subscription delivers next.
  *
- * A call keeps nothing but what a row says, so any session can go on where
- * another ended, and what was not acknowledged comes again.
+ * A call keeps no state outside of the tables.  So any session can continue
+ * where another ended, and events that were not acknowledged are delivered
+ * again.
  *
  * A failed event (enack) must hold up its stream and nothing else.  So its
  * stream is diverted: a row in subscription_streams says up to where the stream
- * is done, and the cursor passes over its events.  When it is due, its events
- * are delivered by themselves, in their order, before all others.  Once none is
- * left the row says "drained": the cursor takes over above its position.  It
- * cannot take over sooner: a page that went out before, and is acknowledged
- * later, left out all events of the stream that could be seen then.
+ * is done, and the cursor passes over its events.  When the stream is due, its
+ * events are delivered by themselves, in their order, before all others.  Once
+ * none is left, its state is "drained", and its events above the position of
+ * the row are again delivered with all others.  That cannot happen sooner.  A
+ * page that was delivered before, and is acknowledged later, left out all
+ * events of the stream that could be seen at that time.
  *
- * The cursor also moves over events that the filter leaves out, else a filter
- * that lets little pass would read the same events again with every call.
+ * The cursor also moves over events that the filter leaves out.  Otherwise a
+ * subscription with a filter that few events pass would read the same events
+ * again with every call.
  */
 #include "postgres.h"
 
@@ -37,28 +40,31 @@
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
-/* So many positions passed in vain are worth a row version. */
-#define WORTH_SAVING 1000
+/*
+ * The cursor is moved over events that the filter leaves out only if it moves
+ * by at least this many positions: each move writes a new version of its row.
+ */
+#define MIN_CURSOR_MOVE 1000
 
-/* How long a call that does not wait reads in vain, in microseconds. */
-#define VAIN_USECS (1 * USECS_PER_SEC)
+/* How long a call that does not wait reads events without finding a match, in microseconds. */
+#define READ_LIMIT_USECS (1 * USECS_PER_SEC)
 
-/* The events that one look takes, on their way into the result. */
+/* Counts the events of one look while they are put into the result. */
 typedef struct EventPage
 {
-	int64 after;		  /* what is not above is taken, but not returned */
-	int64 window;		  /* how many more are taken */
-	int64 taken;		  /* how many were taken */
-	int64 first_position; /* of the first that was taken */
+	int64 after;		  /* events up to this position count, but are not returned */
+	int64 window;		  /* how many more events fit into the window */
+	int64 taken;		  /* how many events were found */
+	int64 first_position; /* position of the first of them */
 } EventPage;
 
-/* What became of a look. */
+/* What a look found. */
 typedef enum Outcome
 {
 	FOUND_NOTHING,
 	DELIVERED,		  /* events that follow the cursor */
 	DELIVERED_STREAM, /* events of a diverted stream */
-	MUST_ACKNOWLEDGE  /* the caller has events of a diverted stream in hand */
+	MUST_ACKNOWLEDGE  /* the caller has to acknowledge events of a diverted stream first */
 } Outcome;
 
 /* One call. */
@@ -67,13 +73,13 @@ typedef struct Delivery
 	const SierraConsume *request;
 	SierraEventRows *result;
 	TimestampTz start;
-	TimestampTz give_up;			  /* when reading without a match ends */
-	TimestampTz deadline;			  /* when waiting ends */
+	TimestampTz give_up;			  /* when to stop reading without a match */
+	TimestampTz deadline;			  /* when to stop waiting */
 	int64 seen_cursor;				  /* the cursor at the last look */
-	TimestampTz seen_created_at;	  /* which subscription of this name that was */
-	int64 passed;					  /* up to which nothing is wanted, or SIERRA_NONE */
-	int64 idle;						  /* up to which the last look found nothing, or SIERRA_NONE */
-	bool must_commit;				  /* something changed that other sessions have to see */
+	TimestampTz seen_created_at;	  /* of the subscription at that look */
+	int64 passed;					  /* no event is wanted up to here, or SIERRA_NONE */
+	int64 idle;						  /* the last look found nothing up to here, or SIERRA_NONE */
+	bool must_commit;				  /* other sessions have to see a change soon */
 	EventPage page;					  /* of the current look */
 	SierraSubscription *subscription; /* of the current look */
 } Delivery;
@@ -127,9 +133,11 @@ static const SierraQuery deliver_stream_query = {
 	{TEXTOID, TEXTOID, INT8OID}};
 
 /*
- * The cursor's row is written too.  Who keeps an old snapshot, and in it moves
- * the cursor over events of a stream that it sees diverted, or makes a stream drained
- * that the cursor has passed since, then fails with 40001 rather than skip them.
+ * The row of the cursor is written too, though it does not change.  A
+ * transaction with an old snapshot can still see the stream as diverted and
+ * move the cursor over its new events; or it can set a stream to drained
+ * although the cursor has passed events of it since.  Because of the write,
+ * such a transaction fails with 40001 and skips no event.
  */
 static const SierraQuery drained_query = {
 	"WITH drained AS (UPDATE %s.subscription_streams AS t SET state = 'drained', delivered = NULL"
@@ -149,7 +157,10 @@ static const SierraQuery deliver_query = {
 	3,
 	{TEXTOID, TEXTOID, INT8OID}};
 
-/* What was delivered and is not to be delivered any more is diverted, or done. */
+/*
+ * Nothing is left up to a position.  So what was delivered to the consumer up
+ * to there belongs to diverted streams or is done, and counts as acknowledged.
+ */
 static const SierraQuery nothing_outstanding_query = {
 	"UPDATE %s.subscription_consumers AS m SET acknowledged = m.delivered"
 	" WHERE m.subscription OPERATOR(pg_catalog.=) $1 AND m.consumer OPERATOR(pg_catalog.=) $2"
@@ -191,14 +202,17 @@ take_leases(Delivery *delivery, SierraSubscription *subscription)
 	const SierraStore *store = subscription->store;
 	text *consumer = delivery->request->consumer;
 
-	/* Who fetches ahead has events in hand: his leases stay as they are. */
+	/*
+	 * A consumer that fetches ahead has events to acknowledge, so its leases
+	 * stay as they are.
+	 */
 	if (!delivery->request->has_after &&
 		DatumGetBool(OidFunctionCall3(delivery->request->lease_function, NameGetDatum(&store->name),
 									  PointerGetDatum(subscription->name),
 									  PointerGetDatum(consumer))))
 	{
 		delivery->must_commit = true;
-		/* Others partitions than at the last look. */
+		/* The consumer may hold other partitions than at the last look. */
 		delivery->passed = SIERRA_NONE;
 	}
 	sierra_subscription_load_leases(subscription, consumer);
@@ -226,7 +240,7 @@ load(Delivery *delivery, MemoryContext context)
 	delivery->subscription = subscription;
 }
 
-/* A sink that lets through what the subscription wants of one stream. */
+/* A sink that passes on the events of one stream that the subscription wants. */
 typedef struct StreamSink
 {
 	SierraSink base;
@@ -245,8 +259,9 @@ put_of_stream(SierraSink *base, TupleTableSlot *slot)
 }
 
 /*
- * Delivers a diverted stream that is due; streams with nothing left become
- * drained on the way.  False if none is due.
+ * Delivers the events of a diverted stream that is due.  Streams that are due
+ * but have no events left become drained.  Returns false if no stream was
+ * delivered.
  */
 static bool
 deliver_due_stream(Delivery *delivery, MemoryContext context)
@@ -289,7 +304,7 @@ deliver_due_stream(Delivery *delivery, MemoryContext context)
 	}
 }
 
-/* Delivers what follows the cursor; remembers up to where nothing is wanted. */
+/* Delivers the events that follow the cursor; remembers up to which position none is wanted. */
 static void
 deliver_next(Delivery *delivery)
 {
@@ -315,13 +330,14 @@ deliver_next(Delivery *delivery)
 	sierra_event_rows_flush(result);
 	delivery->idle = page->taken == 0 ? end : SIERRA_NONE;
 	if (result->row_security)
-		return; /* what a policy hides today it may show tomorrow */
+		return; /* a policy can show later what it hides now */
 	delivery->passed = page->taken == 0 ? Max(end, delivery->passed) : page->first_position - 1;
 }
 
 /*
- * A consumer of a group that waits, or reads in vain, shows no sign of life,
- * since the statement has not ended; so it does half of the lease time at most.
+ * While a statement of a consumer of a group waits, or reads without a match,
+ * other sessions do not see that the consumer is alive.  So a statement does
+ * that for at most half of the lease time.
  */
 static void
 limit_to_lease(Delivery *delivery)
@@ -334,12 +350,12 @@ limit_to_lease(Delivery *delivery)
 	delivery->give_up = Min(delivery->give_up, limit);
 }
 
-/* A sink that looks up the stream of an event among those that are diverted. */
+/* A sink that looks up whether the stream of an event is diverted. */
 typedef struct DivertedSink
 {
 	SierraSink base;
 	const SierraSubscription *subscription;
-	const SierraDivertedStream *diverted; /* NULL: it is not */
+	const SierraDivertedStream *diverted; /* NULL: its stream is not diverted */
 } DivertedSink;
 
 static bool
@@ -355,11 +371,13 @@ put_diverted(SierraSink *base, TupleTableSlot *slot)
 }
 
 /*
- * Where a caller that fetches ahead continues.  The position of an event of a
- * diverted stream says nothing about others: below it there can be events that
- * nobody got yet.  While the caller has such events in hand it gets no others, so
- * that it can acknowledge what it has by its last position; then it continues at
- * the cursor.  True if the caller has such events in hand.
+ * Sets the position at which a caller that fetches ahead continues.  Returns
+ * true if the caller first has to acknowledge events of a diverted stream.
+ *
+ * The position of an event of a diverted stream says nothing about other
+ * streams: below it there can be events that were not delivered yet.  So while
+ * the caller has such events, it gets no others, and can acknowledge what it
+ * has by its last position.  After that it continues at the cursor.
  */
 static bool
 set_after(Delivery *delivery, MemoryContext context)
@@ -377,7 +395,7 @@ set_after(Delivery *delivery, MemoryContext context)
 	return sink.diverted != NULL && after != SIERRA_NONE && !sink.diverted->drained;
 }
 
-/* Reads what is next, with the snapshot that is active. */
+/* Reads what is next, with the active snapshot. */
 static Outcome
 deliver(Delivery *delivery, MemoryContext context)
 {
@@ -397,7 +415,10 @@ deliver(Delivery *delivery, MemoryContext context)
 	return delivery->result->last_position == SIERRA_NONE ? FOUND_NOTHING : DELIVERED;
 }
 
-/* What an earlier look found out says nothing about another subscription, or another cursor. */
+/*
+ * What earlier looks found does not hold for another subscription of the same
+ * name, or after the cursor moved back.
+ */
 static void
 compare_with_last_look(Delivery *delivery)
 {
@@ -410,7 +431,7 @@ compare_with_last_look(Delivery *delivery)
 	delivery->seen_created_at = subscription->created_at;
 }
 
-/* One look for events.  Its memory is that of the caller's context. */
+/* One look for events.  It allocates in the current context, which the caller resets. */
 static Outcome
 look(Delivery *delivery)
 {
@@ -431,8 +452,9 @@ look(Delivery *delivery)
 	sierra_query_end();
 
 	/*
-	 * A session that waits holds up nobody.  But one that made a stream drained
-	 * does, until that is committed: another that still saw the diverted stream could
+	 * A session that waits must not hold up others, so it gives the lock back.
+	 * But if it set a stream to drained, it keeps the lock until that is
+	 * committed: another session that still saw the stream as diverted could
 	 * pass over its next events.
 	 */
 	if (is_new && delivery->result->last_position == SIERRA_NONE && !delivery->must_commit)
@@ -440,7 +462,7 @@ look(Delivery *delivery)
 	return outcome;
 }
 
-/* Records what the last look found out. */
+/* Records what the last look found. */
 static void
 record(Delivery *delivery, Outcome outcome)
 {
@@ -461,7 +483,7 @@ record(Delivery *delivery, Outcome outcome)
 		sierra_query(result->store, &deliver_query, values, NULL, false);
 	}
 	if (delivery->seen_cursor != SIERRA_NOT_READ &&
-		delivery->passed - delivery->seen_cursor >= WORTH_SAVING)
+		delivery->passed - delivery->seen_cursor >= MIN_CURSOR_MOVE)
 	{
 		values[2] = Int64GetDatum(delivery->passed);
 		values[3] = Int64GetDatum(delivery->seen_cursor);
@@ -494,7 +516,7 @@ sierra_consume(const SierraConsume *request, SierraEventRows *result)
 		sierra_wait_begin(&waiter);
 	}
 	delivery.deadline = delivery.start + request->wait_usecs;
-	delivery.give_up = delivery.start + Max(request->wait_usecs, VAIN_USECS);
+	delivery.give_up = delivery.start + Max(request->wait_usecs, READ_LIMIT_USECS);
 	for (;;)
 	{
 		outcome = look(&delivery);
@@ -520,7 +542,7 @@ sierra_peek_events(text *name, SierraEventRows *result)
 	sierra_subscription_load_diverted(subscription, true);
 	sierra_query_end();
 	delivery.subscription = subscription;
-	delivery.give_up = GetCurrentTimestamp() + VAIN_USECS;
+	delivery.give_up = GetCurrentTimestamp() + READ_LIMIT_USECS;
 	begin_page(&delivery);
 	deliver_next(&delivery);
 }

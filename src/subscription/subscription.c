@@ -57,7 +57,7 @@ set_lock_tag(LOCKTAG *tag, const SierraStore *store, const text *name, const tex
 	uint64 hash = hash_bytes_extended((const unsigned char *) VARDATA_ANY(name),
 									  VARSIZE_ANY_EXHDR(name), store->events);
 
-	/* Another hash for no consumer than for the empty name. */
+	/* No consumer gets another hash than a consumer with the empty name. */
 	if (consumer != NULL)
 		hash = hash_combine64(hash + 1,
 							  hash_bytes_extended((const unsigned char *) VARDATA_ANY(consumer),
@@ -196,7 +196,10 @@ get_start_versions(int streams_column, int versions_column)
 	return map;
 }
 
-/* Results of SPI live in its own context; what is kept goes to the caller's. */
+/*
+ * Results of SPI are in a context of its own; what is kept is copied into the
+ * caller's context.
+ */
 static SierraSubscription *
 get_subscription(const SierraStore *store, text *name)
 {
@@ -220,7 +223,7 @@ get_subscription(const SierraStore *store, text *name)
 	return subscription;
 }
 
-/* Takes cursors from the rows of a query: partition, cursor. */
+/* Takes cursors from the rows of a query with the columns partition and cursor. */
 static void
 get_cursors(SierraSubscription *subscription, uint64 rows)
 {
@@ -303,7 +306,11 @@ sierra_subscription_load_diverted(SierraSubscription *subscription, bool read_on
 	MemoryContextSwitchTo(spi);
 }
 
-/* Where the event's stream began in this subscription, by the nearest of the three rules. */
+/*
+ * Is the event not before the start of the subscription?  A start of its stream
+ * counts first, then one of its partition, then the one of the whole
+ * subscription.
+ */
 static bool
 is_after_start(const SierraSubscription *subscription, TupleTableSlot *slot, const text *stream_id)
 {
