@@ -28,7 +28,7 @@ PG_FUNCTION_INFO_V1(sierra_eupcast);
 
 #define RETRIES_MAX 1000000
 
-/* Type sierra_event is in the schema of the extension, where the called function is too. */
+/* The type sierra_event, which is in the same schema as the called function. */
 static Oid
 find_event_type(FunctionCallInfo fcinfo)
 {
@@ -105,7 +105,7 @@ sierra_edecide(PG_FUNCTION_ARGS)
 				errdetail("The value is %d.", command.retries));
 	sierra_decide_check_function(command.decide);
 
-	/* One at a time: an error then names the right that is missing. */
+	/* Checked one at a time, so that an error names the missing right. */
 	(void) sierra_store_open(ACL_SELECT);
 	store = sierra_store_open(ACL_INSERT);
 	sierra_refusal_report(sierra_decide(store, &command, &decision, &refusal), &refusal);
