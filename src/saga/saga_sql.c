@@ -1,6 +1,6 @@
 /*
  * saga_sql.c
- *		What run_sagas() cannot do in SQL.
+ *		The parts of run_sagas() that cannot be written in SQL.
  */
 #include "postgres.h"
 
@@ -17,7 +17,7 @@
 PG_FUNCTION_INFO_V1(sierra_run_saga);
 PG_FUNCTION_INFO_V1(sierra_call_saga);
 
-/* It is in the schema where the called function is too. */
+/* sierra_advance_saga(), which is in the same schema as the called function. */
 static Oid
 find_advance(FunctionCallInfo fcinfo)
 {
