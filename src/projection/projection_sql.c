@@ -2,7 +2,7 @@
  * projection_sql.c
  *		run_projection() and eproject().
  *
- * Making, rebuilding and dropping projections, and views, are in SQL.
+ * Creating, rebuilding and dropping projections, and the views, are in SQL.
  */
 #include "postgres.h"
 
@@ -24,7 +24,7 @@ PG_FUNCTION_INFO_V1(sierra_run);
 PG_FUNCTION_INFO_V1(sierra_try_projection);
 PG_FUNCTION_INFO_V1(sierra_eproject);
 
-/* Objects of the extension are in the schema where the called function is too. */
+/* The type sierra_event, which is in the same schema as the called function. */
 static Oid
 find_event_type(FunctionCallInfo fcinfo)
 {
