@@ -14,9 +14,9 @@ CREATE FUNCTION sierra_internal.release_leases(store name, subscription text, co
 AS $$
 #variable_conflict use_variable
 BEGIN
-    EXECUTE format('UPDATE %1$I.subscription_streams AS t SET handed_out = NULL'
+    EXECUTE format('UPDATE %1$I.subscription_streams AS t SET delivered = NULL'
                    '  FROM %1$I.subscription_cursors AS c'
-                   ' WHERE t.subscription = $1 AND t.handed_out IS NOT NULL'
+                   ' WHERE t.subscription = $1 AND t.delivered IS NOT NULL'
                    '   AND c.subscription = $1 AND c.partition_id = t.partition_id'
                    '   AND c.consumer = ANY ($2)', store) USING subscription, consumers;
     EXECUTE format('UPDATE %I.subscription_cursors AS c SET consumer = NULL, epoch = c.epoch + 1'
@@ -48,7 +48,7 @@ $$;
 COMMENT ON FUNCTION sierra_internal.split_cursor(name, text, integer[]) IS
     'gives each partition of a subscription a cursor of its own; enext() calls it for a group';
 
--- Gives a consumer as many leases as its share is, if what was handed out to it
+-- Gives a consumer as many leases as its share is, if what was delivered to it
 -- is acknowledged; true if that changed something.
 CREATE FUNCTION sierra_internal.balance_leases(store name, subscription text, consumer text) RETURNS boolean
     LANGUAGE plpgsql
@@ -89,9 +89,9 @@ BEGIN
     END IF;
     GET DIAGNOSTICS changed = ROW_COUNT;
     IF changed > 0 THEN
-        -- What is handed out from now on begins at the lowest cursor held.
+        -- What is delivered from now on begins at the lowest cursor held.
         EXECUTE format(
-            'UPDATE %1$I.subscription_consumers AS m SET acknowledged = c.lowest, handed_out = c.lowest'
+            'UPDATE %1$I.subscription_consumers AS m SET acknowledged = c.lowest, delivered = c.lowest'
             '  FROM (SELECT coalesce(min(c.cursor), -1) AS lowest FROM %1$I.subscription_cursors AS c'
             '         WHERE c.subscription = $1 AND c.consumer = $2) AS c'
             ' WHERE m.subscription = $1 AND m.consumer = $2', store)
@@ -135,7 +135,7 @@ BEGIN
     -- would else remove each other, and wait for each other.
     EXECUTE format(
         'INSERT INTO %I.subscription_consumers AS m'
-        '       (subscription, consumer, acknowledged, handed_out, joined_at, seen_at)'
+        '       (subscription, consumer, acknowledged, delivered, joined_at, seen_at)'
         ' VALUES ($1, $2, -1, -1, clock_timestamp(), clock_timestamp())'
         ' ON CONFLICT (subscription, consumer) DO UPDATE SET seen_at = excluded.seen_at'
         ' WHERE m.seen_at < clock_timestamp() - $3 / 4', store)
@@ -155,11 +155,11 @@ BEGIN
     END IF;
 
     EXECUTE format(
-        'SELECT m.handed_out > m.acknowledged'
+        'SELECT m.delivered > m.acknowledged'
         '       OR EXISTS (SELECT FROM %1$I.subscription_streams AS t'
         '                    JOIN %1$I.subscription_cursors AS c'
         '                      ON c.subscription = t.subscription AND c.partition_id = t.partition_id'
-        '                   WHERE t.subscription = $1 AND c.consumer = $2 AND t.handed_out IS NOT NULL)'
+        '                   WHERE t.subscription = $1 AND c.consumer = $2 AND t.delivered IS NOT NULL)'
         '  FROM %1$I.subscription_consumers AS m WHERE m.subscription = $1 AND m.consumer = $2', store)
        INTO outstanding USING subscription, consumer;
     IF NOT outstanding AND sierra_internal.balance_leases(store, subscription, consumer) THEN

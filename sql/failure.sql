@@ -13,7 +13,7 @@ DECLARE
 BEGIN
     PERFORM sierra_internal.require_subscription(store, subscription);
     EXECUTE format('UPDATE %I.subscription_streams AS t'
-                   '   SET state = ''retrying'', retry_at = clock_timestamp(), attempts = 0, handed_out = NULL'
+                   '   SET state = ''retrying'', retry_at = clock_timestamp(), attempts = 0, delivered = NULL'
                    ' WHERE t.subscription = $1 AND t.state IN (''parked'', ''retrying'')'
                    '   AND ($2 IS NULL OR t.stream_id = $2)', store)
       USING subscription, stream_id;
@@ -35,8 +35,8 @@ DECLARE
 BEGIN
     PERFORM sierra_internal.require_subscription(store, subscription);
     EXECUTE format('UPDATE %I.subscription_streams AS t'
-                   '   SET state = ''behind'', position = t.failed_position, version = t.failed_version,'
-                   '       handed_out = NULL, attempts = 0, retry_at = NULL'
+                   '   SET state = ''draining'', position = t.failed_position, version = t.failed_version,'
+                   '       delivered = NULL, attempts = 0, retry_at = NULL'
                    ' WHERE t.subscription = $1 AND t.stream_id = $2 AND t.state IN (''parked'', ''retrying'')'
                    ' RETURNING t.failed_position', store)
        INTO skipped USING subscription, stream_id;

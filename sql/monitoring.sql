@@ -25,7 +25,7 @@ COMMENT ON FUNCTION event_leases(name) IS
 
 CREATE FUNCTION event_consumers(store name DEFAULT NULL)
     RETURNS TABLE (subscription text, consumer text, partitions integer[], acknowledged bigint,
-                   handed_out bigint, alive boolean, joined_at timestamptz, seen_at timestamptz)
+                   delivered bigint, alive boolean, joined_at timestamptz, seen_at timestamptz)
     LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -37,7 +37,7 @@ BEGIN
         'SELECT m.subscription, m.consumer,'
         '       ARRAY(SELECT c.partition_id FROM %1$I.subscription_cursors AS c'
         '              WHERE c.subscription = m.subscription AND c.consumer = m.consumer ORDER BY 1),'
-        '       m.acknowledged, m.handed_out, m.seen_at >= clock_timestamp() - s.lease_time,'
+        '       m.acknowledged, m.delivered, m.seen_at >= clock_timestamp() - s.lease_time,'
         '       m.joined_at, m.seen_at'
         '  FROM %1$I.subscription_consumers AS m'
         '  JOIN %1$I.subscriptions AS s ON s.subscription = m.subscription'
@@ -45,7 +45,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION event_consumers(name) IS
-    'consumers of groups: their partitions, what was handed out to them and acknowledged, and when they were last seen';
+    'consumers of groups: their partitions, what was delivered to them and acknowledged, and when they were last seen';
 
 -- One row for each subscription: %1$I is the store.  A subscription without
 -- group has its cursor under partition -1.

@@ -10,7 +10,7 @@ CREATE FUNCTION create_process_manager(manager text,
                                        event_names text[] DEFAULT NULL,
                                        key text DEFAULT NULL,
                                        initial jsonb DEFAULT '{}',
-                                       mode text DEFAULT 'worker',
+                                       mode text DEFAULT 'background',
                                        start_from text DEFAULT 'latest',
                                        batch_size integer DEFAULT 100,
                                        on_error text DEFAULT 'stop',
@@ -34,7 +34,7 @@ BEGIN
         RAISE invalid_parameter_value USING
             MESSAGE = 'a process manager cannot be inline',
             DETAIL = 'It would append events in the middle of an append.',
-            HINT = 'Use ''worker'' or ''manual''.';
+            HINT = 'Use ''background'' or ''manual''.';
     END IF;
     IF sierra_internal.handler_kind(handler) <> 'fold' THEN
         RAISE invalid_function_definition USING
@@ -47,7 +47,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION create_process_manager(text, regprocedure, text[], text[], text, jsonb, text, text, integer, text, integer, interval, text) IS
-    'makes a process manager, which is a projection that acts: handler(state jsonb, event sierra_event) returns jsonb gets events of streams (patterns; null: all) and event names (null: all) in the order of their positions, each exactly once, may append and schedule others, and returns the new state of the key (an SQL expression over e; null: the stream), null to end the process; mode worker or manual; batch_size 1 to 100000; runs as who creates it; 42710 if a projection has this name, 42P13 if the handler does not fit';
+    'makes a process manager, which is a projection that acts: handler(state jsonb, event sierra_event) returns jsonb gets events of streams (patterns; null: all) and event names (null: all) in the order of their positions, each exactly once, may append and schedule others, and returns the new state of the key (an SQL expression over e; null: the stream), null to end the process; mode background or manual; batch_size 1 to 100000; runs as who creates it; 42710 if a projection has this name, 42P13 if the handler does not fit';
 
 CREATE FUNCTION event_process_managers(store name DEFAULT NULL)
     RETURNS TABLE (manager text, mode text, state text, processes bigint, cursor bigint,

@@ -110,7 +110,7 @@ BEGIN
         ' streams text[],'
         ' event_names text[],'
         ' search_path text NOT NULL,'
-        ' mode text NOT NULL CHECK (mode IN (''worker'', ''manual'', ''inline'')),'
+        ' mode text NOT NULL CHECK (mode IN (''background'', ''manual'', ''inline'')),'
         ' subscription text COLLATE "C",'
         ' batch_size integer NOT NULL CHECK (batch_size BETWEEN 1 AND 100000),'
         ' on_error text NOT NULL CHECK (on_error IN (''stop'', ''park'')),'
@@ -239,10 +239,10 @@ BEGIN
             MESSAGE = 'the name of a projection has 1 to 200 bytes and no control characters',
             DETAIL = format('It has %s bytes.', octet_length(projection));
     END IF;
-    IF mode NOT IN ('worker', 'manual', 'inline') THEN
+    IF mode NOT IN ('background', 'manual', 'inline') THEN
         RAISE invalid_parameter_value USING
             MESSAGE = format('"%s" is no mode of a projection', mode),
-            HINT = 'Use ''worker'', ''manual'' or ''inline''.';
+            HINT = 'Use ''background'', ''manual'' or ''inline''.';
     END IF;
     IF on_error NOT IN ('stop', 'park') THEN
         RAISE invalid_parameter_value USING
@@ -412,7 +412,7 @@ CREATE FUNCTION create_projection(projection text,
                                   handler regprocedure,
                                   streams text[] DEFAULT NULL,
                                   event_names text[] DEFAULT NULL,
-                                  mode text DEFAULT 'worker',
+                                  mode text DEFAULT 'background',
                                   key text DEFAULT NULL,
                                   initial jsonb DEFAULT '{}',
                                   start_from text DEFAULT 'earliest',

@@ -21,7 +21,7 @@ BEGIN
         RAISE object_not_in_prerequisite_state USING
             MESSAGE = format('projection "%s" is inline', projection),
             DETAIL = 'It runs with each append, and would miss what is appended meanwhile.',
-            HINT = 'Drop it, or create it in mode worker or manual.';
+            HINT = 'Drop it, or create it in mode background or manual.';
     END IF;
     EXECUTE format('UPDATE %I.projections AS p SET state = $3, attempts = 0, retry_at = NULL,'
                    ' updated_at = clock_timestamp()'

@@ -119,7 +119,7 @@ BEGIN
     -- Those that had to wait longest come first.
     FOR due IN EXECUTE format(
         'SELECT p.projection, p.version FROM %I.projections AS p'
-        ' WHERE p.subscription IS NOT NULL AND (p.mode = ''worker'' OR p.mode = ''inline'' AND NOT p.live)'
+        ' WHERE p.subscription IS NOT NULL AND (p.mode = ''background'' OR p.mode = ''inline'' AND NOT p.live)'
         '   AND p.state IN (''running'', ''retrying'')'
         '   AND (p.retry_at IS NULL OR p.retry_at <= clock_timestamp())'
         ' ORDER BY p.updated_at NULLS FIRST, p.projection, p.version', store) LOOP
@@ -130,7 +130,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION run_projections(bigint) IS
-    'runs all projections of mode worker that are due and that nobody else runs, up to so many events each (at least 1, else 22023); a failure of one does not stop the others; returns how many events';
+    'runs all projections of mode background that are due and that nobody else runs, up to so many events each (at least 1, else 22023); a failure of one does not stop the others; returns how many events';
 
 CREATE FUNCTION eproject(projection text, key text) RETURNS jsonb
     LANGUAGE c STABLE PARALLEL RESTRICTED

@@ -145,7 +145,7 @@ BEGIN
      WHERE p.oid = procedure;
     IF found.fits IS NOT TRUE THEN
         RAISE invalid_function_definition USING
-            MESSAGE = format('function %s is no action of a saga', procedure),
+            MESSAGE = format('function %s is not an action of a saga', procedure),
             HINT = 'An action or compensation takes (data jsonb) or (data jsonb, saga_id text) and returns jsonb or void.';
     END IF;
     IF NOT found.allowed THEN

@@ -40,7 +40,7 @@ BEGIN
         ' subscription text COLLATE "C" NOT NULL,'
         ' consumer text COLLATE "C" NOT NULL,'
         ' acknowledged bigint NOT NULL,'
-        ' handed_out bigint NOT NULL,'
+        ' delivered bigint NOT NULL,'
         ' joined_at timestamptz NOT NULL,'
         ' seen_at timestamptz NOT NULL,'
         ' PRIMARY KEY (subscription, consumer)) WITH (fillfactor = 50)', store);
@@ -49,10 +49,10 @@ BEGIN
         ' subscription text COLLATE "C" NOT NULL,'
         ' stream_id text COLLATE "C" NOT NULL,'
         ' partition_id integer NOT NULL,'
-        ' state text NOT NULL CHECK (state IN (''retrying'', ''parked'', ''behind'', ''level'')),'
+        ' state text NOT NULL CHECK (state IN (''retrying'', ''parked'', ''draining'', ''drained'')),'
         ' position bigint NOT NULL,'
         ' version bigint NOT NULL,'
-        ' handed_out bigint,'
+        ' delivered bigint,'
         ' failed_position bigint,'
         ' failed_version bigint,'
         ' attempts integer NOT NULL,'
@@ -67,7 +67,7 @@ BEGIN
                    'how far subscriptions are acknowledged: partition -1 for the whole, or by'
                    ' partition, leased to a consumer of the group');
     EXECUTE format('COMMENT ON TABLE %I.subscription_consumers IS %L', store,
-                   'consumers of groups: what was handed out to them, when they were last seen');
+                   'consumers of groups: what was delivered to them, when they were last seen');
     EXECUTE format('COMMENT ON TABLE %I.subscription_streams IS %L', store,
                    'streams that do not move with their subscription: one of their events failed');
 END
@@ -440,7 +440,7 @@ CREATE FUNCTION eack(subscription text, cursor bigint, consumer text DEFAULT NUL
     LANGUAGE c VOLATILE PARALLEL UNSAFE
     AS 'MODULE_PATHNAME', 'sierra_eack';
 COMMENT ON FUNCTION eack(text, bigint, text) IS
-    'acknowledges all events of a subscription that were handed out up to a global position; returns the acknowledged cursor; 22023 for a position that was not, SE008 stale lease';
+    'acknowledges all events of a subscription that were delivered up to a global position; returns the acknowledged cursor; 22023 for a position that was not, SE008 stale lease';
 
 CREATE FUNCTION enack(subscription text,
                       cursor bigint,

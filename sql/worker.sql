@@ -2,18 +2,18 @@
 -- Background processes: what they do, and the jobs that they run.
 -- ---------------------------------------------------------------------------
 
-CREATE FUNCTION sierra_workers(
+CREATE FUNCTION event_notifiers(
     OUT database_id oid, OUT database name, OUT state text, OUT pid integer,
     OUT started_at timestamptz, OUT last_wake_up timestamptz, OUT last_sweep timestamptz,
     OUT last_notification timestamptz, OUT notifications bigint, OUT unheard bigint,
     OUT failures integer, OUT last_error text, OUT last_error_at timestamptz)
     RETURNS SETOF record
     LANGUAGE c VOLATILE PARALLEL RESTRICTED ROWS 10
-    AS 'MODULE_PATHNAME', 'sierra_workers';
-COMMENT ON FUNCTION sierra_workers() IS
+    AS 'MODULE_PATHNAME', 'sierra_event_notifiers';
+COMMENT ON FUNCTION event_notifiers() IS
     'the worker of each database: its state, what it did last, commits it has not heard yet, its last error';
-REVOKE EXECUTE ON FUNCTION sierra_workers() FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION sierra_workers() TO pg_read_all_stats;
+REVOKE EXECUTE ON FUNCTION event_notifiers() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION event_notifiers() TO pg_read_all_stats;
 
 CREATE FUNCTION sierra_call_runners() RETURNS void
     LANGUAGE c VOLATILE PARALLEL UNSAFE
@@ -47,7 +47,7 @@ BEGIN
         '       least(greatest(coalesce(p.rate, 40) / 4, 1), 10000)::bigint,'
         '       p.xmin::text::bigint'
         '  FROM %1$I.projections AS p'
-        ' WHERE p.subscription IS NOT NULL AND (p.mode = ''worker'' OR p.mode = ''inline'' AND NOT p.live)'
+        ' WHERE p.subscription IS NOT NULL AND (p.mode = ''background'' OR p.mode = ''inline'' AND NOT p.live)'
         '   AND p.state IN (''running'', ''retrying'')', store);
 END
 $$;
@@ -117,4 +117,4 @@ BEGIN
 END
 $$;
 COMMENT ON PROCEDURE run_event_jobs(name) IS
-    'runs timers, sagas and projections of mode worker of a store (default: sierra_es.store) until nothing is due, and commits after each bounded job; 2D000 inside a transaction block';
+    'runs timers, sagas and projections of mode background of a store (default: sierra_es.store) until nothing is due, and commits after each bounded job; 2D000 inside a transaction block';

@@ -93,7 +93,7 @@ sierra_edecide(PG_FUNCTION_ARGS)
 				errdetail("The value is %d.", command.retries));
 	sierra_decide_check_function(command.decide);
 
-	/* One at a time: an error then names the right that is missing. */
+	/* Checked one at a time, so that an error names the missing right. */
 	(void) sierra_store_open(ACL_SELECT);
 	store = sierra_store_open(ACL_INSERT);
 	sierra_refusal_report(sierra_decide(store, &command, &decision, &refusal), &refusal);

@@ -2,7 +2,7 @@
  * projection_sql.c
  *		run_projection() and eproject().
  *
- * Making, rebuilding and dropping projections, and views, are in SQL.
+ * Creating, rebuilding and dropping projections, and the views, are in SQL.
  */
 #include "postgres.h"
 

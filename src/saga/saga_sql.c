@@ -1,6 +1,6 @@
 /*
  * saga_sql.c
- *		What run_sagas() cannot do in SQL.
+ *		The parts of run_sagas() that cannot be written in SQL.
  */
 #include "postgres.h"
 

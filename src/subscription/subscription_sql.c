@@ -2,7 +2,7 @@
  * subscription_sql.c
  *		enext(), epeek(), eack(), enack(), ewait(), ehead(); the lock for eunsub().
  *
- * Making and dropping subscriptions, leases and views are in SQL.
+ * Creating and dropping subscriptions, leases and views are in SQL.
  */
 #include "postgres.h"
 
@@ -48,7 +48,7 @@ get_position(FunctionCallInfo fcinfo, int arg, const char *name)
 	return position;
 }
 
-/* The argument consumer; NULL: no group. */
+/* The argument consumer, or NULL without a group. */
 static text *
 get_consumer(FunctionCallInfo fcinfo, int arg)
 {
@@ -171,9 +171,9 @@ sierra_events_after(PG_FUNCTION_ARGS)
 }
 
 /*
- * For eunsub().  Else a subscription could be dropped and made anew while a
- * consumer is in the middle of a batch, whose acknowledgement would then move
- * the new cursor over what nobody processed.
+ * For eunsub().  Without this lock, a subscription could be dropped and created
+ * again while a consumer processes a batch.  The acknowledgement of the batch
+ * would then move the new cursor over events that nobody processed.
  */
 Datum
 sierra_lock_subscription(PG_FUNCTION_ARGS)
@@ -181,7 +181,7 @@ sierra_lock_subscription(PG_FUNCTION_ARGS)
 	SierraStore *store = sierra_store_open_named(NameStr(*PG_GETARG_NAME(0)), ACL_NO_RIGHTS);
 	Oid subscriptions = sierra_store_table(store, "subscriptions");
 
-	/* Who may not drop it may not hold up its consumers either. */
+	/* A user that may not drop the subscription must not hold up its consumers either. */
 	if (pg_class_aclcheck(subscriptions, GetUserId(), ACL_DELETE) != ACLCHECK_OK)
 		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_TABLE, "subscriptions");
 	sierra_subscription_lock(store, PG_GETARG_TEXT_PP(1), NULL);

@@ -51,13 +51,13 @@ SELECT columns_are('shape', 'subscriptions', ARRAY['subscription', 'streams', 'e
                    'start_streams', 'start_versions', 'window_size', 'lease_time', 'max_attempts', 'created_at']);
 SELECT columns_are('shape', 'subscription_cursors', ARRAY['subscription', 'partition_id', 'cursor', 'epoch', 'consumer', 'acknowledged_at',
                    'last_error', 'last_error_at']);
-SELECT columns_are('shape', 'subscription_consumers', ARRAY['subscription', 'consumer', 'acknowledged', 'handed_out', 'joined_at', 'seen_at']);
-SELECT columns_are('shape', 'subscription_streams', ARRAY['subscription', 'stream_id', 'partition_id', 'state', 'position', 'version', 'handed_out',
+SELECT columns_are('shape', 'subscription_consumers', ARRAY['subscription', 'consumer', 'acknowledged', 'delivered', 'joined_at', 'seen_at']);
+SELECT columns_are('shape', 'subscription_streams', ARRAY['subscription', 'stream_id', 'partition_id', 'state', 'position', 'version', 'delivered',
                    'failed_position', 'failed_version', 'attempts', 'retry_at', 'reason', 'failed_at']);
 SELECT col_is_pk('shape', 'subscriptions', 'subscription', 'a subscription has a name');
 SELECT col_is_pk('shape', 'subscription_cursors', ARRAY['subscription', 'partition_id'], 'one cursor for each partition');
 SELECT col_is_pk('shape', 'subscription_consumers', ARRAY['subscription', 'consumer'], 'a consumer is in a group once');
-SELECT col_is_pk('shape', 'subscription_streams', ARRAY['subscription', 'stream_id'], 'a stream is apart once');
+SELECT col_is_pk('shape', 'subscription_streams', ARRAY['subscription', 'stream_id'], 'a stream is diverted once');
 SELECT col_isnt_fk('shape', t, 'subscription', t || ' refers to no other table: pg_restore loads them in any order')
   FROM unnest(ARRAY['subscription_cursors', 'subscription_consumers', 'subscription_streams']::name[]) AS t;
 SELECT hasnt_trigger('shape', t, 'sierra_guard', t || ' are changed as any table')
@@ -113,7 +113,7 @@ SELECT throws_ok($$SELECT enext('s')$$, 'SE007', 'no subscription "s"', 'no subs
 SELECT throws_ok($$SELECT eunsub('s')$$, 'SE007', 'no subscription "s"', 'from every function');
 SELECT is(esub('s', start_from => 'earliest'), -1::bigint, 'a subscription is made');
 SELECT throws_ok($$SELECT esub('s', ARRAY['a'])$$, '42710', 'subscription "s" already exists', 'another definition is 42710');
-SELECT throws_ok($$SELECT eack('s', 0)$$, '22023', 'position 0 of subscription "s" was not handed out', 'what was not handed out is 22023');
+SELECT throws_ok($$SELECT eack('s', 0)$$, '22023', 'position 0 of subscription "s" was not delivered', 'what was not delivered is 22023');
 SELECT is_empty($$SELECT enext('s', consumer => 'one')$$, 'it becomes a group');
 SELECT throws_ok($$SELECT enext('s')$$, '55000', 'subscription "s" is consumed by a group', 'a group without consumer is 55000');
 SELECT throws_ok($$SELECT eack('s', 0, 'two')$$, 'SE008', 'consumer "two" holds no lease on subscription "s"', 'a stale lease is SE008');
