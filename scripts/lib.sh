@@ -134,7 +134,7 @@ install_packages() {
 
 is_installed() { [[ $(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null) == installed ]]; }
 
-has_package() { apt-cache policy "$1" 2>/dev/null | grep -q '^ *Candidate: [^(]'; }
+has_package() { [[ $(apt-cache policy "$1" 2>/dev/null) =~ Candidate:\ [^\(] ]]; }
 
 # Keeps the names of packages that were installed, for show_packages.
 record_packages() {
