@@ -58,7 +58,7 @@ install_missing() {
 
 # Sees to it that sudo works, before it is needed; says what to do if it does not.
 require_root() {
-    local remedy="as root, run: apt-get update && apt-get install ${packages[*]}"
+    local remedy="as root, run: apt-get update && apt-get install --no-install-recommends ${packages[*]}"
     is_root && return
     command -v sudo >/dev/null || die "packages are missing and there is no sudo; $remedy"
     sudo -n true 2>/dev/null && return
@@ -127,7 +127,7 @@ install_packages() {
     say "Installing with apt-get: ${packages[*]}"
     apt_as_root install -y --no-install-recommends "${packages[@]}" || {
         tail -n 20 "$log_dir/apt.log" >&2
-        die "could not install packages; as root, try: apt-get install ${packages[*]}"
+        die "could not install packages; as root, try: apt-get install --no-install-recommends ${packages[*]}"
     }
     record_packages "${new[@]}"
 }
