@@ -92,13 +92,15 @@ apt_without_server() {
     setting=$settings/zz_sierra_es.conf
     policy=/usr/sbin/policy-rc.d
     made_policy=
+    made_settings=
     clean_up() {
         rm -f "$setting" ${made_policy:+"$policy"}
-        dpkg-query -S "$settings" >/dev/null 2>&1 || rmdir -p "$settings" 2>/dev/null
+        [ -z "$made_settings" ] || rmdir -p "$settings" 2>/dev/null
     }
     trap clean_up EXIT
     trap 'exit 130' INT TERM HUP
     umask 022
+    [ -d "$settings" ] || made_settings=1
     mkdir -p "$settings"
     echo "create_main_cluster = false" >"$setting"
     # A policy of the administrator is left alone; one of ours was left by a crash.
