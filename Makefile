@@ -5,14 +5,11 @@ EXTVERSION := $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" sierra_es.co
 
 MODULE_big  = sierra_es
 OBJS        = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c src/*/*.c)))
-# The current version is built from parts; what was released before stays as it was.
-# The update from the release before runs the parts that are new since.
-EXTBEFORE   = 0.2.0
-SQL_NEW     = sql/stores.sql sql/aggregates.sql sql/upcasters.sql sql/timers.sql sql/sagas.sql sql/saga_engine.sql \
-              sql/saga_operation.sql sql/projections.sql sql/run_projections.sql \
-              sql/operate_projections.sql sql/process_managers.sql sql/derived.sql sql/runners.sql
-SQL_PARTS   = sql/$(EXTENSION).sql sql/subscriptions.sql sql/groups.sql sql/workers.sql $(SQL_NEW)
-DATA_built  = sql/$(EXTENSION)--$(EXTVERSION).sql sql/$(EXTENSION)--$(EXTBEFORE)--$(EXTVERSION).sql
+# The install script is built from parts, in this order.
+SQL_PARTS   = $(patsubst %,sql/%.sql,types routing store append read verify subscription consumer_group failure \
+              monitoring aggregate upcaster timer projection projection_run projection_operate process_manager \
+              saga saga_engine saga_operate worker)
+DATA_built  = sql/$(EXTENSION)--$(EXTVERSION).sql
 DATA        = $(filter-out $(DATA_built),$(wildcard sql/$(EXTENSION)--*.sql))
 EXTRA_CLEAN = $(DATA_built) tmp_check tmp_check_iso
 PG_CPPFLAGS = -I$(srcdir)/src
@@ -42,9 +39,6 @@ include $(PGXS)
 sql/$(EXTENSION)--$(EXTVERSION).sql: $(SQL_PARTS) sierra_es.control
 	cat $(SQL_PARTS) > $@
 
-sql/$(EXTENSION)--$(EXTBEFORE)--$(EXTVERSION).sql: $(SQL_NEW) sql/update.sql sierra_es.control
-	(printf '%s\n' '\echo Use "ALTER EXTENSION sierra_es UPDATE" to load this file. \quit'; cat $(SQL_NEW) sql/update.sql) > $@
-
 $(OBJS): $(wildcard src/*/*.h)
 
 bench: all
@@ -56,6 +50,7 @@ format:
 	clang-format -i $(SOURCES)
 
 lint:
+	@scripts/lint-wings
 	@! grep -n PG_VERSION_NUM $(SOURCES) | grep -v '^src/base/compat.h' || (echo 'PG_VERSION_NUM outside compat.h'; exit 1)
 	@! grep -nE '\b(sprintf|strcpy|strcat|usleep|malloc) *\(|^[[:space:]]*//' $(SOURCES) || (echo 'banned function or comment style'; exit 1)
 	@! grep -nE 'err(msg|msg_plural)\("([A-Z][a-z]|[^"]*\."\))' $(SOURCES) || (echo 'message style'; exit 1)

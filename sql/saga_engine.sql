@@ -1,11 +1,10 @@
-
 -- ---------------------------------------------------------------------------
--- Sagas: what their streams say, and how they go on
+-- Sagas: what their streams say, and the next step of each.
 --
--- A saga's state is what its events add up to.  Whoever takes it further folds
--- them, and appends at exactly the version that he has read: so whatever races
--- him, only one of them goes on, and the other one's effects are rolled back.
--- The row in saga_instances is written from the same state.
+-- The state of a saga is what its events add up to.  A session that takes a saga
+-- further folds its events, and appends at exactly the version that it has read: of
+-- sessions that race, only one continues, and the effects of the others are rolled
+-- back.  The row in saga_instances is written from the same state.
 -- ---------------------------------------------------------------------------
 
 CREATE TYPE sierra_saga_state AS (

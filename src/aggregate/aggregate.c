@@ -89,12 +89,7 @@ find_aggregate(const SierraStore *store, const SierraLoad *load, MemoryContext c
 	Datum values[1] = {PointerGetDatum(load->aggregate)};
 	bool isnull;
 
-	if (!OidIsValid(get_relname_relid("aggregates", store->schema)))
-		ereport(ERROR, errcode(ERRCODE_SIERRA_NO_STORE),
-				errmsg("event store \"%s\" has no tables for aggregates", NameStr(store->name)),
-				errdetail("It was made by an older version of sierra_es."),
-				errhint("As its owner, add them with SELECT upgrade_event_store(%s).",
-						quote_literal_cstr(NameStr(store->name))));
+	(void) sierra_store_table(store, "aggregates");
 	if (sierra_query(store, &aggregate_query, values, NULL, true) == 0)
 		ereport(ERROR, errcode(ERRCODE_UNDEFINED_OBJECT),
 				errmsg("no aggregate \"%s\"", text_to_cstring(load->aggregate)),
@@ -132,9 +127,9 @@ find_start(const SierraStore *store, const SierraLoad *load, bool use_snapshots,
 static bool
 has_right(const SierraStore *store, AclMode right)
 {
-	Oid snapshots = get_relname_relid("snapshots", store->schema);
+	Oid snapshots = sierra_store_table(store, "snapshots");
 
-	return OidIsValid(snapshots) && pg_class_aclcheck(snapshots, GetUserId(), right) == ACLCHECK_OK;
+	return pg_class_aclcheck(snapshots, GetUserId(), right) == ACLCHECK_OK;
 }
 
 /*

@@ -8,7 +8,6 @@
 #include "postgres.h"
 
 #include "aggregate/fold.h"
-#include "read/event_rows.h"
 #include "store/event.h"
 #include "store/user_function.h"
 
@@ -111,7 +110,7 @@ fold_slot(SierraSink *base, TupleTableSlot *slot)
 	bool nulls[Natts_events];
 
 	CHECK_FOR_INTERRUPTS();
-	sierra_result_values(slot, values, nulls);
+	sierra_event_values(slot, values, nulls);
 	return sierra_fold_values(base, values, nulls);
 }
 

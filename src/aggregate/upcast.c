@@ -11,6 +11,7 @@
 #include "aggregate/upcast.h"
 #include "base/compat.h"
 #include "base/json_slice.h"
+#include "base/text.h"
 #include "store/event.h"
 #include "store/query.h"
 #include "store/user_function.h"
@@ -25,7 +26,10 @@
 #include "utils/fmgrprotos.h"
 #include "utils/jsonb.h"
 #include "utils/lsyscache.h"
+#include "utils/memutils.h"
 #include "utils/rel.h"
+#include "utils/snapmgr.h"
+#include "utils/typcache.h"
 
 #define FIRST_VERSION 1
 
@@ -58,13 +62,9 @@ static const SierraQuery upcasters_query = {
 bool
 sierra_upcasters_exist(const SierraStore *store)
 {
-	Oid relid = get_relname_relid("upcasters", store->schema);
-	Relation relation;
+	Relation relation = table_open(sierra_store_table(store, "upcasters"), AccessShareLock);
 	bool exist;
 
-	if (!OidIsValid(relid))
-		return false;
-	relation = table_open(relid, AccessShareLock);
 	exist =
 		relation->rd_rel->relkind != RELKIND_RELATION || RelationGetNumberOfBlocks(relation) > 0;
 	table_close(relation, NoLock);
@@ -79,9 +79,7 @@ sierra_upcasters_load(const SierraStore *store, MemoryContext context)
 	uint64 count;
 	bool isnull;
 
-	/* A store of an older version has no such table. */
-	if (!OidIsValid(get_relname_relid("upcasters", store->schema)))
-		return NULL;
+	(void) sierra_store_table(store, "upcasters");
 	count = sierra_query(store, &upcasters_query, NULL, NULL, true);
 	if (count == 0)
 		return NULL;
@@ -104,13 +102,8 @@ sierra_upcasters_load(const SierraStore *store, MemoryContext context)
 static int
 compare(const Upcaster *upcaster, const text *event_name, int32 version)
 {
-	int left = VARSIZE_ANY_EXHDR(upcaster->event_name);
-	int right = VARSIZE_ANY_EXHDR(event_name);
-	int order =
-		memcmp(VARDATA_ANY(upcaster->event_name), VARDATA_ANY(event_name), Min(left, right));
+	int order = sierra_text_compare(upcaster->event_name, event_name);
 
-	if (order == 0)
-		order = left != right ? left - right : 0;
 	if (order != 0)
 		return order;
 	return upcaster->from_version < version ? -1 : upcaster->from_version > version;
@@ -262,4 +255,70 @@ sierra_upcast(SierraUpcasters *upcasters, Datum *values, bool *nulls)
 		return;
 	values[SIERRA_EVENT_METADATA] = write_version(metadata, version);
 	nulls[SIERRA_EVENT_METADATA] = false;
+}
+
+/* Filled for one store and one snapshot. */
+struct SierraUpcastersCache
+{
+	SierraCachedUpcasters found;
+	bool filled;
+	NameData store;
+	TransactionId xmin;
+	TransactionId xmax;
+	uint32 xcnt;
+	int32 subxcnt;
+	CommandId curcid;
+	LocalTransactionId transaction;
+	MemoryContext context;
+};
+
+/*
+ * With the same xmax, transactions can only leave the set of those that run.  So
+ * equal numbers mean equal sets, and equal snapshots see the same rows.
+ */
+static bool
+cache_holds(const SierraUpcastersCache *cache, const SierraStore *store, Snapshot snapshot)
+{
+	return cache->filled && strcmp(NameStr(cache->store), NameStr(store->name)) == 0 &&
+		   cache->xmin == snapshot->xmin && cache->xmax == snapshot->xmax &&
+		   cache->xcnt == snapshot->xcnt && cache->subxcnt == snapshot->subxcnt &&
+		   cache->curcid == snapshot->curcid &&
+		   cache->transaction == sierra_compat_local_transaction_id();
+}
+
+const SierraCachedUpcasters *
+sierra_upcasters_find(SierraUpcastersCache **kept, MemoryContext context, const SierraStore *store,
+					  Oid event_type)
+{
+	SierraUpcastersCache *cache = *kept;
+	Snapshot snapshot = GetActiveSnapshot();
+	MemoryContext old;
+
+	if (cache == NULL)
+	{
+		cache = MemoryContextAllocZero(context, sizeof(SierraUpcastersCache));
+		cache->context =
+			AllocSetContextCreate(context, "sierra_es upcasters", ALLOCSET_SMALL_SIZES);
+		*kept = cache;
+	}
+	if (cache_holds(cache, store, snapshot))
+		return &cache->found;
+
+	cache->filled = false;
+	MemoryContextReset(cache->context);
+	sierra_query_begin();
+	cache->found.upcasters = sierra_upcasters_load(store, cache->context);
+	sierra_query_end();
+	old = MemoryContextSwitchTo(cache->context);
+	cache->found.desc = lookup_rowtype_tupdesc_copy(event_type, -1);
+	MemoryContextSwitchTo(old);
+	cache->store = store->name;
+	cache->xmin = snapshot->xmin;
+	cache->xmax = snapshot->xmax;
+	cache->xcnt = snapshot->xcnt;
+	cache->subxcnt = snapshot->subxcnt;
+	cache->curcid = snapshot->curcid;
+	cache->transaction = sierra_compat_local_transaction_id();
+	cache->filled = true;
+	return &cache->found;
 }

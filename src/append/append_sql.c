@@ -8,9 +8,7 @@
 #include "append/append_sql.h"
 #include "append/event_json.h"
 #include "append/metadata.h"
-#include "base/compat.h"
-#include "base/errors.h"
-#include "base/routing.h"
+#include "base/args.h"
 
 #include "access/htup_details.h"
 #include "catalog/pg_type.h"
@@ -27,80 +25,11 @@ PG_FUNCTION_INFO_V1(sierra_emappend_json);
 /* Columns of sierra_append_result. */
 #define NATTS_RESULT 9
 
-static void
-report_wrong_version(const SierraRefusal *refusal)
-{
-	SierraExpectedVersion current =
-		refusal->current_version == SIERRA_NONE ? SIERRA_EXPECT_EMPTY : refusal->current_version;
-	char *stream = text_to_cstring(refusal->event->stream_id);
-
-	ereport(ERROR, errcode(ERRCODE_SIERRA_WRONG_VERSION),
-			errmsg("wrong expected version of stream \"%s\"", stream),
-			errdetail("Stream \"%s\": expected version %s, current version %s.", stream,
-					  sierra_expected_version_text(refusal->event->expected),
-					  sierra_expected_version_text(current)),
-			errhint("Read the stream again, decide anew, and append with its current version."));
-}
-
-static void
-report_key_mismatch(const SierraRefusal *refusal)
-{
-	char *stream = text_to_cstring(refusal->event->stream_id);
-
-	ereport(ERROR, errcode(ERRCODE_SIERRA_KEY_MISMATCH),
-			errmsg("partition key mismatch for stream \"%s\"", stream),
-			errdetail("Stream \"%s\": given key %s, its key %s.", stream,
-					  sierra_uuid_text(&refusal->given_key),
-					  sierra_uuid_text(&refusal->stream_key)),
-			errhint("A stream keeps the key of its first event; leave partition_key out to use "
-					"it."));
-}
-
-void
-sierra_append_report_refusal(SierraAppendStatus status, const SierraRefusal *refusal)
-{
-	switch (status)
-	{
-		case SIERRA_APPEND_DONE:
-		case SIERRA_APPEND_REPEATED:
-			return;
-		case SIERRA_APPEND_WRONG_VERSION:
-			report_wrong_version(refusal);
-			return;
-		case SIERRA_APPEND_KEY_MISMATCH:
-			report_key_mismatch(refusal);
-			return;
-		case SIERRA_APPEND_DUPLICATE_EVENT:
-			ereport(ERROR, errcode(ERRCODE_SIERRA_DUPLICATE_EVENT),
-					errmsg("duplicate event id %s", sierra_uuid_text(&refusal->event_id)),
-					errdetail("%s", refusal->reason),
-					errhint("Generate a new id for each new event; to repeat an append, pass the "
-							"same ids in the same order to the same streams."));
-			return;
-		case SIERRA_APPEND_NOT_STRICT:
-			ereport(
-				ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				errmsg("expected version \"%s\" is refused by strict versioning",
-					   sierra_expected_version_text(refusal->event->expected)),
-				errdetail("The append to stream \"%s\" does not say which version it expects.",
-						  text_to_cstring(refusal->event->stream_id)),
-				errhint("Pass empty or the stream's version as expected_version; the setting is "
-						"\"sierra_es.strict_versioning\"."));
-			return;
-		case SIERRA_APPEND_NOT_SERIALIZABLE:
-			ereport(ERROR, errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
-					errmsg("could not serialize access due to concurrent append to stream \"%s\"",
-						   text_to_cstring(refusal->event->stream_id)),
-					errhint("The transaction might succeed if retried."));
-			return;
-	}
-}
-
 /* Checks and completes the events, appends them, and raises what the engine refused. */
-static SierraAppended *
+static SierraAppendResult *
 append_or_raise(const pg_uuid_t *key, SierraNewEvent *events, int count)
 {
-	SierraAppended *numbers;
+	SierraAppendResult *results;
 	SierraRefusal refusal;
 	SierraStore *store;
 
@@ -112,32 +41,24 @@ append_or_raise(const pg_uuid_t *key, SierraNewEvent *events, int count)
 	store = sierra_store_open(ACL_INSERT);
 	if (count == 0)
 		return NULL;
-	numbers = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(SierraAppended) * count);
-	sierra_append_report_refusal(sierra_append(store, key, events, count, numbers, &refusal),
-								 &refusal);
-	return numbers;
+	results = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(SierraAppendResult) * count);
+	sierra_refusal_report(sierra_append(store, key, events, count, results, &refusal), &refusal);
+	return results;
 }
 
 static void
-form_result(const SierraNewEvent *event, SierraAppended *numbers, Datum *values, bool *nulls)
+form_result(const SierraNewEvent *event, SierraAppendResult *results, Datum *values, bool *nulls)
 {
 	memset(nulls, false, sizeof(bool) * NATTS_RESULT);
-	values[0] = UUIDPGetDatum(&numbers->event_id);
-	values[1] = UUIDPGetDatum(&numbers->partition_key);
-	values[2] = Int32GetDatum(numbers->partition_id);
-	values[3] = Int64GetDatum(numbers->partition_sequence);
+	values[0] = UUIDPGetDatum(&results->event_id);
+	values[1] = UUIDPGetDatum(&results->partition_key);
+	values[2] = Int32GetDatum(results->partition_id);
+	values[3] = Int64GetDatum(results->partition_sequence);
 	values[4] = PointerGetDatum(event->stream_id);
-	values[5] = Int64GetDatum(numbers->stream_version);
-	values[6] = TimestampTzGetDatum(numbers->timestamp);
-	values[7] = UUIDPGetDatum(&numbers->transaction_id);
-	values[8] = Int64GetDatum(numbers->global_position);
-}
-
-static void
-report_null(const char *argument)
-{
-	ereport(ERROR, errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-			errmsg("argument \"%s\" must not be null", argument));
+	values[5] = Int64GetDatum(results->stream_version);
+	values[6] = TimestampTzGetDatum(results->timestamp);
+	values[7] = UUIDPGetDatum(&results->transaction_id);
+	values[8] = Int64GetDatum(results->global_position);
 }
 
 static SierraExpectedVersion
@@ -168,15 +89,13 @@ Datum
 sierra_eappend(PG_FUNCTION_ARGS)
 {
 	SierraNewEvent event = {0};
-	SierraAppended *numbers;
+	SierraAppendResult *results;
 	TupleDesc desc;
 	Datum values[NATTS_RESULT];
 	bool nulls[NATTS_RESULT];
 
-	if (PG_ARGISNULL(0))
-		report_null("stream_id");
-	if (PG_ARGISNULL(1))
-		report_null("event_name");
+	sierra_require_argument(fcinfo, 0, "stream_id");
+	sierra_require_argument(fcinfo, 1, "event_name");
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "eappend must return a row");
 
@@ -193,14 +112,14 @@ sierra_eappend(PG_FUNCTION_ARGS)
 		event.timestamp = PG_GETARG_TIMESTAMPTZ(7);
 	event.payload_bytes = PG_ARGISNULL(8) ? NULL : PG_GETARG_BYTEA_PP(8);
 
-	numbers = append_or_raise(get_partition_key(fcinfo, 6), &event, 1);
-	form_result(&event, numbers, values, nulls);
+	results = append_or_raise(get_partition_key(fcinfo, 6), &event, 1);
+	form_result(&event, results, values, nulls);
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls)));
 }
 
 void
-sierra_append_return(FunctionCallInfo fcinfo, const SierraNewEvent *events, SierraAppended *numbers,
-					 int count)
+sierra_append_return(FunctionCallInfo fcinfo, const SierraNewEvent *events,
+					 SierraAppendResult *results, int count)
 {
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
 	Datum values[NATTS_RESULT];
@@ -209,7 +128,7 @@ sierra_append_return(FunctionCallInfo fcinfo, const SierraNewEvent *events, Sier
 	InitMaterializedSRF(fcinfo, 0);
 	for (int i = 0; i < count; i++)
 	{
-		form_result(&events[i], &numbers[i], values, nulls);
+		form_result(&events[i], &results[i], values, nulls);
 		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 	}
 }
@@ -324,21 +243,21 @@ sierra_emappend_arrays(PG_FUNCTION_ARGS)
 {
 	ArrayArgument args[ARG_COUNT] = {{NULL, NULL}};
 	SierraNewEvent *events;
-	SierraAppended *numbers;
+	SierraAppendResult *results;
 	int count = -1;
 
 	for (int arg = ARG_STREAM_IDS; arg < ARG_COUNT; arg++)
 	{
-		if (arg <= ARG_EVENT_NAMES && PG_ARGISNULL(arg))
-			report_null(array_names[arg]);
+		if (arg <= ARG_EVENT_NAMES)
+			sierra_require_argument(fcinfo, arg, array_names[arg]);
 		args[arg] = get_array(fcinfo, arg, array_names[arg], &count);
 	}
 
 	events = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(SierraNewEvent) * Max(count, 1));
 	for (int i = 0; i < count; i++)
 		fill_event(&events[i], args, i);
-	numbers = append_or_raise(get_partition_key(fcinfo, ARG_PARTITION_KEY), events, count);
-	sierra_append_return(fcinfo, events, numbers, count);
+	results = append_or_raise(get_partition_key(fcinfo, ARG_PARTITION_KEY), events, count);
+	sierra_append_return(fcinfo, events, results, count);
 	return (Datum) 0;
 }
 
@@ -346,13 +265,12 @@ Datum
 sierra_emappend_json(PG_FUNCTION_ARGS)
 {
 	SierraNewEvent *events;
-	SierraAppended *numbers;
+	SierraAppendResult *results;
 	int count;
 
-	if (PG_ARGISNULL(1))
-		report_null("events");
+	sierra_require_argument(fcinfo, 1, "events");
 	events = sierra_event_json_read(PG_GETARG_TEXT_PP(1), &count);
-	numbers = append_or_raise(get_partition_key(fcinfo, 0), events, count);
-	sierra_append_return(fcinfo, events, numbers, count);
+	results = append_or_raise(get_partition_key(fcinfo, 0), events, count);
+	sierra_append_return(fcinfo, events, results, count);
 	return (Datum) 0;
 }

@@ -1,17 +1,17 @@
 /*
  * insert.h
- *		Writes numbered events and rows of the companion tables.
+ *		Writes numbered events.
  */
 #ifndef SIERRA_INSERT_H
 #define SIERRA_INSERT_H
 
 #include "nodes/execnodes.h"
 
+#include "append/append_partition.h"
 #include "store/event.h"
-#include "store/partition_lock.h"
 
 /* What an append gave an event. */
-typedef struct SierraAppended
+typedef struct SierraAppendResult
 {
 	int partition_id;
 	int64 partition_sequence;
@@ -21,11 +21,7 @@ typedef struct SierraAppended
 	pg_uuid_t event_id;
 	pg_uuid_t partition_key;
 	pg_uuid_t transaction_id;
-} SierraAppended;
-
-/* Opens a partition and its indexes for probing and writing. */
-extern void sierra_insert_open_leaf(const SierraStore *store, int partition, SierraLeaf *leaf);
-extern void sierra_insert_close_leaf(SierraLeaf *leaf);
+} SierraAppendResult;
 
 /*
  * Writes count events, numbered in this order, into a partition whose lock the
@@ -34,17 +30,8 @@ extern void sierra_insert_close_leaf(SierraLeaf *leaf);
  * AfterTriggerBeginQuery() and AfterTriggerEndQuery().  *guard_passed begins as
  * false and is kept from one call to the next within that bracket.
  */
-extern void sierra_insert_events(const SierraStore *store, SierraLeaf *leaf, EState *estate,
-								 const SierraNewEvent *const *events,
-								 SierraAppended *const *numbers, int count, bool *guard_passed);
-
-/* Writes one row of a companion table; returns when its index entries stand. */
-extern void sierra_insert_companion(Oid relation, EState *estate, Datum *values);
-
-/*
- * True once after the engine announced an INSERT of its own into this table,
- * one that has to go through the executor and so through the guard trigger.
- */
-extern bool sierra_insert_take_permit(Oid relation);
+extern void sierra_insert_events(const SierraStore *store, SierraAppendPartition *leaf,
+								 EState *estate, const SierraNewEvent *const *events,
+								 SierraAppendResult *const *results, int count, bool *guard_passed);
 
 #endif /* SIERRA_INSERT_H */

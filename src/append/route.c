@@ -18,13 +18,12 @@
 #include "postgres.h"
 
 #include "append/route.h"
-#include "base/compat.h"
 #include "base/routing.h"
 #include "base/stream_map.h"
+#include "store/partition_lock.h"
 #include "store/registry.h"
 
-#include "access/tableam.h"
-#include "access/xact.h"
+#include "utils/rel.h"
 #include "utils/snapmgr.h"
 
 static void
@@ -119,18 +118,18 @@ open_and_lock(SierraRoute *route)
 		count += (wanted[partition] != NoLock);
 
 	/* Tables before locks: else DDL that queues between two appends deadlocks. */
-	route->leaves = palloc(sizeof(SierraLeaf) * count);
+	route->leaves = palloc(sizeof(SierraAppendPartition) * count);
 	route->nleaves = 0;
 	for (int partition = 0; partition < route->store->partitions; partition++)
 	{
 		if (wanted[partition] == NoLock)
 			continue;
 		route->leaves[route->nleaves].lock = wanted[partition];
-		sierra_insert_open_leaf(route->store, partition, &route->leaves[route->nleaves++]);
+		sierra_append_partition_open(route->store, partition, &route->leaves[route->nleaves++]);
 	}
 	for (int i = 0; i < route->nleaves; i++)
 	{
-		SierraLeaf *leaf = &route->leaves[i];
+		SierraAppendPartition *leaf = &route->leaves[i];
 
 		leaf->stream_scanning = false;
 		leaf->lock_is_new = sierra_partition_lock(RelationGetRelid(leaf->rel), leaf->lock);
@@ -138,7 +137,7 @@ open_and_lock(SierraRoute *route)
 	pfree(wanted);
 }
 
-static SierraLeaf *
+static SierraAppendPartition *
 find_leaf(SierraRoute *route, int partition)
 {
 	for (int i = 0; i < route->nleaves; i++)
@@ -147,76 +146,6 @@ find_leaf(SierraRoute *route, int partition)
 			return &route->leaves[i];
 	}
 	return NULL;
-}
-
-/*
- * Under REPEATABLE READ and SERIALIZABLE a stream may not have grown since the
- * transaction's snapshot: what the caller decided on was not its newest state.
- */
-static bool
-grew_after_snapshot(SierraLeaf *leaf, TupleTableSlot *newest)
-{
-	bool isnull;
-	TransactionId xmin;
-
-	if (!IsolationUsesXactSnapshot())
-		return false;
-	xmin = DatumGetTransactionId(slot_getsysattr(newest, MinTransactionIdAttributeNumber, &isnull));
-	if (TransactionIdIsCurrentTransactionId(xmin))
-		return false;
-	return !table_tuple_satisfies_snapshot(leaf->rel, newest, GetTransactionSnapshot());
-}
-
-/*
- * Reads the newest event of a stream in one partition.  SnapshotSelf sees what
- * is committed now, and our own rows of this very command; under the partition
- * lock that is all there is.  It takes no predicate locks, so appends to
- * neighbouring streams are no conflicts under SERIALIZABLE.
- */
-static bool
-probe_stream(SierraLeaf *leaf, const text *stream_id, int64 *version, pg_uuid_t *key,
-			 bool *not_serializable)
-{
-	ScanKeyData scan_key;
-	SierraScan *scan = &leaf->stream_scan;
-
-	/* One scan per partition: a batch looks for many streams. */
-	if (!leaf->stream_scanning)
-		sierra_scan_begin(scan, leaf->rel, leaf->stream_index, false, SnapshotSelf, 1);
-	leaf->stream_scanning = true;
-	sierra_scan_key_text(&scan_key, 1, stream_id);
-	sierra_scan_rescan(scan, &scan_key);
-	if (!sierra_scan_next(scan, BackwardScanDirection))
-		return false;
-	*version = sierra_slot_int8(scan->slot, Anum_events_stream_version);
-	*key = *sierra_slot_uuid(scan->slot, Anum_events_partition_key);
-	*not_serializable = grew_after_snapshot(leaf, scan->slot);
-	return true;
-}
-
-/* Ends the scan that probe_stream() began, and with it its pins. */
-static void
-end_stream_scan(SierraLeaf *leaf)
-{
-	if (leaf->stream_scanning)
-		sierra_scan_end(&leaf->stream_scan);
-	leaf->stream_scanning = false;
-}
-
-static void
-probe_partition(SierraLeaf *leaf)
-{
-	SierraScan scan;
-
-	leaf->sequence = leaf->position = SIERRA_NONE;
-	sierra_scan_begin(&scan, leaf->rel, leaf->sequence_index, false, SnapshotSelf, 0);
-	sierra_scan_rescan(&scan, NULL);
-	if (sierra_scan_next(&scan, BackwardScanDirection))
-	{
-		leaf->sequence = sierra_slot_int8(scan.slot, Anum_events_partition_sequence);
-		leaf->position = sierra_slot_int8(scan.slot, Anum_events_global_position);
-	}
-	sierra_scan_end(&scan);
 }
 
 /* What looking at one stream under the locks led to. */
@@ -250,7 +179,7 @@ settle_new_key(SierraRoute *route, SierraRouteStream *stream, SierraAppendStatus
 	pg_uuid_t stream_key;
 	int64 version;
 	bool not_serializable;
-	SierraLeaf *home;
+	SierraAppendPartition *home;
 
 	key_of_name(stream->stream_id, &name_key);
 	if (sierra_uuid_equal(&name_key, route->key))
@@ -260,7 +189,8 @@ settle_new_key(SierraRoute *route, SierraRouteStream *stream, SierraAppendStatus
 	home = find_leaf(route, stream->home);
 	if (home == NULL)
 		return MOVED;
-	if (probe_stream(home, stream->stream_id, &version, &stream_key, &not_serializable))
+	if (sierra_append_partition_probe_stream(home, stream->stream_id, &version, &stream_key,
+											 &not_serializable))
 		return refuse_key(stream, route, &stream_key, status, refusal);
 	stream->register_key = true;
 	return SETTLED;
@@ -275,8 +205,8 @@ settle_stream(SierraRoute *route, SierraRouteStream *stream, SierraAppendStatus 
 
 	stream->leaf = find_leaf(route, stream->partition);
 	stream->register_key = false;
-	if (probe_stream(stream->leaf, stream->stream_id, &stream->version, &stream_key,
-					 &not_serializable))
+	if (sierra_append_partition_probe_stream(stream->leaf, stream->stream_id, &stream->version,
+											 &stream_key, &not_serializable))
 	{
 		if (route->key != NULL && !sierra_uuid_equal(&stream_key, route->key))
 			return refuse_key(stream, route, &stream_key, status, refusal);
@@ -319,7 +249,7 @@ sierra_route_open(SierraRoute *route, SierraRefusal *refusal)
 				moved = true;
 		}
 		for (int i = 0; i < route->nleaves; i++)
-			end_stream_scan(&route->leaves[i]);
+			sierra_append_partition_end_probes(&route->leaves[i]);
 		if (status != SIERRA_APPEND_DONE || moved)
 		{
 			sierra_route_unlock(route);
@@ -329,7 +259,7 @@ sierra_route_open(SierraRoute *route, SierraRefusal *refusal)
 			return status;
 	}
 	for (int i = 0; i < route->nleaves; i++)
-		probe_partition(&route->leaves[i]);
+		sierra_append_partition_probe(&route->leaves[i]);
 	return SIERRA_APPEND_DONE;
 }
 
@@ -347,7 +277,7 @@ void
 sierra_route_close(SierraRoute *route)
 {
 	for (int i = 0; i < route->nleaves; i++)
-		sierra_insert_close_leaf(&route->leaves[i]);
+		sierra_append_partition_close(&route->leaves[i]);
 	pfree(route->leaves);
 	route->leaves = NULL;
 	route->nleaves = 0;

@@ -5,7 +5,10 @@
 #ifndef SIERRA_ROUTE_H
 #define SIERRA_ROUTE_H
 
-#include "append/append.h"
+#include "append/append_partition.h"
+#include "append/refusal.h"
+
+#include "nodes/execnodes.h"
 
 /* A stream that the call appends to. */
 typedef struct SierraRouteStream
@@ -15,7 +18,7 @@ typedef struct SierraRouteStream
 	pg_uuid_t key;
 	int partition;
 	int home; /* the partition of the key of its name; -1 while not needed */
-	SierraLeaf *leaf;
+	SierraAppendPartition *leaf;
 	bool register_key;		/* new, under a key that is not that of its name */
 	int64 version;			/* SIERRA_NONE if empty; the append counts it up */
 	int64 repeated_version; /* idempotency.c: version of the last event that stands */
@@ -31,7 +34,7 @@ typedef struct SierraRoute
 	SierraRouteStream **stream_of; /* by event */
 	SierraRouteStream **streams;   /* in the order of their first events */
 	int nstreams;
-	SierraLeaf *leaves; /* open and locked, by ascending partition */
+	SierraAppendPartition *leaves; /* open and locked, by ascending partition */
 	int nleaves;
 } SierraRoute;
 

@@ -6,7 +6,7 @@
 
 #include "append/metadata.h"
 #include "append/stream_locks.h"
-#include "read/event_rows.h"
+#include "base/args.h"
 #include "store/event.h"
 
 #include "catalog/pg_type.h"
@@ -17,28 +17,13 @@ PG_FUNCTION_INFO_V1(sierra_lock_streams);
 PG_FUNCTION_INFO_V1(sierra_check_new_event);
 PG_FUNCTION_INFO_V1(sierra_complete_metadata);
 
-/* The elements of a text array; NULL for a null. */
-static text **
-get_texts(ArrayType *array, int *count)
-{
-	Datum *values;
-	bool *nulls;
-	text **texts;
-
-	deconstruct_array(array, TEXTOID, -1, false, TYPALIGN_INT, &values, &nulls, count);
-	texts = palloc(sizeof(text *) * Max(*count, 1));
-	for (int i = 0; i < *count; i++)
-		texts[i] = nulls[i] ? NULL : DatumGetTextPP(values[i]);
-	return texts;
-}
-
 Datum
 sierra_lock_streams(PG_FUNCTION_ARGS)
 {
 	int count;
 	int keys;
-	text **stream_ids = get_texts(PG_GETARG_ARRAYTYPE_P(0), &count);
-	text **partition_keys = get_texts(PG_GETARG_ARRAYTYPE_P(1), &keys);
+	text **stream_ids = sierra_array_texts(PG_GETARG_ARRAYTYPE_P(0), &count);
+	text **partition_keys = sierra_array_texts(PG_GETARG_ARRAYTYPE_P(1), &keys);
 
 	if (keys != count)
 		elog(ERROR, "%d streams, but %d partition keys", count, keys);

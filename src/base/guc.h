@@ -39,6 +39,9 @@ extern int sierra_guc_poll_interval;
 /* sierra_es.max_waiters: sessions of a database that may wait at a time */
 extern int sierra_guc_max_waiters;
 
+/* The most that sierra_es.workers can be; runner slots in shared memory. */
+#define SIERRA_RUNNERS_MAX 64
+
 /* sierra_es.workers: runners that the server has at most */
 extern int sierra_guc_workers;
 

@@ -8,7 +8,7 @@
 #ifndef SIERRA_STREAM_MAP_H
 #define SIERRA_STREAM_MAP_H
 
-#include "base/compat.h"
+#include "base/text.h"
 
 #include "common/hashfn.h"
 #include "utils/palloc.h"
@@ -26,19 +26,12 @@ sierra_stream_hash(const text *id)
 	return hash_bytes((const unsigned char *) VARDATA_ANY(id), VARSIZE_ANY_EXHDR(id));
 }
 
-static inline bool
-sierra_stream_equal(const text *a, const text *b)
-{
-	return VARSIZE_ANY_EXHDR(a) == VARSIZE_ANY_EXHDR(b) &&
-		   memcmp(VARDATA_ANY(a), VARDATA_ANY(b), VARSIZE_ANY_EXHDR(a)) == 0;
-}
-
 #define SH_PREFIX sierra_streams
 #define SH_ELEMENT_TYPE SierraStreamSlot
 #define SH_KEY_TYPE const text *
 #define SH_KEY stream_id
 #define SH_HASH_KEY(tb, key) sierra_stream_hash(key)
-#define SH_EQUAL(tb, a, b) sierra_stream_equal(a, b)
+#define SH_EQUAL(tb, a, b) sierra_text_equal(a, b)
 #define SH_SCOPE static inline
 #define SH_DEFINE
 #define SH_DECLARE

@@ -9,6 +9,7 @@
  */
 #include "postgres.h"
 
+#include "base/text.h"
 #include "projection/projection_state.h"
 #include "store/query.h"
 
@@ -85,23 +86,12 @@ static const SierraQuery first_state_query = {
 	4,
 	{TEXTOID, INT4OID, TEXTOID, JSONBOID}};
 
-/* As the collation "C" orders keys. */
-static int
-compare_keys(const text *a, const text *b)
-{
-	int left = VARSIZE_ANY_EXHDR(a);
-	int right = VARSIZE_ANY_EXHDR(b);
-	int order = memcmp(VARDATA_ANY(a), VARDATA_ANY(b), Min(left, right));
-
-	return order != 0 ? order : left - right;
-}
-
 static int
 compare_events(const void *a, const void *b)
 {
 	const SierraKeyedEvent *left = a;
 	const SierraKeyedEvent *right = b;
-	int order = compare_keys(left->key, right->key);
+	int order = sierra_text_compare(left->key, right->key);
 
 	return order != 0 ? order : left->place - right->place;
 }
@@ -135,7 +125,7 @@ begin_states(SierraStates *states)
 	states->versions = palloc(sizeof(Datum) * count);
 	for (int i = 0; i < count; i++)
 	{
-		if (i == 0 || compare_keys(states->events[i - 1].key, states->events[i].key) != 0)
+		if (i == 0 || sierra_text_compare(states->events[i - 1].key, states->events[i].key) != 0)
 			states->keys[states->count++] = PointerGetDatum(states->events[i].key);
 		states->events[i].state = states->count - 1;
 	}
@@ -161,8 +151,8 @@ load_states(const SierraProjection *projection, SierraStates *states, MemoryCont
 	{
 		bool isnull;
 
-		if (row < rows && compare_keys(DatumGetTextPP(sierra_query_value(row, 1, &isnull)),
-									   DatumGetTextPP(states->keys[i])) == 0)
+		if (row < rows && sierra_text_compare(DatumGetTextPP(sierra_query_value(row, 1, &isnull)),
+											  DatumGetTextPP(states->keys[i])) == 0)
 		{
 			states->tids[i] =
 				datumCopy(sierra_query_value(row, 3, &isnull), false, sizeof(ItemPointerData));

@@ -12,42 +12,23 @@
 #include "funcapi.h"
 #include "utils/tuplestore.h"
 
-/* The column of an events table behind each column of sierra_event. */
-static const AttrNumber event_column[Natts_events] = {
-	Anum_events_global_position, Anum_events_partition_id,	 Anum_events_partition_sequence,
-	Anum_events_stream_id,		 Anum_events_stream_version, Anum_events_event_id,
-	Anum_events_event_name,		 Anum_events_timestamp,		 Anum_events_partition_key,
-	Anum_events_transaction_id,	 Anum_events_metadata,		 Anum_events_payload,
-	Anum_events_payload_bytes};
-
-/* Takes an event as values in the order of sierra_event; false: wants no more. */
-static bool
-take_row(void *arg, Datum *values, bool *nulls)
+bool
+sierra_event_rows_put(void *arg, Datum *values, bool *nulls)
 {
-	SierraResult *result = arg;
-	int64 position = DatumGetInt64(values[0]);
+	SierraEventRows *result = arg;
 
-	if (result->taken++ == 0)
-		result->first_position = position;
-	result->window--;
-	if (position > result->after)
-	{
-		tuplestore_putvalues(result->rows, result->desc, values, nulls);
-		result->last_position = position;
-		result->remaining--;
-	}
-	return result->remaining > 0 && result->window > 0;
+	tuplestore_putvalues(result->rows, result->desc, values, nulls);
+	result->last_position = DatumGetInt64(values[SIERRA_EVENT_POSITION]);
+	result->remaining--;
+	return result->remaining > 0;
 }
 
-void
-sierra_result_values(TupleTableSlot *slot, Datum *values, bool *nulls)
+static bool
+take(void *arg, Datum *values, bool *nulls)
 {
-	slot_getallattrs(slot);
-	for (int i = 0; i < Natts_events; i++)
-	{
-		values[i] = slot->tts_values[event_column[i] - 1];
-		nulls[i] = slot->tts_isnull[event_column[i] - 1];
-	}
+	SierraEventRows *result = arg;
+
+	return result->take(result->take_arg, values, nulls);
 }
 
 static bool
@@ -56,54 +37,45 @@ put_event(SierraSink *base, TupleTableSlot *slot)
 	Datum values[Natts_events];
 	bool nulls[Natts_events];
 
-	sierra_result_values(slot, values, nulls);
-	return take_row((SierraResult *) base, values, nulls);
+	sierra_event_values(slot, values, nulls);
+	return take(base, values, nulls);
 }
 
 void
-sierra_result_begin_rows(SierraResult *result, SierraStore *store, Tuplestorestate *rows,
-						 TupleDesc desc, int64 max_count)
+sierra_event_rows_begin_in(SierraEventRows *result, SierraStore *store, Tuplestorestate *rows,
+						   TupleDesc desc, int64 max_count)
 {
 	result->base.put = put_event;
 	result->store = store;
 	result->rows = rows;
 	result->desc = desc;
 	result->remaining = max_count;
-	result->after = SIERRA_NONE;
-	result->window = PG_INT64_MAX;
-	result->taken = 0;
-	result->first_position = result->last_position = SIERRA_NONE;
+	result->last_position = SIERRA_NONE;
+	result->take = sierra_event_rows_put;
+	result->take_arg = result;
 	result->row_security = sierra_store_has_row_security(result->store);
 	result->sink = result->row_security
-					   ? sierra_row_security_sink(result->store, take_row, result, max_count)
+					   ? sierra_row_security_sink(result->store, take, result, max_count)
 					   : &result->base;
 }
 
 void
-sierra_result_begin(FunctionCallInfo fcinfo, const char *store, int64 max_count,
-					SierraResult *result)
+sierra_event_rows_begin(FunctionCallInfo fcinfo, const char *store, int64 max_count,
+						SierraEventRows *result)
 {
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
 
 	InitMaterializedSRF(fcinfo, 0);
-	sierra_result_begin_rows(
+	sierra_event_rows_begin_in(
 		result, sierra_store_open_named(store != NULL ? store : sierra_guc_store, ACL_SELECT),
 		rsinfo->setResult, rsinfo->setDesc, max_count);
 }
 
 void
-sierra_result_flush(SierraResult *result)
+sierra_event_rows_flush(SierraEventRows *result)
 {
 	if (result->row_security)
 		sierra_row_security_finish(result->sink);
-}
-
-void
-sierra_require_argument(FunctionCallInfo fcinfo, int arg, const char *name)
-{
-	if (PG_ARGISNULL(arg))
-		ereport(ERROR, errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				errmsg("argument \"%s\" must not be null", name));
 }
 
 void

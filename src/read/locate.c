@@ -18,22 +18,13 @@
 static bool
 open_source(const SierraStore *store, int partition, SierraSource *source)
 {
-	SierraReadLeaf *leaf = &source->leaf;
-	SierraScan scan;
+	SierraReadPartition *leaf = &source->leaf;
 
 	memset(source, 0, sizeof(*source));
 	leaf->rel = sierra_scan_open_leaf(store, partition, AccessShareLock);
 	leaf->sequence_index = sierra_scan_open_index(leaf->rel, SIERRA_INDEX_SEQUENCE);
-	leaf->sequence = leaf->position = SIERRA_NONE;
-	sierra_scan_begin(&scan, leaf->rel, leaf->sequence_index, false, GetActiveSnapshot(), 0);
-	sierra_scan_rescan(&scan, NULL);
-	if (sierra_scan_next(&scan, BackwardScanDirection))
-	{
-		leaf->sequence = sierra_slot_int8(scan.slot, Anum_events_partition_sequence);
-		leaf->position = sierra_slot_int8(scan.slot, Anum_events_global_position);
-	}
-	sierra_scan_end(&scan);
-	if (leaf->sequence == SIERRA_NONE)
+	if (!sierra_scan_newest(leaf->rel, leaf->sequence_index, GetActiveSnapshot(), &leaf->sequence,
+							&leaf->position))
 		return false;
 	sierra_source_begin(source, SIERRA_SEARCH_ENOUGH);
 	return true;

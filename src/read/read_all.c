@@ -9,8 +9,6 @@
  */
 #include "postgres.h"
 
-#include "base/compat.h"
-#include "base/pattern.h"
 #include "read/partition_cursor.h"
 #include "read/read_all.h"
 #include "store/event.h"
@@ -46,38 +44,6 @@ typedef struct Merge
 	bool has_results;
 	binaryheap *heap; /* sources with a current row */
 } Merge;
-
-static bool
-filter_passes_text(const SierraFilter *filter, TupleTableSlot *slot, AttrNumber column,
-				   bool pattern)
-{
-	bool isnull;
-	text *value;
-
-	if (!filter->given)
-		return true;
-	value = DatumGetTextPP(slot_getattr(slot, column, &isnull));
-	for (int i = 0; i < filter->count; i++)
-	{
-		const text *item = filter->items[i];
-
-		if (pattern
-				? sierra_pattern_matches(VARDATA_ANY(item), VARSIZE_ANY_EXHDR(item),
-										 VARDATA_ANY(value), VARSIZE_ANY_EXHDR(value))
-				: VARSIZE_ANY_EXHDR(item) == VARSIZE_ANY_EXHDR(value) &&
-					  memcmp(VARDATA_ANY(item), VARDATA_ANY(value), VARSIZE_ANY_EXHDR(item)) == 0)
-			return true;
-	}
-	return false;
-}
-
-bool
-sierra_filter_passes(const SierraFilter *streams, const SierraFilter *event_names,
-					 TupleTableSlot *slot)
-{
-	return filter_passes_text(event_names, slot, Anum_events_event_name, false) &&
-		   filter_passes_text(streams, slot, Anum_events_stream_id, true);
-}
 
 static bool
 request_wants(const SierraReadAll *request, TupleTableSlot *slot)
@@ -119,14 +85,14 @@ static void
 open_sources(Merge *merge)
 {
 	int partitions = merge->store->partitions;
-	SierraReadLeaf **leaves = palloc(sizeof(SierraReadLeaf *) * partitions);
+	SierraReadPartition **leaves = palloc(sizeof(SierraReadPartition *) * partitions);
 	int count = 0;
 
 	merge->sources = palloc0(sizeof(SierraSource) * partitions);
 	merge->passed = palloc(sizeof(int64) * partitions);
 	for (int i = 0; i < partitions; i++)
 	{
-		SierraReadLeaf *leaf = &merge->sources[i].leaf;
+		SierraReadPartition *leaf = &merge->sources[i].leaf;
 
 		merge->passed[i] = SIERRA_NONE;
 		if (is_left_out(merge->request, i))

@@ -5,20 +5,9 @@
 #ifndef SIERRA_READ_ALL_H
 #define SIERRA_READ_ALL_H
 
+#include "read/filter.h"
 #include "read/sink.h"
 #include "store/store.h"
-
-/* Texts of an array argument; a filter that is not given lets everything pass. */
-typedef struct SierraFilter
-{
-	bool given;
-	int count;
-	text **items;
-} SierraFilter;
-
-/* Does the event in the slot pass both filters? */
-extern bool sierra_filter_passes(const SierraFilter *streams, const SierraFilter *event_names,
-								 TupleTableSlot *slot);
 
 typedef struct SierraReadAll
 {

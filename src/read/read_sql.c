@@ -4,7 +4,7 @@
  */
 #include "postgres.h"
 
-#include "base/compat.h"
+#include "base/args.h"
 #include "base/routing.h"
 #include "read/event_rows.h"
 #include "read/read_all.h"
@@ -27,27 +27,10 @@ PG_FUNCTION_INFO_V1(sierra_esver);
 PG_FUNCTION_INFO_V1(sierra_epseq);
 PG_FUNCTION_INFO_V1(sierra_epseq_key);
 
-/* The argument max_count: NULL is no limit. */
-static int64
-get_max_count(FunctionCallInfo fcinfo, int arg)
-{
-	int64 max_count;
-
-	if (PG_ARGISNULL(arg))
-		return PG_INT64_MAX;
-	max_count = PG_GETARG_INT64(arg);
-	if (max_count < 0)
-		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				errmsg("max_count must not be negative"),
-				errdetail("It is %lld.", (long long) max_count),
-				errhint("Pass NULL to read everything."));
-	return max_count;
-}
-
 static Datum
-end_reading(SierraResult *result)
+end_reading(SierraEventRows *result)
 {
-	sierra_result_flush(result);
+	sierra_event_rows_flush(result);
 	return (Datum) 0;
 }
 
@@ -72,10 +55,10 @@ get_range(FunctionCallInfo fcinfo, int arg, const char *from_name)
 Datum
 sierra_eget(PG_FUNCTION_ARGS)
 {
-	SierraResult result;
+	SierraEventRows result;
 
 	sierra_require_argument(fcinfo, 0, "event_id");
-	sierra_result_begin(fcinfo, NULL, 1, &result);
+	sierra_event_rows_begin(fcinfo, NULL, 1, &result);
 	sierra_read_event(result.store, PG_GETARG_UUID_P(0), result.sink);
 	return end_reading(&result);
 }
@@ -83,14 +66,14 @@ sierra_eget(PG_FUNCTION_ARGS)
 Datum
 sierra_escan(PG_FUNCTION_ARGS)
 {
-	SierraResult result;
+	SierraEventRows result;
 	SierraRange range;
 	int64 max_count;
 
 	sierra_require_argument(fcinfo, 0, "stream_id");
 	range = get_range(fcinfo, 1, "from_version");
-	max_count = get_max_count(fcinfo, 3);
-	sierra_result_begin(fcinfo, NULL, max_count, &result);
+	max_count = sierra_arg_max_count(fcinfo, 3);
+	sierra_event_rows_begin(fcinfo, NULL, max_count, &result);
 	if (max_count > 0)
 		sierra_read_stream(result.store, PG_GETARG_TEXT_PP(0), range, result.sink);
 	return end_reading(&result);
@@ -109,15 +92,15 @@ get_partition_of_key(FunctionCallInfo fcinfo, const SierraStore *store)
 static Datum
 scan_partition(FunctionCallInfo fcinfo, bool by_key)
 {
-	SierraResult result;
+	SierraEventRows result;
 	SierraRange range;
 	int64 max_count;
 	int partition;
 
 	sierra_require_argument(fcinfo, 0, by_key ? "partition_key" : "partition");
 	range = get_range(fcinfo, 1, "from_sequence");
-	max_count = get_max_count(fcinfo, 3);
-	sierra_result_begin(fcinfo, NULL, max_count, &result);
+	max_count = sierra_arg_max_count(fcinfo, 3);
+	sierra_event_rows_begin(fcinfo, NULL, max_count, &result);
 	partition = by_key ? get_partition_of_key(fcinfo, result.store) : PG_GETARG_INT32(0);
 	sierra_check_partition(result.store, partition);
 	if (max_count > 0)
@@ -137,34 +120,19 @@ sierra_epscan_key(PG_FUNCTION_ARGS)
 	return scan_partition(fcinfo, true);
 }
 
+/* The argument is an array of texts, or NULL for no filter. */
 static SierraFilter
 get_filter(FunctionCallInfo fcinfo, int arg, const char *name)
 {
-	SierraFilter filter = {false, 0, NULL};
-	Datum *values;
-	bool *nulls;
+	SierraFilter none = {false, 0, NULL};
 
-	if (PG_ARGISNULL(arg))
-		return filter;
-	deconstruct_array(PG_GETARG_ARRAYTYPE_P(arg), TEXTOID, -1, false, TYPALIGN_INT, &values, &nulls,
-					  &filter.count);
-	filter.given = true;
-	filter.items = palloc(sizeof(text *) * Max(filter.count, 1));
-	for (int i = 0; i < filter.count; i++)
-	{
-		if (nulls[i])
-			ereport(ERROR, errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-					errmsg("argument \"%s\" must not contain nulls", name),
-					errdetail("Element %d is null.", i + 1));
-		filter.items[i] = DatumGetTextPP(values[i]);
-	}
-	return filter;
+	return PG_ARGISNULL(arg) ? none : sierra_filter_of_array(PG_GETARG_ARRAYTYPE_P(arg), name);
 }
 
 Datum
 sierra_eall(PG_FUNCTION_ARGS)
 {
-	SierraResult result;
+	SierraEventRows result;
 	SierraReadAll request = {0};
 	int64 max_count;
 
@@ -176,13 +144,13 @@ sierra_eall(PG_FUNCTION_ARGS)
 				errmsg("after_position must not be less than -1"),
 				errdetail("It is %lld.", (long long) request.after),
 				errhint("-1 reads from the start; backward, from the end."));
-	max_count = get_max_count(fcinfo, 1);
+	max_count = sierra_arg_max_count(fcinfo, 1);
 	request.streams = get_filter(fcinfo, 2, "streams");
 	request.event_names = get_filter(fcinfo, 3, "event_names");
 	request.backward = PG_GETARG_BOOL(4);
 	request.expected_rows = max_count;
 
-	sierra_result_begin(fcinfo, NULL, max_count, &result);
+	sierra_event_rows_begin(fcinfo, NULL, max_count, &result);
 	if (max_count > 0)
 		sierra_read_all(result.store, &request, result.sink);
 	return end_reading(&result);

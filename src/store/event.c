@@ -4,7 +4,6 @@
  */
 #include "postgres.h"
 
-#include "base/compat.h"
 #include "base/routing.h"
 #include "store/event.h"
 
@@ -106,4 +105,23 @@ sierra_expected_version_parse(const char *text, SierraExpectedVersion *expected)
 		return errno == 0 && *text >= '0' && *text <= '9' && *end == '\0';
 	}
 	return true;
+}
+
+/* The column of an events table behind each column of sierra_event. */
+static const AttrNumber event_column[Natts_events] = {
+	Anum_events_global_position, Anum_events_partition_id,	 Anum_events_partition_sequence,
+	Anum_events_stream_id,		 Anum_events_stream_version, Anum_events_event_id,
+	Anum_events_event_name,		 Anum_events_timestamp,		 Anum_events_partition_key,
+	Anum_events_transaction_id,	 Anum_events_metadata,		 Anum_events_payload,
+	Anum_events_payload_bytes};
+
+void
+sierra_event_values(TupleTableSlot *slot, Datum *values, bool *nulls)
+{
+	slot_getallattrs(slot);
+	for (int i = 0; i < Natts_events; i++)
+	{
+		values[i] = slot->tts_values[event_column[i] - 1];
+		nulls[i] = slot->tts_isnull[event_column[i] - 1];
+	}
 }

@@ -5,6 +5,7 @@
 #ifndef SIERRA_EVENT_H
 #define SIERRA_EVENT_H
 
+#include "executor/tuptable.h"
 #include "utils/timestamp.h"
 #include "utils/uuid.h"
 
@@ -25,6 +26,8 @@
 #define Natts_events 13
 
 /* Columns of type sierra_event, as indexes of values: those that code asks for. */
+#define SIERRA_EVENT_POSITION 0
+#define SIERRA_EVENT_STREAM 3
 #define SIERRA_EVENT_VERSION 4
 #define SIERRA_EVENT_ID 5
 #define SIERRA_EVENT_NAME 6
@@ -91,5 +94,8 @@ extern char *sierra_expected_version_text(SierraExpectedVersion expected);
  * text is neither one of the words nor a version.
  */
 extern bool sierra_expected_version_parse(const char *text, SierraExpectedVersion *expected);
+
+/* The values of the event in a slot, in the order of sierra_event; they point into the slot. */
+extern void sierra_event_values(TupleTableSlot *slot, Datum *values, bool *nulls);
 
 #endif /* SIERRA_EVENT_H */

@@ -1,6 +1,6 @@
 /*
  * partition_lock.h
- *		The partition lock, and probes of a partition's newest rows.
+ *		The partition lock.
  *
  * Who holds the lock of a partition is its only writer.  The lock is taken
  * after the partition and its indexes are open and lives until the
@@ -11,8 +11,8 @@
 #ifndef SIERRA_PARTITION_LOCK_H
 #define SIERRA_PARTITION_LOCK_H
 
+#include "postgres_ext.h"
 #include "storage/lockdefs.h"
-#include "store/scan.h"
 
 /*
  * The modes of the lock, which conflict with themselves and with each other.
@@ -21,23 +21,6 @@
  */
 #define SIERRA_LOCK_WRITE ExclusiveLock
 #define SIERRA_LOCK_KEEP_OUT ShareRowExclusiveLock
-
-/* A partition opened for appends; the fields that probes fill come last. */
-typedef struct SierraLeaf
-{
-	int partition;
-	Relation rel;
-	struct ResultRelInfo *result; /* with its indexes open */
-	Relation sequence_index;
-	Relation stream_index;
-	Relation event_id_index;
-	SierraScan stream_scan; /* by stream, while probing */
-	bool stream_scanning;
-	LOCKMODE lock;
-	bool lock_is_new; /* taken by this call, so it may give it back */
-	int64 sequence;	  /* of the newest event, or SIERRA_NONE */
-	int64 position;	  /* of the newest event, or SIERRA_NONE */
-} SierraLeaf;
 
 /*
  * Waits for the lock; true when the transaction did not hold it before.  (The

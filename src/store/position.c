@@ -17,11 +17,11 @@
 #include "store/event.h"
 #include "store/partition_lock.h"
 #include "store/position.h"
+#include "store/run_as.h"
+#include "store/scan.h"
 
-#include "access/htup_details.h"
 #include "access/relation.h"
 #include "access/xact.h"
-#include "catalog/pg_class.h"
 #include "commands/sequence.h"
 #include "miscadmin.h"
 #include "storage/bufmgr.h"
@@ -29,7 +29,6 @@
 #include "utils/fmgrprotos.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
-#include "utils/syscache.h"
 
 /*
  * Reads the sequence's only row by itself: pg_sequence_last_value() would ask
@@ -71,7 +70,9 @@ newest_position(const SierraStore *store, bool *complete)
 	for (int i = 0; i < store->partitions; i++)
 	{
 		Relation leaf;
-		SierraScan scan;
+		Relation index;
+		int64 sequence;
+		int64 position;
 
 		if (!ConditionalLockRelationOid(store->leaf[i], AccessShareLock))
 		{
@@ -79,40 +80,29 @@ newest_position(const SierraStore *store, bool *complete)
 			continue;
 		}
 		leaf = sierra_scan_open_leaf(store, i, NoLock);
-		sierra_scan_begin(&scan, leaf, sierra_scan_open_index(leaf, SIERRA_INDEX_SEQUENCE), true,
-						  SnapshotSelf, 0);
-		sierra_scan_rescan(&scan, NULL);
-		if (sierra_scan_next(&scan, BackwardScanDirection))
-			newest = Max(newest, sierra_slot_int8(scan.slot, Anum_events_global_position));
-		sierra_scan_end(&scan);
+		index = sierra_scan_open_index(leaf, SIERRA_INDEX_SEQUENCE);
+		if (sierra_scan_newest(leaf, index, SnapshotSelf, &sequence, &position))
+			newest = Max(newest, position);
+		index_close(index, AccessShareLock);
 		relation_close(leaf, AccessShareLock);
 	}
 	return newest;
 }
 
-static Oid
-owner_of(Oid relid)
-{
-	HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
-	Oid owner;
-
-	if (!HeapTupleIsValid(tuple))
-		elog(ERROR, "cache lookup failed for relation %u", relid);
-	owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
-	ReleaseSysCache(tuple);
-	return owner;
-}
-
 /* setval() as the owner: who may append need not have rights on the sequence. */
 static void
-set_sequence(Oid sequence, int64 position)
+set_sequence(const SierraStore *store, int64 position)
 {
+	Oid owner = sierra_relation_owner(store->global_position);
 	Oid user;
 	int context;
 
+	if (!OidIsValid(owner))
+		sierra_store_report_missing(NameStr(store->name));
 	GetUserIdAndSecContext(&user, &context);
-	SetUserIdAndSecContext(owner_of(sequence), context | SECURITY_LOCAL_USERID_CHANGE);
-	DirectFunctionCall2(setval_oid, ObjectIdGetDatum(sequence), Int64GetDatum(position));
+	SetUserIdAndSecContext(owner, context | SECURITY_LOCAL_USERID_CHANGE);
+	DirectFunctionCall2(setval_oid, ObjectIdGetDatum(store->global_position),
+						Int64GetDatum(position));
 	SetUserIdAndSecContext(user, context);
 }
 
@@ -125,7 +115,7 @@ catch_up(const SierraStore *store)
 	int64 newest = newest_position(store, &complete);
 
 	if (sierra_position_last(store) < newest)
-		set_sequence(store->global_position, newest);
+		set_sequence(store, newest);
 	if (lock_is_new)
 		sierra_partition_unlock(store->global_position, SIERRA_LOCK_WRITE);
 }

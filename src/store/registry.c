@@ -4,13 +4,17 @@
  */
 #include "postgres.h"
 
-#include "append/insert.h"
 #include "base/errors.h"
 #include "base/routing.h"
+#include "store/direct_insert.h"
+#include "store/event.h"
 #include "store/registry.h"
+#include "store/scan.h"
 
 #include "access/table.h"
+#include "access/tableam.h"
 #include "access/xact.h"
+#include "executor/executor.h"
 #include "storage/bufmgr.h"
 #include "storage/lmgr.h"
 #include "utils/rel.h"
@@ -44,6 +48,32 @@ find_row(Oid relid, ScanKey key, Snapshot snapshot, Size value_size, void *value
 	sierra_scan_end(&scan);
 	table_close(rel, AccessShareLock);
 	return found;
+}
+
+/* Writes one row of a companion table; returns when its index entries are there. */
+static void
+insert_row(Oid relation, EState *estate, Datum *values)
+{
+	Relation rel = table_open(relation, RowExclusiveLock);
+	ResultRelInfo *result = sierra_direct_insert_open(rel);
+	TupleTableSlot *slot = table_slot_create(rel, NULL);
+
+	/* The store was looked up before the table was locked. */
+	if (RelationGetDescr(rel)->natts != Natts_companion)
+		ereport(ERROR, errcode(ERRCODE_SIERRA_NO_STORE),
+				errmsg("table \"%s\" has been changed", RelationGetRelationName(rel)),
+				errhint("Drop the columns that were added to it."));
+
+	memcpy(slot->tts_values, values, sizeof(Datum) * Natts_companion);
+	memset(slot->tts_isnull, false, sizeof(bool) * Natts_companion);
+	ExecStoreVirtualTuple(slot);
+	if (RelationGetDescr(rel)->constr != NULL)
+		ExecConstraints(result, slot, estate);
+	table_tuple_insert(rel, slot, GetCurrentCommandId(true), 0, NULL);
+	sierra_direct_insert_finish(result, slot, estate);
+	ExecDropSingleTupleTableSlot(slot);
+	ExecCloseIndices(result);
+	table_close(rel, NoLock);
 }
 
 /*
@@ -80,7 +110,7 @@ sierra_registry_add_key(const SierraStore *store, EState *estate, const text *st
 {
 	Datum values[2] = {PointerGetDatum(stream_id), UUIDPGetDatum(key)};
 
-	sierra_insert_companion(store->stream_keys, estate, values);
+	insert_row(store->stream_keys, estate, values);
 }
 
 int
@@ -124,7 +154,7 @@ sierra_registry_add_id(const SierraStore *store, EState *estate, const pg_uuid_t
 
 	PG_TRY();
 	{
-		sierra_insert_companion(store->event_ids, estate, values);
+		insert_row(store->event_ids, estate, values);
 	}
 	PG_CATCH();
 	{

@@ -9,6 +9,7 @@
 
 #include "base/compat.h"
 #include "base/errors.h"
+#include "base/text.h"
 #include "store/event.h"
 #include "store/scan.h"
 
@@ -139,6 +140,26 @@ sierra_scan_end(SierraScan *scan)
 		index_close(scan->index, AccessShareLock);
 }
 
+bool
+sierra_scan_newest(Relation leaf, Relation sequence_index, Snapshot snapshot, int64 *sequence,
+				   int64 *position)
+{
+	SierraScan scan;
+	bool found;
+
+	*sequence = *position = SIERRA_NONE;
+	sierra_scan_begin(&scan, leaf, sequence_index, false, snapshot, 0);
+	sierra_scan_rescan(&scan, NULL);
+	found = sierra_scan_next(&scan, BackwardScanDirection);
+	if (found)
+	{
+		*sequence = sierra_slot_int8(scan.slot, Anum_events_partition_sequence);
+		*position = sierra_slot_int8(scan.slot, Anum_events_global_position);
+	}
+	sierra_scan_end(&scan);
+	return found;
+}
+
 void
 sierra_scan_key_int8(ScanKey key, AttrNumber column, StrategyNumber strategy, int64 value)
 {
@@ -192,6 +213,5 @@ sierra_slot_text_equal(TupleTableSlot *slot, AttrNumber column, const text *valu
 	bool isnull;
 	text *stored = DatumGetTextPP(slot_getattr(slot, column, &isnull));
 
-	return VARSIZE_ANY_EXHDR(stored) == VARSIZE_ANY_EXHDR(value) &&
-		   memcmp(VARDATA_ANY(stored), VARDATA_ANY(value), VARSIZE_ANY_EXHDR(value)) == 0;
+	return sierra_text_equal(stored, value);
 }

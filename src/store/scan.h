@@ -59,6 +59,13 @@ extern void sierra_scan_rescan(SierraScan *scan, ScanKey keys);
 extern bool sierra_scan_next(SierraScan *scan, ScanDirection direction);
 extern void sierra_scan_end(SierraScan *scan);
 
+/*
+ * Sequence and position of the newest event of a partition that the snapshot
+ * sees; false, and both SIERRA_NONE, if it sees none.
+ */
+extern bool sierra_scan_newest(Relation leaf, Relation sequence_index, Snapshot snapshot,
+							   int64 *sequence, int64 *position);
+
 /* Keys: comparisons of index columns, strategies of btree. */
 extern void sierra_scan_key_int8(ScanKey key, AttrNumber column, StrategyNumber strategy,
 								 int64 value);

@@ -11,6 +11,7 @@
 #include "base/errors.h"
 #include "base/guc.h"
 #include "store/event.h"
+#include "store/guard.h"
 #include "store/store.h"
 
 #include "access/heapam.h"
@@ -138,7 +139,7 @@ static void
 report_damaged(const char *name, const char *relation)
 {
 	ereport(ERROR, errcode(ERRCODE_SIERRA_NO_STORE),
-			errmsg("schema \"%s\" is no complete event store", name),
+			errmsg("event store \"%s\" is not complete", name),
 			errdetail("Relation \"%s\" is missing or has another shape.", relation),
 			errhint("Undo the change to it, restore the schema from a dump, or name another store "
 					"in \"sierra_es.store\"."));
@@ -153,24 +154,6 @@ report_unguarded(const char *name)
 					  "changed, and tells how many partitions there are."),
 			errhint("With all partitions attached, put it back with SELECT guard_event_store(%s).",
 					quote_literal_cstr(name)));
-}
-
-/* The guard trigger of a table of a store, or NULL. */
-static const Trigger *
-find_guard(Relation rel)
-{
-	for (int i = 0; rel->trigdesc != NULL && i < rel->trigdesc->numtriggers; i++)
-	{
-		const Trigger *trigger = &rel->trigdesc->triggers[i];
-		char *function;
-
-		if (TRIGGER_FOR_ROW(trigger->tgtype) || !TRIGGER_FOR_INSERT(trigger->tgtype))
-			continue;
-		function = get_func_name(trigger->tgfoid);
-		if (function != NULL && strcmp(function, "sierra_guard_events") == 0)
-			return trigger;
-	}
-	return NULL;
 }
 
 /*
@@ -335,7 +318,7 @@ load_store(const char *name, Oid schema, Size *size)
 		sierra_store_report_missing(name);
 	if (!has_columns(RelationGetDescr(events), event_columns, Natts_events))
 		report_damaged(name, "events");
-	guard = find_guard(events);
+	guard = sierra_guard_find(events);
 	partitions = load_partitions(name, guard);
 
 	*size = offsetof(SierraStore, leaf) + sizeof(Oid) * partitions;
@@ -431,6 +414,16 @@ sierra_store_open_named(const char *store_name, AclMode rights)
 	memcpy(store, entry->store, entry->size);
 	check_rights(store, rights);
 	return store;
+}
+
+Oid
+sierra_store_table(const SierraStore *store, const char *table)
+{
+	Oid relid = get_relname_relid(table, store->schema);
+
+	if (!OidIsValid(relid))
+		report_damaged(NameStr(store->name), table);
+	return relid;
 }
 
 bool

@@ -46,6 +46,9 @@ extern SierraStore *sierra_store_open(AclMode rights);
 /* The same for the store of this name. */
 extern SierraStore *sierra_store_open_named(const char *store_name, AclMode rights);
 
+/* The table of this name, which every store has; SE005 if this one has lost it. */
+extern Oid sierra_store_table(const SierraStore *store, const char *table);
+
 /* Raises SE005: the store does not exist, or no longer. */
 extern void sierra_store_report_missing(const char *name);
 

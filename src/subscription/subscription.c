@@ -6,6 +6,7 @@
 
 #include "base/errors.h"
 #include "base/stream_map.h"
+#include "read/read_all.h"
 #include "store/event.h"
 #include "store/query.h"
 #include "store/scan.h"
@@ -104,19 +105,6 @@ sierra_subscription_report_stale(const SierraSubscription *subscription, const t
 		errhint("Drop what was not acknowledged and call enext(): it joins the group again."));
 }
 
-/* The tables came with version 0.2.0. */
-static void
-require_tables(const SierraStore *store)
-{
-	if (OidIsValid(get_relname_relid("subscriptions", store->schema)))
-		return;
-	ereport(ERROR, errcode(ERRCODE_SIERRA_NO_STORE),
-			errmsg("event store \"%s\" has no tables for subscriptions", NameStr(store->name)),
-			errdetail("It was made by an older version of sierra_es."),
-			errhint("As its owner, add them with SELECT upgrade_event_store(%s).",
-					quote_literal_cstr(NameStr(store->name))));
-}
-
 /* The elements of an array column; false if it is null. */
 static bool
 get_array(int column, Oid type, int16 length, bool by_value, char align, Datum **values,
@@ -131,21 +119,15 @@ get_array(int column, Oid type, int16 length, bool by_value, char align, Datum *
 	return !isnull;
 }
 
+/* A column that is an array of texts, or NULL for no filter; copied. */
 static SierraFilter
-get_filter(int column)
+get_filter(int column, const char *name)
 {
-	SierraFilter filter = {false, 0, NULL};
-	Datum *values;
-	bool *nulls;
+	SierraFilter none = {false, 0, NULL};
+	bool isnull;
+	Datum array = sierra_query_value(0, column, &isnull);
 
-	filter.given =
-		get_array(column, TEXTOID, -1, false, TYPALIGN_INT, &values, &nulls, &filter.count);
-	if (!filter.given)
-		return filter;
-	filter.items = palloc(sizeof(text *) * Max(filter.count, 1));
-	for (int i = 0; i < filter.count; i++)
-		filter.items[i] = DatumGetTextPP(values[i]);
-	return filter;
+	return isnull ? none : sierra_filter_of_array(DatumGetArrayTypePCopy(array), name);
 }
 
 static bool *
@@ -223,8 +205,8 @@ get_subscription(const SierraStore *store, text *name)
 
 	subscription->store = store;
 	subscription->name = name;
-	subscription->streams = get_filter(1);
-	subscription->event_names = get_filter(2);
+	subscription->streams = get_filter(1, "streams");
+	subscription->event_names = get_filter(2, "event_names");
 	subscription->wanted = get_wanted(3, store->partitions);
 	subscription->start_after = DatumGetInt64(sierra_query_value(0, 4, &isnull));
 	subscription->start_sequences = get_start_sequences(5, store->partitions);
@@ -273,7 +255,7 @@ sierra_subscription_load(const SierraStore *store, text *name, MemoryContext con
 	Datum values[1] = {PointerGetDatum(name)};
 	SierraSubscription *subscription;
 
-	require_tables(store);
+	(void) sierra_store_table(store, "subscriptions");
 	if (sierra_query(store, &load_query, values, NULL, read_only) == 0)
 		report_missing(store, name);
 	spi = MemoryContextSwitchTo(context);

@@ -6,8 +6,10 @@
  */
 #include "postgres.h"
 
+#include "base/args.h"
 #include "read/event_rows.h"
 #include "read/locate.h"
+#include "read/read_all.h"
 #include "store/event.h"
 #include "subscription/acknowledge.h"
 #include "subscription/await.h"
@@ -33,26 +35,6 @@ PG_FUNCTION_INFO_V1(sierra_ehead);
 PG_FUNCTION_INFO_V1(sierra_events_after);
 PG_FUNCTION_INFO_V1(sierra_lock_subscription);
 
-/* An interval argument that is a length of time: 0 to some days. */
-static int64
-get_usecs(FunctionCallInfo fcinfo, int arg, const char *name, int days)
-{
-	Interval *interval;
-	double usecs;
-
-	sierra_require_argument(fcinfo, arg, name);
-	interval = PG_GETARG_INTERVAL_P(arg);
-	usecs = interval->time +
-			((double) interval->day + interval->month * (double) DAYS_PER_MONTH) * USECS_PER_DAY;
-	if (usecs < 0 || usecs > (double) days * USECS_PER_DAY)
-		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				errmsg_plural("argument \"%s\" must be 0 to %d day",
-							  "argument \"%s\" must be 0 to %d days", days, name, days),
-				errdetail("It is %s.", DatumGetCString(DirectFunctionCall1(interval_out,
-																		   PG_GETARG_DATUM(arg)))));
-	return (int64) usecs;
-}
-
 static int64
 get_position(FunctionCallInfo fcinfo, int arg, const char *name)
 {
@@ -65,20 +47,6 @@ get_position(FunctionCallInfo fcinfo, int arg, const char *name)
 				errmsg("argument \"%s\" must not be less than -1", name),
 				errdetail("It is %lld.", (long long) position));
 	return position;
-}
-
-/* The number of events to return, at least one: no answer would say nothing. */
-static int64
-get_count(FunctionCallInfo fcinfo, int arg)
-{
-	int32 count;
-
-	sierra_require_argument(fcinfo, arg, "max_count");
-	count = PG_GETARG_INT32(arg);
-	if (count < 1)
-		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				errmsg("max_count must be at least 1"), errdetail("It is %d.", count));
-	return count;
 }
 
 /* The argument consumer; NULL: no group. */
@@ -106,13 +74,13 @@ Datum
 sierra_enext(PG_FUNCTION_ARGS)
 {
 	SierraConsume consume = {0};
-	SierraResult result;
+	SierraEventRows result;
 	int64 max_count;
 
 	sierra_require_argument(fcinfo, 0, "subscription");
 	consume.subscription = PG_GETARG_TEXT_PP(0);
-	max_count = get_count(fcinfo, 1);
-	consume.wait_usecs = get_usecs(fcinfo, 2, "wait", 1);
+	max_count = sierra_arg_count(fcinfo, 1);
+	consume.wait_usecs = sierra_arg_usecs(fcinfo, 2, "wait", 1);
 	consume.has_after = !PG_ARGISNULL(3);
 	if (consume.has_after)
 		consume.after = get_position(fcinfo, 3, "after");
@@ -120,7 +88,7 @@ sierra_enext(PG_FUNCTION_ARGS)
 	if (consume.consumer != NULL)
 		consume.lease_function = find_lease_function(fcinfo);
 
-	sierra_result_begin(fcinfo, NULL, max_count, &result);
+	sierra_event_rows_begin(fcinfo, NULL, max_count, &result);
 	sierra_consume(&consume, &result);
 	return (Datum) 0;
 }
@@ -128,13 +96,13 @@ sierra_enext(PG_FUNCTION_ARGS)
 Datum
 sierra_peek(PG_FUNCTION_ARGS)
 {
-	SierraResult result;
+	SierraEventRows result;
 	int64 max_count;
 
 	sierra_require_argument(fcinfo, 0, "store");
 	sierra_require_argument(fcinfo, 1, "subscription");
-	max_count = get_count(fcinfo, 2);
-	sierra_result_begin(fcinfo, NameStr(*PG_GETARG_NAME(0)), max_count, &result);
+	max_count = sierra_arg_count(fcinfo, 2);
+	sierra_event_rows_begin(fcinfo, NameStr(*PG_GETARG_NAME(0)), max_count, &result);
 	sierra_peek_events(PG_GETARG_TEXT_PP(1), &result);
 	return (Datum) 0;
 }
@@ -164,7 +132,7 @@ sierra_enack(PG_FUNCTION_ARGS)
 
 	sierra_require_argument(fcinfo, 0, "subscription");
 	failure.position = get_position(fcinfo, 1, "cursor");
-	get_usecs(fcinfo, 2, "retry_after", 365);
+	sierra_arg_usecs(fcinfo, 2, "retry_after", 365);
 	failure.retry_after = PG_GETARG_DATUM(2);
 	failure.reason = PG_ARGISNULL(3) ? NULL : PG_GETARG_TEXT_PP(3);
 	sierra_require_argument(fcinfo, 4, "park");
@@ -181,7 +149,7 @@ Datum
 sierra_ewait(PG_FUNCTION_ARGS)
 {
 	int64 position = get_position(fcinfo, 1, "cursor");
-	int64 timeout = get_usecs(fcinfo, 2, "timeout", 1);
+	int64 timeout = sierra_arg_usecs(fcinfo, 2, "timeout", 1);
 	text *subscription = PG_ARGISNULL(0) ? NULL : PG_GETARG_TEXT_PP(0);
 
 	sierra_refuse_waiting(timeout);
@@ -215,7 +183,7 @@ Datum
 sierra_lock_subscription(PG_FUNCTION_ARGS)
 {
 	SierraStore *store = sierra_store_open_named(NameStr(*PG_GETARG_NAME(0)), ACL_NO_RIGHTS);
-	Oid subscriptions = get_relname_relid("subscriptions", store->schema);
+	Oid subscriptions = sierra_store_table(store, "subscriptions");
 
 	/* Who may not drop it may not hold up its consumers either. */
 	if (pg_class_aclcheck(subscriptions, GetUserId(), ACL_DELETE) != ACLCHECK_OK)

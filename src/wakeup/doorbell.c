@@ -26,14 +26,7 @@
 
 #include "access/xact.h"
 #include "miscadmin.h"
-#include "storage/ipc.h"
-#include "storage/shmem.h"
 #include "utils/lsyscache.h"
-
-SierraDoorbell *sierra_doorbell = NULL;
-
-static shmem_request_hook_type next_shmem_request_hook = NULL;
-static shmem_startup_hook_type next_shmem_startup_hook = NULL;
 
 /* What this transaction will ring, and what it will NOTIFY by itself. */
 static SierraRings noted;
@@ -45,173 +38,42 @@ static bool progressed = false;
 /* This transaction made work for runners. */
 static bool job_noted = false;
 
-#define TRANCHE_NAME "sierra_es"
-
-static void
-request_memory(void)
-{
-	if (next_shmem_request_hook != NULL)
-		next_shmem_request_hook();
-	RequestAddinShmemSpace(MAXALIGN(sizeof(SierraDoorbell)));
-	RequestNamedLWLockTranche(TRANCHE_NAME, 1);
-}
-
-static void
-init_bell(SierraBell *bell)
-{
-	bell->database = InvalidOid;
-	pg_atomic_init_u64(&bell->generation, 0);
-	pg_atomic_init_u32(&bell->listener, SIERRA_LISTENER_NONE);
-	pg_atomic_init_u64(&bell->heard, 0);
-	pg_atomic_init_u32(&bell->answered, 0);
-	pg_atomic_init_u32(&bell->awaiting, 0);
-	pg_atomic_init_u32(&bell->want.called, 1);
-	pg_atomic_init_u32(&bell->want.present, 0);
-	pg_atomic_init_u64(&bell->want.made, 0);
-	ConditionVariableInit(&bell->rung);
-	SpinLockInit(&bell->mutex);
-}
-
-static void
-attach_memory(void)
-{
-	bool found;
-
-	if (next_shmem_startup_hook != NULL)
-		next_shmem_startup_hook();
-
-	/* A crash of a process makes the postmaster come here again. */
-	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
-	sierra_doorbell = ShmemInitStruct("sierra_es doorbell", sizeof(SierraDoorbell), &found);
-	if (!found)
-	{
-		memset(sierra_doorbell, 0, sizeof(SierraDoorbell));
-		sierra_doorbell->lock = &(GetNamedLWLockTranche(TRANCHE_NAME))->lock;
-		SpinLockInit(&sierra_doorbell->mutex);
-		pg_atomic_init_u32(&sierra_doorbell->waiting, 0);
-		for (int i = 0; i < SIERRA_BELLS; i++)
-			init_bell(&sierra_doorbell->bell[i]);
-		for (int i = 0; i < SIERRA_RUNNERS; i++)
-			pg_atomic_init_u32(&sierra_doorbell->runner[i].leave, 0);
-	}
-	LWLockRelease(AddinShmemInitLock);
-}
-
-void
-sierra_doorbell_request(void)
-{
-	next_shmem_request_hook = shmem_request_hook;
-	shmem_request_hook = request_memory;
-	next_shmem_startup_hook = shmem_startup_hook;
-	shmem_startup_hook = attach_memory;
-}
-
-SierraBell *
-sierra_doorbell_find(Oid database)
-{
-	for (int i = 0; i < SIERRA_BELLS; i++)
-	{
-		if (sierra_doorbell->bell[i].database == database)
-			return &sierra_doorbell->bell[i];
-	}
-	return NULL;
-}
-
-/* The first ring of a new bell calls the launcher. */
-SierraBell *
-sierra_doorbell_bell(Oid database)
-{
-	SierraBell *bell;
-
-	if (sierra_doorbell == NULL)
-		return NULL;
-	LWLockAcquire(sierra_doorbell->lock, LW_EXCLUSIVE);
-	bell = sierra_doorbell_find(database);
-	if (bell == NULL)
-	{
-		bell = sierra_doorbell_find(InvalidOid);
-		if (bell != NULL)
-		{
-			memset(&bell->worker, 0, sizeof(SierraWorkerInfo));
-			sierra_pool_welcome(bell);
-			bell->want.left_at = 0;
-			bell->want.backlog = 0;
-			bell->database = database;
-			pg_atomic_write_u32(&bell->listener, SIERRA_LISTENER_LAUNCHER);
-		}
-	}
-	LWLockRelease(sierra_doorbell->lock);
-	return bell;
-}
-
-/* Looked up once: no session outlives its database. */
-SierraBell *
-sierra_doorbell_own(void)
-{
-	static SierraBell *bell = NULL;
-	static bool known = false;
-
-	if (!known)
-	{
-		bell = sierra_doorbell_bell(MyDatabaseId);
-		known = true;
-	}
-	return bell;
-}
-
-void
-sierra_doorbell_forget(Oid database)
-{
-	SierraBell *bell;
-
-	LWLockAcquire(sierra_doorbell->lock, LW_EXCLUSIVE);
-	bell = sierra_doorbell_find(database);
-	if (bell != NULL)
-	{
-		bell->database = InvalidOid;
-		SpinLockAcquire(&bell->mutex);
-		memset(&bell->rings, 0, sizeof(SierraRings));
-		SpinLockRelease(&bell->mutex);
-	}
-	LWLockRelease(sierra_doorbell->lock);
-}
-
 void
 sierra_doorbell_call_launcher(void)
 {
 	Latch *latch;
 
-	SpinLockAcquire(&sierra_doorbell->mutex);
-	latch = sierra_doorbell->launcher_latch;
-	SpinLockRelease(&sierra_doorbell->mutex);
+	SpinLockAcquire(&sierra_shared->mutex);
+	latch = sierra_shared->launcher_latch;
+	SpinLockRelease(&sierra_shared->mutex);
 	if (latch != NULL)
 		SetLatch(latch);
 }
 
 void
-sierra_doorbell_wake_worker(SierraBell *bell)
+sierra_doorbell_wake_notifier(SierraDatabaseSlot *slot)
 {
 	Latch *latch;
 
-	SpinLockAcquire(&bell->mutex);
-	latch = bell->worker_latch;
-	SpinLockRelease(&bell->mutex);
+	SpinLockAcquire(&slot->mutex);
+	latch = slot->notifier_latch;
+	SpinLockRelease(&slot->mutex);
 	if (latch != NULL)
 		SetLatch(latch);
 }
 
 /* Counts a ring and wakes who listens, once however many ring. */
 static void
-ring(SierraBell *bell)
+ring(SierraDatabaseSlot *slot)
 {
 	/* A full barrier: the count is in memory before the listener is read. */
-	pg_atomic_fetch_add_u64(&bell->generation, 1);
-	if (pg_atomic_read_u32(&bell->listener) == SIERRA_LISTENER_NONE)
+	pg_atomic_fetch_add_u64(&slot->wakeups, 1);
+	if (pg_atomic_read_u32(&slot->listener) == SIERRA_LISTENER_NONE)
 		return;
-	switch (pg_atomic_exchange_u32(&bell->listener, SIERRA_LISTENER_NONE))
+	switch (pg_atomic_exchange_u32(&slot->listener, SIERRA_LISTENER_NONE))
 	{
-		case SIERRA_LISTENER_WORKER:
-			sierra_doorbell_wake_worker(bell);
+		case SIERRA_LISTENER_NOTIFIER:
+			sierra_doorbell_wake_notifier(slot);
 			break;
 		case SIERRA_LISTENER_LAUNCHER:
 			sierra_doorbell_call_launcher();
@@ -220,11 +82,11 @@ ring(SierraBell *bell)
 }
 
 void
-sierra_doorbell_want_worker(SierraBell *bell)
+sierra_doorbell_want_notifier(SierraDatabaseSlot *slot)
 {
 	uint32 launcher = SIERRA_LISTENER_LAUNCHER;
 
-	if (pg_atomic_compare_exchange_u32(&bell->listener, &launcher, SIERRA_LISTENER_NONE))
+	if (pg_atomic_compare_exchange_u32(&slot->listener, &launcher, SIERRA_LISTENER_NONE))
 		sierra_doorbell_call_launcher();
 }
 
@@ -243,7 +105,7 @@ mark(SierraRings *rings, const SierraRing *store)
 			return;
 		}
 	}
-	if (rings->count < SIERRA_BELL_STORES)
+	if (rings->count < SIERRA_RINGS_MAX)
 		rings->store[rings->count++] = *store;
 	else
 		rings->overflow = true;
@@ -251,11 +113,11 @@ mark(SierraRings *rings, const SierraRing *store)
 
 /* Also a full barrier, between getting into the queue and reading the count. */
 void
-sierra_doorbell_want_answer(SierraBell *bell)
+sierra_doorbell_want_wakeup(SierraDatabaseSlot *slot)
 {
 	uint32 nobody = SIERRA_LISTENER_NONE;
 
-	(void) pg_atomic_compare_exchange_u32(&bell->listener, &nobody, SIERRA_LISTENER_WORKER);
+	(void) pg_atomic_compare_exchange_u32(&slot->listener, &nobody, SIERRA_LISTENER_NOTIFIER);
 }
 
 void
@@ -269,13 +131,13 @@ sierra_doorbell_add_rings(SierraRings *rings, const SierraRings *more)
 static void
 ring_noted(bool committed)
 {
-	SierraBell *bell = sierra_doorbell_own();
+	SierraDatabaseSlot *slot = sierra_shared_own_slot();
 
 	for (int i = 0; i < noted.count && !committed; i++)
 		noted.store[i].position = SIERRA_NONE;
-	SpinLockAcquire(&bell->mutex);
-	sierra_doorbell_add_rings(&bell->rings, &noted);
-	SpinLockRelease(&bell->mutex);
+	SpinLockAcquire(&slot->mutex);
+	sierra_doorbell_add_rings(&slot->rings, &noted);
+	SpinLockRelease(&slot->mutex);
 
 	/*
 	 * The last runner may have left because there were no jobs at all.  One that
@@ -283,21 +145,21 @@ ring_noted(bool committed)
 	 */
 	if (job_noted && committed)
 	{
-		pg_atomic_fetch_add_u64(&bell->want.made, 1);
-		if (pg_atomic_read_u32(&bell->want.present) == 0)
-			pg_atomic_write_u32(&bell->want.called, 0);
+		pg_atomic_fetch_add_u64(&slot->demand.jobs_made, 1);
+		if (pg_atomic_read_u32(&slot->demand.has_runner) == 0)
+			pg_atomic_write_u32(&slot->demand.launcher_called, 0);
 	}
-	ring(bell);
+	ring(slot);
 }
 
 /* Consumers acknowledge often, and hardly anybody waits for that: so it is asked now. */
 static void
 ring_for_progress(void)
 {
-	SierraBell *bell = sierra_doorbell_own();
+	SierraDatabaseSlot *slot = sierra_shared_own_slot();
 
-	if (pg_atomic_read_u32(&bell->awaiting) > 0)
-		ring(bell);
+	if (pg_atomic_read_u32(&slot->progress_waiters) > 0)
+		ring(slot);
 }
 
 /*
@@ -364,7 +226,7 @@ note(const SierraStore *store, int64 position)
 							 .position = position,
 							 .notify = sierra_guc_notify == SIERRA_NOTIFY_WORKER};
 
-	if (sierra_doorbell_own() == NULL)
+	if (sierra_shared_own_slot() == NULL)
 		return;
 	register_callback();
 	mark(&noted, &store_ring);
@@ -403,7 +265,7 @@ sierra_doorbell_note_append(const SierraStore *store, int64 position)
 void
 sierra_doorbell_note_progress(void)
 {
-	if (sierra_doorbell_own() == NULL)
+	if (sierra_shared_own_slot() == NULL)
 		return;
 	register_callback();
 	progressed = true;
@@ -412,17 +274,17 @@ sierra_doorbell_note_progress(void)
 void
 sierra_doorbell_begin_await(void)
 {
-	SierraBell *bell = sierra_doorbell_own();
+	SierraDatabaseSlot *slot = sierra_shared_own_slot();
 
-	if (bell != NULL)
-		pg_atomic_fetch_add_u32(&bell->awaiting, 1);
+	if (slot != NULL)
+		pg_atomic_fetch_add_u32(&slot->progress_waiters, 1);
 }
 
 void
 sierra_doorbell_end_await(void)
 {
-	SierraBell *bell = sierra_doorbell_own();
+	SierraDatabaseSlot *slot = sierra_shared_own_slot();
 
-	if (bell != NULL)
-		pg_atomic_fetch_sub_u32(&bell->awaiting, 1);
+	if (slot != NULL)
+		pg_atomic_fetch_sub_u32(&slot->progress_waiters, 1);
 }

@@ -6,12 +6,6 @@
 #define SIERRA_PROCESS_UTILITY_H
 
 /* Installs the hook; called while preloaded libraries are loaded. */
-extern void sierra_exclusive_install(void);
-
-/*
- * Does a statement keep workers out of this database?  The caller holds the
- * doorbell's lock.
- */
-extern bool sierra_exclusive_is_held(Oid database);
+extern void sierra_process_utility_install(void);
 
 #endif /* SIERRA_PROCESS_UTILITY_H */

@@ -17,9 +17,9 @@
  */
 #include "postgres.h"
 
-#include "base/compat.h"
 #include "read/horizon.h"
 #include "store/event.h"
+#include "store/run_as.h"
 #include "store/scan.h"
 #include "wakeup/notify.h"
 #include "worker/store_watch.h"
@@ -230,23 +230,6 @@ list_stores(void)
 	}
 }
 
-/* The newest event of a partition that the active snapshot sees. */
-static void
-look_at_leaf(SierraReadLeaf *leaf)
-{
-	SierraScan scan;
-
-	leaf->sequence = leaf->position = SIERRA_NONE;
-	sierra_scan_begin(&scan, leaf->rel, leaf->sequence_index, false, GetActiveSnapshot(), 0);
-	sierra_scan_rescan(&scan, NULL);
-	if (sierra_scan_next(&scan, BackwardScanDirection))
-	{
-		leaf->sequence = sierra_slot_int8(scan.slot, Anum_events_partition_sequence);
-		leaf->position = sierra_slot_int8(scan.slot, Anum_events_global_position);
-	}
-	sierra_scan_end(&scan);
-}
-
 /* Takes the locks of a store's tables if all are free. */
 static bool
 lock_leaves(const SierraStore *store)
@@ -263,8 +246,8 @@ static bool
 look_as_owner(Look *look)
 {
 	SierraStore *store = sierra_store_open_named(look->name, ACL_SELECT);
-	SierraReadLeaf *leaf = palloc(sizeof(SierraReadLeaf) * store->partitions);
-	SierraReadLeaf **leaves = palloc(sizeof(SierraReadLeaf *) * store->partitions);
+	SierraReadPartition *leaf = palloc(sizeof(SierraReadPartition) * store->partitions);
+	SierraReadPartition **leaves = palloc(sizeof(SierraReadPartition *) * store->partitions);
 
 	if (!lock_leaves(store))
 		return false;
@@ -274,7 +257,8 @@ look_as_owner(Look *look)
 		leaf[i].rel = sierra_scan_open_leaf(store, i, NoLock);
 		leaf[i].sequence_index = sierra_scan_open_index(leaf[i].rel, SIERRA_INDEX_SEQUENCE);
 		if (store->subscribed)
-			look_at_leaf(&leaf[i]);
+			(void) sierra_scan_newest(leaf[i].rel, leaf[i].sequence_index, GetActiveSnapshot(),
+									  &leaf[i].sequence, &leaf[i].position);
 	}
 	look->readable = PG_INT64_MAX;
 	if (!store->subscribed)
@@ -299,17 +283,13 @@ static bool
 look_at_schema(Oid schema, Look *look)
 {
 	Oid events = get_relname_relid("events", schema);
-	HeapTuple tuple;
 	Oid owner;
 
 	if (!OidIsValid(events) || !ConditionalLockRelationOid(events, AccessShareLock))
 		return false;
-	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(events));
-	if (!HeapTupleIsValid(tuple))
+	owner = sierra_relation_owner(events);
+	if (!OidIsValid(owner))
 		return false;
-	owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
-	ReleaseSysCache(tuple);
-
 	SetUserIdAndSecContext(owner, SECURITY_RESTRICTED_OPERATION);
 	return look_as_owner(look);
 }

@@ -1,5 +1,5 @@
--- The functions that users call: arguments, defaults, results, and what the planner is told.
--- Names of arguments and their defaults are part of the interface: calls use =>.
+-- The functions that users call: arguments, defaults, results, and what the planner knows.  Names
+-- of arguments and their defaults are part of the interface: calls use =>.
 BEGIN;
 
 CREATE TEMP TABLE wanted (
@@ -62,7 +62,6 @@ INSERT INTO wanted VALUES
     ('esver', 'stream_id text', 'bigint', 'c', 's', 'r', false, 0),
     ('epseq', 'partition integer', 'bigint', 'c', 's', 'r', false, 0),
     ('epseq', 'partition_key text', 'bigint', 'c', 's', 'r', false, 0),
-('upgrade_event_store', 'store name DEFAULT NULL::name', 'boolean', 'plpgsql', 'v', 'u', false, 0),
     ('esub', 'subscription text, streams text[] DEFAULT NULL::text[], event_names text[] DEFAULT NULL::text[], start_from text DEFAULT ''latest''::text, start_versions json DEFAULT NULL::json, window_size integer DEFAULT 1000, lease_time interval DEFAULT ''00:00:30''::interval, max_attempts integer DEFAULT 5', 'bigint', 'plpgsql', 'v', 'u', false, 0),
     ('epsub', 'subscription text, partitions integer[] DEFAULT NULL::integer[], start_from text DEFAULT ''latest''::text, start_sequences json DEFAULT NULL::json, window_size integer DEFAULT 1000, lease_time interval DEFAULT ''00:00:30''::interval, max_attempts integer DEFAULT 5', 'bigint', 'plpgsql', 'v', 'u', false, 0),
     ('eunsub', 'subscription text', 'void', 'plpgsql', 'v', 'u', false, 0),
@@ -130,7 +129,7 @@ SELECT is((SELECT ROW (f.result, f.language, f.provolatile, f.proparallel, f.pro
 
 SELECT is_empty(
     $$SELECT name, arguments FROM functions WHERE name !~ '^sierra_' EXCEPT SELECT name, arguments FROM wanted$$,
-    'there are no others; what begins with sierra_ and is not listed is no interface');
+    'there are no others; what begins with sierra_ and is not listed is private');
 SELECT is_empty($$SELECT name FROM functions WHERE (prokind = 'p') <> (name = 'run_event_jobs') OR prokind NOT IN ('f', 'p')$$,
                 'all are plain functions, but for the procedure run_event_jobs()');
 

@@ -1,4 +1,4 @@
--- Who may call what, and with whose rights.
+-- Which role may call what, and with whose rights.
 BEGIN;
 SELECT plan(11);
 CREATE ROLE regress_sierra_stranger;
@@ -13,13 +13,14 @@ SELECT is_empty(
     $$SELECT f.oid::regprocedure FROM functions AS f JOIN pg_language AS l ON l.oid = f.prolang
        WHERE lanname IN ('sql', 'plpgsql') AND prosqlbody IS NULL
          AND NOT coalesce('search_path=pg_catalog, pg_temp' = ANY (proconfig), false)
-         -- One that commits cannot.  It names the schema of all that it uses.
+         -- A function that commits cannot have that.  It names the schema of everything that it
+         -- uses.
          AND proname <> 'run_event_jobs'$$,
     'functions in SQL pin their search_path, or were parsed at their creation');
 SELECT is_empty(
     $$SELECT oid::regprocedure FROM functions
        WHERE proname !~ '^(sierra_|event_runners$)' AND NOT has_function_privilege('regress_sierra_stranger', oid, 'EXECUTE')$$,
-    'everybody may call the interface: rights are those of the tables; what runners do is for who may see that');
+    'everybody may call the interface: rights are those of the tables; runners are visible only to roles that may see them');
 SELECT is_empty($$SELECT oid::regprocedure FROM functions WHERE has_function_privilege('regress_sierra_stranger', oid, 'EXECUTE WITH GRANT OPTION')$$,
                 'nobody may grant it on');
 SELECT is_empty(
@@ -27,7 +28,7 @@ SELECT is_empty(
          AND NOT has_type_privilege('regress_sierra_stranger', t.oid, 'USAGE')$$,
     'everybody may use the types');
 
--- A new store belongs to who made it, and to nobody else.
+-- A new store belongs to the role that made it, and to no other role.
 SELECT lives_ok($$SELECT create_event_store('rights_of_store', 2)$$, 'a store is made');
 SELECT is_empty(
     $$SELECT relname FROM pg_class WHERE relnamespace = 'rights_of_store'::regnamespace AND relacl IS NOT NULL$$,
@@ -36,7 +37,7 @@ SELECT is((SELECT nspacl FROM pg_namespace WHERE nspname = 'rights_of_store'), N
 SELECT schema_owner_is('rights_of_store', current_user);
 SELECT is_empty(
     $$SELECT relname FROM pg_class WHERE relnamespace = 'rights_of_store'::regnamespace AND pg_get_userbyid(relowner) <> current_user$$,
-    'its relations belong to who made it');
+    'its relations belong to the role that made it');
 SELECT is_empty(
     $$SELECT relname FROM pg_class WHERE relnamespace = 'rights_of_store'::regnamespace AND relkind IN ('r', 'p', 'S')
          AND (CASE relkind WHEN 'S' THEN has_sequence_privilege('regress_sierra_stranger', oid, 'USAGE, SELECT, UPDATE')

@@ -1,0 +1,184 @@
+-- ---------------------------------------------------------------------------
+-- Aggregates, their snapshots, and command handlers.
+-- ---------------------------------------------------------------------------
+
+-- The uuid of a definition is made anew whenever folding could come out
+-- otherwise: snapshots count for the definition that they were taken under.
+--
+-- Snapshots have a uuid in their key, so that nobody who loads a state waits for
+-- another who takes the same snapshot: twice the same is harmless.
+CREATE FUNCTION sierra_create_aggregate_tables(store name) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    EXECUTE format(
+        'CREATE TABLE %I.aggregates ('
+        ' aggregate text COLLATE "C" PRIMARY KEY,'
+        ' fold text NOT NULL,'
+        ' initial jsonb,'
+        ' snapshot_every integer NOT NULL CHECK (snapshot_every >= 0),'
+        ' fold_version integer NOT NULL,'
+        ' definition uuid NOT NULL DEFAULT gen_random_uuid(),'
+        ' created_at timestamptz NOT NULL DEFAULT now())', store);
+    EXECUTE format(
+        'CREATE TABLE %I.snapshots ('
+        ' aggregate text COLLATE "C" NOT NULL,'
+        ' stream_id text COLLATE "C" NOT NULL,'
+        ' definition uuid NOT NULL,'
+        ' version bigint NOT NULL,'
+        ' snapshot_id uuid NOT NULL DEFAULT gen_random_uuid(),'
+        ' newest timestamptz NOT NULL,'
+        ' state jsonb NOT NULL,'
+        ' taken_at timestamptz NOT NULL DEFAULT clock_timestamp(),'
+        ' PRIMARY KEY (aggregate, stream_id, definition, version, snapshot_id))', store);
+
+    EXECUTE format('COMMENT ON TABLE %I.aggregates IS %L', store,
+                   'aggregates: the functions that fold streams into states');
+    EXECUTE format('COMMENT ON TABLE %I.snapshots IS %L', store,
+                   'states of streams at some version, to fold from there; may be deleted at any time');
+END
+$$;
+COMMENT ON FUNCTION sierra_create_aggregate_tables(name) IS
+    'makes the tables of a store for aggregates and snapshots; create_event_store() calls it';
+
+CREATE FUNCTION create_aggregate(aggregate text,
+                                 fold regprocedure,
+                                 initial jsonb DEFAULT '{}',
+                                 snapshot_every integer DEFAULT 100,
+                                 fold_version integer DEFAULT 1,
+                                 replace boolean DEFAULT false)
+    RETURNS void
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    store constant name := @extschema@.sierra_require_store();
+    fold_name text;
+    same boolean;
+BEGIN
+    PERFORM @extschema@.sierra_require_name('aggregate', aggregate);
+    PERFORM @extschema@.sierra_require_value('fold', fold IS NULL);
+    PERFORM @extschema@.sierra_require_value('snapshot_every', snapshot_every IS NULL);
+    PERFORM @extschema@.sierra_require_value('fold_version', fold_version IS NULL);
+    IF snapshot_every < 0 THEN
+        RAISE invalid_parameter_value USING
+            MESSAGE = 'snapshot_every must not be negative',
+            DETAIL = format('The value is %s.', snapshot_every),
+            HINT = 'Pass 0 to take no snapshots.';
+    END IF;
+    fold_name := @extschema@.sierra_require_function(
+        fold, ARRAY['jsonb', '@extschema@.sierra_event']::regtype[], 'jsonb', 'fold',
+        'A fold takes (state jsonb, event sierra_event) and returns jsonb.');
+
+    EXECUTE format('INSERT INTO %I.aggregates (aggregate, fold, initial, snapshot_every, fold_version)'
+                   ' VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING', store)
+      USING aggregate, fold_name, initial, snapshot_every, fold_version;
+    EXECUTE format('SELECT (a.fold, a.initial, a.snapshot_every, a.fold_version)'
+                   '       IS NOT DISTINCT FROM ($2, $3, $4, $5)'
+                   '  FROM %I.aggregates AS a WHERE a.aggregate = $1', store)
+       INTO same USING aggregate, fold_name, initial, snapshot_every, fold_version;
+    IF same THEN
+        RETURN;
+    END IF;
+    IF NOT coalesce(replace, false) THEN
+        RAISE duplicate_object USING
+            MESSAGE = format('aggregate "%s" already exists', aggregate),
+            DETAIL = 'It has another definition.',
+            HINT = 'Pass replace => true to give it this one.';
+    END IF;
+    EXECUTE format(
+        'UPDATE %I.aggregates AS a SET fold = $2, initial = $3, snapshot_every = $4, fold_version = $5,'
+        '       definition = CASE WHEN (a.fold, a.initial, a.fold_version) IS NOT DISTINCT FROM ($2, $3, $5)'
+        '                         THEN a.definition ELSE gen_random_uuid() END'
+        ' WHERE a.aggregate = $1', store)
+      USING aggregate, fold_name, initial, snapshot_every, fold_version;
+    EXECUTE format('DELETE FROM %1$I.snapshots AS s USING %1$I.aggregates AS a'
+                   ' WHERE s.aggregate = $1 AND a.aggregate = $1 AND s.definition <> a.definition', store)
+      USING aggregate;
+END
+$$;
+COMMENT ON FUNCTION create_aggregate(text, regprocedure, jsonb, integer, integer, boolean) IS
+    'names a function (state jsonb, event sierra_event) returns jsonb that folds streams; a new fold_version ignores older snapshots; 42710 if it exists with another definition';
+
+CREATE FUNCTION drop_snapshots(aggregate text, stream_id text DEFAULT NULL) RETURNS bigint
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    store constant name := @extschema@.sierra_require_store();
+    dropped bigint;
+BEGIN
+    EXECUTE format('DELETE FROM %I.snapshots AS s'
+                   ' WHERE s.aggregate = $1 AND ($2 IS NULL OR s.stream_id = $2)', store)
+      USING aggregate, stream_id;
+    GET DIAGNOSTICS dropped = ROW_COUNT;
+    RETURN dropped;
+END
+$$;
+COMMENT ON FUNCTION drop_snapshots(text, text) IS
+    'deletes snapshots of an aggregate (of one stream, or all), at no loss; returns how many';
+
+CREATE FUNCTION drop_aggregate(aggregate text) RETURNS boolean
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    store constant name := @extschema@.sierra_require_store();
+    dropped bigint;
+BEGIN
+    EXECUTE format('DELETE FROM %I.aggregates AS a WHERE a.aggregate = $1', store) USING aggregate;
+    GET DIAGNOSTICS dropped = ROW_COUNT;
+    PERFORM @extschema@.drop_snapshots(aggregate);
+    RETURN dropped > 0;
+END
+$$;
+COMMENT ON FUNCTION drop_aggregate(text) IS
+    'drops an aggregate with its snapshots; events stay; false if there was none';
+
+CREATE FUNCTION eload(aggregate text,
+                      stream_id text,
+                      at_version bigint DEFAULT NULL,
+                      at_time timestamptz DEFAULT NULL,
+                      OUT state jsonb,
+                      OUT version bigint)
+    LANGUAGE c VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'sierra_eload';
+COMMENT ON FUNCTION eload(text, text, bigint, timestamptz) IS
+    'the state of a stream (now, at a version, or before the first later event), and its version: null without events';
+
+CREATE FUNCTION edecide(aggregate text,
+                        stream_id text,
+                        decide regprocedure,
+                        command jsonb,
+                        retries integer DEFAULT 3,
+                        metadata json DEFAULT NULL)
+    RETURNS SETOF sierra_append_result
+    LANGUAGE c VOLATILE PARALLEL UNSAFE ROWS 1
+    AS 'MODULE_PATHNAME', 'sierra_edecide';
+COMMENT ON FUNCTION edecide(text, text, regprocedure, jsonb, integer, json) IS
+    'handles a command: loads the state, calls (state jsonb, command jsonb) returns json or jsonb, appends the events it returns at the version loaded; starts again on a conflict';
+
+CREATE FUNCTION event_aggregates(store name DEFAULT NULL)
+    RETURNS TABLE (aggregate text, fold text, initial jsonb, snapshot_every integer,
+                   fold_version integer, snapshots bigint, created_at timestamptz)
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    wanted constant name := @extschema@.sierra_require_store(store);
+BEGIN
+    RETURN QUERY EXECUTE format(
+        'SELECT a.aggregate, a.fold, a.initial, a.snapshot_every, a.fold_version,'
+        '       (SELECT count(*) FROM %1$I.snapshots AS s'
+        '         WHERE s.aggregate = a.aggregate AND s.definition = a.definition),'
+        '       a.created_at'
+        '  FROM %1$I.aggregates AS a ORDER BY a.aggregate', wanted);
+END
+$$;
+COMMENT ON FUNCTION event_aggregates(name) IS
+    'aggregates of a store (default: sierra_es.store), and how many usable snapshots each has';

@@ -1,0 +1,40 @@
+-- ---------------------------------------------------------------------------
+-- Appends.
+-- ---------------------------------------------------------------------------
+
+CREATE FUNCTION eappend(stream_id text,
+                        event_name text,
+                        payload json DEFAULT NULL,
+                        metadata json DEFAULT NULL,
+                        expected_version expected_version DEFAULT 'any',
+                        event_id uuid DEFAULT NULL,
+                        partition_key text DEFAULT NULL,
+                        "timestamp" timestamptz DEFAULT NULL,
+                        payload_bytes bytea DEFAULT NULL)
+    RETURNS sierra_append_result
+    LANGUAGE c VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'sierra_eappend';
+COMMENT ON FUNCTION eappend(text, text, json, json, expected_version, uuid, text, timestamptz, bytea) IS
+    'appends one event; SE001 wrong expected version, SE002 partition key mismatch, SE003 duplicate event id';
+
+CREATE FUNCTION emappend(partition_key text, events json)
+    RETURNS SETOF sierra_append_result
+    LANGUAGE c VOLATILE PARALLEL UNSAFE ROWS 10
+    AS 'MODULE_PATHNAME', 'sierra_emappend_json';
+COMMENT ON FUNCTION emappend(text, json) IS
+    'appends all events of a JSON array of objects, or none; partition_key null: each stream by its own key';
+
+CREATE FUNCTION emappend(partition_key text,
+                         stream_ids text[],
+                         event_names text[],
+                         payloads json[] DEFAULT NULL,
+                         metadatas json[] DEFAULT NULL,
+                         expected_versions expected_version[] DEFAULT NULL,
+                         event_ids uuid[] DEFAULT NULL,
+                         timestamps timestamptz[] DEFAULT NULL,
+                         payload_bytes bytea[] DEFAULT NULL)
+    RETURNS SETOF sierra_append_result
+    LANGUAGE c VOLATILE PARALLEL UNSAFE ROWS 100
+    AS 'MODULE_PATHNAME', 'sierra_emappend_arrays';
+COMMENT ON FUNCTION emappend(text, text[], text[], json[], json[], expected_version[], uuid[], timestamptz[], bytea[]) IS
+    'appends all events of arrays of equal length, or none; partition_key null: each stream by its own key';

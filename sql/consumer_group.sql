@@ -1,0 +1,194 @@
+-- ---------------------------------------------------------------------------
+-- Consumer groups: leases of partitions.
+--
+-- What must not happen: that an event is acknowledged for a consumer that lost its
+-- partition, or that two consumers have one partition.  Rows of consumers and leases
+-- are taken with SKIP LOCKED: a consumer in the middle of a transaction keeps what it
+-- holds.
+-- ---------------------------------------------------------------------------
+
+-- Takes all leases from consumers.  A new epoch tells the lease from the old one.
+CREATE FUNCTION sierra_free_leases(store name, subscription text, consumers text[]) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+BEGIN
+    EXECUTE format('UPDATE %1$I.subscription_streams AS t SET handed_out = NULL'
+                   '  FROM %1$I.subscription_cursors AS c'
+                   ' WHERE t.subscription = $1 AND t.handed_out IS NOT NULL'
+                   '   AND c.subscription = $1 AND c.partition_id = t.partition_id'
+                   '   AND c.consumer = ANY ($2)', store) USING subscription, consumers;
+    EXECUTE format('UPDATE %I.subscription_cursors AS c SET consumer = NULL, epoch = c.epoch + 1'
+                   ' WHERE c.subscription = $1 AND c.consumer = ANY ($2)', store)
+      USING subscription, consumers;
+END
+$$;
+COMMENT ON FUNCTION sierra_free_leases(name, text, text[]) IS
+    'takes the leases of consumers of a group; enext() and eleave() call it';
+
+-- One cursor becomes one for each partition, when the first consumer comes.
+CREATE FUNCTION sierra_split_cursor(store name, subscription text, partitions integer[]) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    EXECUTE format('WITH whole AS (DELETE FROM %1$I.subscription_cursors AS c'
+                   '                WHERE c.subscription = $1 AND c.partition_id = -1 RETURNING c.*)'
+                   ' INSERT INTO %1$I.subscription_cursors'
+                   '        (subscription, partition_id, cursor, acknowledged_at, last_error, last_error_at)'
+                   ' SELECT w.subscription, p, w.cursor, w.acknowledged_at, w.last_error, w.last_error_at'
+                   '   FROM whole AS w, unnest($2) AS p', store)
+      USING subscription,
+            coalesce(partitions, ARRAY(SELECT p FROM generate_series(
+                0, @extschema@.sierra_partitions(store) - 1) AS p));
+END
+$$;
+COMMENT ON FUNCTION sierra_split_cursor(name, text, integer[]) IS
+    'gives each partition of a subscription a cursor of its own; enext() calls it for a group';
+
+-- Gives a consumer as many leases as its share is, if what was handed out to it
+-- is acknowledged; true if that changed something.
+CREATE FUNCTION sierra_balance_leases(store name, subscription text, consumer text) RETURNS boolean
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    partitions integer;
+    members integer;
+    rank integer;
+    share integer;
+    held integer;
+    changed integer;
+BEGIN
+    EXECUTE format('SELECT count(*), count(*) FILTER (WHERE c.consumer = $2)'
+                   '  FROM %I.subscription_cursors AS c WHERE c.subscription = $1', store)
+       INTO partitions, held USING subscription, consumer;
+    EXECUTE format('SELECT count(*), count(*) FILTER (WHERE m.consumer < $2)'
+                   '  FROM %I.subscription_consumers AS m WHERE m.subscription = $1', store)
+       INTO members, rank USING subscription, consumer;
+    share := partitions / members + (rank < partitions % members)::integer;
+    IF held > share THEN
+        EXECUTE format(
+            'UPDATE %1$I.subscription_cursors AS c SET consumer = NULL, epoch = c.epoch + 1'
+            ' WHERE c.subscription = $1 AND c.partition_id = ANY (ARRAY('
+            '       SELECT h.partition_id FROM %1$I.subscription_cursors AS h'
+            '        WHERE h.subscription = $1 AND h.consumer = $2'
+            '        ORDER BY h.partition_id DESC LIMIT $3))', store)
+          USING subscription, consumer, held - share;
+    ELSE
+        EXECUTE format(
+            'UPDATE %1$I.subscription_cursors AS c SET consumer = $2, epoch = c.epoch + 1'
+            ' WHERE c.subscription = $1 AND c.partition_id = ANY (ARRAY('
+            '       SELECT f.partition_id FROM %1$I.subscription_cursors AS f'
+            '        WHERE f.subscription = $1 AND f.consumer IS NULL'
+            '        ORDER BY f.partition_id LIMIT $3 FOR UPDATE SKIP LOCKED))', store)
+          USING subscription, consumer, share - held;
+    END IF;
+    GET DIAGNOSTICS changed = ROW_COUNT;
+    IF changed > 0 THEN
+        -- What is handed out from now on begins at the lowest cursor held.
+        EXECUTE format(
+            'UPDATE %1$I.subscription_consumers AS m SET acknowledged = c.lowest, handed_out = c.lowest'
+            '  FROM (SELECT coalesce(min(c.cursor), -1) AS lowest FROM %1$I.subscription_cursors AS c'
+            '         WHERE c.subscription = $1 AND c.consumer = $2) AS c'
+            ' WHERE m.subscription = $1 AND m.consumer = $2', store)
+          USING subscription, consumer;
+    END IF;
+    RETURN changed > 0;
+END
+$$;
+COMMENT ON FUNCTION sierra_balance_leases(name, text, text) IS
+    'gives a consumer of a group its share of the partitions; enext() calls it';
+
+-- Makes a consumer a member of the group, removes those that were not seen for
+-- the lease time, and balances leases; true if the others have to see a change.
+CREATE FUNCTION sierra_lease(store name, subscription text, consumer text) RETURNS boolean
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    lease_time interval;
+    partitions integer[];
+    is_whole boolean;
+    dead text[];
+    is_new boolean;
+    outstanding boolean;
+BEGIN
+    EXECUTE format('SELECT s.lease_time, s.partitions,'
+                   '       EXISTS (SELECT FROM %1$I.subscription_cursors AS c'
+                   '                WHERE c.subscription = $1 AND c.partition_id = -1)'
+                   '  FROM %1$I.subscriptions AS s WHERE s.subscription = $1', store)
+       INTO lease_time, partitions, is_whole USING subscription;
+    IF is_whole THEN
+        PERFORM @extschema@.sierra_split_cursor(store, subscription, partitions);
+    END IF;
+
+    EXECUTE format('SELECT NOT EXISTS (SELECT FROM %I.subscription_consumers AS m'
+                   '                    WHERE m.subscription = $1 AND m.consumer = $2)', store)
+       INTO is_new USING subscription, consumer;
+
+    -- Its own row first, which this locks: two members that were both away too long
+    -- would else remove each other, and wait for each other.
+    EXECUTE format(
+        'INSERT INTO %I.subscription_consumers AS m'
+        '       (subscription, consumer, acknowledged, handed_out, joined_at, seen_at)'
+        ' VALUES ($1, $2, -1, -1, clock_timestamp(), clock_timestamp())'
+        ' ON CONFLICT (subscription, consumer) DO UPDATE SET seen_at = excluded.seen_at'
+        ' WHERE m.seen_at < clock_timestamp() - $3 / 4', store)
+      USING subscription, consumer, lease_time;
+
+    EXECUTE format(
+        'WITH dead AS (DELETE FROM %1$I.subscription_consumers AS d'
+        '               WHERE d.subscription = $1 AND d.consumer IN ('
+        '                     SELECT m.consumer FROM %1$I.subscription_consumers AS m'
+        '                      WHERE m.subscription = $1 AND m.consumer <> $2'
+        '                        AND m.seen_at < clock_timestamp() - $3 FOR UPDATE SKIP LOCKED)'
+        '           RETURNING d.consumer)'
+        ' SELECT array_agg(d.consumer) FROM dead AS d', store)
+       INTO dead USING subscription, consumer, lease_time;
+    IF dead IS NOT NULL THEN
+        PERFORM @extschema@.sierra_free_leases(store, subscription, dead);
+    END IF;
+
+    EXECUTE format(
+        'SELECT m.handed_out > m.acknowledged'
+        '       OR EXISTS (SELECT FROM %1$I.subscription_streams AS t'
+        '                    JOIN %1$I.subscription_cursors AS c'
+        '                      ON c.subscription = t.subscription AND c.partition_id = t.partition_id'
+        '                   WHERE t.subscription = $1 AND c.consumer = $2 AND t.handed_out IS NOT NULL)'
+        '  FROM %1$I.subscription_consumers AS m WHERE m.subscription = $1 AND m.consumer = $2', store)
+       INTO outstanding USING subscription, consumer;
+    IF NOT outstanding AND @extschema@.sierra_balance_leases(store, subscription, consumer) THEN
+        RETURN true;
+    END IF;
+    RETURN is_new OR dead IS NOT NULL;
+END
+$$;
+COMMENT ON FUNCTION sierra_lease(name, text, text) IS
+    'joins the group of a subscription, or stays in it; enext() calls it';
+
+CREATE FUNCTION eleave(subscription text, consumer text) RETURNS boolean
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    store constant name := @extschema@.sierra_require_store();
+    left_group boolean;
+BEGIN
+    PERFORM @extschema@.sierra_require_subscription(store, subscription);
+    EXECUTE format('WITH gone AS (DELETE FROM %I.subscription_consumers AS m'
+                   '               WHERE m.subscription = $1 AND m.consumer = $2 RETURNING m.consumer)'
+                   ' SELECT count(*) > 0 FROM gone', store)
+       INTO left_group USING subscription, consumer;
+    IF left_group THEN
+        PERFORM @extschema@.sierra_free_leases(store, subscription, ARRAY[consumer]);
+    END IF;
+    RETURN left_group;
+END
+$$;
+COMMENT ON FUNCTION eleave(text, text) IS
+    'leaves the group of a subscription at once, rather than after the lease time; false if not in it';

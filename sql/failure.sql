@@ -1,0 +1,75 @@
+-- ---------------------------------------------------------------------------
+-- Failed events of subscriptions: retried, skipped, listed.
+-- ---------------------------------------------------------------------------
+
+CREATE FUNCTION eretry(subscription text, stream_id text DEFAULT NULL) RETURNS bigint
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    store constant name := @extschema@.sierra_require_store();
+    retried bigint;
+BEGIN
+    PERFORM @extschema@.sierra_require_subscription(store, subscription);
+    EXECUTE format('UPDATE %I.subscription_streams AS t'
+                   '   SET state = ''retrying'', retry_at = clock_timestamp(), attempts = 0, handed_out = NULL'
+                   ' WHERE t.subscription = $1 AND t.state IN (''parked'', ''retrying'')'
+                   '   AND ($2 IS NULL OR t.stream_id = $2)', store)
+      USING subscription, stream_id;
+    GET DIAGNOSTICS retried = ROW_COUNT;
+    RETURN retried;
+END
+$$;
+COMMENT ON FUNCTION eretry(text, text) IS
+    'lets failed events of a subscription (of one stream, or all) come again at once; returns how many';
+
+CREATE FUNCTION eskip(subscription text, stream_id text) RETURNS bigint
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    store constant name := @extschema@.sierra_require_store();
+    skipped bigint;
+BEGIN
+    PERFORM @extschema@.sierra_require_subscription(store, subscription);
+    EXECUTE format('UPDATE %I.subscription_streams AS t'
+                   '   SET state = ''behind'', position = t.failed_position, version = t.failed_version,'
+                   '       handed_out = NULL, attempts = 0, retry_at = NULL'
+                   ' WHERE t.subscription = $1 AND t.stream_id = $2 AND t.state IN (''parked'', ''retrying'')'
+                   ' RETURNING t.failed_position', store)
+       INTO skipped USING subscription, stream_id;
+    RETURN skipped;
+END
+$$;
+COMMENT ON FUNCTION eskip(text, text) IS
+    'gives up the failed event of a stream; what waits behind it comes next; returns its position, null if none has failed';
+
+CREATE FUNCTION event_failures(store name DEFAULT NULL)
+    RETURNS TABLE (subscription text, stream_id text, partition_id integer, state text,
+                   global_position bigint, event_id uuid, event_name text, attempts integer,
+                   retry_at timestamptz, reason text, failed_at timestamptz, waiting bigint)
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    wanted constant name := @extschema@.sierra_require_store(store);
+BEGIN
+    RETURN QUERY EXECUTE format(
+        'SELECT t.subscription, t.stream_id, t.partition_id, t.state, t.failed_position, e.event_id,'
+        '       e.event_name, t.attempts, t.retry_at, t.reason, t.failed_at,'
+        '       (SELECT max(l.stream_version) FROM %1$I.events AS l'
+        '         WHERE l.partition_id = t.partition_id AND l.stream_id = t.stream_id) - t.failed_version'
+        '  FROM %1$I.subscription_streams AS t'
+        '  LEFT JOIN %1$I.events AS e'
+        '    ON e.partition_id = t.partition_id AND e.stream_id = t.stream_id'
+        '   AND e.stream_version = t.failed_version'
+        '  JOIN %1$I.subscriptions AS s ON s.subscription = t.subscription'
+        ' WHERE t.state IN (''retrying'', ''parked'')'
+        ' ORDER BY t.subscription, t.failed_position', wanted);
+END
+$$;
+COMMENT ON FUNCTION event_failures(name) IS
+    'events of a store (default: sierra_es.store) that failed: retried or parked, why, and how many events of the stream wait behind';

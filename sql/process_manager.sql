@@ -1,0 +1,69 @@
+-- ---------------------------------------------------------------------------
+-- Process managers: projections whose handlers act.
+-- ---------------------------------------------------------------------------
+
+-- A process manager is a projection whose handler acts.  search_path as a
+-- default: inside the function it is another one.
+CREATE FUNCTION create_process_manager(manager text,
+                                       handler regprocedure,
+                                       streams text[] DEFAULT NULL,
+                                       event_names text[] DEFAULT NULL,
+                                       key text DEFAULT NULL,
+                                       initial jsonb DEFAULT '{}',
+                                       mode text DEFAULT 'worker',
+                                       start_from text DEFAULT 'latest',
+                                       batch_size integer DEFAULT 100,
+                                       on_error text DEFAULT 'stop',
+                                       max_attempts integer DEFAULT 5,
+                                       retry_after interval DEFAULT '1 second',
+                                       search_path text DEFAULT pg_catalog.current_setting('search_path'))
+    RETURNS void
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    store constant name := @extschema@.sierra_require_store();
+BEGIN
+    PERFORM @extschema@.sierra_require_value('manager', manager IS NULL);
+    PERFORM @extschema@.sierra_require_value('handler', handler IS NULL);
+    PERFORM @extschema@.sierra_require_value('search_path', search_path IS NULL);
+    PERFORM @extschema@.sierra_check_projection(manager, mode, batch_size, on_error, max_attempts,
+                                                retry_after);
+    IF mode = 'inline' THEN
+        RAISE invalid_parameter_value USING
+            MESSAGE = 'a process manager cannot be inline',
+            DETAIL = 'It would append events in the middle of an append.',
+            HINT = 'Use ''worker'' or ''manual''.';
+    END IF;
+    IF @extschema@.sierra_handler_kind(handler) <> 'fold' THEN
+        RAISE invalid_function_definition USING
+            MESSAGE = format('function %s is no handler of a process manager', handler),
+            HINT = 'It takes (state jsonb, event sierra_event) and returns jsonb: the new state, null to end the process.';
+    END IF;
+    PERFORM @extschema@.sierra_add_projection(
+        store, manager, 1, true, current_user, 'process', handler, streams, event_names, mode, key,
+        initial, start_from, batch_size, on_error, max_attempts, retry_after, false, search_path);
+END
+$$;
+COMMENT ON FUNCTION create_process_manager(text, regprocedure, text[], text[], text, jsonb, text, text, integer, text, integer, interval, text) IS
+    'makes a process manager, which is a projection that acts: handler(state jsonb, event sierra_event) returns jsonb gets events of streams (patterns; null: all) and event names (null: all) in the order of their positions, each exactly once, may append and schedule others, and returns the new state of the key (an SQL expression over e; null: the stream), null to end the process; mode worker or manual; batch_size 1 to 100000; runs as who creates it; 42710 if a projection has this name, 42P13 if the handler does not fit';
+
+CREATE FUNCTION event_process_managers(store name DEFAULT NULL)
+    RETURNS TABLE (manager text, mode text, state text, processes bigint, cursor bigint,
+                   lag_events bigint, lag interval, processed bigint, rate double precision,
+                   time_left interval, parked bigint, attempts integer, retry_at timestamptz,
+                   failed_position bigint, failed_stream text, last_error text,
+                   last_error_at timestamptz, handler text, key text, owner name,
+                   subscription text, updated_at timestamptz)
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT p.projection, p.mode, p.state, p.states, p.cursor, p.lag_events, p.lag, p.processed,
+           p.rate, p.time_left, p.parked, p.attempts, p.retry_at, p.failed_position,
+           p.failed_stream, p.last_error, p.last_error_at, p.handler, p.key, p.owner,
+           p.subscription, p.updated_at
+      FROM @extschema@.event_projections($1) AS p WHERE p.kind = 'process'
+$$;
+COMMENT ON FUNCTION event_process_managers(name) IS
+    'process managers of a store (default: sierra_es.store): mode, state, how many processes run, events and time behind, events per second, failures';

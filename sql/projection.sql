@@ -1,0 +1,445 @@
+-- ---------------------------------------------------------------------------
+-- Projections: their tables, definitions, and the triggers of inline projections.
+-- ---------------------------------------------------------------------------
+
+-- A row of projections says what is run, and as whom.  So nobody writes a row
+-- for a role that he is not a member of, and what a row runs never changes: a
+-- rebuild makes another one.  src/projection.c says what else is checked.
+CREATE FUNCTION sierra_guard_projection() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF TG_OP = 'UPDATE' THEN
+        IF (OLD.projection, OLD.version, OLD.owner, OLD.kind, OLD.handler, OLD.key, OLD.initial,
+            OLD.streams, OLD.event_names, OLD.search_path)
+           IS DISTINCT FROM
+           (NEW.projection, NEW.version, NEW.owner, NEW.kind, NEW.handler, NEW.key, NEW.initial,
+            NEW.streams, NEW.event_names, NEW.search_path)
+           OR NEW.subscription <> coalesce(OLD.subscription, '') THEN
+            RAISE object_not_in_prerequisite_state USING
+                MESSAGE = format('the definition of projection "%s" cannot be changed', OLD.projection),
+                HINT = 'Use rebuild_projection().';
+        END IF;
+    END IF;
+    IF NOT pg_has_role(current_user, NEW.owner, 'MEMBER') THEN
+        RAISE insufficient_privilege USING
+            MESSAGE = format('must be a member of role "%s" to make a projection that runs as it',
+                             NEW.owner);
+    END IF;
+    RETURN NEW;
+END
+$$;
+COMMENT ON FUNCTION sierra_guard_projection() IS
+    'trigger: lets nobody write a projection that runs as a role he is not a member of';
+
+CREATE FUNCTION sierra_inline_trigger(projection text) RETURNS name
+    LANGUAGE sql IMMUTABLE STRICT
+    SET search_path = pg_catalog, pg_temp
+AS $$ SELECT ('sierra_projection_' || md5($1))::name $$;
+COMMENT ON FUNCTION sierra_inline_trigger(text) IS 'the name of the trigger of an inline projection';
+
+CREATE FUNCTION sierra_make_inline_trigger(store name, projection text, event_names text[]) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    -- OR REPLACE: a rebuilt version may want other events than the one before.
+    EXECUTE format('CREATE OR REPLACE TRIGGER %I AFTER INSERT ON %I.events FOR EACH ROW %s'
+                   ' EXECUTE FUNCTION @extschema@.sierra_project_inline(%L)',
+                   @extschema@.sierra_inline_trigger(projection), store,
+                   CASE WHEN event_names IS NOT NULL
+                        THEN format('WHEN (NEW.event_name = ANY (%L::text[]))', event_names) END,
+                   projection);
+END
+$$;
+COMMENT ON FUNCTION sierra_make_inline_trigger(name, text, text[]) IS
+    'makes the trigger of an inline projection';
+
+-- The triggers of projections go with DROP EXTENSION CASCADE, their tables stay.
+CREATE FUNCTION sierra_restore_projection_triggers(store name) RETURNS integer
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    lost record;
+    restored integer := 0;
+BEGIN
+    IF NOT EXISTS (SELECT FROM pg_trigger AS t
+                    WHERE t.tgrelid = to_regclass(format('%I.projections', store))
+                      AND t.tgfoid = '@extschema@.sierra_guard_projection()'::regprocedure) THEN
+        EXECUTE format(
+            'CREATE TRIGGER sierra_guard_projection BEFORE INSERT OR UPDATE OF projection, version, owner,'
+            ' kind, handler, key, initial, streams, event_names, search_path, subscription'
+            ' ON %I.projections FOR EACH ROW EXECUTE FUNCTION @extschema@.sierra_guard_projection()',
+            store);
+        restored := 1;
+    END IF;
+    FOR lost IN EXECUTE format(
+        'SELECT p.projection, p.event_names FROM %1$I.projections AS p'
+        ' WHERE p.live AND p.mode = ''inline'' AND p.subscription IS NULL'
+        '   AND NOT EXISTS (SELECT FROM pg_trigger AS t WHERE t.tgrelid = to_regclass($1)'
+        '                    AND t.tgfoid = ''@extschema@.sierra_project_inline()''::regprocedure'
+        '                    AND t.tgname = @extschema@.sierra_inline_trigger(p.projection))', store)
+      USING format('%I.events', store) LOOP
+        PERFORM @extschema@.sierra_make_inline_trigger(store, lost.projection, lost.event_names);
+        restored := restored + 1;
+    END LOOP;
+    RETURN restored;
+END
+$$;
+COMMENT ON FUNCTION sierra_restore_projection_triggers(name) IS
+    'puts back triggers that projections have lost; guard_event_store() calls it';
+
+CREATE FUNCTION sierra_create_projection_tables(store name) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    EXECUTE format(
+        'CREATE TABLE %I.projections ('
+        ' projection text COLLATE "C" NOT NULL,'
+        ' version integer NOT NULL CHECK (version > 0),'
+        ' live boolean NOT NULL,'
+        ' owner name NOT NULL,'
+        ' kind text NOT NULL CHECK (kind IN (''event'', ''batch'', ''fold'', ''process'')),'
+        ' handler text NOT NULL,'
+        ' key text,'
+        ' initial jsonb,'
+        ' streams text[],'
+        ' event_names text[],'
+        ' search_path text NOT NULL,'
+        ' mode text NOT NULL CHECK (mode IN (''worker'', ''manual'', ''inline'')),'
+        ' subscription text COLLATE "C",'
+        ' batch_size integer NOT NULL CHECK (batch_size BETWEEN 1 AND 100000),'
+        ' on_error text NOT NULL CHECK (on_error IN (''stop'', ''park'')),'
+        ' max_attempts integer NOT NULL CHECK (max_attempts > 0),'
+        ' retry_after interval NOT NULL,'
+        ' automatic boolean NOT NULL,'
+        ' state text NOT NULL CHECK (state IN (''running'', ''retrying'', ''stopped'', ''paused'')),'
+        ' attempts integer NOT NULL DEFAULT 0,'
+        ' retry_at timestamptz,'
+        ' failed_position bigint,'
+        ' failed_stream text,'
+        ' last_error text,'
+        ' last_error_at timestamptz,'
+        ' processed bigint NOT NULL DEFAULT 0,'
+        ' rate double precision,'
+        ' created_at timestamptz NOT NULL DEFAULT now(),'
+        ' updated_at timestamptz,'
+        ' PRIMARY KEY (projection, version)) WITH (fillfactor = 50)', store);
+    EXECUTE format('CREATE UNIQUE INDEX projections_live ON %I.projections (projection) WHERE live',
+                   store);
+    EXECUTE format(
+        'CREATE TABLE %I.projection_states ('
+        ' projection text COLLATE "C" NOT NULL,'
+        ' version integer NOT NULL,'
+        ' key text COLLATE "C" NOT NULL,'
+        ' state jsonb,'
+        ' position bigint NOT NULL,'
+        ' stream_version bigint,'
+        ' PRIMARY KEY (projection, version, key)) WITH (fillfactor = 50)', store);
+    EXECUTE format('COMMENT ON TABLE %I.projections IS %L', store,
+                   'projections: what they run, as whom, how it goes; one version is live, another'
+                   ' one may be being built');
+    EXECUTE format('COMMENT ON TABLE %I.projection_states IS %L', store,
+                   'states of folding projections, by version and key, and the last event in each');
+END
+$$;
+COMMENT ON FUNCTION sierra_create_projection_tables(name) IS
+    'makes the tables of a store that projections are kept in; create_event_store() calls it';
+
+CREATE FUNCTION sierra_report_no_projection(store name, projection text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RAISE undefined_object USING
+        MESSAGE = format('no projection "%s"', projection),
+        DETAIL = format('Store "%s" has no projection of this name.', store),
+        HINT = 'Make it with create_projection(); event_projections() lists them.';
+END
+$$;
+COMMENT ON FUNCTION sierra_report_no_projection(name, text) IS 'raises 42704';
+
+-- Holds the live version, or all of it if it is to go.  Who waits for it while
+-- another version takes over finds it gone, and must look for the other one.
+CREATE FUNCTION sierra_hold_live(store name, projection text, strength text) RETURNS integer
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    version integer;
+    known boolean := true;
+BEGIN
+    WHILE version IS NULL LOOP
+        IF NOT known THEN
+            PERFORM @extschema@.sierra_report_no_projection(store, projection);
+        END IF;
+        EXECUTE format('SELECT p.version FROM %I.projections AS p WHERE p.projection = $1 AND p.live FOR %s',
+                       store, strength) INTO version USING projection;
+        EXECUTE format('SELECT EXISTS (SELECT FROM %I.projections AS p WHERE p.projection = $1 AND p.live)',
+                       store) INTO known USING projection;
+    END LOOP;
+    RETURN version;
+END
+$$;
+COMMENT ON FUNCTION sierra_hold_live(name, text, text) IS
+    'locks the row of the live version of a projection; returns the version; 42704 if there is none';
+
+CREATE FUNCTION sierra_handler_kind(handler regprocedure) RETURNS text
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    event constant oid := '@extschema@.sierra_event'::regtype;
+    kind constant text := (
+        SELECT CASE WHEN p.pronargs = 1 AND p.proargtypes[0] = event THEN 'event'
+                    WHEN p.pronargs = 1 AND p.proargtypes[0] = '@extschema@.sierra_event[]'::regtype THEN 'batch'
+                    WHEN p.pronargs = 2 AND p.proargtypes[0] = 'jsonb'::regtype
+                         AND p.proargtypes[1] = event AND p.prorettype = 'jsonb'::regtype THEN 'fold' END
+          FROM pg_proc AS p WHERE p.oid = handler AND p.prokind = 'f' AND NOT p.proretset);
+BEGIN
+    IF kind IS NULL THEN
+        RAISE invalid_function_definition USING
+            MESSAGE = format('function %s is no handler', handler),
+            HINT = 'A handler takes (sierra_event), (sierra_event[]), or (jsonb, sierra_event) and then returns jsonb; it returns no set.';
+    END IF;
+    RETURN kind;
+END
+$$;
+COMMENT ON FUNCTION sierra_handler_kind(regprocedure) IS
+    'what a handler takes: event, batch or fold; 42P13 if it is none';
+
+CREATE FUNCTION sierra_check_projection(projection text, mode text, batch_size integer,
+                                        on_error text, max_attempts integer, retry_after interval)
+    RETURNS void
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    argument text := CASE WHEN projection IS NULL THEN 'projection'
+                          WHEN mode IS NULL THEN 'mode'
+                          WHEN batch_size IS NULL THEN 'batch_size'
+                          WHEN on_error IS NULL THEN 'on_error'
+                          WHEN max_attempts IS NULL THEN 'max_attempts'
+                          WHEN retry_after IS NULL THEN 'retry_after' END;
+BEGIN
+    IF argument IS NOT NULL THEN
+        RAISE null_value_not_allowed USING
+            MESSAGE = format('argument "%s" must not be null', argument);
+    END IF;
+    IF octet_length(projection) NOT BETWEEN 1 AND 200
+       OR projection ~ '[\u0001-\u001f\u007f-\u009f]' THEN
+        RAISE invalid_parameter_value USING
+            MESSAGE = 'the name of a projection has 1 to 200 bytes and no control characters',
+            DETAIL = format('It has %s bytes.', octet_length(projection));
+    END IF;
+    IF mode NOT IN ('worker', 'manual', 'inline') THEN
+        RAISE invalid_parameter_value USING
+            MESSAGE = format('"%s" is no mode of a projection', mode),
+            HINT = 'Use ''worker'', ''manual'' or ''inline''.';
+    END IF;
+    IF on_error NOT IN ('stop', 'park') THEN
+        RAISE invalid_parameter_value USING
+            MESSAGE = format('on_error "%s" is not known', on_error),
+            HINT = 'Use ''stop'' or ''park''.';
+    END IF;
+    IF batch_size NOT BETWEEN 1 AND 100000 THEN
+        RAISE invalid_parameter_value USING
+            MESSAGE = 'a batch has 1 to 100000 events',
+            DETAIL = format('The value is %s.', batch_size);
+    END IF;
+    IF max_attempts NOT BETWEEN 1 AND 1000000 THEN
+        RAISE invalid_parameter_value USING
+            MESSAGE = 'max_attempts must be 1 to 1000000',
+            DETAIL = format('The value is %s.', max_attempts);
+    END IF;
+    IF retry_after NOT BETWEEN interval '0' AND interval '1 day' THEN
+        RAISE invalid_parameter_value USING
+            MESSAGE = 'argument "retry_after" must be 0 to 1 day',
+            DETAIL = format('The value is %s.', retry_after);
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION sierra_check_projection(text, text, integer, text, integer, interval) IS
+    'raises 22023 or 22004 unless the arguments of a projection are within bounds';
+
+-- Who owns the table must be able to become the owner of every projection in it.
+CREATE FUNCTION sierra_check_projection_owner(store name, owner name) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    table_owner constant name := (SELECT pg_get_userbyid(c.relowner) FROM pg_class AS c
+                                   WHERE c.oid = to_regclass(format('%I.projections', store)));
+BEGIN
+    IF NOT pg_has_role(table_owner, owner, 'MEMBER') THEN
+        RAISE insufficient_privilege USING
+            MESSAGE = format('role "%s" cannot own a projection of store "%s"', owner, store),
+            DETAIL = format('Role "%s" owns the table %I.projections and is not a member of it.',
+                            table_owner, store),
+            HINT = 'Create it as the store''s owner, or as a role that this owner is a member of.';
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION sierra_check_projection_owner(name, name) IS
+    'raises 42501 unless the owner of a store''s tables is a member of the role';
+
+-- Makes a version of a projection: its row, and the subscription that feeds it.
+-- template has what the row shall say.
+CREATE FUNCTION sierra_add_projection(store name, projection text, version integer, live boolean,
+                                      owner name, kind text, handler regprocedure,
+                                      streams text[], event_names text[], mode text, key text, initial jsonb,
+                                      start_from text, batch_size integer, on_error text,
+                                      max_attempts integer, retry_after interval,
+                                      automatic boolean, search_path text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    subscription constant text := format('projection:%s:%s', projection, version);
+    known boolean;
+BEGIN
+    PERFORM @extschema@.sierra_check_projection_owner(store, owner);
+    IF key IS NOT NULL AND kind NOT IN ('fold', 'process') THEN
+        RAISE invalid_parameter_value USING
+            MESSAGE = 'only a fold has a key',
+            DETAIL = format('The handler %s keeps no states.', handler);
+    END IF;
+    BEGIN
+        EXECUTE format('INSERT INTO %I.projections (projection, version, live, owner, kind, handler,'
+                       ' key, initial, streams, event_names, search_path, mode, subscription,'
+                       ' batch_size, on_error, max_attempts, retry_after, automatic, state)'
+                       ' VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15,'
+                       ' $16, $17, $18, ''running'')', store)
+          USING projection, version, live, owner, kind, handler::text, key, initial, streams,
+                event_names, search_path, mode, subscription, batch_size, on_error, max_attempts,
+                retry_after, automatic;
+    EXCEPTION WHEN unique_violation THEN
+        RAISE duplicate_object USING
+            MESSAGE = format('projection "%s" already exists', projection),
+            HINT = 'Choose another name, drop it with drop_projection(), or rebuild it with rebuild_projection().';
+    END;
+    EXECUTE format('SELECT EXISTS (SELECT FROM %I.subscriptions AS s WHERE s.subscription = $1)', store)
+       INTO known USING subscription;
+    IF known THEN
+        RAISE duplicate_object USING
+            MESSAGE = format('subscription "%s" already exists', subscription),
+            DETAIL = 'It would be that of the projection.',
+            HINT = 'Drop it with eunsub() first.';
+    END IF;
+    PERFORM @extschema@.esub(subscription, streams, event_names, start_from,
+                             window_size => greatest(batch_size, 1000),
+                             max_attempts => max_attempts);
+    -- Fails now rather than later if the owner may not call the handler, or the key is no expression.
+    PERFORM @extschema@.sierra_try_projection(projection, version);
+    PERFORM @extschema@.sierra_call_runners();
+END
+$$;
+COMMENT ON FUNCTION sierra_add_projection(name, text, integer, boolean, name, text, regprocedure, text[], text[], text, text, jsonb, text, integer, text, integer, interval, boolean, text) IS
+    'makes a version of a projection; create_projection() and rebuild_projection() call it';
+
+CREATE FUNCTION sierra_run(projection text, version integer, max_count bigint)
+    RETURNS bigint
+    LANGUAGE c VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'sierra_run';
+COMMENT ON FUNCTION sierra_run(text, integer, bigint) IS
+    'runs one version of a projection; run_projection() calls it';
+
+CREATE FUNCTION sierra_try_projection(projection text, version integer) RETURNS void
+    LANGUAGE c VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'sierra_try_projection';
+COMMENT ON FUNCTION sierra_try_projection(text, integer) IS
+    'raises what a run would raise if there were no events';
+
+CREATE FUNCTION sierra_project_inline() RETURNS trigger
+    LANGUAGE c
+    AS 'MODULE_PATHNAME', 'sierra_project_inline';
+COMMENT ON FUNCTION sierra_project_inline() IS
+    'trigger: hands an event to an inline projection, in the appending transaction';
+
+-- Handles what is stored while nobody appends; from then on the trigger does.
+CREATE FUNCTION sierra_go_inline(store name, projection text, version integer) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    subscription text;
+    state text;
+    failure text;
+    event_names text[];
+BEGIN
+    -- An older snapshot would not see events that were committed since.
+    IF current_setting('transaction_isolation') <> 'read committed' THEN
+        RAISE object_not_in_prerequisite_state USING
+            MESSAGE = 'an inline projection is made in isolation level READ COMMITTED',
+            HINT = 'Use another transaction.';
+    END IF;
+    -- Appends in flight end first, and none begins.
+    EXECUTE format('LOCK TABLE %I.events IN SHARE ROW EXCLUSIVE MODE', store);
+    PERFORM @extschema@.sierra_run(projection, version, 9223372036854775807);
+    EXECUTE format('SELECT p.subscription, p.state, p.event_names,'
+                   '       coalesce(p.last_error, (SELECT t.reason FROM %1$I.subscription_streams AS t'
+                   '                   WHERE t.subscription = p.subscription'
+                   '                     AND t.state IN (''retrying'', ''parked'') LIMIT 1))'
+                   '  FROM %1$I.projections AS p WHERE p.projection = $1 AND p.version = $2', store)
+       INTO subscription, state, event_names, failure USING projection, version;
+    IF failure IS NOT NULL THEN
+        RAISE object_not_in_prerequisite_state USING
+            MESSAGE = format('projection "%s" cannot become inline', projection),
+            DETAIL = format('Its handler failed for an event that is stored: %s.', failure),
+            HINT = 'Mend the handler, or leave out what is stored with start_from => ''latest''.';
+    END IF;
+    PERFORM @extschema@.eunsub(subscription);
+    EXECUTE format('UPDATE %I.projections AS p SET subscription = NULL'
+                   ' WHERE p.projection = $1 AND p.version = $2', store) USING projection, version;
+    PERFORM @extschema@.sierra_make_inline_trigger(store, projection, event_names);
+END
+$$;
+COMMENT ON FUNCTION sierra_go_inline(name, text, integer) IS
+    'catches up and makes the trigger of an inline projection; create_projection() and finish_rebuild() call it';
+
+-- search_path as a default: inside the function it is another one.
+CREATE FUNCTION create_projection(projection text,
+                                  handler regprocedure,
+                                  streams text[] DEFAULT NULL,
+                                  event_names text[] DEFAULT NULL,
+                                  mode text DEFAULT 'worker',
+                                  key text DEFAULT NULL,
+                                  initial jsonb DEFAULT '{}',
+                                  start_from text DEFAULT 'earliest',
+                                  batch_size integer DEFAULT 1000,
+                                  on_error text DEFAULT 'stop',
+                                  max_attempts integer DEFAULT 5,
+                                  retry_after interval DEFAULT '1 second',
+                                  search_path text DEFAULT pg_catalog.current_setting('search_path'))
+    RETURNS void
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    store constant name := @extschema@.sierra_require_store();
+BEGIN
+    PERFORM @extschema@.sierra_check_projection(projection, mode, batch_size, on_error,
+                                                max_attempts, retry_after);
+    IF handler IS NULL OR search_path IS NULL THEN
+        RAISE null_value_not_allowed USING
+            MESSAGE = 'a projection needs a handler and a search_path';
+    END IF;
+    PERFORM @extschema@.sierra_add_projection(
+        store, projection, 1, true, current_user, @extschema@.sierra_handler_kind(handler), handler,
+        streams, event_names, mode, key, initial, start_from, batch_size, on_error, max_attempts,
+        retry_after, false, search_path);
+    IF mode = 'inline' THEN
+        PERFORM @extschema@.sierra_go_inline(store, projection, 1);
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION create_projection(text, regprocedure, text[], text[], text, text, jsonb, text, integer, text, integer, interval, text) IS
+    'makes a projection: a handler that gets events of streams (patterns; null: all) and event names (null: all), each exactly once; handler(sierra_event), handler(sierra_event[]) or, to fold states by key, handler(jsonb, sierra_event); runs as who creates it';

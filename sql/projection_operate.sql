@@ -1,0 +1,361 @@
+-- ---------------------------------------------------------------------------
+-- Projections: pause, retry, skip, rebuild, drop, and the view of them.
+-- ---------------------------------------------------------------------------
+
+-- Sets the state of all versions of a projection; returns whether that changed something.
+CREATE FUNCTION sierra_set_projection(projection text, from_states text[], to_state text) RETURNS boolean
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    store constant name := @extschema@.sierra_require_store();
+    live constant integer := @extschema@.sierra_hold_live(store, projection, 'NO KEY UPDATE');
+    mode text;
+    changed integer;
+BEGIN
+    EXECUTE format('SELECT p.mode FROM %I.projections AS p WHERE p.projection = $1 AND p.version = $2',
+                   store) INTO mode USING projection, live;
+    IF mode = 'inline' THEN
+        RAISE object_not_in_prerequisite_state USING
+            MESSAGE = format('projection "%s" is inline', projection),
+            DETAIL = 'It runs with each append, and would miss what is appended meanwhile.',
+            HINT = 'Drop it, or create it in mode worker or manual.';
+    END IF;
+    EXECUTE format('UPDATE %I.projections AS p SET state = $3, attempts = 0, retry_at = NULL,'
+                   ' updated_at = clock_timestamp()'
+                   ' WHERE p.projection = $1 AND p.state = ANY ($2)', store)
+      USING projection, from_states, to_state;
+    GET DIAGNOSTICS changed = ROW_COUNT;
+    PERFORM @extschema@.sierra_call_runners();
+    RETURN changed > 0;
+END
+$$;
+COMMENT ON FUNCTION sierra_set_projection(text, text[], text) IS
+    'changes the state of a projection; pause_projection() and the like call it';
+
+CREATE FUNCTION pause_projection(projection text) RETURNS boolean
+    LANGUAGE sql
+    SET search_path = pg_catalog, pg_temp
+AS $$ SELECT @extschema@.sierra_set_projection($1, ARRAY['running', 'retrying', 'stopped'], 'paused') $$;
+COMMENT ON FUNCTION pause_projection(text) IS
+    'holds a projection, after a run of it that is under way; false if it was paused';
+
+CREATE FUNCTION resume_projection(projection text) RETURNS boolean
+    LANGUAGE sql
+    SET search_path = pg_catalog, pg_temp
+AS $$ SELECT @extschema@.sierra_set_projection($1, ARRAY['paused'], 'running') $$;
+COMMENT ON FUNCTION resume_projection(text) IS 'lets a paused projection go on; false if it was not paused';
+
+CREATE FUNCTION retry_projection(projection text) RETURNS boolean
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    store constant name := @extschema@.sierra_require_store();
+    subscription text;
+    retried boolean := @extschema@.sierra_set_projection(projection, ARRAY['retrying', 'stopped'], 'running');
+BEGIN
+    FOR subscription IN EXECUTE format('SELECT p.subscription FROM %I.projections AS p'
+                                       ' WHERE p.projection = $1', store) USING projection LOOP
+        retried := @extschema@.eretry(subscription) > 0 OR retried;
+    END LOOP;
+    RETURN retried;
+END
+$$;
+COMMENT ON FUNCTION retry_projection(text) IS
+    'lets a projection that failed, and events that it parked, be tried again at once; false if nothing had failed';
+
+CREATE FUNCTION skip_projection_event(projection text, stream_id text DEFAULT NULL) RETURNS bigint
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    store constant name := @extschema@.sierra_require_store();
+    stopped record;
+    skipped bigint;
+BEGIN
+    FOR stopped IN EXECUTE format('SELECT p.version, p.subscription, p.failed_position, p.failed_stream, p.last_error'
+                                  '  FROM %I.projections AS p WHERE p.projection = $1'
+                                  '   AND p.subscription IS NOT NULL'
+                                  ' ORDER BY p.live DESC FOR NO KEY UPDATE', store) USING projection LOOP
+        IF stopped.failed_position IS NOT NULL
+           AND stopped.failed_stream = coalesce(stream_id, stopped.failed_stream) THEN
+            PERFORM @extschema@.enack(stopped.subscription, stopped.failed_position,
+                                      reason => stopped.last_error, park => true);
+            skipped := @extschema@.eskip(stopped.subscription, stopped.failed_stream);
+            EXECUTE format('UPDATE %I.projections AS p SET state = ''running'', attempts = 0,'
+                           ' retry_at = NULL, failed_position = NULL, failed_stream = NULL'
+                           ' WHERE p.projection = $1 AND p.version = $2', store)
+              USING projection, stopped.version;
+        ELSIF stream_id IS NOT NULL THEN
+            skipped := coalesce(@extschema@.eskip(stopped.subscription, stream_id), skipped);
+        END IF;
+    END LOOP;
+    RETURN skipped;
+END
+$$;
+COMMENT ON FUNCTION skip_projection_event(text, text) IS
+    'gives up the event that a projection stopped at, or the parked event of a stream, for good; returns its position, null if none has failed';
+
+CREATE FUNCTION rebuild_projection(projection text,
+                                   handler regprocedure DEFAULT NULL,
+                                   key text DEFAULT NULL,
+                                   initial jsonb DEFAULT NULL,
+                                   streams text[] DEFAULT NULL,
+                                   event_names text[] DEFAULT NULL,
+                                   automatic boolean DEFAULT NULL,
+                                   search_path text DEFAULT NULL)
+    RETURNS integer
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    store constant name := @extschema@.sierra_require_store();
+    held constant integer := @extschema@.sierra_hold_live(store, projection, 'NO KEY UPDATE');
+    live record;
+    building integer;
+    kind text;
+BEGIN
+    EXECUTE format('SELECT p.* FROM %I.projections AS p WHERE p.projection = $1 AND p.version = $2',
+                   store) INTO live USING projection, held;
+    IF live.kind = 'process' THEN
+        RAISE wrong_object_type USING
+            MESSAGE = format('projection "%s" is a process manager', projection),
+            DETAIL = 'It would react to all events once more.',
+            HINT = 'Drop it with drop_projection(), and create it with start_from => its cursor.';
+    END IF;
+    EXECUTE format('SELECT max(p.version) + 1 FROM %I.projections AS p WHERE p.projection = $1', store)
+       INTO building USING projection;
+    IF building > live.version + 1 THEN
+        RAISE object_not_in_prerequisite_state USING
+            MESSAGE = format('projection "%s" is being rebuilt already', projection),
+            DETAIL = format('Version %s is being built.', building - 1),
+            HINT = 'Let it finish, or use cancel_rebuild().';
+    END IF;
+    kind := @extschema@.sierra_handler_kind(coalesce(handler, live.handler::regprocedure));
+    IF kind <> 'fold' AND coalesce(handler::text, live.handler) = live.handler THEN
+        RAISE invalid_parameter_value USING
+            MESSAGE = 'a handler that keeps its own tables cannot be rebuilt beside itself',
+            DETAIL = format('%s would write what the live version has written once more.', live.handler),
+            HINT = 'Pass another handler, which writes other tables.';
+    END IF;
+    PERFORM @extschema@.sierra_add_projection(
+        store, projection, building, false, live.owner, kind, coalesce(handler, live.handler::regprocedure),
+        coalesce(streams, live.streams), coalesce(event_names, live.event_names), live.mode,
+        coalesce(key, CASE WHEN kind = 'fold' THEN live.key END), coalesce(initial, live.initial), 'earliest', live.batch_size,
+        live.on_error, live.max_attempts, live.retry_after,
+        coalesce(automatic, kind = 'fold') AND live.mode <> 'inline',
+        coalesce(search_path, live.search_path));
+    RETURN building;
+END
+$$;
+COMMENT ON FUNCTION rebuild_projection(text, regprocedure, text, jsonb, text[], text[], boolean, text) IS
+    'builds a new version of a projection beside the live one, from the first event on; null: as it is; a fold takes over by itself when it has caught up, else finish_rebuild() does it; returns the version';
+
+CREATE FUNCTION sierra_take_over(store name, projection text, version integer) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+BEGIN
+    PERFORM @extschema@.sierra_drop_versions(store, projection, version);
+    EXECUTE format('UPDATE %I.projections AS p SET live = true, automatic = false'
+                   ' WHERE p.projection = $1 AND p.version = $2', store) USING projection, version;
+END
+$$;
+COMMENT ON FUNCTION sierra_take_over(name, text, integer) IS
+    'makes a version of a projection the live one, and drops the other; run_projection() and finish_rebuild() call it';
+
+-- The version that is being built; 55000 if there is none.
+CREATE FUNCTION sierra_building_version(store name, projection text) RETURNS integer
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    locked record;
+    building integer;
+    live integer;
+BEGIN
+    FOR locked IN EXECUTE format('SELECT p.version, p.live FROM %I.projections AS p WHERE p.projection = $1'
+                                 ' ORDER BY p.version FOR UPDATE', store) USING projection LOOP
+        IF locked.live THEN
+            live := locked.version;
+        ELSE
+            building := locked.version;
+        END IF;
+    END LOOP;
+    IF live IS NULL THEN
+        PERFORM @extschema@.sierra_report_no_projection(store, projection);
+    END IF;
+    IF building IS NULL THEN
+        RAISE object_not_in_prerequisite_state USING
+            MESSAGE = format('projection "%s" is not being rebuilt', projection),
+            HINT = 'Start with rebuild_projection(); a fold takes over by itself when it has caught up.';
+    END IF;
+    RETURN building;
+END
+$$;
+COMMENT ON FUNCTION sierra_building_version(name, text) IS
+    'holds a projection until the transaction ends; the version that is being built, 55000 if there is none';
+
+CREATE FUNCTION finish_rebuild(projection text) RETURNS integer
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    store constant name := @extschema@.sierra_require_store();
+    building constant integer := @extschema@.sierra_building_version(store, projection);
+    mode text;
+    state text;
+    failure text;
+BEGIN
+    EXECUTE format('UPDATE %I.projections AS p SET automatic = false'
+                   ' WHERE p.projection = $1 AND p.version = $2 RETURNING p.mode', store)
+       INTO mode USING projection, building;
+    IF mode = 'inline' THEN
+        -- Appends wait from here on, so that the trigger goes on where this ends.
+        EXECUTE format('LOCK TABLE %I.events IN SHARE ROW EXCLUSIVE MODE', store);
+    END IF;
+    PERFORM @extschema@.sierra_run(projection, building, 9223372036854775807);
+    EXECUTE format('SELECT p.state, p.last_error FROM %I.projections AS p'
+                   ' WHERE p.projection = $1 AND p.version = $2', store)
+       INTO state, failure USING projection, building;
+    IF state <> 'running' THEN
+        RAISE object_not_in_prerequisite_state USING
+            MESSAGE = format('the new version of projection "%s" has not caught up', projection),
+            DETAIL = format('It is %s: %s.', state, coalesce(failure, 'no error')),
+            HINT = 'Let it go on with resume_projection(), retry_projection() or skip_projection_event().';
+    END IF;
+    PERFORM @extschema@.sierra_take_over(store, projection, building);
+    IF mode = 'inline' THEN
+        PERFORM @extschema@.sierra_go_inline(store, projection, building);
+    END IF;
+    RETURN building;
+END
+$$;
+COMMENT ON FUNCTION finish_rebuild(text) IS
+    'lets the version of a projection that is being built catch up and take over, in this transaction; returns the version';
+
+-- Drops versions of a projection: all, or all but the one that is kept.
+CREATE FUNCTION sierra_drop_versions(store name, projection text, kept integer) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    subscription text;
+BEGIN
+    FOR subscription IN EXECUTE format(
+        'DELETE FROM %1$I.projections AS p WHERE p.projection = $1 AND ($2 IS NULL OR p.version <> $2)'
+        ' RETURNING (SELECT s.subscription FROM %1$I.subscriptions AS s WHERE s.subscription = p.subscription)',
+        store) USING projection, kept LOOP
+        IF subscription IS NOT NULL THEN
+            PERFORM @extschema@.eunsub(subscription);
+        END IF;
+    END LOOP;
+    EXECUTE format('DELETE FROM %I.projection_states AS s'
+                   ' WHERE s.projection = $1 AND ($2 IS NULL OR s.version <> $2)', store)
+      USING projection, kept;
+END
+$$;
+COMMENT ON FUNCTION sierra_drop_versions(name, text, integer) IS
+    'drops versions of a projection, but for the one that is kept, with their states and subscriptions';
+
+CREATE FUNCTION cancel_rebuild(projection text) RETURNS integer
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    store constant name := @extschema@.sierra_require_store();
+    building constant integer := @extschema@.sierra_building_version(store, projection);
+    live integer;
+BEGIN
+    EXECUTE format('SELECT p.version FROM %I.projections AS p WHERE p.projection = $1 AND p.live', store)
+       INTO live USING projection;
+    PERFORM @extschema@.sierra_drop_versions(store, projection, live);
+    RETURN building;
+END
+$$;
+COMMENT ON FUNCTION cancel_rebuild(text) IS
+    'drops the version of a projection that is being built; returns it';
+
+CREATE FUNCTION drop_projection(projection text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    store constant name := @extschema@.sierra_require_store();
+    live constant integer := @extschema@.sierra_hold_live(store, projection, 'UPDATE');
+    mode text;
+BEGIN
+    EXECUTE format('SELECT p.mode FROM %I.projections AS p WHERE p.projection = $1 AND p.version = $2',
+                   store) INTO mode USING projection, live;
+    IF mode = 'inline' THEN
+        EXECUTE format('DROP TRIGGER IF EXISTS %I ON %I.events',
+                       @extschema@.sierra_inline_trigger(projection), store);
+    END IF;
+    PERFORM @extschema@.sierra_drop_versions(store, projection, NULL);
+END
+$$;
+COMMENT ON FUNCTION drop_projection(text) IS
+    'drops a projection with its states; what its handler wrote itself stays';
+
+CREATE FUNCTION event_projections(store name DEFAULT NULL)
+    RETURNS TABLE (projection text, version integer, live boolean, mode text, kind text,
+                   state text, cursor bigint, lag_events bigint, lag interval, progress double precision,
+                   rate double precision, time_left interval, processed bigint, states bigint,
+                   parked bigint, attempts integer, retry_at timestamptz, failed_position bigint,
+                   failed_stream text, last_error text, last_error_at timestamptz,
+                   handler text, key text, owner name, subscription text, updated_at timestamptz)
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    wanted constant name := @extschema@.sierra_require_store(store);
+    last bigint;
+BEGIN
+    EXECUTE format('SELECT max(e.global_position) FROM %I.events AS e'
+                   '  JOIN (SELECT l.partition_id, max(l.partition_sequence) AS sequence'
+                   '          FROM %1$I.events AS l GROUP BY 1) AS n'
+                   '    ON n.partition_id = e.partition_id AND n.sequence = e.partition_sequence', wanted)
+       INTO last;
+    RETURN QUERY EXECUTE format(
+        'SELECT p.projection, p.version, p.live, p.mode, p.kind,'
+        '       p.state, done.cursor, coalesce(done.lag_events, 0),'
+        '       clock_timestamp() - waiting.oldest,'
+        -- A cursor passes over what is not wanted in steps; see src/consume.c.
+        '       CASE WHEN p.subscription IS NULL OR waiting.oldest IS NULL AND done.lag_events < 1000 THEN 1'
+        '            ELSE (done.cursor + 1) / ($3 + 1.0) END::double precision,'
+        '       p.rate, make_interval(secs => done.lag_events / nullif(p.rate, 0)),'
+        '       p.processed,'
+        '       (SELECT count(*) FROM %1$I.projection_states AS s'
+        '         WHERE s.projection = p.projection AND s.version = p.version),'
+        '       (SELECT count(*) FROM %1$I.subscription_streams AS t'
+        '         WHERE t.subscription = p.subscription AND t.state IN (''retrying'', ''parked'')),'
+        '       p.attempts, p.retry_at, p.failed_position, p.failed_stream, p.last_error,'
+        '       p.last_error_at, p.handler, p.key, p.owner, p.subscription, p.updated_at'
+        '  FROM %1$I.projections AS p'
+        '  LEFT JOIN LATERAL ('
+        '       SELECT min(c.cursor) AS cursor,'
+        '              sum(@extschema@.sierra_events_after($1, i, c.cursor))::bigint AS lag_events'
+        '         FROM %1$I.subscription_cursors AS c, generate_series(0, $2 - 1) AS i'
+        '        WHERE c.subscription = p.subscription) AS done ON true'
+        '  LEFT JOIN LATERAL ('
+        '       SELECT min(e."timestamp") AS oldest'
+        '         FROM @extschema@.sierra_peek($1, p.subscription, 1) AS e'
+        '        WHERE p.subscription IS NOT NULL) AS waiting ON true'
+        ' ORDER BY p.projection, p.version', wanted)
+      USING wanted, @extschema@.sierra_partitions(wanted), last;
+END
+$$;
+COMMENT ON FUNCTION event_projections(name) IS
+    'projections of a store (default: sierra_es.store), a row for each version: mode, state, events and time behind, progress of a rebuild, events per second, time to catch up, failures';

@@ -1,0 +1,196 @@
+-- ---------------------------------------------------------------------------
+-- Projections: running them, and their states.
+-- ---------------------------------------------------------------------------
+
+CREATE FUNCTION run_projection(projection text, max_count bigint DEFAULT 1000) RETURNS bigint
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    store constant name := @extschema@.sierra_require_store();
+    versions integer[];
+    version integer;
+    handled bigint := 0;
+    state text;
+BEGIN
+    EXECUTE format('SELECT array_agg(p.version ORDER BY p.live DESC) FROM %I.projections AS p'
+                   ' WHERE p.projection = $1', store) INTO versions USING projection;
+    IF versions IS NULL THEN
+        PERFORM @extschema@.sierra_report_no_projection(store, projection);
+    END IF;
+    FOREACH version IN ARRAY versions LOOP
+        handled := handled + @extschema@.sierra_run(projection, version, max_count);
+    END LOOP;
+    IF handled = 0 THEN
+        EXECUTE format('SELECT p.state FROM %I.projections AS p WHERE p.projection = $1 AND p.live'
+                       '   AND p.state IN (''stopped'', ''paused'')', store) INTO state USING projection;
+    END IF;
+    IF state IS NOT NULL THEN
+        RAISE NOTICE USING
+            MESSAGE = format('projection "%s" is %s', projection, state),
+            HINT = CASE state WHEN 'paused' THEN 'Let it go on with resume_projection().'
+                              ELSE 'Let it go on with retry_projection() or skip_projection_event().' END;
+    END IF;
+    RETURN handled;
+END
+$$;
+COMMENT ON FUNCTION run_projection(text, bigint) IS
+    'takes up to so many events to the handler of a projection, and of the version that is being built, in this transaction; returns how many';
+
+-- Writes down that a projection could not be run at all.
+CREATE FUNCTION sierra_projection_failed(store name, projection text, version integer, reason text)
+    RETURNS void
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+BEGIN
+    EXECUTE format('UPDATE %I.projections AS p SET attempts = p.attempts + 1,'
+                   ' state = CASE WHEN p.attempts + 1 >= p.max_attempts THEN ''stopped'' ELSE ''retrying'' END,'
+                   ' retry_at = CASE WHEN p.attempts + 1 < p.max_attempts'
+                   '                 THEN clock_timestamp() + least(p.retry_after * power(2, least(p.attempts, 20)),'
+                   '                                                interval ''1 hour'') END,'
+                   ' last_error = $3, last_error_at = clock_timestamp(), updated_at = clock_timestamp()'
+                   ' WHERE p.projection = $1 AND p.version = $2', store)
+      USING projection, version, reason;
+END
+$$;
+COMMENT ON FUNCTION sierra_projection_failed(name, text, integer, text) IS
+    'writes down why a projection could not be run; run_projections() calls it';
+
+-- The condition is that of run_projections() and sierra_event_jobs().
+CREATE FUNCTION sierra_run_due(store name, projection text, version integer, max_count bigint)
+    RETURNS bigint
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    free boolean;
+BEGIN
+    -- Another session runs it already, or has just done so.
+    EXECUTE format('SELECT true FROM %I.projections AS p WHERE p.projection = $1 AND p.version = $2'
+                   '   AND (p.retry_at IS NULL OR p.retry_at <= clock_timestamp())'
+                   ' FOR NO KEY UPDATE SKIP LOCKED', store)
+       INTO free USING projection, version;
+    IF free THEN
+        RETURN @extschema@.sierra_run(projection, version, max_count);
+    END IF;
+    RETURN NULL;
+EXCEPTION
+    -- Says nothing about the projection, and comes again by itself, with the next call.
+    WHEN transaction_rollback OR insufficient_resources OR lock_not_available THEN
+        RAISE WARNING USING
+            ERRCODE = SQLSTATE,
+            MESSAGE = format('projection "%s" was not run', projection),
+            DETAIL = SQLERRM;
+        RETURN NULL;
+    WHEN OTHERS THEN
+        RAISE WARNING USING
+            ERRCODE = SQLSTATE,
+            MESSAGE = format('projection "%s" cannot be run', projection),
+            DETAIL = SQLERRM;
+        PERFORM @extschema@.sierra_projection_failed(store, projection, version,
+                                                     format('%s: %s', SQLSTATE, SQLERRM));
+        RETURN 0;
+END
+$$;
+COMMENT ON FUNCTION sierra_run_due(name, text, integer, bigint) IS
+    'runs one version of a projection that is due unless another session does, and writes down a failure; returns how many events, null if it was not run';
+
+CREATE FUNCTION run_projections(max_count bigint DEFAULT 1000) RETURNS bigint
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    store constant name := @extschema@.sierra_require_store();
+    due record;
+    handled bigint := 0;
+BEGIN
+    -- It would count as a failure of each of them.
+    PERFORM @extschema@.sierra_require_value('max_count', max_count IS NULL);
+    IF max_count < 1 THEN
+        RAISE invalid_parameter_value USING
+            MESSAGE = 'max_count must be at least 1',
+            DETAIL = format('It is %s.', max_count);
+    END IF;
+    -- Those that had to wait longest come first.
+    FOR due IN EXECUTE format(
+        'SELECT p.projection, p.version FROM %I.projections AS p'
+        ' WHERE p.subscription IS NOT NULL AND (p.mode = ''worker'' OR p.mode = ''inline'' AND NOT p.live)'
+        '   AND p.state IN (''running'', ''retrying'')'
+        '   AND (p.retry_at IS NULL OR p.retry_at <= clock_timestamp())'
+        ' ORDER BY p.updated_at NULLS FIRST, p.projection, p.version', store) LOOP
+        handled := handled + coalesce(@extschema@.sierra_run_due(store, due.projection, due.version,
+                                                                 max_count), 0);
+    END LOOP;
+    RETURN handled;
+END
+$$;
+COMMENT ON FUNCTION run_projections(bigint) IS
+    'runs all projections of mode worker that are due and that nobody else runs, up to so many events each (at least 1, else 22023); a failure of one does not stop the others; returns how many events';
+
+CREATE FUNCTION eproject(projection text, key text) RETURNS jsonb
+    LANGUAGE c STABLE PARALLEL RESTRICTED
+    AS 'MODULE_PATHNAME', 'sierra_eproject';
+COMMENT ON FUNCTION eproject(text, text) IS
+    'the state of a key with all events that can be seen folded in, whether the projection has handled them or not; writes nothing';
+
+CREATE FUNCTION estates(projection text)
+    RETURNS TABLE (key text, state jsonb, "position" bigint)
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    store constant name := @extschema@.sierra_require_store();
+    known boolean;
+BEGIN
+    EXECUTE format('SELECT true FROM %I.projections AS p WHERE p.projection = $1 AND p.live', store)
+       INTO known USING projection;
+    IF known IS NULL THEN
+        PERFORM @extschema@.sierra_report_no_projection(store, projection);
+    END IF;
+    RETURN QUERY EXECUTE format(
+        'SELECT s.key, s.state, s.position FROM %1$I.projection_states AS s'
+        '  JOIN %1$I.projections AS p ON p.projection = s.projection AND p.version = s.version AND p.live'
+        ' WHERE s.projection = $1', store) USING projection;
+END
+$$;
+COMMENT ON FUNCTION estates(text) IS
+    'the states of a projection as it has stored them, and the position of the last event in each';
+
+CREATE FUNCTION ewait_projection(projection text, cursor bigint, timeout interval DEFAULT '10 seconds')
+    RETURNS boolean
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    store constant name := @extschema@.sierra_require_store();
+    deadline constant timestamptz := clock_timestamp() + timeout;
+    mode text;
+    subscription text;
+BEGIN
+    LOOP
+        EXECUTE format('SELECT p.mode, p.subscription FROM %I.projections AS p'
+                       ' WHERE p.projection = $1 AND p.live', store)
+           INTO mode, subscription USING projection;
+        IF mode IS NULL THEN
+            PERFORM @extschema@.sierra_report_no_projection(store, projection);
+        END IF;
+        BEGIN
+            -- Inline: what can be read is handled.
+            RETURN @extschema@.ewait(subscription, cursor,
+                                     greatest(deadline - clock_timestamp(), interval '0'));
+        EXCEPTION WHEN SQLSTATE 'SE007' THEN
+            -- A new version took over; its subscription has another name.
+            NULL;
+        END;
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION ewait_projection(text, bigint, interval) IS
+    'waits until a projection has handled the event at a global position; false after the timeout';

@@ -1,0 +1,468 @@
+-- ---------------------------------------------------------------------------
+-- Sagas: their tables, definitions, and how one is started.
+-- ---------------------------------------------------------------------------
+
+CREATE TYPE sierra_saga_step AS (
+    step text,
+    action regprocedure,
+    compensation regprocedure,
+    max_attempts integer,
+    retry_after interval,
+    timeout interval,
+    waits boolean,
+    refusals text[]
+);
+COMMENT ON TYPE sierra_saga_step IS 'a step of a saga; saga_step() makes it, create_saga() takes it';
+
+CREATE FUNCTION saga_step(step text,
+                          action regprocedure,
+                          compensation regprocedure DEFAULT NULL,
+                          max_attempts integer DEFAULT 3,
+                          retry_after interval DEFAULT '1 second',
+                          timeout interval DEFAULT NULL,
+                          waits boolean DEFAULT false,
+                          refusals text[] DEFAULT '{P0001}')
+    RETURNS sierra_saga_step
+    LANGUAGE sql IMMUTABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$ SELECT ROW($1, $2, $3, $4, $5, $6, $7, $8)::@extschema@.sierra_saga_step $$;
+COMMENT ON FUNCTION saga_step(text, regprocedure, regprocedure, integer, interval, interval, boolean, text[]) IS
+    'a step for create_saga(): action and compensation take (jsonb) or (jsonb, text) and return jsonb or void; 1 to 1000000 attempts, the pause (0 to 1 day) doubles up to an hour; timeout of the step, null: none; waits: complete_saga_step() ends it; errors with a SQLSTATE in refusals are not retried';
+
+-- What a row says to run never changes, and nobody writes one for a role that
+-- he is not a member of, nor goes on with a name that is another role's.
+-- src/acting.c says what else is checked.
+CREATE FUNCTION sierra_guard_saga() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    other name;
+BEGIN
+    IF TG_OP = 'UPDATE' THEN
+        RAISE object_not_in_prerequisite_state USING
+            MESSAGE = format('the definition of saga "%s" cannot be changed', OLD.saga),
+            HINT = 'Make another version with create_saga().';
+    END IF;
+    EXECUTE format('SELECT d.owner FROM %I.sagas AS d WHERE d.saga = $1'
+                   ' ORDER BY d.version DESC LIMIT 1', TG_TABLE_SCHEMA)
+       INTO other USING NEW.saga;
+    other := CASE WHEN pg_has_role(current_user, NEW.owner, 'MEMBER') THEN other ELSE NEW.owner END;
+    IF other IS NOT NULL AND NOT pg_has_role(current_user, other, 'MEMBER') THEN
+        RAISE insufficient_privilege USING
+            MESSAGE = format('must be a member of role "%s" to define saga "%s"', other, NEW.saga);
+    END IF;
+    RETURN NEW;
+END
+$$;
+COMMENT ON FUNCTION sierra_guard_saga() IS
+    'trigger: lets nobody write a saga that runs as a role he is not a member of, or change one';
+
+-- The trigger goes with DROP EXTENSION CASCADE, the table stays.
+CREATE FUNCTION sierra_restore_saga_guard(store name) RETURNS integer
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF EXISTS (SELECT FROM pg_trigger AS t
+                WHERE t.tgrelid = to_regclass(format('%I.sagas', store))
+                  AND t.tgfoid = '@extschema@.sierra_guard_saga()'::regprocedure) THEN
+        RETURN 0;
+    END IF;
+    EXECUTE format('CREATE TRIGGER sierra_guard_saga BEFORE INSERT OR UPDATE ON %I.sagas'
+                   ' FOR EACH ROW EXECUTE FUNCTION @extschema@.sierra_guard_saga()', store);
+    RETURN 1;
+END
+$$;
+COMMENT ON FUNCTION sierra_restore_saga_guard(name) IS
+    'puts back the trigger of the table of sagas; guard_event_store() calls it';
+
+CREATE FUNCTION sierra_create_saga_tables(store name) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    EXECUTE format(
+        'CREATE TABLE %I.sagas ('
+        ' saga text COLLATE "C" NOT NULL,'
+        ' version integer NOT NULL CHECK (version > 0),'
+        ' owner name NOT NULL,'
+        ' steps jsonb NOT NULL,'
+        ' timeout interval,'
+        ' search_path text NOT NULL,'
+        ' created_at timestamptz NOT NULL DEFAULT now(),'
+        ' PRIMARY KEY (saga, version))', store);
+    EXECUTE format(
+        'CREATE TABLE %1$I.saga_instances ('
+        ' saga_id text COLLATE "C" PRIMARY KEY,'
+        ' saga text COLLATE "C" NOT NULL,'
+        ' version integer NOT NULL,'
+        ' status text NOT NULL CHECK (status IN (''running'', ''waiting'', ''compensating'', ''stuck'','
+        '                                        ''completed'', ''compensated'')),'
+        ' step text,'
+        ' attempts integer NOT NULL,'
+        ' run_at timestamptz,'
+        ' deadline timestamptz,'
+        ' correlation_id text,'
+        ' last_error text,'
+        ' started_at timestamptz NOT NULL,'
+        ' updated_at timestamptz NOT NULL,'
+        ' ended_at timestamptz,'
+        ' FOREIGN KEY (saga, version) REFERENCES %1$I.sagas) WITH (fillfactor = 70)', store);
+    EXECUTE format('CREATE INDEX saga_instances_run_at ON %I.saga_instances (run_at, saga_id)'
+                   ' WHERE run_at IS NOT NULL', store);
+    EXECUTE format('CREATE INDEX saga_instances_saga ON %I.saga_instances (saga, version)', store);
+    EXECUTE format('COMMENT ON TABLE %I.sagas IS %L', store,
+                   'sagas: the steps of each version, and as whom they run');
+    EXECUTE format('COMMENT ON TABLE %I.saga_instances IS %L', store,
+                   'when each saga goes on; the truth is its stream, and rebuild_saga_instances()'
+                   ' makes this from it; INSERT on it lets a role start every saga');
+END
+$$;
+COMMENT ON FUNCTION sierra_create_saga_tables(name) IS
+    'makes the tables of a store that sagas are kept in; create_event_store() calls it';
+
+-- An action or a compensation, as text that means the same in every search_path.
+CREATE FUNCTION sierra_saga_function(procedure regprocedure) RETURNS text
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    found record;
+BEGIN
+    IF procedure IS NULL THEN
+        RETURN NULL;
+    END IF;
+    SELECT p.prokind = 'f' AND NOT p.proretset AND p.prorettype IN ('jsonb'::regtype, 'void'::regtype)
+           AND p.proargtypes::text IN (format('%s', 'jsonb'::regtype::oid),
+                                       format('%s %s', 'jsonb'::regtype::oid, 'text'::regtype::oid)) AS fits,
+           format('%I.%I(%s)', n.nspname, p.proname,
+                  CASE p.pronargs WHEN 1 THEN 'pg_catalog.jsonb'
+                                  ELSE 'pg_catalog.jsonb, pg_catalog.text' END) AS name,
+           has_function_privilege(p.oid, 'EXECUTE') AND has_schema_privilege(n.oid, 'USAGE') AS allowed
+      INTO found
+      FROM pg_proc AS p JOIN pg_namespace AS n ON n.oid = p.pronamespace
+     WHERE p.oid = procedure;
+    IF found.fits IS NOT TRUE THEN
+        RAISE invalid_function_definition USING
+            MESSAGE = format('function %s is no action of a saga', procedure),
+            HINT = 'An action or compensation takes (data jsonb) or (data jsonb, saga_id text) and returns jsonb or void.';
+    END IF;
+    IF NOT found.allowed THEN
+        RAISE insufficient_privilege USING
+            MESSAGE = format('permission denied for function %s', procedure),
+            DETAIL = format('Role "%s" would own the saga.', current_user);
+    END IF;
+    RETURN found.name;
+END
+$$;
+COMMENT ON FUNCTION sierra_saga_function(regprocedure) IS
+    'the qualified name of an action or compensation; 42P13 if it is none, 42501 if the caller may not call it';
+
+CREATE FUNCTION sierra_check_saga_timeout(timeout interval) RETURNS void
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF timeout NOT BETWEEN interval '1 millisecond' AND interval '100 years' THEN
+        RAISE invalid_parameter_value USING
+            MESSAGE = 'argument "timeout" must be 1 millisecond to 100 years',
+            DETAIL = format('The value is %s.', timeout);
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION sierra_check_saga_timeout(interval) IS 'raises 22023 for a time-out out of bounds';
+
+-- A step as the table keeps it.
+CREATE FUNCTION sierra_saga_step_json(given sierra_saga_step) RETURNS jsonb
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    PERFORM @extschema@.sierra_require_name('step', given.step);
+    PERFORM @extschema@.sierra_require_value('action', given.action IS NULL);
+    PERFORM @extschema@.sierra_require_value('max_attempts', given.max_attempts IS NULL);
+    PERFORM @extschema@.sierra_require_value('retry_after', given.retry_after IS NULL);
+    PERFORM @extschema@.sierra_require_value('waits', given.waits IS NULL);
+    IF given.max_attempts NOT BETWEEN 1 AND 1000000 THEN
+        RAISE invalid_parameter_value USING
+            MESSAGE = 'max_attempts must be 1 to 1000000',
+            DETAIL = format('Step "%s" has %s.', given.step, given.max_attempts);
+    END IF;
+    IF given.retry_after NOT BETWEEN interval '0' AND interval '1 day' THEN
+        RAISE invalid_parameter_value USING
+            MESSAGE = 'argument "retry_after" must be 0 to 1 day',
+            DETAIL = format('Step "%s" has %s.', given.step, given.retry_after);
+    END IF;
+    PERFORM @extschema@.sierra_check_saga_timeout(given.timeout);
+    IF EXISTS (SELECT FROM unnest(given.refusals) AS r (code)
+                WHERE r.code IS NULL OR r.code !~ '^[0-9A-Z]{5}$') THEN
+        RAISE invalid_parameter_value USING
+            MESSAGE = 'refusals must be SQLSTATEs',
+            DETAIL = format('Step "%s" has %s.', given.step, given.refusals),
+            HINT = 'A SQLSTATE has five digits or upper-case letters, as P0001.';
+    END IF;
+    RETURN jsonb_build_object(
+        'step', given.step, 'action', @extschema@.sierra_saga_function(given.action),
+        'compensation', @extschema@.sierra_saga_function(given.compensation),
+        'max_attempts', given.max_attempts, 'retry_after', given.retry_after,
+        'timeout', given.timeout, 'waits', given.waits,
+        'refusals', to_jsonb(coalesce(given.refusals, '{}')));
+END
+$$;
+COMMENT ON FUNCTION sierra_saga_step_json(sierra_saga_step) IS
+    'a step as the table of sagas keeps it; 22004, 22023, 42P13 or 42501 if it is none';
+
+CREATE FUNCTION sierra_saga_steps_json(steps sierra_saga_step[]) RETURNS jsonb
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    given @extschema@.sierra_saga_step;
+    result jsonb := '[]';
+    twice text;
+BEGIN
+    IF coalesce(cardinality(steps), 0) NOT BETWEEN 1 AND 1000 THEN
+        RAISE invalid_parameter_value USING
+            MESSAGE = 'a saga has 1 to 1000 steps',
+            DETAIL = format('It has %s.', coalesce(cardinality(steps), 0));
+    END IF;
+    FOREACH given IN ARRAY steps LOOP
+        result := result || @extschema@.sierra_saga_step_json(given);
+    END LOOP;
+    SELECT s.step ->> 'step' INTO twice FROM jsonb_array_elements(result) AS s (step)
+     GROUP BY 1 HAVING count(*) > 1 LIMIT 1;
+    IF twice IS NOT NULL THEN
+        RAISE invalid_parameter_value USING
+            MESSAGE = format('step "%s" occurs twice', twice),
+            HINT = 'Steps of a saga have different names.';
+    END IF;
+    RETURN result;
+END
+$$;
+COMMENT ON FUNCTION sierra_saga_steps_json(sierra_saga_step[]) IS
+    'steps as the table of sagas keeps them; create_saga() calls it';
+
+-- search_path as a default: inside the function it is another one.
+CREATE FUNCTION create_saga(saga text,
+                            steps sierra_saga_step[],
+                            timeout interval DEFAULT NULL,
+                            search_path text DEFAULT pg_catalog.current_setting('search_path'))
+    RETURNS integer
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    store constant name := @extschema@.sierra_require_store();
+    table_owner constant name := (SELECT pg_get_userbyid(c.relowner) FROM pg_class AS c
+                                   WHERE c.oid = to_regclass(format('%I.sagas', store)));
+    definition jsonb;
+    version integer;
+BEGIN
+    PERFORM @extschema@.sierra_require_name('saga', saga);
+    IF octet_length(saga) > 200 THEN
+        RAISE invalid_parameter_value USING
+            MESSAGE = 'the name of a saga has at most 200 bytes',
+            DETAIL = format('It has %s bytes.', octet_length(saga));
+    END IF;
+    PERFORM @extschema@.sierra_require_value('steps', steps IS NULL);
+    PERFORM @extschema@.sierra_require_value('search_path', search_path IS NULL);
+    PERFORM @extschema@.sierra_check_saga_timeout(timeout);
+    definition := @extschema@.sierra_saga_steps_json(steps);
+    IF NOT pg_has_role(table_owner, current_user, 'MEMBER') THEN
+        RAISE insufficient_privilege USING
+            MESSAGE = format('role "%s" cannot own a saga of store "%s"', current_user, store),
+            DETAIL = format('Role "%s" owns the table %I.sagas and is not a member of it.',
+                            table_owner, store),
+            HINT = 'Create it as the store''s owner, or as a role that this owner is a member of.';
+    END IF;
+    -- Another session may make the same version: then it is the next one.
+    LOOP
+        EXECUTE format('INSERT INTO %1$I.sagas (saga, version, owner, steps, timeout, search_path)'
+                       ' SELECT $1, coalesce(max(d.version), 0) + 1, $2, $3, $4, $5'
+                       '   FROM %1$I.sagas AS d WHERE d.saga = $1'
+                       ' ON CONFLICT DO NOTHING RETURNING version', store)
+           INTO version USING saga, current_user, definition, timeout, search_path;
+        IF version IS NOT NULL THEN
+            RETURN version;
+        END IF;
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION create_saga(text, sierra_saga_step[], interval, text) IS
+    'defines a saga (name of 1 to 200 bytes) of 1 to 1000 steps that run as who calls this, in search_path, and returns the version: 1, or the next one of this name; sagas under way keep theirs; timeout: 1 ms to 100 years for all of it, null: none; 22004, 22023, 42P13, 42501 for what is no definition';
+
+CREATE FUNCTION sierra_report_no_saga(store name, saga text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RAISE undefined_object USING
+        MESSAGE = format('no saga "%s"', saga),
+        DETAIL = format('Store "%s" has no saga of this name.', store),
+        HINT = 'Define it with create_saga().';
+END
+$$;
+COMMENT ON FUNCTION sierra_report_no_saga(name, text) IS 'raises 42704';
+
+CREATE FUNCTION drop_saga(saga text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    store constant name := @extschema@.sierra_require_store();
+    dropped bigint;
+    running bigint;
+BEGIN
+    PERFORM @extschema@.sierra_require_value('saga', saga IS NULL);
+    -- Who starts one meanwhile holds the definition, by the foreign key.
+    EXECUTE format('SELECT FROM %I.sagas AS d WHERE d.saga = $1 FOR UPDATE', store) USING saga;
+    EXECUTE format('SELECT count(*) FROM %I.saga_instances AS i'
+                   ' WHERE i.saga = $1 AND i.ended_at IS NULL', store) INTO running USING saga;
+    IF running > 0 THEN
+        RAISE object_in_use USING
+            MESSAGE = format('saga "%s" has instances that are not ended', saga),
+            DETAIL = format('There are %s.', running),
+            HINT = 'Let them end, or cancel_saga() them; event_sagas() lists them.';
+    END IF;
+    EXECUTE format('DELETE FROM %I.saga_instances AS i WHERE i.saga = $1', store) USING saga;
+    EXECUTE format('DELETE FROM %I.sagas AS d WHERE d.saga = $1', store) USING saga;
+    GET DIAGNOSTICS dropped = ROW_COUNT;
+    IF dropped = 0 THEN
+        PERFORM @extschema@.sierra_report_no_saga(store, saga);
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION drop_saga(text) IS
+    'drops all versions of a saga; the streams of its ended instances stay; 55006 while one is not ended, 42704 if there is none';
+
+-- A time-out is a timer; what this returns goes into the event that begins it.
+CREATE FUNCTION sierra_schedule_saga_timeout(saga_id text, event_name text, payload json,
+                                             correlation_id text, after interval) RETURNS jsonb
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    at constant timestamptz := clock_timestamp() + after;
+BEGIN
+    IF after IS NULL THEN
+        RETURN NULL;
+    END IF;
+    RETURN jsonb_build_object(
+        'deadline', at,
+        'timer_id', @extschema@.eschedule(at, saga_id, event_name, payload,
+                                          json_build_object('correlation_id', correlation_id)));
+END
+$$;
+COMMENT ON FUNCTION sierra_schedule_saga_timeout(text, text, json, text, interval) IS
+    'schedules a time-out of a saga; its time and timer, null without time-out';
+
+-- Does the stream begin as this saga would?  Null: it has no event.
+CREATE FUNCTION sierra_saga_stands(saga_id text, saga text, data jsonb) RETURNS boolean
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    same boolean;
+BEGIN
+    SELECT e.event_name = 'SagaStarted' AND e.payload ->> 'saga' = saga
+           AND (e.payload -> 'data')::jsonb = data
+      INTO same FROM @extschema@.escan(saga_id, 0, 0) AS e;
+    IF same OR same IS NULL AND NOT FOUND THEN
+        RETURN same;
+    END IF;
+    RAISE duplicate_object USING
+        MESSAGE = format('saga instance "%s" already exists', saga_id),
+        DETAIL = 'Its stream began with another saga, other data or another event.',
+        HINT = 'Choose another saga_id.';
+END
+$$;
+COMMENT ON FUNCTION sierra_saga_stands(text, text, jsonb) IS
+    'was this saga started with these data? null: there is no such stream; 42710 if it began otherwise';
+
+CREATE FUNCTION sierra_check_saga_data(data jsonb) RETURNS void
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    PERFORM @extschema@.sierra_require_value('data', data IS NULL);
+    IF jsonb_typeof(data) <> 'object' THEN
+        RAISE invalid_parameter_value USING
+            MESSAGE = 'the data of a saga are a JSON object',
+            DETAIL = format('The value is of type %s.', jsonb_typeof(data));
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION sierra_check_saga_data(jsonb) IS 'raises 22004 or 22023 unless data is an object';
+
+CREATE FUNCTION start_saga(saga text,
+                           data jsonb DEFAULT '{}',
+                           saga_id text DEFAULT NULL,
+                           metadata json DEFAULT NULL)
+    RETURNS text
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    store constant name := @extschema@.sierra_require_store();
+    id constant text := coalesce(saga_id, format('saga-%s-%s', saga,
+                                                 @extschema@.sierra_event_id(gen_random_uuid())));
+    now constant timestamptz := clock_timestamp();
+    found record;
+    correlation text;
+    step_timeout jsonb;
+    saga_timeout jsonb;
+    added bigint;
+BEGIN
+    PERFORM @extschema@.sierra_require_value('saga', saga IS NULL);
+    PERFORM @extschema@.sierra_check_saga_data(data);
+    PERFORM @extschema@.sierra_check_new_event(id, 'SagaStarted', NULL, NULL, NULL);
+    IF json_typeof(metadata) <> 'object' THEN
+        RAISE invalid_parameter_value USING
+            MESSAGE = 'the metadata of a saga are a JSON object',
+            DETAIL = format('The value is of type %s.', json_typeof(metadata));
+    END IF;
+    IF saga_id IS NOT NULL AND @extschema@.sierra_saga_stands(saga_id, saga, data) THEN
+        RETURN saga_id;
+    END IF;
+    EXECUTE format('SELECT d.version, d.timeout, d.steps -> 0 AS step FROM %I.sagas AS d WHERE d.saga = $1'
+                   ' ORDER BY d.version DESC LIMIT 1', store) INTO found USING saga;
+    IF found.version IS NULL THEN
+        PERFORM @extschema@.sierra_report_no_saga(store, saga);
+    END IF;
+    correlation := coalesce(metadata ->> 'correlation_id',
+                            nullif(current_setting('sierra_es.metadata'), '')::json ->> 'correlation_id', id);
+    saga_timeout := @extschema@.sierra_schedule_saga_timeout(id, 'SagaTimedOut', '{}', correlation,
+                                                             found.timeout);
+    step_timeout := @extschema@.sierra_schedule_saga_timeout(
+        id, 'SagaStepTimedOut', json_build_object('step', found.step ->> 'step'), correlation,
+        (found.step ->> 'timeout')::interval);
+    EXECUTE format('INSERT INTO %I.saga_instances (saga_id, saga, version, status, step, attempts, run_at,'
+                   ' deadline, correlation_id, started_at, updated_at)'
+                   ' VALUES ($1, $2, $3, ''running'', $4, 0, $5, $6, $7, $5, $5) ON CONFLICT DO NOTHING', store)
+      USING id, saga, found.version, found.step ->> 'step', now,
+            least((saga_timeout ->> 'deadline')::timestamptz, (step_timeout ->> 'deadline')::timestamptz),
+            correlation;
+    GET DIAGNOSTICS added = ROW_COUNT;
+    IF added = 0 AND @extschema@.sierra_saga_stands(id, saga, data) THEN
+        -- Another session has just started it: its timers are enough.
+        PERFORM @extschema@.ecancel((t.timeout ->> 'timer_id')::uuid)
+           FROM unnest(ARRAY[saga_timeout, step_timeout]) AS t (timeout);
+        RETURN id;
+    END IF;
+    PERFORM FROM @extschema@.eappend(
+        id, 'SagaStarted',
+        (jsonb_build_object('saga', saga, 'version', found.version, 'data', data)
+         || jsonb_strip_nulls(jsonb_build_object('saga_timeout', saga_timeout,
+                                                 'step_timeout', step_timeout)))::json,
+        (coalesce(metadata::jsonb, '{}') || jsonb_build_object('correlation_id', correlation))::json,
+        'empty', "timestamp" => now);
+    PERFORM @extschema@.sierra_call_runners();
+    RETURN id;
+END
+$$;
+COMMENT ON FUNCTION start_saga(text, jsonb, text, json) IS
+    'starts the newest version of a saga with these data (an object), in this transaction, and returns saga_id, the id of its stream; again with the same saga_id, saga and data: no effect; otherwise 42710; 42704 if there is no such saga';

@@ -1,0 +1,341 @@
+-- ---------------------------------------------------------------------------
+-- Sagas: running them, answers from outside, repair, and the view of them.
+-- ---------------------------------------------------------------------------
+
+-- The saga itself cannot be run, as when its definition is gone: not this time.
+CREATE FUNCTION sierra_postpone_saga(store name, saga_id text, error text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+BEGIN
+    EXECUTE format('UPDATE %I.saga_instances AS i SET last_error = $2,'
+                   ' run_at = clock_timestamp() + interval ''1 minute'' WHERE i.saga_id = $1', store)
+      USING saga_id, error;
+END
+$$;
+COMMENT ON FUNCTION sierra_postpone_saga(name, text, text) IS
+    'notes why a saga cannot be run, and lets it wait a minute; run_sagas() calls it';
+
+CREATE FUNCTION run_sagas(max_count integer DEFAULT 100) RETURNS bigint
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    store constant name := @extschema@.sierra_require_store();
+    due text[];
+    saga_id text;
+    steps bigint := 0;
+BEGIN
+    PERFORM @extschema@.sierra_require_value('max_count', max_count IS NULL);
+    IF max_count < 0 THEN
+        RAISE invalid_parameter_value USING
+            MESSAGE = 'max_count must not be negative',
+            DETAIL = format('It is %s.', max_count);
+    END IF;
+    LOOP
+        -- Few at a time: other sessions take the others meanwhile.
+        EXECUTE format('SELECT array_agg(d.saga_id) FROM (SELECT i.saga_id FROM %I.saga_instances AS i'
+                       ' WHERE i.run_at <= clock_timestamp() ORDER BY i.run_at, i.saga_id'
+                       ' LIMIT $1 FOR NO KEY UPDATE SKIP LOCKED) AS d', store)
+           INTO due USING least(max_count - steps, 10);
+        IF due IS NULL THEN
+            RETURN steps;
+        END IF;
+        FOREACH saga_id IN ARRAY due LOOP
+            BEGIN
+                steps := steps + @extschema@.sierra_run_saga(saga_id, steps = 0)::integer;
+            EXCEPTION WHEN OTHERS THEN
+                IF SQLSTATE IN ('40001', '40P01', '55P03', 'SE001')
+                   AND current_setting('transaction_isolation') = 'read committed' THEN
+                    -- It comes again.  What is done can be committed, and its locks freed.
+                    RETURN steps;
+                ELSIF @extschema@.sierra_is_no_failure(SQLSTATE, false) THEN
+                    RAISE;
+                END IF;
+                RAISE WARNING USING
+                    ERRCODE = SQLSTATE,
+                    MESSAGE = format('saga instance "%s" cannot be run', saga_id),
+                    DETAIL = SQLERRM;
+                PERFORM @extschema@.sierra_postpone_saga(store, saga_id, format('%s (%s)', SQLERRM, SQLSTATE));
+            END;
+        END LOOP;
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION run_sagas(integer) IS
+    'takes sagas that are due further, one step of each in turn, at most so many (0 or more), and returns how many; in this transaction; call it from as many sessions as you like; 22004, 22023';
+
+-- Holds a saga until the transaction ends: nobody runs it, and no time-out of it
+-- can come.
+CREATE FUNCTION sierra_hold_saga(store name, saga_id text) RETURNS sierra_saga_state
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    state @extschema@.sierra_saga_state;
+BEGIN
+    PERFORM @extschema@.sierra_require_value('saga_id', saga_id IS NULL);
+    EXECUTE format('SELECT FROM %I.saga_instances AS i WHERE i.saga_id = $1 FOR NO KEY UPDATE', store)
+      USING saga_id;
+    state := @extschema@.sierra_saga_state(store, saga_id);
+    EXECUTE format('SELECT FROM %I.timers AS t WHERE t.timer_id IN ($1, $2) ORDER BY t.timer_id FOR UPDATE', store)
+      USING state.step_timer, state.saga_timer;
+    -- One may have come while this waited for it.
+    RETURN @extschema@.sierra_saga_state(store, saga_id);
+END
+$$;
+COMMENT ON FUNCTION sierra_hold_saga(name, text) IS
+    'holds a saga and its timers until the transaction ends; 42704 if there is none';
+
+CREATE FUNCTION sierra_report_saga_status(state sierra_saga_state, message text, hint text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RAISE object_not_in_prerequisite_state USING
+        MESSAGE = message,
+        DETAIL = format('Saga instance "%s" is %s%s.', state.saga_id, state.status,
+                        ', at step "' || (state.steps -> state.step_number - 1 ->> 'step') || '"'),
+        HINT = hint;
+END
+$$;
+COMMENT ON FUNCTION sierra_report_saga_status(sierra_saga_state, text, text) IS 'raises 55000';
+
+-- Does the saga wait at this step?  False: this was said before.
+CREATE FUNCTION sierra_saga_waits(state sierra_saga_state, step text, event_name text, said jsonb)
+    RETURNS boolean
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+BEGIN
+    PERFORM @extschema@.sierra_require_value('step', step IS NULL);
+    IF state.status = 'waiting' AND state.steps -> state.step_number - 1 ->> 'step' = step THEN
+        RETURN true;
+    END IF;
+    IF NOT EXISTS (SELECT FROM jsonb_array_elements(state.steps) AS s (step) WHERE s.step ->> 'step' = step) THEN
+        RAISE undefined_object USING
+            MESSAGE = format('saga "%s" has no step "%s"', state.saga, step),
+            DETAIL = format('Instance "%s" runs version %s.', state.saga_id, state.version);
+    END IF;
+    IF EXISTS (SELECT FROM jsonb_array_elements(state.steps) AS s (step)
+                WHERE s.step ->> 'step' = step AND (s.step ->> 'waits')::boolean)
+       AND EXISTS (SELECT FROM @extschema@.escan(state.saga_id) AS e
+                    WHERE e.event_name = event_name AND e.payload ->> 'step' = step
+                      AND e.payload::jsonb @> said) THEN
+        RETURN false;
+    END IF;
+    PERFORM @extschema@.sierra_report_saga_status(
+        state, format('step "%s" of saga instance "%s" does not wait', step, state.saga_id),
+        'Only a step that waits is ended from outside; its stream tells what came before.');
+END
+$$;
+COMMENT ON FUNCTION sierra_saga_waits(sierra_saga_state, text, text, jsonb) IS
+    'does a saga wait at a step? false: the same was said before; 55000 or 42704 otherwise';
+
+CREATE FUNCTION complete_saga_step(saga_id text, step text, data jsonb DEFAULT '{}') RETURNS boolean
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    store constant name := @extschema@.sierra_require_store();
+    state @extschema@.sierra_saga_state;
+BEGIN
+    PERFORM @extschema@.sierra_check_saga_data(data);
+    state := @extschema@.sierra_hold_saga(store, saga_id);
+    IF NOT @extschema@.sierra_saga_waits(state, step, 'SagaStepCompleted', jsonb_build_object('data', data)) THEN
+        RETURN false;
+    END IF;
+    PERFORM @extschema@.sierra_write_saga(store, @extschema@.sierra_complete_saga_step(state, data));
+    RETURN true;
+END
+$$;
+COMMENT ON FUNCTION complete_saga_step(text, text, jsonb) IS
+    'ends a step that waits, in this transaction; data (an object) are merged into those of the saga; false if this was said before; 55000 if the step does not wait, 42704 if there is no such saga or step';
+
+CREATE FUNCTION fail_saga_step(saga_id text, step text, reason text) RETURNS boolean
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    store constant name := @extschema@.sierra_require_store();
+    state @extschema@.sierra_saga_state;
+BEGIN
+    PERFORM @extschema@.sierra_require_value('reason', reason IS NULL);
+    state := @extschema@.sierra_hold_saga(store, saga_id);
+    IF NOT @extschema@.sierra_saga_waits(state, step, 'SagaStepFailed',
+                                         jsonb_build_object('error', reason, 'final', true)) THEN
+        RETURN false;
+    END IF;
+    PERFORM @extschema@.sierra_cancel_saga_timers(state, true);
+    state := @extschema@.sierra_append_saga(
+        state, 'SagaStepFailed',
+        jsonb_build_object('step', step, 'attempt', state.attempts + 1, 'error', reason,
+                           'sqlstate', NULL, 'final', true));
+    PERFORM @extschema@.sierra_write_saga(store, @extschema@.sierra_turn_saga_back(state));
+    RETURN true;
+END
+$$;
+COMMENT ON FUNCTION fail_saga_step(text, text, text) IS
+    'lets a step that waits fail, in this transaction: the saga compensates it and those before; false if this was said before; 55000 if the step does not wait, 42704 if there is no such saga or step';
+
+CREATE FUNCTION cancel_saga(saga_id text, reason text) RETURNS boolean
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    store constant name := @extschema@.sierra_require_store();
+    state @extschema@.sierra_saga_state;
+BEGIN
+    PERFORM @extschema@.sierra_require_value('reason', reason IS NULL);
+    state := @extschema@.sierra_hold_saga(store, saga_id);
+    IF state.status NOT IN ('running', 'waiting') THEN
+        IF EXISTS (SELECT FROM @extschema@.escan(saga_id) AS e WHERE e.event_name = 'SagaCancelled') THEN
+            RETURN false;
+        END IF;
+        PERFORM @extschema@.sierra_report_saga_status(
+            state, format('saga instance "%s" cannot be cancelled', saga_id),
+            'Only a saga that runs or waits can.');
+    END IF;
+    PERFORM @extschema@.sierra_cancel_saga_timers(state, true);
+    state := @extschema@.sierra_append_saga(state, 'SagaCancelled', jsonb_build_object('reason', reason));
+    PERFORM @extschema@.sierra_write_saga(store, @extschema@.sierra_turn_saga_back(state));
+    RETURN true;
+END
+$$;
+COMMENT ON FUNCTION cancel_saga(text, text) IS
+    'lets a saga that runs or waits compensate what it has done; false if it was cancelled before; 55000 in any other state, 42704 if there is none';
+
+CREATE FUNCTION retry_saga(saga_id text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    store constant name := @extschema@.sierra_require_store();
+    state @extschema@.sierra_saga_state := @extschema@.sierra_hold_saga(store, saga_id);
+BEGIN
+    IF state.status <> 'stuck' AND (state.status NOT IN ('running', 'compensating') OR state.attempts = 0) THEN
+        PERFORM @extschema@.sierra_report_saga_status(
+            state, format('saga instance "%s" has nothing to retry', saga_id),
+            'Only a saga that is stuck, or pauses after an error, can be retried.');
+    END IF;
+    PERFORM @extschema@.sierra_write_saga(store, @extschema@.sierra_append_saga(
+        state, 'SagaRetried', jsonb_build_object('step', state.steps -> state.step_number - 1 -> 'step')));
+END
+$$;
+COMMENT ON FUNCTION retry_saga(text) IS
+    'lets a saga that is stuck go on, with as many attempts as at first, or one that pauses after an error at once; 55000 in any other state, 42704 if there is none';
+
+CREATE FUNCTION skip_saga_step(saga_id text, reason text) RETURNS text
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    store constant name := @extschema@.sierra_require_store();
+    state @extschema@.sierra_saga_state := @extschema@.sierra_hold_saga(store, saga_id);
+    step constant text := state.steps -> state.step_number - 1 ->> 'step';
+BEGIN
+    PERFORM @extschema@.sierra_require_value('reason', reason IS NULL);
+    IF state.status <> 'stuck' THEN
+        PERFORM @extschema@.sierra_report_saga_status(
+            state, format('saga instance "%s" is not stuck', saga_id),
+            'Only the compensation that a saga is stuck at can be skipped.');
+    END IF;
+    state := @extschema@.sierra_append_saga(state, 'SagaCompensationSkipped',
+                                            jsonb_build_object('step', step, 'reason', reason));
+    PERFORM @extschema@.sierra_write_saga(store, @extschema@.sierra_end_saga_back(state));
+    RETURN step;
+END
+$$;
+COMMENT ON FUNCTION skip_saga_step(text, text) IS
+    'gives up the compensation that a saga is stuck at, and goes on with the step before; returns the step; 55000 if it is not stuck, 42704 if there is none';
+
+CREATE FUNCTION rebuild_saga_instances() RETURNS bigint
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    store constant name := @extschema@.sierra_require_store();
+    saga_id text;
+    known boolean;
+    written bigint := 0;
+BEGIN
+    -- Who starts a saga, or takes one further, waits.
+    EXECUTE format('LOCK TABLE %I.saga_instances IN SHARE ROW EXCLUSIVE MODE', store);
+    EXECUTE format('DELETE FROM %I.saga_instances', store);
+    FOR saga_id, known IN EXECUTE format(
+        'SELECT e.stream_id, EXISTS (SELECT FROM %1$I.sagas AS d WHERE d.saga = e.payload ->> ''saga'''
+        '                             AND d.version::text = e.payload ->> ''version'')'
+        '  FROM %1$I.events AS e WHERE e.event_name = ''SagaStarted'' AND e.stream_version = 0', store) LOOP
+        IF known THEN
+            PERFORM @extschema@.sierra_write_saga(store, @extschema@.sierra_saga_state(store, saga_id));
+            written := written + 1;
+        ELSE
+            RAISE WARNING USING
+                MESSAGE = format('saga instance "%s" is left out', saga_id),
+                DETAIL = 'Its saga, or the version of it, is not defined.';
+        END IF;
+    END LOOP;
+    RETURN written;
+END
+$$;
+COMMENT ON FUNCTION rebuild_saga_instances() IS
+    'makes the rows of saga_instances again from the streams, also those that forget_sagas() removed; returns how many; needs INSERT, UPDATE and DELETE on the table';
+
+CREATE FUNCTION forget_sagas(before timestamptz) RETURNS bigint
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    store constant name := @extschema@.sierra_require_store();
+    forgotten bigint;
+BEGIN
+    PERFORM @extschema@.sierra_require_value('before', before IS NULL);
+    EXECUTE format('DELETE FROM %I.saga_instances AS i WHERE i.ended_at < $1', store) USING before;
+    GET DIAGNOSTICS forgotten = ROW_COUNT;
+    RETURN forgotten;
+END
+$$;
+COMMENT ON FUNCTION forget_sagas(timestamptz) IS
+    'removes sagas that ended before some time from event_sagas(); their streams stay; returns how many';
+
+-- A column and an argument of one name: so it is both.
+CREATE FUNCTION event_sagas(store name DEFAULT NULL, OUT saga_id text, OUT saga text, OUT version integer,
+                            INOUT status text DEFAULT NULL, OUT step text, OUT attempts integer,
+                            OUT run_at timestamptz, OUT deadline timestamptz, OUT age interval,
+                            OUT correlation_id text, OUT last_error text, OUT started_at timestamptz,
+                            OUT updated_at timestamptz, OUT ended_at timestamptz)
+    RETURNS SETOF record
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    wanted constant name := @extschema@.sierra_require_store(store);
+BEGIN
+    IF status NOT IN ('running', 'waiting', 'compensating', 'stuck', 'completed', 'compensated') THEN
+        RAISE invalid_parameter_value USING
+            MESSAGE = format('"%s" is no status of a saga', status),
+            HINT = 'Use running, waiting, compensating, stuck, completed or compensated.';
+    END IF;
+    RETURN QUERY EXECUTE format(
+        'SELECT i.saga_id, i.saga, i.version, i.status, i.step, i.attempts, i.run_at, i.deadline,'
+        '       coalesce(i.ended_at, clock_timestamp()) - i.started_at, i.correlation_id, i.last_error,'
+        '       i.started_at, i.updated_at, i.ended_at'
+        '  FROM %I.saga_instances AS i WHERE $1 IS NULL OR i.status = $1'
+        ' ORDER BY i.started_at, i.saga_id', wanted)
+      USING status;
+END
+$$;
+COMMENT ON FUNCTION event_sagas(name, text) IS
+    'sagas of a store (default: sierra_es.store), all or those with a status: the step to do or undo, failed attempts, when it goes on, deadline, last error; 22023 for an unknown status';

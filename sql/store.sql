@@ -1,0 +1,492 @@
+-- ---------------------------------------------------------------------------
+-- Stores: their event tables and the guards of these, how a store is found, made and
+-- dropped.
+-- ---------------------------------------------------------------------------
+
+-- Unlike current_setting(), this loads the library that defines the setting.
+CREATE FUNCTION sierra_current_store() RETURNS name
+    LANGUAGE c STABLE STRICT PARALLEL SAFE
+    AS 'MODULE_PATHNAME', 'sierra_current_store';
+COMMENT ON FUNCTION sierra_current_store() IS 'the store that calls use: the setting sierra_es.store';
+
+-- Is there a store of this name?  Told by its tables, whose columns must be
+-- exactly those of a store: what reads them then calls no code of their owner.
+CREATE FUNCTION sierra_is_store(store name) RETURNS boolean
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    WITH tables AS (
+        SELECT c.oid, c.relname, c.relkind
+          FROM pg_class AS c
+          JOIN pg_namespace AS n ON n.oid = c.relnamespace
+         WHERE n.nspname = $1
+           AND (c.relname::text, c.relkind) IN (('events', 'p'), ('stream_keys', 'r'),
+                                                ('event_ids', 'r'), ('global_position', 'S')))
+    SELECT count(*) = 4
+           AND (SELECT array_agg(a.attname::text || ' ' || a.atttypid::regtype ORDER BY a.attnum)
+                  FROM tables AS t JOIN pg_attribute AS a ON a.attrelid = t.oid
+                 WHERE t.relname = 'events' AND a.attnum BETWEEN 1 AND 13)
+               = ARRAY['partition_sequence bigint', 'stream_version bigint',
+                       'global_position bigint', 'timestamp timestamp with time zone',
+                       'event_id uuid', 'partition_key uuid', 'transaction_id uuid',
+                       'partition_id integer', 'stream_id text', 'event_name text',
+                       'metadata json', 'payload json', 'payload_bytes bytea']
+           AND (SELECT array_agg(t.relname || ' ' || a.attname || ' ' || a.atttypid::regtype
+                                 ORDER BY t.relname, a.attnum)
+                  FROM tables AS t JOIN pg_attribute AS a ON a.attrelid = t.oid
+                 WHERE t.relname IN ('stream_keys', 'event_ids') AND a.attnum BETWEEN 1 AND 2)
+               = ARRAY['event_ids event_id uuid', 'event_ids partition_id integer',
+                       'stream_keys stream_id text', 'stream_keys partition_key uuid']
+           AND NOT EXISTS (SELECT FROM pg_inherits AS i
+                             JOIN tables AS t ON t.oid = i.inhparent AND t.relname = 'events'
+                             JOIN pg_class AS leaf ON leaf.oid = i.inhrelid
+                            WHERE leaf.relkind <> 'r')
+      FROM tables
+$$;
+COMMENT ON FUNCTION sierra_is_store(name) IS 'does a store of this name exist?';
+
+-- The number of partitions that a store has, attached or not.
+CREATE FUNCTION sierra_partitions(store name) RETURNS integer
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT replace(encode(g.tgargs, 'escape'), '\000', '')::integer
+      FROM pg_trigger AS g
+     WHERE g.tgrelid = to_regclass(format('%I.events', $1))
+       AND g.tgfoid = '@extschema@.sierra_guard_events()'::regprocedure
+$$;
+COMMENT ON FUNCTION sierra_partitions(name) IS
+    'how many partitions a store has, as the guard of its events tells; null without guard';
+
+-- Tables of a store that hold no events, in the order in which they are locked.
+CREATE FUNCTION sierra_state_tables() RETURNS text[]
+    LANGUAGE sql IMMUTABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT '{projections, projection_states, saga_instances, sagas, timers, subscriptions,
+             subscription_cursors, subscription_consumers, subscription_streams, aggregates,
+             snapshots, upcasters}'::text[]
+$$;
+COMMENT ON FUNCTION sierra_state_tables() IS 'names of the tables of a store that hold no events';
+
+CREATE FUNCTION sierra_missing_tables(store name) RETURNS text[]
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT ARRAY(SELECT t.name FROM unnest(@extschema@.sierra_state_tables()) AS t (name)
+                  WHERE NOT EXISTS (SELECT FROM pg_class AS c
+                                      JOIN pg_namespace AS n ON n.oid = c.relnamespace
+                                     WHERE n.nspname = $1 AND c.relname = t.name
+                                       AND c.relkind = 'r') ORDER BY t.name)
+$$;
+COMMENT ON FUNCTION sierra_missing_tables(name) IS
+    'names of the tables that a store with events has lost';
+
+-- For functions that need the events only, whatever else the store has lost.
+CREATE FUNCTION sierra_find_store(store name) RETURNS name
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    wanted constant name := coalesce(store, @extschema@.sierra_current_store());
+BEGIN
+    IF NOT @extschema@.sierra_is_store(wanted) THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'SE005',
+            MESSAGE = format('no event store "%s"', wanted),
+            HINT = 'event_stores() lists the stores of this database.';
+    END IF;
+    RETURN wanted;
+END
+$$;
+COMMENT ON FUNCTION sierra_find_store(name) IS
+    'the name of a store (default: sierra_es.store); SE005 if its events are not there';
+
+CREATE FUNCTION sierra_require_store(store name DEFAULT NULL) RETURNS name
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    wanted constant name := @extschema@.sierra_find_store(store);
+    missing constant text[] := @extschema@.sierra_missing_tables(wanted);
+BEGIN
+    IF missing <> '{}' THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'SE005',
+            MESSAGE = format('event store "%s" is not complete', wanted),
+            DETAIL = format('Missing tables: %s.', array_to_string(missing, ', ')),
+            HINT = 'Restore the schema from a dump, or name another store in "sierra_es.store".';
+    END IF;
+    RETURN wanted;
+END
+$$;
+COMMENT ON FUNCTION sierra_require_store(name) IS
+    'the name of a store (default: sierra_es.store); SE005 if there is none or it is not complete';
+
+CREATE FUNCTION sierra_guard_events() RETURNS trigger
+    LANGUAGE c
+    AS 'MODULE_PATHNAME', 'sierra_guard_events';
+COMMENT ON FUNCTION sierra_guard_events() IS
+    'trigger: refuses statements that would change events (SE006)';
+
+-- Refuses every way to write a table of a store but the append functions'.  The
+-- guard of events also keeps how many partitions the store has.
+CREATE FUNCTION sierra_guard_table(relation text, partitions integer DEFAULT NULL) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    EXECUTE format(
+        'CREATE TRIGGER sierra_guard BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON %s'
+        ' FOR EACH STATEMENT EXECUTE FUNCTION @extschema@.sierra_guard_events(%s)',
+        relation, partitions);
+    -- ALWAYS: session_replication_role must not switch it off.
+    EXECUTE format('ALTER TABLE %s ENABLE ALWAYS TRIGGER sierra_guard', relation);
+END
+$$;
+COMMENT ON FUNCTION sierra_guard_table(text, integer) IS
+    'makes a table (qualified, quoted) append-only; create_event_store() calls it';
+
+-- Puts the guards of the event tables back; returns how many.
+CREATE FUNCTION sierra_restore_event_guards(store name) RETURNS integer
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    wanted constant name := store;
+    guarded integer := 0;
+    unguarded record;
+BEGIN
+    FOR unguarded IN
+        SELECT c.relname, g.oid IS NOT NULL AS disabled
+          FROM pg_class AS c
+          LEFT JOIN pg_trigger AS g
+            ON g.tgrelid = c.oid
+           AND g.tgfoid = '@extschema@.sierra_guard_events()'::regprocedure
+         WHERE c.relnamespace = (SELECT n.oid FROM pg_namespace AS n WHERE n.nspname = wanted)
+           AND (c.relname IN ('events', 'stream_keys', 'event_ids')
+                OR c.oid IN (SELECT i.inhrelid FROM pg_inherits AS i
+                              WHERE i.inhparent = to_regclass(format('%I.events', wanted))))
+           AND g.tgenabled IS DISTINCT FROM 'A'
+         ORDER BY c.oid
+    LOOP
+        IF unguarded.disabled THEN
+            EXECUTE format('ALTER TABLE %I.%I ENABLE ALWAYS TRIGGER sierra_guard', wanted,
+                           unguarded.relname);
+        ELSIF unguarded.relname = 'events' THEN
+            PERFORM @extschema@.sierra_guard_table(
+                format('%I.events', wanted),
+                (SELECT count(*)::integer FROM pg_inherits AS i
+                  WHERE i.inhparent = to_regclass(format('%I.events', wanted))));
+        ELSE
+            PERFORM @extschema@.sierra_guard_table(format('%I.%I', wanted, unguarded.relname));
+        END IF;
+        guarded := guarded + 1;
+    END LOOP;
+    RETURN guarded;
+END
+$$;
+COMMENT ON FUNCTION sierra_restore_event_guards(name) IS
+    'puts back the guards of a store''s event tables; guard_event_store() calls it';
+
+CREATE FUNCTION guard_event_store(store name DEFAULT NULL) RETURNS integer
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    wanted constant name := @extschema@.sierra_require_store(store);
+BEGIN
+    RETURN @extschema@.sierra_restore_event_guards(wanted)
+         + @extschema@.sierra_restore_upcaster_guard(wanted)
+         + @extschema@.sierra_restore_projection_triggers(wanted)
+         + @extschema@.sierra_restore_saga_guard(wanted);
+END
+$$;
+COMMENT ON FUNCTION guard_event_store(name) IS
+    'puts back the triggers that a store (default: sierra_es.store) has lost, as after DROP EXTENSION CASCADE: guards, and those of inline projections; returns how many';
+
+-- The event tables of a store, in an existing schema.
+CREATE FUNCTION sierra_create_event_tables(store name) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    -- lz4 where the server was built with it, else the server's default.
+    compression constant text := CASE WHEN EXISTS (
+        SELECT FROM pg_settings
+         WHERE name = 'default_toast_compression' AND 'lz4' = ANY (enumvals))
+        THEN ' COMPRESSION lz4' ELSE '' END;
+BEGIN
+    EXECUTE format(
+        'CREATE TABLE %1$I.events ('
+        ' partition_sequence bigint NOT NULL,'
+        ' stream_version bigint NOT NULL,'
+        ' global_position bigint NOT NULL,'
+        ' "timestamp" timestamptz NOT NULL,'
+        ' event_id uuid NOT NULL,'
+        ' partition_key uuid NOT NULL,'
+        ' transaction_id uuid NOT NULL,'
+        ' partition_id integer NOT NULL,'
+        ' stream_id text COLLATE "C" NOT NULL,'
+        ' event_name text COLLATE "C" NOT NULL,'
+        ' metadata json%2$s,'
+        ' payload json%2$s,'
+        ' payload_bytes bytea%2$s'
+        ') PARTITION BY LIST (partition_id)', store, compression);
+    EXECUTE format('CREATE TABLE %I.stream_keys ('
+                   ' stream_id text COLLATE "C" PRIMARY KEY,'
+                   ' partition_key uuid NOT NULL)', store);
+    EXECUTE format('CREATE TABLE %I.event_ids ('
+                   ' event_id uuid PRIMARY KEY,'
+                   ' partition_id integer NOT NULL)', store);
+    EXECUTE format('CREATE SEQUENCE %I.global_position AS bigint MINVALUE 0 START WITH 0', store);
+
+    EXECUTE format('COMMENT ON TABLE %I.events IS %L', store,
+                   'the events of this store; INSERT on it lets a role append, SELECT read');
+    EXECUTE format('COMMENT ON TABLE %I.stream_keys IS %L', store,
+                   'streams whose partition key is not that of their name');
+    EXECUTE format('COMMENT ON TABLE %I.event_ids IS %L', store,
+                   'partitions of the event ids that clients chose');
+    EXECUTE format('COMMENT ON SEQUENCE %I.global_position IS %L', store,
+                   'gives out the global positions of this store');
+END
+$$;
+COMMENT ON FUNCTION sierra_create_event_tables(name) IS
+    'makes the event tables of a store, without partitions; create_event_store() calls it';
+
+-- One partition: table and unique indexes.
+CREATE FUNCTION sierra_create_partition(store name, partition_id integer) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    leaf constant text := format('%I.%I', store, 'events_' || partition_id);
+    -- An event is written once and read for ever: freeze it at the first vacuum,
+    -- and never lock readers out to give back pages that appends will need.
+    settings constant text :=
+        'vacuum_truncate = off, autovacuum_freeze_min_age = 0, toast.vacuum_truncate = off,'
+        ' toast.autovacuum_freeze_min_age = 0';
+BEGIN
+    EXECUTE format('CREATE TABLE %s PARTITION OF %I.events FOR VALUES IN (%s) WITH (%s)',
+                   leaf, store, partition_id, settings);
+    EXECUTE format(
+        'ALTER TABLE %s'
+        ' ADD CONSTRAINT %I PRIMARY KEY (partition_sequence) WITH (fillfactor = 100),'
+        ' ADD CONSTRAINT %I UNIQUE (stream_id, stream_version),'
+        ' ADD CONSTRAINT %I UNIQUE (event_id)',
+        leaf, format('events_%s_sequence', partition_id), format('events_%s_stream', partition_id),
+        format('events_%s_event_id', partition_id));
+END
+$$;
+COMMENT ON FUNCTION sierra_create_partition(name, integer) IS
+    'makes one partition of a store; create_event_store() calls it';
+
+CREATE FUNCTION create_event_store(name name DEFAULT 'es', partitions integer DEFAULT 32)
+    RETURNS void
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+BEGIN
+    IF name IS NULL OR name = '' OR partitions IS NULL THEN
+        RAISE null_value_not_allowed USING
+            MESSAGE = 'a store needs a name and a number of partitions';
+    END IF;
+    IF partitions NOT BETWEEN 1 AND 1024 THEN
+        RAISE invalid_parameter_value USING
+            MESSAGE = 'a store has 1 to 1024 partitions',
+            DETAIL = format('The value is %s.', partitions);
+    END IF;
+    IF getdatabaseencoding() <> 'UTF8' THEN
+        RAISE feature_not_supported USING
+            MESSAGE = 'an event store needs a database with encoding UTF8',
+            DETAIL = format('The encoding of this database is %s.', getdatabaseencoding()),
+            HINT = 'Use CREATE DATABASE ... ENCODING ''UTF8'' TEMPLATE template0.';
+    END IF;
+    IF @extschema@.sierra_is_store(name) THEN
+        RAISE duplicate_object USING
+            MESSAGE = format('event store "%s" already exists', name);
+    END IF;
+    IF name LIKE 'pg\_%' THEN
+        RAISE reserved_name USING
+            MESSAGE = format('unacceptable store name "%s"', name),
+            DETAIL = 'A store is a schema, and the prefix "pg_" is reserved for system schemas.';
+    END IF;
+
+    IF to_regnamespace(quote_ident(name)) IS NULL THEN
+        EXECUTE format('CREATE SCHEMA %I', name);
+        EXECUTE format('COMMENT ON SCHEMA %I IS %L', name, 'event store');
+    END IF;
+    PERFORM @extschema@.sierra_create_event_tables(name);
+    PERFORM @extschema@.sierra_create_subscription_tables(name);
+    PERFORM @extschema@.sierra_create_aggregate_tables(name);
+    PERFORM @extschema@.sierra_create_upcaster_table(name);
+    PERFORM @extschema@.sierra_create_timer_table(name);
+    PERFORM @extschema@.sierra_create_projection_tables(name);
+    PERFORM @extschema@.sierra_create_saga_tables(name);
+    FOR i IN 0 .. partitions - 1 LOOP
+        PERFORM @extschema@.sierra_create_partition(name, i);
+    END LOOP;
+    PERFORM @extschema@.guard_event_store(name);
+END
+$$;
+COMMENT ON FUNCTION create_event_store(name, integer) IS
+    'makes an event store: a schema of this name with 1 to 1024 partitions, owned by the caller';
+
+-- Appends lock events first, and then what inline projections need; runners lock
+-- what a job is about first, and then events.  So no order is right for both:
+-- this one gives up before it is a deadlock, and tries the other order.
+CREATE FUNCTION sierra_lock_store(store name) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    patience constant text := current_setting('lock_timeout');
+    began constant timestamptz := clock_timestamp();
+    -- In whole milliseconds, for 0 would be no limit.
+    brief constant text := greatest(
+        1, floor(extract(epoch FROM current_setting('deadlock_timeout')::interval) * 500))::text;
+    events constant text := format('%I.events', store);
+    -- A store that has lost some of them can be dropped too.
+    others constant text := coalesce((
+        SELECT string_agg(format('%I.%I', store, t.name), ', ' ORDER BY t.place)
+          FROM unnest(@extschema@.sierra_state_tables()) WITH ORDINALITY AS t (name, place)
+         WHERE t.name <> ALL (@extschema@.sierra_missing_tables(store))), events);
+    events_first boolean := true;
+    half boolean;
+BEGIN
+    LOOP
+        half := false;
+        BEGIN
+            EXECUTE format('LOCK TABLE %s IN ACCESS EXCLUSIVE MODE',
+                           CASE WHEN events_first THEN events ELSE others END);
+            half := true;
+            PERFORM set_config('lock_timeout', brief, true);
+            EXECUTE format('LOCK TABLE %s IN ACCESS EXCLUSIVE MODE',
+                           CASE WHEN events_first THEN others ELSE events END);
+            PERFORM set_config('lock_timeout', patience, true);
+            RETURN;
+        EXCEPTION WHEN lock_not_available OR deadlock_detected THEN
+            IF NOT half AND SQLSTATE = '55P03'
+               OR patience <> '0' AND clock_timestamp() - began > patience::interval THEN
+                RAISE;
+            END IF;
+        END;
+        events_first := NOT events_first;
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION sierra_lock_store(name) IS
+    'keeps everybody else out of a store until the transaction ends; waits as long as lock_timeout allows, then 55P03; drop_event_store() calls it';
+
+CREATE FUNCTION drop_event_store(name name, force boolean DEFAULT false) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+    -- Events that a policy hides must not count as none.
+    SET row_security = off
+AS $$
+#variable_conflict use_variable
+DECLARE
+    has_events boolean;
+BEGIN
+    IF name IS NULL THEN
+        RAISE null_value_not_allowed USING MESSAGE = 'argument "name" must not be null';
+    END IF;
+    PERFORM @extschema@.sierra_find_store(name);
+    -- Appends in flight end first, and none begins.
+    PERFORM @extschema@.sierra_lock_store(name);
+    IF NOT coalesce(force, false) THEN
+        -- An older snapshot would not see events that were committed since.
+        IF current_setting('transaction_isolation') <> 'read committed' THEN
+            RAISE object_not_in_prerequisite_state USING
+                MESSAGE = 'drop_event_store() needs isolation level READ COMMITTED',
+                HINT = 'Use another transaction, or force => true to drop the store with all events.';
+        END IF;
+        EXECUTE format('SELECT EXISTS (SELECT FROM %I.events)', name) INTO has_events;
+        IF has_events THEN
+            RAISE object_not_in_prerequisite_state USING
+                MESSAGE = format('event store "%s" has events', name),
+                HINT = format('To delete them for good, use drop_event_store(%L, force => true).',
+                              name);
+        END IF;
+    END IF;
+    EXECUTE (SELECT format('DROP TABLE %s', string_agg(format('%I.%I', name, t.name), ', '))
+               FROM unnest('{events, stream_keys, event_ids}' || @extschema@.sierra_state_tables()) AS t (name)
+              WHERE t.name <> ALL (@extschema@.sierra_missing_tables(name)));
+    EXECUTE format('DROP SEQUENCE %I.global_position', name);
+    -- The schema goes too if create_event_store() made it and nothing else is in it.
+    IF obj_description(to_regnamespace(quote_ident(name)), 'pg_namespace') = 'event store' THEN
+        BEGIN
+            EXECUTE format('DROP SCHEMA %I RESTRICT', name);
+        EXCEPTION WHEN dependent_objects_still_exist OR insufficient_privilege THEN
+            NULL;
+        END;
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION drop_event_store(name, boolean) IS
+    'drops a store; one with events only with force => true';
+
+CREATE FUNCTION event_partitions(store name DEFAULT NULL)
+    RETURNS TABLE (partition_id integer, events bigint, last_sequence bigint,
+                   last_position bigint, bytes bigint)
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+    -- Policies would make the numbers wrong, and are code of the store's owner.
+    SET row_security = off
+AS $$
+#variable_conflict use_column
+DECLARE
+    wanted constant name := @extschema@.sierra_find_store(store);
+    leaf record;
+BEGIN
+    FOR leaf IN
+        SELECT c.oid,
+               substring(pg_get_expr(c.relpartbound, c.oid) FROM '\d+')::integer AS id
+          FROM pg_inherits AS i JOIN pg_class AS c ON c.oid = i.inhrelid
+         WHERE i.inhparent = to_regclass(format('%I.events', wanted))
+         ORDER BY 2
+    LOOP
+        -- Numbers have no gaps, so the last one tells how many there are.
+        EXECUTE format('SELECT e.partition_sequence, e.global_position FROM %I.events AS e'
+                       ' WHERE e.partition_id = $1 ORDER BY e.partition_sequence DESC LIMIT 1',
+                       wanted)
+           INTO last_sequence, last_position USING leaf.id;
+        partition_id := leaf.id;
+        events := coalesce(last_sequence + 1, 0);
+        bytes := pg_total_relation_size(leaf.oid);
+        RETURN NEXT;
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION event_partitions(name) IS
+    'partitions of a store (default: sierra_es.store): events, last numbers, bytes with indexes';
+
+CREATE FUNCTION event_stores()
+    RETURNS TABLE (store name, owner name, partitions integer, events bigint,
+                   last_position bigint, bytes bigint)
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    WITH readable AS MATERIALIZED (
+        SELECT n.nspname, c.relowner,
+               pg_total_relation_size(format('%I.stream_keys', n.nspname)::regclass)
+               + pg_total_relation_size(format('%I.event_ids', n.nspname)::regclass) AS bytes
+          FROM pg_namespace AS n
+          JOIN pg_class AS c ON c.relnamespace = n.oid AND c.relname = 'events'
+         WHERE @extschema@.sierra_is_store(n.nspname)
+           AND has_schema_privilege(n.oid, 'USAGE')
+           AND has_table_privilege(c.oid, 'SELECT')
+           AND NOT row_security_active(c.oid))
+    SELECT r.nspname, pg_get_userbyid(r.relowner), count(p.partition_id)::integer,
+           sum(p.events)::bigint, max(p.last_position), (sum(p.bytes) + r.bytes)::bigint
+      FROM readable AS r
+     CROSS JOIN LATERAL @extschema@.event_partitions(r.nspname) AS p
+     GROUP BY r.nspname, r.relowner, r.bytes
+     ORDER BY r.nspname
+$$;
+COMMENT ON FUNCTION event_stores() IS
+    'the stores of this database that the caller may read all of: partitions, events, bytes with indexes';

@@ -1,0 +1,461 @@
+-- ---------------------------------------------------------------------------
+-- Subscriptions: their tables, how they are made and dropped, what consumers call.
+-- ---------------------------------------------------------------------------
+
+-- What consumers have done is in tables of its own: their rows are updated all
+-- the time, those of subscriptions never.  Half-filled pages keep updates HOT.
+-- No foreign keys: pg_restore --data-only does not load tables in their order.
+CREATE FUNCTION sierra_create_subscription_tables(store name) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    EXECUTE format(
+        'CREATE TABLE %I.subscriptions ('
+        ' subscription text COLLATE "C" PRIMARY KEY,'
+        ' streams text[],'
+        ' event_names text[],'
+        ' partitions integer[],'
+        ' start_after bigint NOT NULL,'
+        ' start_sequences bigint[],'
+        ' start_streams text[],'
+        ' start_versions bigint[],'
+        ' window_size integer NOT NULL CHECK (window_size > 0),'
+        ' lease_time interval NOT NULL CHECK (lease_time > ''0''),'
+        ' max_attempts integer NOT NULL CHECK (max_attempts > 0),'
+        ' created_at timestamptz NOT NULL DEFAULT now())', store);
+    EXECUTE format(
+        'CREATE TABLE %1$I.subscription_cursors ('
+        ' subscription text COLLATE "C" NOT NULL,'
+        ' partition_id integer NOT NULL,'
+        ' cursor bigint NOT NULL,'
+        ' epoch bigint NOT NULL DEFAULT 0,'
+        ' consumer text COLLATE "C",'
+        ' acknowledged_at timestamptz,'
+        ' last_error text,'
+        ' last_error_at timestamptz,'
+        ' PRIMARY KEY (subscription, partition_id)) WITH (fillfactor = 50)', store);
+    EXECUTE format(
+        'CREATE TABLE %1$I.subscription_consumers ('
+        ' subscription text COLLATE "C" NOT NULL,'
+        ' consumer text COLLATE "C" NOT NULL,'
+        ' acknowledged bigint NOT NULL,'
+        ' handed_out bigint NOT NULL,'
+        ' joined_at timestamptz NOT NULL,'
+        ' seen_at timestamptz NOT NULL,'
+        ' PRIMARY KEY (subscription, consumer)) WITH (fillfactor = 50)', store);
+    EXECUTE format(
+        'CREATE TABLE %1$I.subscription_streams ('
+        ' subscription text COLLATE "C" NOT NULL,'
+        ' stream_id text COLLATE "C" NOT NULL,'
+        ' partition_id integer NOT NULL,'
+        ' state text NOT NULL CHECK (state IN (''retrying'', ''parked'', ''behind'', ''level'')),'
+        ' position bigint NOT NULL,'
+        ' version bigint NOT NULL,'
+        ' handed_out bigint,'
+        ' failed_position bigint,'
+        ' failed_version bigint,'
+        ' attempts integer NOT NULL,'
+        ' retry_at timestamptz,'
+        ' reason text,'
+        ' failed_at timestamptz,'
+        ' PRIMARY KEY (subscription, stream_id)) WITH (fillfactor = 50)', store);
+
+    EXECUTE format('COMMENT ON TABLE %I.subscriptions IS %L', store,
+                   'durable subscriptions: what they want and where they began');
+    EXECUTE format('COMMENT ON TABLE %I.subscription_cursors IS %L', store,
+                   'how far subscriptions are acknowledged: partition -1 for the whole, or by'
+                   ' partition, leased to a consumer of the group');
+    EXECUTE format('COMMENT ON TABLE %I.subscription_consumers IS %L', store,
+                   'consumers of groups: what was handed out to them, when they were last seen');
+    EXECUTE format('COMMENT ON TABLE %I.subscription_streams IS %L', store,
+                   'streams that do not move with their subscription: one of their events failed');
+END
+$$;
+COMMENT ON FUNCTION sierra_create_subscription_tables(name) IS
+    'makes the tables of a store that subscriptions are kept in; create_event_store() calls it';
+
+CREATE FUNCTION sierra_report_no_subscription(store name, subscription text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RAISE EXCEPTION USING
+        ERRCODE = 'SE007',
+        MESSAGE = format('no subscription "%s"', subscription),
+        DETAIL = format('Store "%s" has no subscription of this name.', store),
+        HINT = 'Make it with esub() or epsub(); event_subscriptions() lists them.';
+END
+$$;
+COMMENT ON FUNCTION sierra_report_no_subscription(name, text) IS 'raises SE007';
+
+-- For functions whose statements would find no row of a subscription that does not exist.
+CREATE FUNCTION sierra_require_subscription(store name, subscription text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    found_one boolean;
+BEGIN
+    IF subscription IS NULL THEN
+        RAISE null_value_not_allowed USING MESSAGE = 'argument "subscription" must not be null';
+    END IF;
+    EXECUTE format('SELECT EXISTS (SELECT FROM %I.subscriptions AS s WHERE s.subscription = $1)', store)
+       INTO found_one USING subscription;
+    IF NOT found_one THEN
+        PERFORM @extschema@.sierra_report_no_subscription(store, subscription);
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION sierra_require_subscription(name, text) IS
+    'raises SE007 unless a subscription exists';
+
+-- Checks of the arguments that esub() and epsub() share.
+CREATE FUNCTION sierra_check_subscription(subscription text, start_from text, window_size integer,
+                                          lease_time interval, max_attempts integer) RETURNS void
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    argument text := CASE WHEN subscription IS NULL THEN 'subscription'
+                          WHEN start_from IS NULL THEN 'start_from'
+                          WHEN window_size IS NULL THEN 'window_size'
+                          WHEN lease_time IS NULL THEN 'lease_time'
+                          WHEN max_attempts IS NULL THEN 'max_attempts' END;
+BEGIN
+    IF argument IS NOT NULL THEN
+        RAISE null_value_not_allowed USING
+            MESSAGE = format('argument "%s" must not be null', argument);
+    END IF;
+    IF octet_length(subscription) NOT BETWEEN 1 AND 255
+       OR subscription ~ '[\u0001-\u001f\u007f-\u009f]' THEN
+        RAISE invalid_parameter_value USING
+            MESSAGE = 'the name of a subscription has 1 to 255 bytes and no control characters',
+            DETAIL = format('It has %s bytes.', octet_length(subscription));
+    END IF;
+    IF start_from NOT IN ('latest', 'earliest')
+       AND (start_from !~ '^-?\d+$' OR start_from::numeric NOT BETWEEN -1 AND 9223372036854775807) THEN
+        RAISE invalid_parameter_value USING
+            MESSAGE = format('start_from "%s" is no start', start_from),
+            HINT = 'Use ''latest'', ''earliest'' or a global position: what follows it is delivered.';
+    END IF;
+    IF window_size NOT BETWEEN 1 AND 1000000 THEN
+        RAISE invalid_parameter_value USING
+            MESSAGE = 'a window has 1 to 1000000 events',
+            DETAIL = format('The value is %s.', window_size);
+    END IF;
+    IF lease_time NOT BETWEEN interval '100 milliseconds' AND interval '1 day' THEN
+        RAISE invalid_parameter_value USING
+            MESSAGE = 'a lease lasts 100 milliseconds to 1 day',
+            DETAIL = format('The value is %s.', lease_time);
+    END IF;
+    IF max_attempts NOT BETWEEN 1 AND 1000000 THEN
+        RAISE invalid_parameter_value USING
+            MESSAGE = 'max_attempts must be 1 to 1000000',
+            DETAIL = format('The value is %s.', max_attempts);
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION sierra_check_subscription(text, text, integer, interval, integer) IS
+    'raises 22023 or 22004 unless the arguments of a subscription are within bounds';
+
+-- What is kept for a subscription besides its definition.
+CREATE FUNCTION sierra_forget_subscription(store name, subscription text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    relation text;
+BEGIN
+    -- Consumers first, as they are locked first.  Twice: the first round waits for
+    -- consumers at work, the second sees what these left.
+    FOREACH relation IN ARRAY ARRAY['subscription_consumers', 'subscription_streams',
+                                    'subscription_cursors', 'subscription_consumers',
+                                    'subscription_streams', 'subscription_cursors'] LOOP
+        EXECUTE format('DELETE FROM %I.%I AS r WHERE r.subscription = $1', store, relation)
+          USING subscription;
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION sierra_forget_subscription(name, text) IS
+    'deletes the cursors, consumers and failed streams of a subscription; esub() and eunsub() call it';
+
+-- Writes the rows of a subscription, or finds that it exists already.
+CREATE FUNCTION sierra_add_subscription(store name, subscription text, streams text[],
+                                        event_names text[], partitions integer[],
+                                        start_after bigint, start_sequences bigint[],
+                                        start_streams text[], start_versions bigint[],
+                                        cursor bigint, window_size integer, lease_time interval,
+                                        max_attempts integer) RETURNS bigint
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    added integer;
+    same boolean;
+    acknowledged bigint;
+BEGIN
+    EXECUTE format('INSERT INTO %I.subscriptions (subscription, streams, event_names, partitions,'
+                   ' start_after, start_sequences, start_streams, start_versions, window_size,'
+                   ' lease_time, max_attempts)'
+                   ' VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)'
+                   ' ON CONFLICT DO NOTHING', store)
+      USING subscription, streams, event_names, partitions, start_after, start_sequences,
+            start_streams, start_versions, window_size, lease_time, max_attempts;
+    GET DIAGNOSTICS added = ROW_COUNT;
+    IF added > 0 THEN
+        -- A consumer that was at work while the last of this name was dropped may have left some.
+        PERFORM @extschema@.sierra_forget_subscription(store, subscription);
+        EXECUTE format('INSERT INTO %1$I.subscription_cursors (subscription, partition_id, cursor)'
+                       ' VALUES ($1, -1, $2)', store)
+          USING subscription, cursor;
+    END IF;
+    EXECUTE format('SELECT (s.streams, s.event_names, s.partitions, s.window_size, s.lease_time,'
+                   '        s.max_attempts) IS NOT DISTINCT FROM ($2, $3, $4, $5, $6, $7),'
+                   '       (SELECT min(c.cursor) FROM %1$I.subscription_cursors AS c'
+                   '         WHERE c.subscription = s.subscription)'
+                   '  FROM %1$I.subscriptions AS s WHERE s.subscription = $1', store)
+       INTO same, acknowledged
+      USING subscription, streams, event_names, partitions, window_size, lease_time, max_attempts;
+    IF NOT coalesce(same, false) THEN
+        RAISE duplicate_object USING
+            MESSAGE = format('subscription "%s" already exists', subscription),
+            DETAIL = 'It has another filter, window, lease time or number of attempts.',
+            HINT = 'Choose another name, or drop it with eunsub() first.';
+    END IF;
+    RETURN acknowledged;
+END
+$$;
+COMMENT ON FUNCTION sierra_add_subscription(name, text, text[], text[], integer[], bigint, bigint[], text[], bigint[], bigint, integer, interval, integer) IS
+    'writes a subscription; esub() and epsub() call it';
+
+-- Where 'latest' is: the newest event of each partition.  What is in flight now comes after it.
+CREATE FUNCTION sierra_next_sequences(partitions integer[], count integer) RETURNS bigint[]
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT array_agg(CASE WHEN $1 IS NULL OR p = ANY ($1)
+                          THEN coalesce(@extschema@.epseq(p) + 1, 0) END ORDER BY p)
+      FROM generate_series(0, $2 - 1) AS p
+$$;
+COMMENT ON FUNCTION sierra_next_sequences(integer[], integer) IS
+    'by partition, the sequence that its next event will have; null for partitions that are not wanted';
+
+CREATE FUNCTION esub(subscription text,
+                     streams text[] DEFAULT NULL,
+                     event_names text[] DEFAULT NULL,
+                     start_from text DEFAULT 'latest',
+                     start_versions json DEFAULT NULL,
+                     window_size integer DEFAULT 1000,
+                     lease_time interval DEFAULT '30 seconds',
+                     max_attempts integer DEFAULT 5)
+    RETURNS bigint
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    store constant name := @extschema@.sierra_require_store();
+    start_after bigint := -1;
+    start_sequences bigint[];
+    streams_of_map text[];
+    versions_of_map bigint[];
+    cursor bigint;
+BEGIN
+    PERFORM @extschema@.sierra_check_subscription(subscription, start_from, window_size, lease_time,
+                                                  max_attempts);
+    IF array_position(streams, NULL) IS NOT NULL OR array_position(event_names, NULL) IS NOT NULL THEN
+        RAISE null_value_not_allowed USING
+            MESSAGE = 'streams and event_names must not contain nulls';
+    END IF;
+    IF json_typeof(start_versions) <> 'object'
+       OR EXISTS (SELECT FROM json_each_text(start_versions) AS v WHERE v.value !~ '^\d{1,18}$'
+                                                                       OR v.value IS NULL) THEN
+        RAISE invalid_parameter_value USING
+            MESSAGE = 'start_versions must be a JSON object of stream ids and versions',
+            DETAIL = format('It is %s.', start_versions),
+            HINT = 'For example {"order-1": 5}: the stream is delivered from version 5 on.';
+    END IF;
+    SELECT array_agg(v.key ORDER BY v.key COLLATE "C"), array_agg(v.value::bigint ORDER BY v.key COLLATE "C")
+      INTO streams_of_map, versions_of_map
+      FROM (SELECT DISTINCT ON (j.key) j.key, j.value
+              FROM json_each_text(start_versions) WITH ORDINALITY AS j (key, value, place)
+             ORDER BY j.key, j.place DESC) AS v;
+
+    IF start_from = 'latest' THEN
+        cursor := @extschema@.ehead();
+        start_sequences := @extschema@.sierra_next_sequences(
+            NULL, @extschema@.sierra_partitions(store));
+    ELSE
+        start_after := CASE start_from WHEN 'earliest' THEN -1 ELSE start_from::bigint END;
+        cursor := start_after;
+    END IF;
+    -- Streams of the map may begin further back than the rest.
+    cursor := least(cursor, (SELECT min(e.global_position) - 1
+                               FROM unnest(streams_of_map, versions_of_map) AS m (stream_id, version),
+                                    @extschema@.escan(m.stream_id, m.version, m.version) AS e));
+    RETURN @extschema@.sierra_add_subscription(
+        store, subscription, streams, event_names, NULL, start_after, start_sequences,
+        streams_of_map, versions_of_map, cursor, window_size, lease_time, max_attempts);
+END
+$$;
+COMMENT ON FUNCTION esub(text, text[], text[], text, json, integer, interval, integer) IS
+    'makes a durable subscription to streams (patterns; null: all) and event names (null: all), if it does not exist; returns its acknowledged cursor; 42710 if it exists with another definition';
+
+CREATE FUNCTION epsub(subscription text,
+                      partitions integer[] DEFAULT NULL,
+                      start_from text DEFAULT 'latest',
+                      start_sequences json DEFAULT NULL,
+                      window_size integer DEFAULT 1000,
+                      lease_time interval DEFAULT '30 seconds',
+                      max_attempts integer DEFAULT 5)
+    RETURNS bigint
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    store constant name := @extschema@.sierra_require_store();
+    count constant integer := @extschema@.sierra_partitions(store);
+    wanted integer[] := (SELECT array_agg(DISTINCT p ORDER BY p) FROM unnest(partitions) AS p);
+    start_after bigint := -1;
+    sequences bigint[];
+    cursor bigint;
+BEGIN
+    PERFORM @extschema@.sierra_check_subscription(subscription, start_from, window_size, lease_time,
+                                                  max_attempts);
+    IF partitions IS NOT NULL AND (wanted IS NULL OR array_position(wanted, NULL) IS NOT NULL
+                                   OR 0 > ANY (wanted) OR count <= ANY (wanted)) THEN
+        RAISE invalid_parameter_value USING
+            MESSAGE = format('partitions %s cannot be subscribed to', partitions),
+            DETAIL = format('Store "%s" has partitions 0 to %s.', store, count - 1),
+            HINT = 'Name at least one of them, or pass NULL for all.';
+    END IF;
+    IF json_typeof(start_sequences) NOT IN ('number', 'object')
+       OR json_typeof(start_sequences) = 'number' AND start_sequences::text !~ '^\d{1,18}$'
+       OR json_typeof(start_sequences) = 'object' AND EXISTS (
+              SELECT FROM json_each_text(start_sequences) AS j
+               WHERE j.value IS NULL OR j.value !~ '^\d{1,18}$'
+                  OR j.key <> 'default' AND (j.key !~ '^(0|[1-9]\d{0,8})$' OR j.key::integer >= count)) THEN
+        RAISE invalid_parameter_value USING
+            MESSAGE = 'start_sequences must be a sequence, or a JSON object of partitions and sequences',
+            DETAIL = format('It is %s; store "%s" has partitions 0 to %s.', start_sequences, store,
+                            count - 1),
+            HINT = 'For example {"0": 17, "default": 0}: partition 0 is delivered from sequence 17 on, the others from 0.';
+    END IF;
+
+    IF start_from = 'latest' THEN
+        cursor := @extschema@.ehead();
+        sequences := @extschema@.sierra_next_sequences(wanted, count);
+    ELSE
+        start_after := CASE start_from WHEN 'earliest' THEN -1 ELSE start_from::bigint END;
+        cursor := start_after;
+    END IF;
+    IF start_sequences IS NOT NULL THEN
+        SELECT array_agg(coalesce(CASE json_typeof(start_sequences)
+                                  WHEN 'number' THEN start_sequences::text
+                                  ELSE coalesce(start_sequences ->> p::text,
+                                                start_sequences ->> 'default') END::bigint,
+                                  sequences[p + 1]) ORDER BY p)
+          INTO sequences
+          FROM generate_series(0, count - 1) AS p;
+        -- What has no sequence starts at the position; the rest may begin further back.
+        cursor := least(cursor, (SELECT min(e.global_position) - 1
+                                   FROM generate_series(0, count - 1) AS p,
+                                        @extschema@.epscan(p, sequences[p + 1], sequences[p + 1]) AS e
+                                  WHERE (wanted IS NULL OR p = ANY (wanted))
+                                    AND sequences[p + 1] IS NOT NULL));
+    END IF;
+    RETURN @extschema@.sierra_add_subscription(
+        store, subscription, NULL, NULL, wanted, start_after, sequences, NULL, NULL, cursor,
+        window_size, lease_time, max_attempts);
+END
+$$;
+COMMENT ON FUNCTION epsub(text, integer[], text, json, integer, interval, integer) IS
+    'makes a durable subscription to partitions (null: all), if it does not exist; returns its acknowledged cursor; 42710 if it exists with another definition';
+
+-- Consumers of groups need no lock: their acknowledgements fail once they are no members.
+CREATE FUNCTION sierra_lock_subscription(store name, subscription text) RETURNS void
+    LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'sierra_lock_subscription';
+COMMENT ON FUNCTION sierra_lock_subscription(name, text) IS
+    'waits until no transaction consumes a subscription, and keeps others from it; eunsub() calls it';
+
+CREATE FUNCTION eunsub(subscription text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    store constant name := @extschema@.sierra_require_store();
+    dropped integer;
+BEGIN
+    IF subscription IS NULL THEN
+        RAISE null_value_not_allowed USING MESSAGE = 'argument "subscription" must not be null';
+    END IF;
+    PERFORM @extschema@.sierra_lock_subscription(store, subscription);
+    EXECUTE format('DELETE FROM %I.subscriptions AS s WHERE s.subscription = $1', store)
+      USING subscription;
+    GET DIAGNOSTICS dropped = ROW_COUNT;
+    PERFORM @extschema@.sierra_forget_subscription(store, subscription);
+    IF dropped = 0 THEN
+        PERFORM @extschema@.sierra_report_no_subscription(store, subscription);
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION eunsub(text) IS
+    'drops a subscription with all that is kept for it; SE007 if there is none';
+
+CREATE FUNCTION enext(subscription text,
+                      max_count integer DEFAULT 100,
+                      wait interval DEFAULT '0',
+                      after bigint DEFAULT NULL,
+                      consumer text DEFAULT NULL)
+    RETURNS SETOF sierra_event
+    LANGUAGE c VOLATILE PARALLEL UNSAFE ROWS 100
+    AS 'MODULE_PATHNAME', 'sierra_enext';
+COMMENT ON FUNCTION enext(text, integer, interval, bigint, text) IS
+    'the next events of a subscription: what follows its acknowledged cursor, or after, within its window; waits for some if there are none; SE007 no such subscription, SE008 stale lease';
+
+CREATE FUNCTION sierra_peek(store name, subscription text, max_count integer)
+    RETURNS SETOF sierra_event
+    LANGUAGE c STABLE PARALLEL RESTRICTED ROWS 100
+    AS 'MODULE_PATHNAME', 'sierra_peek';
+COMMENT ON FUNCTION sierra_peek(name, text, integer) IS 'epeek() in a store of this name';
+
+CREATE FUNCTION epeek(subscription text, max_count integer DEFAULT 100)
+    RETURNS SETOF sierra_event
+    LANGUAGE sql STABLE PARALLEL RESTRICTED ROWS 100
+BEGIN ATOMIC
+    SELECT * FROM @extschema@.sierra_peek(@extschema@.sierra_current_store(), $1, $2);
+END;
+COMMENT ON FUNCTION epeek(text, integer) IS
+    'what a subscription would deliver next, without consuming: no lease, no lock, events of failed streams left out';
+
+CREATE FUNCTION eack(subscription text, cursor bigint, consumer text DEFAULT NULL)
+    RETURNS bigint
+    LANGUAGE c VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'sierra_eack';
+COMMENT ON FUNCTION eack(text, bigint, text) IS
+    'acknowledges all events of a subscription that were handed out up to a global position; returns the acknowledged cursor; 22023 for a position that was not, SE008 stale lease';
+
+CREATE FUNCTION enack(subscription text,
+                      cursor bigint,
+                      retry_after interval DEFAULT '1 second',
+                      reason text DEFAULT NULL,
+                      park boolean DEFAULT false,
+                      consumer text DEFAULT NULL)
+    RETURNS text
+    LANGUAGE c VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'sierra_enack';
+COMMENT ON FUNCTION enack(text, bigint, interval, text, boolean, text) IS
+    'says that the event at a global position failed: it comes again after a while, or is parked after max_attempts failures; later events of its stream wait behind it; returns retrying or parked';
+
+CREATE FUNCTION ewait(subscription text, cursor bigint, timeout interval DEFAULT '10 seconds')
+    RETURNS boolean
+    LANGUAGE c VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'sierra_ewait';
+COMMENT ON FUNCTION ewait(text, bigint, interval) IS
+    'waits until a subscription has processed the event at a global position, or does not want it (null: until the event can be read here, as on a standby); false after the timeout';

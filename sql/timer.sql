@@ -1,0 +1,278 @@
+-- ---------------------------------------------------------------------------
+-- Timers: events that are appended when they are due.
+-- ---------------------------------------------------------------------------
+
+CREATE FUNCTION sierra_create_timer_table(store name) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    EXECUTE format(
+        'CREATE TABLE %I.timers ('
+        ' timer_id uuid PRIMARY KEY,'
+        ' due_at timestamptz NOT NULL CHECK (isfinite(due_at)),'
+        ' run_at timestamptz NOT NULL,'
+        ' stream_id text COLLATE "C" NOT NULL,'
+        ' event_name text COLLATE "C" NOT NULL,'
+        ' payload json,'
+        ' payload_bytes bytea,'
+        ' metadata json,'
+        ' partition_key text,'
+        ' attempts integer NOT NULL DEFAULT 0,'
+        ' last_error text,'
+        ' created_at timestamptz NOT NULL DEFAULT clock_timestamp())', store);
+    EXECUTE format('CREATE INDEX timers_run_at ON %I.timers (run_at, created_at, timer_id)', store);
+    EXECUTE format('COMMENT ON TABLE %I.timers IS %L', store,
+                   'events that will be appended when they are due; INSERT on it lets a role schedule');
+END
+$$;
+COMMENT ON FUNCTION sierra_create_timer_table(name) IS
+    'makes the table of a store for timers; create_event_store() calls it';
+
+CREATE FUNCTION sierra_check_new_event(stream_id text, event_name text, payload json,
+                                       payload_bytes bytea, partition_key text) RETURNS void
+    LANGUAGE c STABLE PARALLEL SAFE
+    AS 'MODULE_PATHNAME', 'sierra_check_new_event';
+COMMENT ON FUNCTION sierra_check_new_event(text, text, json, bytea, text) IS
+    'raises what appending such an event would, as far as that can be known before';
+
+CREATE FUNCTION sierra_complete_metadata(metadata json) RETURNS json
+    LANGUAGE c STABLE PARALLEL SAFE
+    AS 'MODULE_PATHNAME', 'sierra_complete_metadata';
+COMMENT ON FUNCTION sierra_complete_metadata(json) IS
+    'metadata with the members of sierra_es.metadata that it lacks';
+
+CREATE FUNCTION sierra_lock_streams(stream_ids text[], partition_keys text[]) RETURNS void
+    LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'sierra_lock_streams';
+COMMENT ON FUNCTION sierra_lock_streams(text[], text[]) IS
+    'locks the partitions of streams in ascending order, so that appends to them cannot deadlock; run_timers() calls it';
+
+-- The event gets the id of the timer.  So an append that is tried twice, for
+-- whatever reason, is found to stand already.
+CREATE FUNCTION eschedule(at timestamptz,
+                          stream_id text,
+                          event_name text,
+                          payload json DEFAULT NULL,
+                          metadata json DEFAULT NULL,
+                          partition_key text DEFAULT NULL,
+                          payload_bytes bytea DEFAULT NULL,
+                          timer_id uuid DEFAULT NULL)
+    RETURNS uuid
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    store constant name := @extschema@.sierra_require_store();
+    id constant uuid := coalesce(timer_id, @extschema@.sierra_event_id(
+        CASE WHEN partition_key <> '' THEN @extschema@.sierra_partition_key(partition_key)
+             ELSE @extschema@.sierra_stream_key(stream_id) END));
+    added bigint;
+    same boolean;
+BEGIN
+    -- What the session says now, not what that of run_timers() will say.
+    metadata := @extschema@.sierra_complete_metadata(metadata);
+    PERFORM @extschema@.sierra_require_value('at', at IS NULL);
+    IF NOT isfinite(at) THEN
+        RAISE datetime_field_overflow USING
+            MESSAGE = 'a timer needs a finite time',
+            DETAIL = format('The value is %s.', at);
+    END IF;
+    PERFORM @extschema@.sierra_check_new_event(stream_id, event_name, payload, payload_bytes,
+                                               partition_key);
+    PERFORM @extschema@.sierra_call_runners();
+    EXECUTE format('INSERT INTO %I.timers (timer_id, due_at, run_at, stream_id, event_name, payload,'
+                   '                       payload_bytes, metadata, partition_key)'
+                   ' VALUES ($1, $2, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING', store)
+      USING id, at, stream_id, event_name, payload, payload_bytes, metadata, partition_key;
+    IF timer_id IS NULL THEN
+        RETURN id;
+    END IF;
+    GET DIAGNOSTICS added = ROW_COUNT;
+    IF added > 0 THEN
+        -- It may have run already: then its event stands.
+        EXECUTE 'SELECT (e.stream_id, e.event_name, e.payload::text, e.payload_bytes, e.metadata::text)'
+                '       IS NOT DISTINCT FROM ($2, $3, $4::text, $5, $6::text)'
+                '  FROM @extschema@.eget($1) AS e'
+           INTO same USING id, stream_id, event_name, payload, payload_bytes, metadata;
+        IF same IS NULL THEN
+            RETURN id;
+        END IF;
+        EXECUTE format('DELETE FROM %I.timers AS t WHERE t.timer_id = $1', store) USING id;
+    ELSE
+        EXECUTE format('SELECT (t.due_at, t.stream_id, t.event_name, t.payload::text, t.payload_bytes,'
+                       '        t.metadata::text, t.partition_key)'
+                       '       IS NOT DISTINCT FROM ($2, $3, $4, $5::text, $6, $7::text, $8)'
+                       '  FROM %I.timers AS t WHERE t.timer_id = $1', store)
+           INTO same USING id, at, stream_id, event_name, payload, payload_bytes, metadata,
+                           partition_key;
+    END IF;
+    IF NOT coalesce(same, false) THEN
+        RAISE duplicate_object USING
+            MESSAGE = format('timer %s already exists', id),
+            DETAIL = 'It has another time or event, or another event has its id.',
+            HINT = 'Cancel it with ecancel() first, or choose another id.';
+    END IF;
+    RETURN id;
+END
+$$;
+COMMENT ON FUNCTION eschedule(timestamptz, text, text, json, json, text, bytea, uuid) IS
+    'schedules an event to be appended at some time, in this transaction; returns the id of the timer, which the event will have; again with the same id and content: no effect';
+
+CREATE FUNCTION ecancel(timer_id uuid) RETURNS boolean
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    store constant name := @extschema@.sierra_require_store();
+    cancelled bigint;
+BEGIN
+    EXECUTE format('DELETE FROM %I.timers AS t WHERE t.timer_id = $1', store) USING timer_id;
+    GET DIAGNOSTICS cancelled = ROW_COUNT;
+    RETURN cancelled > 0;
+END
+$$;
+COMMENT ON FUNCTION ecancel(uuid) IS
+    'cancels a timer; false if there is none: its event was appended, or it was cancelled before';
+
+-- Appends the events of these timers, in order, and deletes the timers.
+CREATE FUNCTION sierra_append_timers(store name, timer_ids uuid[]) RETURNS bigint
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    appended bigint;
+BEGIN
+    -- Strict versioning wants versions.  They are exact: the partitions are
+    -- locked, and this statement sees everything that came before.
+    EXECUTE format(
+        'SELECT count(r.event_id)'
+        '  FROM (SELECT t.*, row_number() OVER (PARTITION BY t.stream_id'
+        '                                       ORDER BY t.run_at, t.created_at, t.timer_id) AS nth'
+        '          FROM %I.timers AS t WHERE t.timer_id = ANY ($1)'
+        '         ORDER BY t.run_at, t.created_at, t.timer_id) AS t'
+        ' CROSS JOIN LATERAL @extschema@.eappend('
+        '       t.stream_id, t.event_name, t.payload, t.metadata,'
+        '       CASE WHEN NOT $2 THEN ''any'''
+        '            ELSE coalesce(nullif(coalesce(@extschema@.esver(t.stream_id), -1) + t.nth - 1, -1)::text, ''empty'')'
+        '       END::@extschema@.expected_version,'
+        '       t.timer_id, t.partition_key, NULL, t.payload_bytes) AS r', store)
+       INTO appended USING timer_ids, current_setting('sierra_es.strict_versioning')::boolean;
+    EXECUTE format('DELETE FROM %I.timers AS t WHERE t.timer_id = ANY ($1)', store) USING timer_ids;
+    RETURN appended;
+END
+$$;
+COMMENT ON FUNCTION sierra_append_timers(name, uuid[]) IS
+    'appends the events of timers and deletes these; run_timers() calls it';
+
+-- Keeps a timer whose event could not be appended; the pause doubles up to an hour.
+CREATE FUNCTION sierra_postpone_timer(store name, timer_id uuid, error text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+BEGIN
+    EXECUTE format('UPDATE %I.timers AS t SET attempts = t.attempts + 1, last_error = $2,'
+                   '       run_at = clock_timestamp() + least(interval ''1 hour'','
+                   '                interval ''1 second'' * 2 ^ least(t.attempts, 20))'
+                   ' WHERE t.timer_id = $1', store)
+      USING timer_id, error;
+END
+$$;
+COMMENT ON FUNCTION sierra_postpone_timer(name, uuid, text) IS
+    'notes why the event of a timer could not be appended, and when to try again; run_timers() calls it';
+
+-- Errors that say nothing about an event: they are for who called run_timers().
+CREATE FUNCTION sierra_is_transient(sqlstate text) RETURNS boolean
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT left($1, 2) IN ('08', '25', '40', '53', '55', '57', '58', 'XX')
+$$;
+COMMENT ON FUNCTION sierra_is_transient(text) IS
+    'is it an error of the moment or of the server, such as a deadlock, a timeout or a full disk?';
+
+CREATE FUNCTION run_timers(max_count integer DEFAULT 1000) RETURNS bigint
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    store constant name := @extschema@.sierra_require_store();
+    due uuid[];
+    stream_ids text[];
+    partition_keys text[];
+    timer uuid;
+    appended bigint := 0;
+    error text;
+BEGIN
+    PERFORM @extschema@.sierra_require_value('max_count', max_count IS NULL);
+    IF max_count < 0 THEN
+        RAISE invalid_parameter_value USING
+            MESSAGE = 'max_count must not be negative',
+            DETAIL = format('It is %s.', max_count);
+    END IF;
+    -- What another session has locked is being appended there, or cancelled.
+    EXECUTE format(
+        'SELECT array_agg(d.timer_id ORDER BY d.run_at, d.created_at, d.timer_id),'
+        '       array_agg(d.stream_id ORDER BY d.run_at, d.created_at, d.timer_id),'
+        '       array_agg(d.partition_key ORDER BY d.run_at, d.created_at, d.timer_id)'
+        '  FROM (SELECT t.timer_id, t.stream_id, t.partition_key, t.run_at, t.created_at'
+        '          FROM %I.timers AS t WHERE t.run_at <= clock_timestamp()'
+        '         ORDER BY t.run_at, t.created_at, t.timer_id'
+        '         LIMIT $1 FOR UPDATE SKIP LOCKED) AS d', store)
+       INTO due, stream_ids, partition_keys USING max_count;
+    IF due IS NULL THEN
+        RETURN 0;
+    END IF;
+    PERFORM @extschema@.sierra_lock_streams(stream_ids, partition_keys);
+    -- All in one, as a rule.  If one fails, each by itself, to find out which.
+    BEGIN
+        RETURN @extschema@.sierra_append_timers(store, due);
+    EXCEPTION WHEN OTHERS THEN
+        IF @extschema@.sierra_is_transient(SQLSTATE) THEN
+            RAISE;
+        END IF;
+    END;
+    FOREACH timer IN ARRAY due LOOP
+        BEGIN
+            appended := appended + @extschema@.sierra_append_timers(store, ARRAY[timer]);
+        EXCEPTION WHEN OTHERS THEN
+            IF @extschema@.sierra_is_transient(SQLSTATE) THEN
+                RAISE;
+            END IF;
+            error := format('%s (%s)', SQLERRM, SQLSTATE);
+            PERFORM @extschema@.sierra_postpone_timer(store, timer, error);
+        END;
+    END LOOP;
+    RETURN appended;
+END
+$$;
+COMMENT ON FUNCTION run_timers(integer) IS
+    'appends the events of timers that are due, in their order, each exactly once; returns how many; call it from as many sessions as you like';
+
+CREATE FUNCTION event_timers(store name DEFAULT NULL)
+    RETURNS TABLE (timer_id uuid, due_at timestamptz, state text, stream_id text, event_name text,
+                   overdue interval, attempts integer, run_at timestamptz, last_error text,
+                   created_at timestamptz)
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    wanted constant name := @extschema@.sierra_require_store(store);
+BEGIN
+    RETURN QUERY EXECUTE format(
+        'SELECT t.timer_id, t.due_at,'
+        '       CASE WHEN t.attempts > 0 THEN ''failing'' WHEN least(t.due_at, t.run_at) <= clock_timestamp() THEN ''due'''
+        '            ELSE ''scheduled'' END,'
+        '       t.stream_id, t.event_name,'
+        '       CASE WHEN least(t.due_at, t.run_at) <= clock_timestamp() THEN clock_timestamp() - least(t.due_at, t.run_at) END,'
+        '       t.attempts, t.run_at, t.last_error, t.created_at'
+        '  FROM %I.timers AS t ORDER BY t.due_at, t.created_at, t.timer_id', wanted);
+END
+$$;
+COMMENT ON FUNCTION event_timers(name) IS
+    'timers of a store (default: sierra_es.store): when they are due, whether they fail, and why';

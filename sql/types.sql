@@ -1,0 +1,173 @@
+-- ---------------------------------------------------------------------------
+-- sierra_es: an event store inside PostgreSQL
+--
+-- The types of events and of expected versions, and checks of arguments that all
+-- parts share.
+-- ---------------------------------------------------------------------------
+
+-- complain if the script is sourced in psql, rather than by CREATE EXTENSION
+\echo Use "CREATE EXTENSION sierra_es" to load this file. \quit
+
+CREATE TYPE expected_version;
+
+CREATE FUNCTION expected_version_in(cstring) RETURNS expected_version
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+    AS 'MODULE_PATHNAME', 'sierra_expected_version_in';
+
+CREATE FUNCTION expected_version_out(expected_version) RETURNS cstring
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+    AS 'MODULE_PATHNAME', 'sierra_expected_version_out';
+
+CREATE FUNCTION expected_version_recv(internal) RETURNS expected_version
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+    AS 'MODULE_PATHNAME', 'sierra_expected_version_recv';
+
+CREATE FUNCTION expected_version_send(expected_version) RETURNS bytea
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+    AS 'MODULE_PATHNAME', 'sierra_expected_version_send';
+
+CREATE TYPE expected_version (
+    INPUT = expected_version_in,
+    OUTPUT = expected_version_out,
+    RECEIVE = expected_version_recv,
+    SEND = expected_version_send,
+    LIKE = bigint
+);
+COMMENT ON TYPE expected_version IS
+    'what a stream must look like before an append: any, exists, empty, or its version (0, 1, ...)';
+COMMENT ON FUNCTION expected_version_in(cstring) IS 'I/O';
+COMMENT ON FUNCTION expected_version_out(expected_version) IS 'I/O';
+COMMENT ON FUNCTION expected_version_recv(internal) IS 'I/O';
+COMMENT ON FUNCTION expected_version_send(expected_version) IS 'I/O';
+
+CREATE FUNCTION expected_version(bigint) RETURNS expected_version
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+    AS 'MODULE_PATHNAME', 'sierra_expected_version_from_bigint';
+COMMENT ON FUNCTION expected_version(bigint) IS
+    'the expectation of one version; 22023 for a negative number';
+
+-- One function for all integers: smaller ones are widened by SQL itself.
+CREATE FUNCTION expected_version(integer) RETURNS expected_version
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    RETURN @extschema@.expected_version($1::bigint);
+COMMENT ON FUNCTION expected_version(integer) IS
+    'the expectation of one version; 22023 for a negative number';
+
+CREATE FUNCTION expected_version(smallint) RETURNS expected_version
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    RETURN @extschema@.expected_version($1::bigint);
+COMMENT ON FUNCTION expected_version(smallint) IS
+    'the expectation of one version; 22023 for a negative number';
+
+CREATE CAST (bigint AS expected_version)
+    WITH FUNCTION expected_version(bigint) AS IMPLICIT;
+
+CREATE CAST (integer AS expected_version)
+    WITH FUNCTION expected_version(integer) AS IMPLICIT;
+
+CREATE CAST (smallint AS expected_version)
+    WITH FUNCTION expected_version(smallint) AS IMPLICIT;
+
+CREATE TYPE sierra_event AS (
+    global_position bigint,
+    partition_id integer,
+    partition_sequence bigint,
+    stream_id text,
+    stream_version bigint,
+    event_id uuid,
+    event_name text,
+    "timestamp" timestamptz,
+    partition_key uuid,
+    transaction_id uuid,
+    metadata json,
+    payload json,
+    payload_bytes bytea
+);
+COMMENT ON TYPE sierra_event IS 'a stored event, as all read functions return it';
+COMMENT ON COLUMN sierra_event.global_position IS
+    'place in the order of the whole store: increasing, may skip numbers';
+COMMENT ON COLUMN sierra_event.partition_id IS 'partition, from 0';
+COMMENT ON COLUMN sierra_event.partition_sequence IS
+    'place in its partition: 0, 1, 2, ... without gaps';
+COMMENT ON COLUMN sierra_event.stream_id IS 'stream, 1 to 255 bytes';
+COMMENT ON COLUMN sierra_event.stream_version IS 'place in its stream: 0, 1, 2, ... without gaps';
+COMMENT ON COLUMN sierra_event.event_id IS 'unique in the store; generated ids are ordered by time';
+COMMENT ON COLUMN sierra_event.event_name IS 'what happened, 1 to 255 bytes';
+COMMENT ON COLUMN sierra_event."timestamp" IS 'when: the client''s time, or that of the append';
+COMMENT ON COLUMN sierra_event.partition_key IS 'decides the partition of the stream';
+COMMENT ON COLUMN sierra_event.transaction_id IS 'shared by the events of one append call';
+COMMENT ON COLUMN sierra_event.metadata IS 'context, such as correlation ids; the exact text';
+COMMENT ON COLUMN sierra_event.payload IS 'data of the event as JSON; the exact text';
+COMMENT ON COLUMN sierra_event.payload_bytes IS 'data of the event as other bytes';
+
+CREATE TYPE sierra_append_result AS (
+    event_id uuid,
+    partition_key uuid,
+    partition_id integer,
+    partition_sequence bigint,
+    stream_id text,
+    stream_version bigint,
+    "timestamp" timestamptz,
+    transaction_id uuid,
+    global_position bigint
+);
+COMMENT ON TYPE sierra_append_result IS 'what an append gave an event; see sierra_event';
+
+CREATE FUNCTION sierra_require_value(argument text, missing boolean) RETURNS void
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF missing THEN
+        RAISE null_value_not_allowed USING
+            MESSAGE = format('argument "%s" must not be null', argument);
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION sierra_require_value(text, boolean) IS 'raises 22004 for a missing argument';
+
+CREATE FUNCTION sierra_require_name(argument text, name text) RETURNS void
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    PERFORM @extschema@.sierra_require_value(argument, name IS NULL);
+    IF octet_length(name) NOT BETWEEN 1 AND 255 OR name ~ '[\u0001-\u001f\u007f-\u009f]' THEN
+        RAISE invalid_parameter_value USING
+            MESSAGE = format('argument "%s" must have 1 to 255 bytes and no control characters', argument),
+            DETAIL = format('It has %s bytes.', octet_length(name));
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION sierra_require_name(text, text) IS
+    'raises 22004 or 22023 unless a name is within bounds';
+
+-- A function as text that means the same in every search_path.
+CREATE FUNCTION sierra_require_function(procedure regprocedure, arguments regtype[],
+                                        result regtype, kind text, hint text) RETURNS text
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    found record;
+BEGIN
+    SELECT p.prokind = 'f' AND NOT p.proretset AND p.prorettype = result
+           AND string_to_array(p.proargtypes::text, ' ')::oid[] = arguments::oid[] AS fits,
+           format('%I.%I(%s)', n.nspname, p.proname,
+                  (SELECT string_agg(format('%I.%I', tn.nspname, t.typname), ', ' ORDER BY a.place)
+                     FROM unnest(p.proargtypes) WITH ORDINALITY AS a (type, place)
+                     JOIN pg_type AS t ON t.oid = a.type
+                     JOIN pg_namespace AS tn ON tn.oid = t.typnamespace)) AS name
+      INTO found
+      FROM pg_proc AS p JOIN pg_namespace AS n ON n.oid = p.pronamespace
+     WHERE p.oid = procedure;
+    IF found.fits IS NOT TRUE THEN
+        RAISE invalid_function_definition USING
+            MESSAGE = format('function %s is no %s', procedure, kind),
+            HINT = hint;
+    END IF;
+    RETURN found.name;
+END
+$$;
+COMMENT ON FUNCTION sierra_require_function(regprocedure, regtype[], regtype, text, text) IS
+    'the qualified name of a function; 42P13 unless it has these arguments and this result';

@@ -1,0 +1,128 @@
+-- ---------------------------------------------------------------------------
+-- Upcasters: functions that give old events the form of today.
+-- ---------------------------------------------------------------------------
+
+CREATE FUNCTION sierra_create_upcaster_table(store name) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    EXECUTE format(
+        'CREATE TABLE %I.upcasters ('
+        ' event_name text COLLATE "C" NOT NULL,'
+        ' from_version integer NOT NULL CHECK (from_version BETWEEN 1 AND 999999998),'
+        ' upcast text NOT NULL,'
+        ' PRIMARY KEY (event_name, from_version))', store);
+    EXECUTE format('COMMENT ON TABLE %I.upcasters IS %L', store,
+                   'functions that take payloads of an event name from one schema version to the next');
+END
+$$;
+COMMENT ON FUNCTION sierra_create_upcaster_table(name) IS
+    'makes the table of a store for upcasters; create_event_store() calls it';
+
+-- Upcasters run as the owners of projections.  So only who could become the
+-- owner of their table writes them: he could have become these owners anyway.
+CREATE FUNCTION sierra_guard_upcaster() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    owner constant name := (SELECT pg_get_userbyid(c.relowner) FROM pg_class AS c WHERE c.oid = TG_RELID);
+BEGIN
+    IF NOT pg_has_role(current_user, owner, 'MEMBER') THEN
+        RAISE insufficient_privilege USING
+            MESSAGE = format('must be a member of role "%s" to write upcasters', owner),
+            DETAIL = format('Role "%s" owns the table, and upcasters run in projections of other roles.', owner);
+    END IF;
+    RETURN NEW;
+END
+$$;
+COMMENT ON FUNCTION sierra_guard_upcaster() IS
+    'trigger: lets nobody write upcasters who is no member of the owner of their table';
+
+-- The trigger goes with DROP EXTENSION CASCADE, the table stays.
+CREATE FUNCTION sierra_restore_upcaster_guard(store name) RETURNS integer
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF EXISTS (SELECT FROM pg_trigger AS t
+                WHERE t.tgrelid = to_regclass(format('%I.upcasters', store))
+                  AND t.tgfoid = '@extschema@.sierra_guard_upcaster()'::regprocedure) THEN
+        RETURN 0;
+    END IF;
+    EXECUTE format('CREATE TRIGGER sierra_guard_upcaster BEFORE INSERT OR UPDATE ON %I.upcasters'
+                   ' FOR EACH ROW EXECUTE FUNCTION @extschema@.sierra_guard_upcaster()', store);
+    RETURN 1;
+END
+$$;
+COMMENT ON FUNCTION sierra_restore_upcaster_guard(name) IS
+    'puts back the trigger of upcasters if it is lost; guard_event_store() calls it';
+
+CREATE FUNCTION create_upcaster(event_name text, from_version integer, upcast regprocedure,
+                                replace boolean DEFAULT false)
+    RETURNS void
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    store constant name := @extschema@.sierra_require_store();
+    type constant regtype := (SELECT p.prorettype FROM pg_proc AS p
+                               WHERE p.oid = upcast AND p.prorettype IN ('json'::regtype, 'jsonb'::regtype));
+    upcast_name text;
+    same boolean;
+BEGIN
+    PERFORM @extschema@.sierra_require_name('event_name', event_name);
+    PERFORM @extschema@.sierra_require_value('from_version', from_version IS NULL);
+    PERFORM @extschema@.sierra_require_value('upcast', upcast IS NULL);
+    IF from_version NOT BETWEEN 1 AND 999999998 THEN
+        RAISE invalid_parameter_value USING
+            MESSAGE = 'from_version must be 1 to 999999998',
+            DETAIL = format('The value is %s.', from_version),
+            HINT = 'Events without member "schema_version" in their metadata have version 1.';
+    END IF;
+    upcast_name := @extschema@.sierra_require_function(
+        upcast, ARRAY[type], type, 'upcaster',
+        'An upcaster takes json and returns json, or takes jsonb and returns jsonb.');
+
+    EXECUTE format('INSERT INTO %I.upcasters AS u (event_name, from_version, upcast) VALUES ($1, $2, $3)'
+                   ' ON CONFLICT (event_name, from_version) DO UPDATE SET upcast = $3 WHERE $4', store)
+      USING event_name, from_version, upcast_name, coalesce(replace, false);
+    EXECUTE format('SELECT u.upcast = $3 FROM %I.upcasters AS u'
+                   ' WHERE u.event_name = $1 AND u.from_version = $2', store)
+       INTO same USING event_name, from_version, upcast_name;
+    IF NOT coalesce(same, false) THEN
+        RAISE duplicate_object USING
+            MESSAGE = format('event "%s" already has an upcaster from version %s', event_name, from_version),
+            DETAIL = 'It is another function.',
+            HINT = 'Pass replace => true to use this one.';
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION create_upcaster(text, integer, regprocedure, boolean) IS
+    'names a function (payload json) returns json, or with jsonb, that takes events of a name from a schema version to the next';
+
+CREATE FUNCTION drop_upcaster(event_name text, from_version integer) RETURNS boolean
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    store constant name := @extschema@.sierra_require_store();
+    dropped bigint;
+BEGIN
+    EXECUTE format('DELETE FROM %I.upcasters AS u WHERE u.event_name = $1 AND u.from_version = $2', store)
+      USING event_name, from_version;
+    GET DIAGNOSTICS dropped = ROW_COUNT;
+    RETURN dropped > 0;
+END
+$$;
+COMMENT ON FUNCTION drop_upcaster(text, integer) IS
+    'drops the upcaster of an event name from a schema version; false if there was none';
+
+CREATE FUNCTION eupcast(event sierra_event) RETURNS sierra_event
+    LANGUAGE c STABLE STRICT PARALLEL RESTRICTED
+    AS 'MODULE_PATHNAME', 'sierra_eupcast';
+COMMENT ON FUNCTION eupcast(sierra_event) IS
+    'the event as the upcasters of its name make it; its metadata tell the new schema_version; what is stored does not change';

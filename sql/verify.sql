@@ -1,0 +1,230 @@
+-- ---------------------------------------------------------------------------
+-- everify(): what of a store breaks an invariant.
+-- ---------------------------------------------------------------------------
+
+-- What everify() finds in the catalogs.
+CREATE FUNCTION sierra_verify_structure(store name)
+    RETURNS TABLE (problem text, detail text)
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+    -- everify() switches them off for its scan of the events
+    SET enable_indexscan = on
+    SET enable_indexonlyscan = on
+    SET enable_bitmapscan = on
+AS $$
+    WITH tables AS (
+        SELECT c.oid, c.relname, c.relkind
+          FROM pg_class AS c
+         WHERE c.relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = $1)
+           AND (c.relname IN ('events', 'stream_keys', 'event_ids')
+                OR c.oid IN (SELECT i.inhrelid FROM pg_inherits AS i
+                               JOIN pg_class AS p ON p.oid = i.inhparent
+                              WHERE p.relname = 'events'
+                                AND p.relnamespace = c.relnamespace)))
+    SELECT 'guard missing', format('table "%s" has no enabled guard trigger', t.relname)
+      FROM tables AS t
+     WHERE NOT EXISTS (
+        SELECT FROM pg_trigger AS g
+         WHERE g.tgrelid = t.oid AND g.tgenabled = 'A'
+           AND g.tgfoid = '@extschema@.sierra_guard_events()'::regprocedure)
+    UNION ALL
+    SELECT 'index missing', format('table "%s" has no valid unique index on (%s)', t.relname, w.columns)
+      FROM tables AS t
+      JOIN (VALUES ('r', 'events\_%', 'partition_sequence'),
+                   ('r', 'events\_%', 'stream_id, stream_version'),
+                   ('r', 'events\_%', 'event_id'),
+                   ('r', 'event\_ids', 'event_id'),
+                   ('r', 'stream\_keys', 'stream_id')) AS w (relkind, relname, columns)
+        ON t.relkind = w.relkind::"char" AND t.relname LIKE w.relname
+     WHERE NOT EXISTS (
+        SELECT FROM pg_index AS i
+         WHERE i.indrelid = t.oid AND i.indisunique AND i.indisvalid AND i.indpred IS NULL
+           AND w.columns = (SELECT string_agg(a.attname, ', ' ORDER BY k.place)
+                              FROM unnest(i.indkey) WITH ORDINALITY AS k (attnum, place)
+                              JOIN pg_attribute AS a
+                                ON a.attrelid = t.oid AND a.attnum = k.attnum
+                             WHERE k.place <= i.indnkeyatts))
+    UNION ALL
+    SELECT 'table missing', format('table "%s" does not exist', m.name)
+      FROM unnest(@extschema@.sierra_missing_tables($1)) AS m (name)
+    UNION ALL
+    SELECT 'partition missing',
+           format('the store has %s partitions, %s are attached', p.declared, p.attached)
+      FROM (SELECT @extschema@.sierra_partitions($1) AS declared,
+                   (SELECT count(*) FROM pg_inherits AS i
+                     WHERE i.inhparent = to_regclass(format('%I.events', $1))) AS attached) AS p
+     WHERE p.declared <> p.attached
+    UNION ALL
+    SELECT 'partition bound', format('table "%s" is attached %s, which no partition of this store is',
+                                     c.relname, pg_get_expr(c.relpartbound, c.oid))
+      FROM pg_inherits AS i JOIN pg_class AS c ON c.oid = i.inhrelid
+     WHERE i.inhparent = to_regclass(format('%I.events', $1))
+       AND @extschema@.sierra_partitions($1) IS NOT NULL
+       AND pg_get_expr(c.relpartbound, c.oid) NOT IN (
+           SELECT format('FOR VALUES IN (%s)', id)
+             FROM generate_series(0, @extschema@.sierra_partitions($1) - 1) AS id)
+    UNION ALL
+    SELECT 'position sequence',
+           format('sequence "global_position" has increment %s, cache %s, cycle %s; it needs 1, 1, false',
+                  s.seqincrement, s.seqcache, s.seqcycle)
+      FROM pg_sequence AS s
+     WHERE s.seqrelid = to_regclass(format('%I.global_position', $1))
+       AND (s.seqincrement <> 1 OR s.seqcache <> 1 OR s.seqcycle)
+$$;
+COMMENT ON FUNCTION sierra_verify_structure(name) IS
+    'guards, indexes and settings that a store lacks; everify() calls it';
+
+-- The query behind everify(): %1$I is the store, %2$s its number of partitions.  It reads the
+-- events once; all checks share what it kept of them.
+CREATE FUNCTION sierra_verify_query(store name, partitions integer) RETURNS text
+    LANGUAGE sql IMMUTABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+SELECT format($query$
+WITH event AS MATERIALIZED (
+    SELECT partition_id, partition_sequence, stream_id, stream_version, global_position, event_id,
+           partition_key,
+           octet_length(stream_id) BETWEEN 1 AND 255
+           AND octet_length(event_name) BETWEEN 1 AND 255
+           AND stream_id !~ '[\u0001-\u001f\u007f-\u009f]'
+           AND event_name !~ '[\u0001-\u001f\u007f-\u009f]'
+           AND isfinite("timestamp")
+           AND (payload IS NULL OR payload_bytes IS NULL) AS within_bounds
+      FROM %1$I.events),
+numbered AS (
+    SELECT e.partition_id, e.partition_sequence, e.stream_id, e.stream_version,
+           e.global_position, e.event_id,
+           lag(e.partition_sequence) OVER p AS previous_sequence,
+           lag(e.global_position) OVER p AS previous_position,
+           lag(e.stream_version) OVER s AS previous_version
+      FROM event AS e
+    WINDOW p AS (PARTITION BY e.partition_id ORDER BY e.partition_sequence, e.global_position),
+           s AS (PARTITION BY e.stream_id ORDER BY e.stream_version, e.global_position))
+SELECT 'partition sequence', n.partition_id, n.partition_sequence, n.stream_id, n.stream_version,
+       n.event_id,
+       CASE WHEN n.partition_sequence = n.previous_sequence
+            THEN format('sequence %%s occurs twice', n.partition_sequence)
+            ELSE format('sequence %%s follows %%s', n.partition_sequence,
+                        coalesce(n.previous_sequence::text, 'nothing')) END
+  FROM numbered AS n
+ WHERE n.partition_sequence <> coalesce(n.previous_sequence + 1, 0)
+UNION ALL
+SELECT 'stream version', n.partition_id, n.partition_sequence, n.stream_id, n.stream_version,
+       n.event_id,
+       CASE WHEN n.stream_version = n.previous_version
+            THEN format('version %%s occurs twice', n.stream_version)
+            ELSE format('version %%s follows %%s', n.stream_version,
+                        coalesce(n.previous_version::text, 'nothing')) END
+  FROM numbered AS n
+ WHERE n.stream_version <> coalesce(n.previous_version + 1, 0)
+UNION ALL
+SELECT 'position order', n.partition_id, n.partition_sequence, n.stream_id, n.stream_version,
+       n.event_id,
+       format('position %%s follows %%s', n.global_position, n.previous_position)
+  FROM numbered AS n
+ WHERE n.global_position <= n.previous_position
+UNION ALL
+SELECT 'position twice', min(e.partition_id), NULL, NULL, NULL, NULL,
+       format('position %%s occurs in partitions %%s', e.global_position,
+              string_agg(e.partition_id::text, ', ' ORDER BY e.partition_id))
+  FROM event AS e
+ GROUP BY e.global_position
+HAVING count(*) > 1
+UNION ALL
+SELECT 'position sequence', NULL, NULL, NULL, NULL, NULL,
+       format('the sequence is at %%s, the newest event at %%s', s.last_value, m.newest)
+  FROM %1$I.global_position AS s,
+       (SELECT max(e.global_position) AS newest FROM event AS e) AS m
+ WHERE m.newest > CASE WHEN s.is_called THEN s.last_value ELSE s.last_value - 1 END
+UNION ALL
+SELECT 'stream partition', min(e.partition_id), NULL, e.stream_id, NULL, NULL,
+       format('the stream has %%s partition keys in partitions %%s',
+              count(DISTINCT e.partition_key),
+              string_agg(DISTINCT e.partition_id::text, ', '))
+  FROM event AS e
+ GROUP BY e.stream_id
+HAVING count(DISTINCT e.partition_id) > 1 OR count(DISTINCT e.partition_key) > 1
+UNION ALL
+SELECT 'routing', e.partition_id, e.partition_sequence, e.stream_id, e.stream_version, e.event_id,
+       format('key %%s leads to partition %%s', e.partition_key,
+              @extschema@.sierra_partition_id(e.partition_key, %2$s))
+  FROM event AS e
+ WHERE e.partition_id <> @extschema@.sierra_partition_id(e.partition_key, %2$s)
+UNION ALL
+SELECT 'stream key', e.partition_id, NULL, e.stream_id, NULL, NULL,
+       format('key %%s is not that of the name and not registered', e.partition_key)
+  FROM (SELECT DISTINCT partition_id, stream_id, partition_key FROM event) AS e
+ WHERE e.partition_key <> @extschema@.sierra_stream_key(e.stream_id)
+   AND NOT EXISTS (SELECT FROM %1$I.stream_keys AS k
+                    WHERE k.stream_id = e.stream_id AND k.partition_key = e.partition_key)
+UNION ALL
+SELECT 'stream key', NULL, NULL, k.stream_id, NULL, NULL,
+       format('key %%s is registered, but the stream has no event under it', k.partition_key)
+  FROM %1$I.stream_keys AS k
+ WHERE NOT EXISTS (SELECT FROM event AS e
+                    WHERE e.stream_id = k.stream_id AND e.partition_key = k.partition_key)
+UNION ALL
+SELECT 'event id twice', min(e.partition_id), NULL, NULL, NULL, e.event_id,
+       format('the id occurs in partitions %%s',
+              string_agg(e.partition_id::text, ', ' ORDER BY e.partition_id))
+  FROM event AS e
+ GROUP BY e.event_id
+HAVING count(*) > 1
+UNION ALL
+SELECT 'event id', e.partition_id, e.partition_sequence, e.stream_id, e.stream_version, e.event_id,
+       'the id does not lead to its partition and is not registered'
+  FROM event AS e
+ WHERE e.partition_id <> @extschema@.sierra_partition_id(e.event_id, %2$s)
+   AND NOT EXISTS (SELECT FROM %1$I.event_ids AS i
+                    WHERE i.event_id = e.event_id AND i.partition_id = e.partition_id)
+UNION ALL
+SELECT 'event id', i.partition_id, NULL, NULL, NULL, i.event_id,
+       'the id is registered, but there is no such event in the partition'
+  FROM %1$I.event_ids AS i
+ WHERE NOT EXISTS (SELECT FROM event AS e
+                    WHERE e.event_id = i.event_id AND e.partition_id = i.partition_id)
+UNION ALL
+SELECT 'bounds', e.partition_id, e.partition_sequence, e.stream_id, e.stream_version, e.event_id,
+       'a name is empty, too long or has control characters, the time is infinite, or there are'
+       ' two payloads'
+  FROM event AS e
+ WHERE NOT e.within_bounds
+$query$, store, partitions)
+$$;
+COMMENT ON FUNCTION sierra_verify_query(name, integer) IS
+    'the query that everify() runs over the events of a store';
+
+CREATE FUNCTION everify(store name DEFAULT NULL)
+    RETURNS TABLE (problem text, partition_id integer, partition_sequence bigint, stream_id text,
+                   stream_version bigint, event_id uuid, detail text)
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+    -- The tables are what counts: a damaged index must not hide a row.
+    SET enable_indexscan = off
+    SET enable_indexonlyscan = off
+    SET enable_bitmapscan = off
+    -- Switched-off scans look expensive, and thousands of plans would be compiled.
+    SET jit = off
+AS $$
+#variable_conflict use_column
+DECLARE
+    wanted constant name := @extschema@.sierra_find_store(store);
+    parent constant regclass := to_regclass(format('%I.events', wanted));
+    partitions integer;
+BEGIN
+    IF row_security_active(parent) THEN
+        RAISE insufficient_privilege USING
+            MESSAGE = format('cannot check store "%s" under row-level security', wanted),
+            DETAIL = 'Rows that a policy hides would look like gaps.',
+            HINT = 'Run everify() as the owner of the store.';
+    END IF;
+    partitions := coalesce(@extschema@.sierra_partitions(wanted),
+                           (SELECT count(*)::integer FROM pg_inherits WHERE inhparent = parent));
+    RETURN QUERY SELECT s.problem, NULL::integer, NULL::bigint, NULL::text, NULL::bigint,
+                        NULL::uuid, s.detail
+                   FROM @extschema@.sierra_verify_structure(wanted) AS s;
+    RETURN QUERY EXECUTE @extschema@.sierra_verify_query(wanted, partitions);
+END
+$$;
+COMMENT ON FUNCTION everify(name) IS
+    'checks a store (default: sierra_es.store) and returns a row for each violation of an invariant';

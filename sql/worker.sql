@@ -1,0 +1,120 @@
+-- ---------------------------------------------------------------------------
+-- Background processes: what they do, and the jobs that they run.
+-- ---------------------------------------------------------------------------
+
+CREATE FUNCTION sierra_workers(
+    OUT database_id oid, OUT database name, OUT state text, OUT pid integer,
+    OUT started_at timestamptz, OUT last_wake_up timestamptz, OUT last_sweep timestamptz,
+    OUT last_notification timestamptz, OUT notifications bigint, OUT unheard bigint,
+    OUT failures integer, OUT last_error text, OUT last_error_at timestamptz)
+    RETURNS SETOF record
+    LANGUAGE c VOLATILE PARALLEL RESTRICTED ROWS 10
+    AS 'MODULE_PATHNAME', 'sierra_workers';
+COMMENT ON FUNCTION sierra_workers() IS
+    'the worker of each database: its state, what it did last, commits it has not heard yet, its last error';
+REVOKE EXECUTE ON FUNCTION sierra_workers() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION sierra_workers() TO pg_read_all_stats;
+
+CREATE FUNCTION sierra_call_runners() RETURNS void
+    LANGUAGE c VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'sierra_call_runners';
+COMMENT ON FUNCTION sierra_call_runners() IS
+    'lets runners look at the store (sierra_es.store) when this transaction has committed; eschedule(), create_projection(), start_saga() and the like call it';
+
+-- How many events a projection gets at a time goes by its rate, so that a slow
+-- handler gives way to others after about a quarter of a second.
+CREATE FUNCTION sierra_event_jobs(store name)
+    RETURNS TABLE (kind text, projection text, version integer, due_at timestamptz,
+                   again_at timestamptz, size bigint, row_version bigint)
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+BEGIN
+    PERFORM @extschema@.sierra_require_store(store);
+    RETURN QUERY EXECUTE format(
+        '(SELECT ''timers'', NULL::text, NULL::integer, t.run_at, NULL::timestamptz, 1000::bigint, 0::bigint'
+        '   FROM %I.timers AS t ORDER BY t.run_at LIMIT 1)', store);
+    RETURN QUERY EXECUTE format(
+        '(SELECT ''sagas'', NULL::text, NULL::integer, s.run_at, NULL::timestamptz, 100::bigint, 0::bigint'
+        '   FROM %I.saga_instances AS s WHERE s.run_at IS NOT NULL'
+        '    AND s.status IN (''running'', ''waiting'', ''compensating'')'
+        '  ORDER BY s.run_at LIMIT 1)', store);
+    RETURN QUERY EXECUTE format(
+        'SELECT ''projection'', p.projection, p.version, p.retry_at,'
+        '       (SELECT min(t.retry_at) FROM %1$I.subscription_streams AS t'
+        '         WHERE t.subscription = p.subscription AND t.state = ''retrying''),'
+        '       least(greatest(coalesce(p.rate, 40) / 4, 1), 10000)::bigint,'
+        '       p.xmin::text::bigint'
+        '  FROM %1$I.projections AS p'
+        ' WHERE p.subscription IS NOT NULL AND (p.mode = ''worker'' OR p.mode = ''inline'' AND NOT p.live)'
+        '   AND p.state IN (''running'', ''retrying'')', store);
+END
+$$;
+COMMENT ON FUNCTION sierra_event_jobs(name) IS
+    'what there is to run in a store: timers, sagas and projections, when each is due (null: when there are events), when something is to be tried again, and how much to do at a time';
+
+CREATE FUNCTION sierra_run_job(store name, kind text, projection text, version integer, size bigint)
+    RETURNS bigint
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    PERFORM set_config('sierra_es.store', store, true);
+    IF kind = 'timers' THEN
+        RETURN @extschema@.run_timers(size::integer);
+    ELSIF kind = 'sagas' THEN
+        RETURN @extschema@.run_sagas(size::integer);
+    END IF;
+    RETURN @extschema@.sierra_run_due(store, projection, version, size);
+END
+$$;
+COMMENT ON FUNCTION sierra_run_job(name, text, text, integer, bigint) IS
+    'runs a job of sierra_event_jobs(); returns how many events or steps, null if another session is at it';
+
+CREATE FUNCTION event_runners(
+    OUT pid integer, OUT database name, OUT since timestamptz, OUT job text, OUT jobs bigint,
+    OUT events bigint, OUT last_error text, OUT last_error_at timestamptz)
+    RETURNS SETOF record
+    LANGUAGE c VOLATILE PARALLEL RESTRICTED ROWS 2
+    AS 'MODULE_PATHNAME', 'event_runners';
+COMMENT ON FUNCTION event_runners() IS
+    'the runners of the server: where each is and since when, the job it is at (null: none), jobs run and events handled since, its last error; empty without shared_preload_libraries';
+REVOKE EXECUTE ON FUNCTION event_runners() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION event_runners() TO pg_read_all_stats;
+
+-- A procedure that commits cannot set a search_path: so every name and every
+-- operator here says where it is from.
+CREATE PROCEDURE run_event_jobs(store name DEFAULT NULL)
+    LANGUAGE plpgsql
+AS $$
+#variable_conflict use_variable
+DECLARE
+    wanted constant pg_catalog.name := @extschema@.sierra_require_store(store);
+    job pg_catalog.record;
+    handled pg_catalog.int8;
+    progressed pg_catalog.bool := true;
+    due pg_catalog.timestamptz[];
+    due_before pg_catalog.timestamptz[];
+BEGIN
+    LOOP
+        -- Also if all that was done is that some have failed, and wait now.
+        SELECT coalesce(pg_catalog.array_agg(j.due_at), '{}') INTO due
+          FROM @extschema@.sierra_event_jobs(wanted) AS j WHERE j.projection IS NULL;
+        EXIT WHEN NOT progressed AND due OPERATOR(pg_catalog.=) due_before;
+        due_before := due;
+        progressed := false;
+        FOR job IN SELECT j.* FROM @extschema@.sierra_event_jobs(wanted) AS j LOOP
+            IF coalesce(job.due_at OPERATOR(pg_catalog.<=) pg_catalog.clock_timestamp(), true) THEN
+                handled := @extschema@.sierra_run_job(wanted, job.kind, job.projection, job.version,
+                                                      job.size);
+                progressed := progressed OR coalesce(handled OPERATOR(pg_catalog.>) 0, false);
+            END IF;
+            COMMIT;
+        END LOOP;
+        COMMIT;
+    END LOOP;
+END
+$$;
+COMMENT ON PROCEDURE run_event_jobs(name) IS
+    'runs timers, sagas and projections of mode worker of a store (default: sierra_es.store) until nothing is due, and commits after each bounded job; 2D000 inside a transaction block';

@@ -1,0 +1,35 @@
+/*
+ * direct_insert.c
+ *		Rows that go into a table and its indexes without the executor.
+ *
+ * The worker of logical replication does the same (ExecSimpleRelationInsert).
+ */
+#include "postgres.h"
+
+#include "base/compat.h"
+#include "store/direct_insert.h"
+
+#include "commands/trigger.h"
+#include "executor/executor.h"
+
+ResultRelInfo *
+sierra_direct_insert_open(Relation rel)
+{
+	ResultRelInfo *result = makeNode(ResultRelInfo);
+
+	InitResultRelInfo(result, rel, 0, NULL, 0);
+	ExecOpenIndices(result, false);
+	return result;
+}
+
+void
+sierra_direct_insert_finish(ResultRelInfo *result, TupleTableSlot *slot, EState *estate)
+{
+	/* what deferrable constraints have to look at again */
+	List *recheck = sierra_compat_insert_index_tuples(result, slot, estate);
+
+	if (result->ri_TrigDesc != NULL && result->ri_TrigDesc->trig_insert_after_row)
+		ExecARInsertTriggers(estate, result, slot, recheck, NULL);
+	list_free(recheck);
+	ResetPerTupleExprContext(estate);
+}
