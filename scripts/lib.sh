@@ -100,6 +100,8 @@ apt_without_server() {
     trap clean_up EXIT
     trap 'exit 130' INT TERM HUP
     umask 022
+    # "su" keeps the path of an ordinary user, which dpkg cannot work with.
+    PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
     [ -d "$settings" ] || made_settings=1
     mkdir -p "$settings"
     echo "create_main_cluster = false" >"$setting"
@@ -254,8 +256,18 @@ find_packaged_postgres() {
 
 # Notes what is missing to compile an extension.
 find_compiler() {
+    local compiler=gcc
     command -v make >/dev/null || need make
-    command -v gcc >/dev/null || command -v cc >/dev/null || need gcc
+    # PostgreSQL's own compiler is the one that make will call.
+    [ ! -x "${pg_config:-}" ] || compiler=$("$pg_config" --cc)
+    compiler=${compiler%% *}
+    if ! command -v "$compiler" >/dev/null; then
+        case $compiler in
+        *gcc*) need gcc ;;
+        *clang*) need clang ;;
+        *) die "the compiler that PostgreSQL was built with is missing: $compiler" ;;
+        esac
+    fi
     [ -f /usr/include/stdlib.h ] || need libc6-dev
 }
 
@@ -273,12 +285,14 @@ find_psycopg2() {
 # PostgreSQL refuses to run as root, so root works as the user postgres.
 server_user() { if is_root; then echo postgres; else id -un; fi; }
 
-# Runs a command as the server's user in the work directory.  What root's environment
-# says of root's own places is of no use to that user.
+# Runs a command as the server's user in the work directory.  Variables that name root's
+# own directories are not passed on.  setpriv becomes the command, as exec does, so signals
+# reach it, and it starts no login session.
 as_server() (
     cd "$work" || exit
     if is_root; then
-        exec runuser -u postgres -- env -u TMPDIR -u XDG_RUNTIME_DIR HOME="$work" USER=postgres LOGNAME=postgres "$@"
+        exec setpriv --reuid=postgres --regid=postgres --init-groups \
+            env -u TMPDIR -u XDG_RUNTIME_DIR HOME="$work" USER=postgres LOGNAME=postgres "$@"
     else
         exec "$@"
     fi
