@@ -8,6 +8,7 @@
 #include "base/compat.h"
 #include "base/errors.h"
 #include "base/guc.h"
+#include "store/extension.h"
 #include "store/guard.h"
 #include "store/partition_lock.h"
 
@@ -66,15 +67,14 @@ take_permit(Oid relation)
 const Trigger *
 sierra_guard_find(Relation rel)
 {
+	Oid guard = sierra_extension_guard();
+
 	for (int i = 0; rel->trigdesc != NULL && i < rel->trigdesc->numtriggers; i++)
 	{
 		const Trigger *trigger = &rel->trigdesc->triggers[i];
-		char *function;
 
-		if (TRIGGER_FOR_ROW(trigger->tgtype) || !TRIGGER_FOR_INSERT(trigger->tgtype))
-			continue;
-		function = get_func_name(trigger->tgfoid);
-		if (function != NULL && strcmp(function, "sierra_guard_events") == 0)
+		if (OidIsValid(guard) && trigger->tgfoid == guard && !TRIGGER_FOR_ROW(trigger->tgtype) &&
+			TRIGGER_FOR_INSERT(trigger->tgtype))
 			return trigger;
 	}
 	return NULL;
@@ -140,7 +140,7 @@ sierra_guard_events(PG_FUNCTION_ARGS)
 
 	if (!CALLED_AS_TRIGGER(fcinfo) || !TRIGGER_FIRED_FOR_STATEMENT(trigger->tg_event))
 		ereport(ERROR, errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-				errmsg("sierra_guard_events() must be called as a statement trigger"));
+				errmsg("guard_events() must be called as a statement trigger"));
 
 	insert = TRIGGER_FIRED_BY_INSERT(trigger->tg_event);
 	if (insert && insert_is_allowed(trigger->tg_relation))
