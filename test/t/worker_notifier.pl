@@ -219,7 +219,7 @@ CONF
 $node->start;
 $dbh = connect_to($node);
 cmp_ok(append($dbh), '>', 0, 'no room for a notifier: appends continue');
-wait_until('the log says so', sub { slurp_file($node->logfile) =~ /could not start a worker of sierra_es/ });
+wait_until('the log says so', sub { slurp_file($node->logfile) =~ /could not start a notifier of sierra_es/ });
 like(slurp_file($node->logfile), qr/HINT:  Increase "max_worker_processes"/, 'with a hint');
 wait_until('event_notifiers() shows it', sub { worker_of('postgres')->{state} eq 'wanted' });
 pass('event_notifiers() shows a worker that is wanted');
