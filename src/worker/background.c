@@ -14,8 +14,10 @@
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
-/* The server had no room for a process: pause before the next attempt; doubles from the first value
- * up to the second. */
+/*
+ * The pause after the server had no room for a process, in milliseconds.  It
+ * doubles from the first value up to the second.
+ */
 #define RETRY_MS 1000
 #define RETRY_MAX_MS 60000
 

@@ -57,8 +57,10 @@
 /* A notifier that ran for this time, in milliseconds, did not fail to start. */
 #define STARTED_WELL_MS 10000
 
-/* The pause before the next start, from the second failure in a row on; doubles from the first
- * value up to the second. */
+/*
+ * The pause before the next start, from the second failure in a row on, in
+ * milliseconds.  It doubles from the first value up to the second.
+ */
 #define RETRY_MS 1000
 #define RETRY_MAX_MS 60000
 

@@ -47,7 +47,10 @@
 /* The pause of a job that another session is running, in milliseconds. */
 #define LOCKED_PAUSE_MS 50
 
-/* The pause of a job that failed; doubles from the first value up to the second. */
+/*
+ * The pause of a job that failed, in milliseconds.  It doubles from the first
+ * value up to the second.
+ */
 #define RETRY_MS 1000
 #define RETRY_MAX_MS 60000
 

@@ -25,8 +25,10 @@
 /* How long a busy runner may stay while other databases wait, in milliseconds. */
 #define SLICE_MS 1000
 
-/* After a runner that ended before it was ready, the pause; doubles from the first value up to the
- * second. */
+/*
+ * The pause after a runner that ended before it was ready, in milliseconds.  It
+ * doubles from the first value up to the second.
+ */
 #define RETRY_MS 1000
 #define RETRY_MAX_MS 60000
 

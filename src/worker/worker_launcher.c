@@ -40,8 +40,10 @@
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
 
-/* After a notifier that ended before it was ready, the pause; doubles from the first value up to
- * the second. */
+/*
+ * The pause after a notifier that ended before it was ready, in milliseconds.
+ * It doubles from the first value up to the second.
+ */
 #define RETRY_MS 1000
 #define RETRY_MAX_MS 60000
 
