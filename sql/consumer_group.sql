@@ -8,7 +8,7 @@
 -- ---------------------------------------------------------------------------
 
 -- Takes all leases from consumers.  A new epoch tells the lease from the old one.
-CREATE FUNCTION sierra_free_leases(store name, subscription text, consumers text[]) RETURNS void
+CREATE FUNCTION sierra_internal.release_leases(store name, subscription text, consumers text[]) RETURNS void
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -24,11 +24,12 @@ BEGIN
       USING subscription, consumers;
 END
 $$;
-COMMENT ON FUNCTION sierra_free_leases(name, text, text[]) IS
+COMMENT ON FUNCTION sierra_internal.release_leases(name, text, text[]) IS
     'takes the leases of consumers of a group; enext() and eleave() call it';
 
 -- One cursor becomes one for each partition, when the first consumer comes.
-CREATE FUNCTION sierra_split_cursor(store name, subscription text, partitions integer[]) RETURNS void
+CREATE FUNCTION sierra_internal.split_cursor(store name, subscription text, partitions integer[])
+    RETURNS void
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -41,15 +42,15 @@ BEGIN
                    '   FROM whole AS w, unnest($2) AS p', store)
       USING subscription,
             coalesce(partitions, ARRAY(SELECT p FROM generate_series(
-                0, @extschema@.sierra_partitions(store) - 1) AS p));
+                0, sierra_internal.partition_count(store) - 1) AS p));
 END
 $$;
-COMMENT ON FUNCTION sierra_split_cursor(name, text, integer[]) IS
+COMMENT ON FUNCTION sierra_internal.split_cursor(name, text, integer[]) IS
     'gives each partition of a subscription a cursor of its own; enext() calls it for a group';
 
 -- Gives a consumer as many leases as its share is, if what was delivered to it
 -- is acknowledged; true if that changed something.
-CREATE FUNCTION sierra_balance_leases(store name, subscription text, consumer text) RETURNS boolean
+CREATE FUNCTION sierra_internal.balance_leases(store name, subscription text, consumer text) RETURNS boolean
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -99,12 +100,12 @@ BEGIN
     RETURN changed > 0;
 END
 $$;
-COMMENT ON FUNCTION sierra_balance_leases(name, text, text) IS
+COMMENT ON FUNCTION sierra_internal.balance_leases(name, text, text) IS
     'gives a consumer of a group its share of the partitions; enext() calls it';
 
 -- Makes a consumer a member of the group, removes those that were not seen for
 -- the lease time, and balances leases; true if the others have to see a change.
-CREATE FUNCTION sierra_lease(store name, subscription text, consumer text) RETURNS boolean
+CREATE FUNCTION sierra_internal.join_group(store name, subscription text, consumer text) RETURNS boolean
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -123,7 +124,7 @@ BEGIN
                    '  FROM %1$I.subscriptions AS s WHERE s.subscription = $1', store)
        INTO lease_time, partitions, is_whole USING subscription;
     IF is_whole THEN
-        PERFORM @extschema@.sierra_split_cursor(store, subscription, partitions);
+        PERFORM sierra_internal.split_cursor(store, subscription, partitions);
     END IF;
 
     EXECUTE format('SELECT NOT EXISTS (SELECT FROM %I.subscription_consumers AS m'
@@ -150,7 +151,7 @@ BEGIN
         ' SELECT array_agg(d.consumer) FROM dead AS d', store)
        INTO dead USING subscription, consumer, lease_time;
     IF dead IS NOT NULL THEN
-        PERFORM @extschema@.sierra_free_leases(store, subscription, dead);
+        PERFORM sierra_internal.release_leases(store, subscription, dead);
     END IF;
 
     EXECUTE format(
@@ -161,14 +162,15 @@ BEGIN
         '                   WHERE t.subscription = $1 AND c.consumer = $2 AND t.delivered IS NOT NULL)'
         '  FROM %1$I.subscription_consumers AS m WHERE m.subscription = $1 AND m.consumer = $2', store)
        INTO outstanding USING subscription, consumer;
-    IF NOT outstanding AND @extschema@.sierra_balance_leases(store, subscription, consumer) THEN
+    IF NOT outstanding AND sierra_internal.balance_leases(store, subscription, consumer) THEN
         RETURN true;
     END IF;
     RETURN is_new OR dead IS NOT NULL;
 END
 $$;
-COMMENT ON FUNCTION sierra_lease(name, text, text) IS
+COMMENT ON FUNCTION sierra_internal.join_group(name, text, text) IS
     'joins the group of a subscription, or stays in it; enext() calls it';
+REVOKE EXECUTE ON FUNCTION sierra_internal.join_group(name, text, text) FROM PUBLIC;
 
 CREATE FUNCTION eleave(subscription text, consumer text) RETURNS boolean
     LANGUAGE plpgsql
@@ -176,16 +178,16 @@ CREATE FUNCTION eleave(subscription text, consumer text) RETURNS boolean
 AS $$
 #variable_conflict use_variable
 DECLARE
-    store constant name := @extschema@.sierra_require_store();
+    store constant name := sierra_internal.require_store();
     left_group boolean;
 BEGIN
-    PERFORM @extschema@.sierra_require_subscription(store, subscription);
+    PERFORM sierra_internal.require_subscription(store, subscription);
     EXECUTE format('WITH gone AS (DELETE FROM %I.subscription_consumers AS m'
                    '               WHERE m.subscription = $1 AND m.consumer = $2 RETURNING m.consumer)'
                    ' SELECT count(*) > 0 FROM gone', store)
        INTO left_group USING subscription, consumer;
     IF left_group THEN
-        PERFORM @extschema@.sierra_free_leases(store, subscription, ARRAY[consumer]);
+        PERFORM sierra_internal.release_leases(store, subscription, ARRAY[consumer]);
     END IF;
     RETURN left_group;
 END

@@ -8,10 +8,10 @@ CREATE FUNCTION eretry(subscription text, stream_id text DEFAULT NULL) RETURNS b
 AS $$
 #variable_conflict use_variable
 DECLARE
-    store constant name := @extschema@.sierra_require_store();
+    store constant name := sierra_internal.require_store();
     retried bigint;
 BEGIN
-    PERFORM @extschema@.sierra_require_subscription(store, subscription);
+    PERFORM sierra_internal.require_subscription(store, subscription);
     EXECUTE format('UPDATE %I.subscription_streams AS t'
                    '   SET state = ''retrying'', retry_at = clock_timestamp(), attempts = 0, delivered = NULL'
                    ' WHERE t.subscription = $1 AND t.state IN (''parked'', ''retrying'')'
@@ -30,10 +30,10 @@ CREATE FUNCTION eskip(subscription text, stream_id text) RETURNS bigint
 AS $$
 #variable_conflict use_variable
 DECLARE
-    store constant name := @extschema@.sierra_require_store();
+    store constant name := sierra_internal.require_store();
     skipped bigint;
 BEGIN
-    PERFORM @extschema@.sierra_require_subscription(store, subscription);
+    PERFORM sierra_internal.require_subscription(store, subscription);
     EXECUTE format('UPDATE %I.subscription_streams AS t'
                    '   SET state = ''draining'', position = t.failed_position, version = t.failed_version,'
                    '       delivered = NULL, attempts = 0, retry_at = NULL'
@@ -55,7 +55,7 @@ CREATE FUNCTION event_failures(store name DEFAULT NULL)
 AS $$
 #variable_conflict use_column
 DECLARE
-    wanted constant name := @extschema@.sierra_require_store(store);
+    wanted constant name := sierra_internal.require_store(store);
 BEGIN
     RETURN QUERY EXECUTE format(
         'SELECT t.subscription, t.stream_id, t.partition_id, t.state, t.failed_position, e.event_id,'

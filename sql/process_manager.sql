@@ -23,25 +23,25 @@ CREATE FUNCTION create_process_manager(manager text,
 AS $$
 #variable_conflict use_variable
 DECLARE
-    store constant name := @extschema@.sierra_require_store();
+    store constant name := sierra_internal.require_store();
 BEGIN
-    PERFORM @extschema@.sierra_require_value('manager', manager IS NULL);
-    PERFORM @extschema@.sierra_require_value('handler', handler IS NULL);
-    PERFORM @extschema@.sierra_require_value('search_path', search_path IS NULL);
-    PERFORM @extschema@.sierra_check_projection(manager, mode, batch_size, on_error, max_attempts,
-                                                retry_after);
+    PERFORM sierra_internal.require_value('manager', manager IS NULL);
+    PERFORM sierra_internal.require_value('handler', handler IS NULL);
+    PERFORM sierra_internal.require_value('search_path', search_path IS NULL);
+    PERFORM sierra_internal.check_projection_arguments(manager, mode, batch_size, on_error, max_attempts,
+                                                       retry_after);
     IF mode = 'inline' THEN
         RAISE invalid_parameter_value USING
             MESSAGE = 'a process manager cannot be inline',
             DETAIL = 'It would append events in the middle of an append.',
             HINT = 'Use ''background'' or ''manual''.';
     END IF;
-    IF @extschema@.sierra_handler_kind(handler) <> 'fold' THEN
+    IF sierra_internal.handler_kind(handler) <> 'fold' THEN
         RAISE invalid_function_definition USING
             MESSAGE = format('function %s is no handler of a process manager', handler),
             HINT = 'It takes (state jsonb, event sierra_event) and returns jsonb: the new state, null to end the process.';
     END IF;
-    PERFORM @extschema@.sierra_add_projection(
+    PERFORM sierra_internal.add_projection_version(
         store, manager, 1, true, current_user, 'process', handler, streams, event_names, mode, key,
         initial, start_from, batch_size, on_error, max_attempts, retry_after, false, search_path);
 END

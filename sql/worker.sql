@@ -23,7 +23,7 @@ COMMENT ON FUNCTION sierra_call_runners() IS
 
 -- How many events a projection gets at a time goes by its rate, so that a slow
 -- handler gives way to others after about a quarter of a second.
-CREATE FUNCTION sierra_event_jobs(store name)
+CREATE FUNCTION sierra_internal.list_jobs(store name)
     RETURNS TABLE (kind text, projection text, version integer, due_at timestamptz,
                    again_at timestamptz, size bigint, row_version bigint)
     LANGUAGE plpgsql
@@ -31,7 +31,7 @@ CREATE FUNCTION sierra_event_jobs(store name)
 AS $$
 #variable_conflict use_column
 BEGIN
-    PERFORM @extschema@.sierra_require_store(store);
+    PERFORM sierra_internal.require_store(store);
     RETURN QUERY EXECUTE format(
         '(SELECT ''timers'', NULL::text, NULL::integer, t.run_at, NULL::timestamptz, 1000::bigint, 0::bigint'
         '   FROM %I.timers AS t ORDER BY t.run_at LIMIT 1)', store);
@@ -51,10 +51,10 @@ BEGIN
         '   AND p.state IN (''running'', ''retrying'')', store);
 END
 $$;
-COMMENT ON FUNCTION sierra_event_jobs(name) IS
+COMMENT ON FUNCTION sierra_internal.list_jobs(name) IS
     'what there is to run in a store: timers, sagas and projections, when each is due (null: when there are events), when something is to be tried again, and how much to do at a time';
 
-CREATE FUNCTION sierra_run_job(store name, kind text, projection text, version integer, size bigint)
+CREATE FUNCTION sierra_internal.run_job(store name, kind text, projection text, version integer, size bigint)
     RETURNS bigint
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
@@ -66,11 +66,11 @@ BEGIN
     ELSIF kind = 'sagas' THEN
         RETURN @extschema@.run_sagas(size::integer);
     END IF;
-    RETURN @extschema@.sierra_run_due(store, projection, version, size);
+    RETURN sierra_internal.run_projection_if_due(store, projection, version, size);
 END
 $$;
-COMMENT ON FUNCTION sierra_run_job(name, text, text, integer, bigint) IS
-    'runs a job of sierra_event_jobs(); returns how many events or steps, null if another session is at it';
+COMMENT ON FUNCTION sierra_internal.run_job(name, text, text, integer, bigint) IS
+    'runs a job of list_jobs(); returns how many events or steps, null if another session is at it';
 
 CREATE FUNCTION event_runners(
     OUT pid integer, OUT database name, OUT since timestamptz, OUT job text, OUT jobs bigint,
@@ -90,7 +90,7 @@ CREATE PROCEDURE run_event_jobs(store name DEFAULT NULL)
 AS $$
 #variable_conflict use_variable
 DECLARE
-    wanted constant pg_catalog.name := @extschema@.sierra_require_store(store);
+    wanted constant pg_catalog.name := sierra_internal.require_store(store);
     job pg_catalog.record;
     handled pg_catalog.int8;
     progressed pg_catalog.bool := true;
@@ -100,14 +100,14 @@ BEGIN
     LOOP
         -- Also if all that was done is that some have failed, and wait now.
         SELECT coalesce(pg_catalog.array_agg(j.due_at), '{}') INTO due
-          FROM @extschema@.sierra_event_jobs(wanted) AS j WHERE j.projection IS NULL;
+          FROM sierra_internal.list_jobs(wanted) AS j WHERE j.projection IS NULL;
         EXIT WHEN NOT progressed AND due OPERATOR(pg_catalog.=) due_before;
         due_before := due;
         progressed := false;
-        FOR job IN SELECT j.* FROM @extschema@.sierra_event_jobs(wanted) AS j LOOP
+        FOR job IN SELECT j.* FROM sierra_internal.list_jobs(wanted) AS j LOOP
             IF coalesce(job.due_at OPERATOR(pg_catalog.<=) pg_catalog.clock_timestamp(), true) THEN
-                handled := @extschema@.sierra_run_job(wanted, job.kind, job.projection, job.version,
-                                                      job.size);
+                handled := sierra_internal.run_job(wanted, job.kind, job.projection, job.version,
+                                                   job.size);
                 progressed := progressed OR coalesce(handled OPERATOR(pg_catalog.>) 0, false);
             END IF;
             COMMIT;

@@ -10,6 +10,7 @@
 #include "append/append_sql.h"
 #include "base/args.h"
 #include "store/event.h"
+#include "store/extension.h"
 
 #include "access/htup_details.h"
 #include "catalog/pg_type.h"
@@ -28,19 +29,6 @@ PG_FUNCTION_INFO_V1(sierra_eupcast);
 
 #define RETRIES_MAX 1000000
 
-/* The type sierra_event, which is in the same schema as the called function. */
-static Oid
-find_event_type(FunctionCallInfo fcinfo)
-{
-	Oid schema = get_func_namespace(fcinfo->flinfo->fn_oid);
-	Oid type = GetSysCacheOid2(TYPENAMENSP, Anum_pg_type_oid, CStringGetDatum("sierra_event"),
-							   ObjectIdGetDatum(schema));
-
-	if (!OidIsValid(type))
-		elog(ERROR, "type sierra_event does not exist");
-	return type;
-}
-
 static void
 get_load(FunctionCallInfo fcinfo, SierraLoad *load)
 {
@@ -48,7 +36,7 @@ get_load(FunctionCallInfo fcinfo, SierraLoad *load)
 	sierra_require_argument(fcinfo, 1, "stream_id");
 	load->aggregate = PG_GETARG_TEXT_PP(0);
 	load->stream_id = PG_GETARG_TEXT_PP(1);
-	load->event_type = find_event_type(fcinfo);
+	load->event_type = sierra_extension_event_type();
 	load->at_version = PG_INT64_MAX;
 	load->until = DT_NOEND;
 }
@@ -119,7 +107,7 @@ sierra_eupcast(PG_FUNCTION_ARGS)
 	HeapTupleHeader event = PG_GETARG_HEAPTUPLEHEADER(0);
 	const SierraCachedUpcasters *cached = sierra_upcasters_find(
 		(SierraUpcastersCache **) &fcinfo->flinfo->fn_extra, fcinfo->flinfo->fn_mcxt,
-		sierra_store_open(ACL_SELECT), find_event_type(fcinfo));
+		sierra_store_open(ACL_SELECT), sierra_extension_event_type());
 	HeapTupleData tuple = {.t_len = HeapTupleHeaderGetDatumLength(event), .t_data = event};
 	Datum values[Natts_events];
 	bool nulls[Natts_events];

@@ -10,6 +10,7 @@
 #include "projection/handler.h"
 #include "projection/projection.h"
 #include "store/event.h"
+#include "store/extension.h"
 
 #include "commands/trigger.h"
 #include "fmgr.h"
@@ -21,19 +22,6 @@
 #include "utils/syscache.h"
 
 PG_FUNCTION_INFO_V1(sierra_project_inline);
-
-/* The type sierra_event, which is in the same schema as the called function. */
-static Oid
-find_event_type(FunctionCallInfo fcinfo)
-{
-	Oid schema = get_func_namespace(fcinfo->flinfo->fn_oid);
-	Oid type = GetSysCacheOid2(TYPENAMENSP, Anum_pg_type_oid, CStringGetDatum("sierra_event"),
-							   ObjectIdGetDatum(schema));
-
-	if (!OidIsValid(type))
-		elog(ERROR, "type sierra_event does not exist");
-	return type;
-}
 
 /* The store that the table of the trigger is a partition of. */
 static SierraStore *
@@ -62,13 +50,13 @@ check_trigger(FunctionCallInfo fcinfo)
 		!TRIGGER_FIRED_FOR_ROW(trigger->tg_event) || !TRIGGER_FIRED_BY_INSERT(trigger->tg_event) ||
 		trigger->tg_trigger->tgnargs != 1)
 		ereport(ERROR, errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-				errmsg("sierra_project_inline() is for triggers that create_projection() makes"));
+				errmsg("project_inline() is for triggers that create_projection() makes"));
 }
 
 /*
  * The projection of a trigger, looked up once for all rows of an append.  A
  * transaction that makes another version live, or drops the projection, waits
- * until appends in flight have ended; see sierra_go_inline().
+ * until appends in flight have ended; see make_projection_inline().
  */
 static SierraProjection *
 find_of_trigger(FunctionCallInfo fcinfo)
@@ -95,7 +83,7 @@ enter_of_trigger(FunctionCallInfo fcinfo, SierraProjection *projection)
 	/* What the first call looks up has to last for all calls of the append. */
 	if (!projection->upcasters_loaded)
 		MemoryContextSwitchTo(fcinfo->flinfo->fn_mcxt);
-	sierra_projection_enter(projection, find_event_type(fcinfo));
+	sierra_projection_enter(projection, sierra_extension_event_type());
 	MemoryContextSwitchTo(old);
 }
 

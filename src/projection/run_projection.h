@@ -13,7 +13,7 @@ typedef struct SierraRun
 	int32 version; /* 0: the live one */
 	int64 max_count;
 	Oid event_type;
-	Oid take_over; /* sierra_take_over() */
+	Oid take_over; /* make_version_live() */
 } SierraRun;
 
 /*

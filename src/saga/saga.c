@@ -2,7 +2,7 @@
  * saga.c
  *		Runs sagas as the owner of their definition.
  *
- * What a saga does next is decided in SQL (sierra_advance_saga).  This file
+ * What a saga does next is decided in SQL (advance_saga).  This file
  * decides with whose rights it runs; run_as.c says why that gives nobody
  * additional rights.  The row of an instance names a definition, but roles that
  * may run sagas can change that row.  So nothing is run unless the saga's

@@ -28,7 +28,7 @@ typedef struct SierraSagaCall
 
 /*
  * Takes an instance one step further, as the owner of its definition.  advance
- * is the function sierra_advance_saga().  Unless patient, waits at most
+ * is the function advance_saga().  Unless patient, waits at most
  * SIERRA_SAGA_LOCK_TIMEOUT for each lock.  Returns false if there was nothing
  * to do.  Raises 42704 if there is no such instance, 42501 if the caller has
  * not the right UPDATE on saga_instances.  Locks the row of the instance until

@@ -2,8 +2,9 @@
  * scan.c
  *		Index scans over the tables of a store.
  *
- * Index OIDs are never kept: REINDEX CONCURRENTLY replaces indexes, so each
- * scan asks the relation's own list, which the relation lock keeps true.
+ * OIDs of indexes are never kept, because REINDEX CONCURRENTLY replaces indexes.
+ * Each scan reads the list of indexes of the relation, which cannot change while the
+ * relation is locked.
  */
 #include "postgres.h"
 
@@ -23,18 +24,18 @@
 #include "utils/rel.h"
 
 Relation
-sierra_scan_open_leaf(const SierraStore *store, int partition, LOCKMODE lock)
+sierra_scan_open_partition(const SierraStore *store, int partition, LOCKMODE lock)
 {
-	Relation leaf = try_relation_open(store->leaf[partition], lock);
+	Relation rel = try_relation_open(store->leaf[partition], lock);
 
-	if (leaf == NULL)
+	if (rel == NULL)
 		sierra_store_report_missing(NameStr(store->name));
-	if (!leaf->rd_rel->relispartition)
+	if (!rel->rd_rel->relispartition)
 		ereport(ERROR, errcode(ERRCODE_SIERRA_NO_STORE),
 				errmsg("partition %d of event store \"%s\" is detached", partition,
 					   NameStr(store->name)),
 				errhint("Attach it again; streams of this partition are nowhere else."));
-	return leaf;
+	return rel;
 }
 
 bool
@@ -48,7 +49,7 @@ sierra_scan_is_index(Relation index, SierraIndex kind)
 		return false;
 	for (int i = 0; i < form->indnkeyatts; i++)
 	{
-		/* Descending or by another collation, it would not find the newest row. */
+		/* With another order or collation, a backward scan would not find the newest row. */
 		if (index->rd_indoption[i] != 0 ||
 			(OidIsValid(index->rd_indcollation[i]) && index->rd_indcollation[i] != C_COLLATION_OID))
 			return false;
@@ -73,25 +74,25 @@ sierra_scan_open_primary_key(Relation relation)
 	if (!OidIsValid(relation->rd_pkindex))
 		ereport(ERROR, errcode(ERRCODE_UNDEFINED_OBJECT),
 				errmsg("table \"%s\" has lost its primary key", RelationGetRelationName(relation)),
-				errhint("Put it back: it keeps the numbers of the event store gapless."));
+				errhint("Create it again: it keeps the numbers of the event store gapless."));
 	return index_open(relation->rd_pkindex, AccessShareLock);
 }
 
 Relation
-sierra_scan_open_index(Relation leaf, SierraIndex kind)
+sierra_scan_open_index(Relation rel, SierraIndex kind)
 {
 	List *indexes;
 	ListCell *cell;
 
 	if (kind == SIERRA_INDEX_SEQUENCE)
-		return sierra_scan_open_primary_key(leaf);
+		return sierra_scan_open_primary_key(rel);
 
-	indexes = RelationGetIndexList(leaf);
+	indexes = RelationGetIndexList(rel);
 	foreach (cell, indexes)
 	{
 		Relation index;
 
-		if (lfirst_oid(cell) == leaf->rd_pkindex)
+		if (lfirst_oid(cell) == rel->rd_pkindex)
 			continue;
 		index = index_open(lfirst_oid(cell), AccessShareLock);
 		if (sierra_scan_is_index(index, kind))
@@ -102,9 +103,9 @@ sierra_scan_open_index(Relation leaf, SierraIndex kind)
 		index_close(index, AccessShareLock);
 	}
 	ereport(ERROR, errcode(ERRCODE_UNDEFINED_OBJECT),
-			errmsg("table \"%s\" has lost its unique index on %s", RelationGetRelationName(leaf),
+			errmsg("table \"%s\" has lost its unique index on %s", RelationGetRelationName(rel),
 				   kind == SIERRA_INDEX_STREAM ? "(stream_id, stream_version)" : "(event_id)"),
-			errhint("Put it back: it keeps the numbers of the event store gapless."));
+			errhint("Create it again: it keeps the numbers of the event store gapless."));
 }
 
 void
@@ -141,14 +142,14 @@ sierra_scan_end(SierraScan *scan)
 }
 
 bool
-sierra_scan_newest(Relation leaf, Relation sequence_index, Snapshot snapshot, int64 *sequence,
+sierra_scan_newest(Relation rel, Relation sequence_index, Snapshot snapshot, int64 *sequence,
 				   int64 *position)
 {
 	SierraScan scan;
 	bool found;
 
 	*sequence = *position = SIERRA_NONE;
-	sierra_scan_begin(&scan, leaf, sequence_index, false, snapshot, 0);
+	sierra_scan_begin(&scan, rel, sequence_index, false, snapshot, 0);
 	sierra_scan_rescan(&scan, NULL);
 	found = sierra_scan_next(&scan, BackwardScanDirection);
 	if (found)

@@ -13,7 +13,7 @@ typedef struct SierraConsume
 {
 	text *subscription;
 	text *consumer;		/* NULL: no group */
-	Oid lease_function; /* sierra_lease(), for a group */
+	Oid lease_function; /* join_group(), for a group */
 	bool has_after;		/* the caller fetches ahead, and wants what follows after */
 	int64 after;
 	int64 wait_usecs; /* how long to wait for an event; 0: not at all */

@@ -11,6 +11,7 @@
 #include "read/locate.h"
 #include "read/read_all.h"
 #include "store/event.h"
+#include "store/extension.h"
 #include "subscription/acknowledge.h"
 #include "subscription/await.h"
 #include "subscription/delivery.h"
@@ -19,8 +20,6 @@
 #include "catalog/pg_type.h"
 #include "fmgr.h"
 #include "miscadmin.h"
-#include "nodes/value.h"
-#include "parser/parse_func.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
@@ -59,15 +58,12 @@ get_consumer(FunctionCallInfo fcinfo, int arg)
 	return PG_GETARG_TEXT_PP(arg);
 }
 
-/* sierra_lease() is in the schema of the extension, where the called function is too. */
 static Oid
-find_lease_function(FunctionCallInfo fcinfo)
+find_lease_function(void)
 {
-	char *schema = get_namespace_name(get_func_namespace(fcinfo->flinfo->fn_oid));
-	Oid types[3] = {NAMEOID, TEXTOID, TEXTOID};
+	static const Oid types[] = {NAMEOID, TEXTOID, TEXTOID};
 
-	return LookupFuncName(list_make2(makeString(schema), makeString("sierra_lease")), 3, types,
-						  false);
+	return sierra_extension_function("join_group", lengthof(types), types);
 }
 
 Datum
@@ -86,7 +82,7 @@ sierra_enext(PG_FUNCTION_ARGS)
 		consume.after = get_position(fcinfo, 3, "after");
 	consume.consumer = get_consumer(fcinfo, 4);
 	if (consume.consumer != NULL)
-		consume.lease_function = find_lease_function(fcinfo);
+		consume.lease_function = find_lease_function();
 
 	sierra_event_rows_begin(fcinfo, NULL, max_count, &result);
 	sierra_consume(&consume, &result);

@@ -2,8 +2,8 @@
  * runner_job.c
  *		The jobs of a database: timers, sagas and projections of its stores.
  *
- * The SQL function sierra_event_jobs() lists the jobs of a store, and
- * sierra_run_job() runs one.  This file remembers jobs from one look to the
+ * The SQL function list_jobs() lists the jobs of a store, and
+ * run_job() runs one.  This file remembers jobs from one look to the
  * next.  A projection that had nothing to do is not run again before the store
  * has new events, an append that held events back has ended, the projection's
  * row has changed, or something is to be tried again.  The job whose last run
@@ -19,6 +19,7 @@
 #include "postgres.h"
 
 #include "base/backoff.h"
+#include "store/extension.h"
 #include "store/run_as.h"
 #include "worker/background.h"
 #include "worker/runner_job.h"
@@ -26,12 +27,8 @@
 
 #include "access/htup_details.h"
 #include "access/xact.h"
-#include "catalog/dependency.h"
 #include "catalog/pg_class.h"
-#include "catalog/pg_extension.h"
-#include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
-#include "commands/extension.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "pgstat.h"
@@ -72,7 +69,6 @@
 
 static HTAB *jobs = NULL;
 static uint64 looks = 0;
-static char extension_schema[NAMEDATALEN];
 
 static void
 create_table(void)
@@ -142,34 +138,16 @@ handle_error(SierraJob *job, SierraJobResult *result, MemoryContext context)
 }
 
 /*
- * In which schema the extension's functions are.  Functions that do not belong
- * to it, as when the extension is of an older version, must not run: who may
- * create functions there is not who owns the stores.
+ * Has the extension the functions that list and run jobs?  Not when it is of
+ * another version than the library.
  */
 static bool
-find_functions(void)
+has_functions(void)
 {
-	Oid schema = sierra_watch_extension_schema();
-	Oid arguments[] = {NAMEOID, TEXTOID, TEXTOID, INT4OID, INT8OID};
-	static const struct
-	{
-		const char *name;
-		int arguments;
-	} functions[] = {{"sierra_event_jobs", 1}, {"sierra_run_job", 5}};
+	static const Oid arguments[] = {NAMEOID, TEXTOID, TEXTOID, INT4OID, INT8OID};
 
-	for (int i = 0; i < lengthof(functions); i++)
-	{
-		Oid function =
-			GetSysCacheOid3(PROCNAMEARGSNSP, Anum_pg_proc_oid, CStringGetDatum(functions[i].name),
-							PointerGetDatum(buildoidvector(arguments, functions[i].arguments)),
-							ObjectIdGetDatum(schema));
-
-		if (!OidIsValid(function) || getExtensionOfObject(ProcedureRelationId, function) !=
-										 get_extension_oid("sierra_es", true))
-			return false;
-	}
-	strlcpy(extension_schema, get_namespace_name(schema), NAMEDATALEN);
-	return true;
+	return OidIsValid(sierra_extension_find_function("list_jobs", 1, arguments)) &&
+		   OidIsValid(sierra_extension_find_function("run_job", 5, arguments));
 }
 
 static int64
@@ -189,7 +167,7 @@ parse_kind(const char *kind)
 	return strcmp(kind, "sagas") == 0 ? SIERRA_JOB_SAGAS : SIERRA_JOB_PROJECTION;
 }
 
-/* Updates a job from a row of sierra_event_jobs(). */
+/* Updates a job from a row of list_jobs(). */
 static void
 take_job(Oid schema, int row, const SierraJobState *state)
 {
@@ -217,7 +195,7 @@ list_jobs(Oid schema, const SierraJobState *state)
 	Datum values[] = {DirectFunctionCall1(namein, CStringGetDatum(get_namespace_name(schema)))};
 	char *query = psprintf(
 		"SELECT kind, projection, version, due_at, again_at, size, row_version FROM %s($1)",
-		quote_qualified_identifier(extension_schema, "sierra_event_jobs"));
+		quote_qualified_identifier(SIERRA_INTERNAL, "list_jobs"));
 
 	SPI_connect();
 	if (SPI_execute_with_args(query, 1, types, values, NULL, false, 0) != SPI_OK_SELECT)
@@ -298,9 +276,9 @@ sierra_jobs_look(SierraJobLook *look)
 		create_table();
 	looks++;
 	sierra_background_begin("looking for event stores");
-	look->installed = sierra_watch_has_extension();
+	look->installed = sierra_extension_exists();
 	look->held_back = false;
-	if (look->installed && find_functions())
+	if (look->installed && has_functions())
 	{
 		List *found = sierra_watch_list();
 
@@ -411,7 +389,7 @@ call(const SierraJob *job)
 		CStringGetTextDatum(name_of(job->key.kind)), CStringGetTextDatum(job->key.projection),
 		Int32GetDatum(job->key.version), Int64GetDatum(job->size)};
 	char *query = psprintf("SELECT %s($1, $2, $3, $4, $5)",
-						   quote_qualified_identifier(extension_schema, "sierra_run_job"));
+						   quote_qualified_identifier(SIERRA_INTERNAL, "run_job"));
 	int64 handled;
 
 	SPI_connect();

@@ -37,9 +37,9 @@ SELECT is_empty(
 SELECT is((SELECT ROW (seqtypid::regtype, seqstart, seqmin, seqincrement, seqcycle, seqcache)::text FROM pg_sequence WHERE seqrelid = 'shape.global_position'::regclass),
           '(bigint,0,0,1,f,1)', 'positions: bigint from 0 by 1, no cycle, no cache');
 SELECT has_trigger('shape', 'events', 'sierra_guard', 'the events are guarded');
-SELECT trigger_is('shape', 'events_1', 'sierra_guard', (SELECT pronamespace::regnamespace::text FROM pg_proc WHERE proname = 'sierra_guard_events')::name, 'sierra_guard_events', 'so is each partition');
-SELECT is(sierra_partitions('shape'), 3, 'the guard of the events keeps the number of partitions');
-SELECT is(sierra_partitions('no_such_store'), NULL, 'no store, no partitions');
+SELECT trigger_is('shape', 'events_1', 'sierra_guard', 'sierra_internal', 'guard_events', 'so is each partition');
+SELECT is(sierra_internal.partition_count('shape'), 3, 'the guard of the events keeps the number of partitions');
+SELECT is(sierra_internal.partition_count('no_such_store'), NULL, 'no store, no partitions');
 SELECT is((SELECT string_agg(tgrelid::regclass::text || ' ' || tgnargs, ', ' ORDER BY tgrelid::regclass::text) FROM pg_trigger WHERE tgname = 'sierra_guard' AND tgrelid::regclass::text LIKE 'shape.%'),
           'shape.event_ids 0, shape.events 1, shape.events_0 0, shape.events_1 0, shape.events_2 0, shape.stream_keys 0',
           'it has one argument, the other guards have none');
@@ -89,7 +89,7 @@ SELECT is_empty($$SELECT c.relname FROM pg_class AS c WHERE c.relnamespace = 'sh
                      AND obj_description(c.oid, 'pg_class') IS NULL$$, 'all tables have comments');
 
 -- The tables of projections.  The guard of projections is another one: see
--- sierra_guard_projection().
+-- sierra_internal.guard_projection().
 SELECT columns_are('shape', 'projections', ARRAY['projection', 'version', 'live', 'owner', 'kind', 'handler', 'key', 'initial', 'streams',
                    'event_names', 'search_path', 'mode', 'subscription', 'batch_size', 'on_error', 'max_attempts', 'retry_after', 'automatic',
                    'state', 'attempts', 'retry_at', 'failed_position', 'failed_stream', 'last_error', 'last_error_at', 'processed', 'rate',
@@ -104,7 +104,7 @@ SELECT columns_are('shape', 'projection_states', ARRAY['projection', 'version', 
 SELECT col_is_pk('shape', 'projections', ARRAY['projection', 'version'], 'a version is there once');
 SELECT index_is_unique('shape', 'projections', 'projections_live', 'one version is live');
 SELECT col_is_pk('shape', 'projection_states', ARRAY['projection', 'version', 'key'], 'a key has one state');
-SELECT trigger_is('shape', 'projections', 'sierra_guard_projection', 'public', 'sierra_guard_projection', 'nobody writes a projection for another role');
+SELECT trigger_is('shape', 'projections', 'sierra_guard_projection', 'sierra_internal', 'guard_projection', 'nobody writes a projection for another role');
 
 -- The errors that a client distinguishes have their codes also where pgTAP looks.
 SELECT lives_ok($$SET LOCAL sierra_es.store = 'shape'$$, 'use this store');

@@ -255,7 +255,7 @@ CREATE TABLE trap.events_0 PARTITION OF trap.events (PRIMARY KEY (partition_sequ
 CREATE TABLE trap.stream_keys (LIKE es.stream_keys INCLUDING INDEXES);
 CREATE TABLE trap.event_ids (LIKE es.event_ids INCLUDING INDEXES);
 CREATE SEQUENCE trap.global_position CACHE 1;
-CREATE TRIGGER sierra_guard BEFORE INSERT ON trap.events EXECUTE FUNCTION sierra_guard_events(1);
+CREATE TRIGGER sierra_guard BEFORE INSERT ON trap.events EXECUTE FUNCTION sierra_internal.guard_events(1);
 SQL
 my $seen = length slurp_file($node->logfile);
 $before = running_worker('postgres');
