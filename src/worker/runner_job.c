@@ -2,13 +2,12 @@
  * runner_job.c
  *		The jobs of a database: timers, sagas and projections of its stores.
  *
- * The SQL function list_jobs() lists the jobs of a store, and
- * run_job() runs one.  This file remembers jobs from one look to the
- * next.  A projection that had nothing to do is not run again before the store
- * has new events, an append that held events back has ended, the projection's
- * row has changed, or something is to be tried again.  The job whose last run
- * is longest ago comes first, so no store and no projection keeps others from
- * running.
+ * The SQL function list_jobs() lists the jobs of a store, and run_job() runs
+ * one.  This file remembers jobs from one look to the next.  A projection that
+ * had nothing to do is not run again before the store has new events, an append
+ * that held events back has ended, the projection's row has changed, or
+ * something is to be tried again.  The job whose last run is longest ago comes
+ * first, so no store and no projection keeps others from running.
  *
  * A runner has the rights of a superuser and runs code of users.  So everything
  * in a store is done as the owner of its table of events, in a
@@ -138,8 +137,8 @@ handle_error(SierraJob *job, SierraJobResult *result, MemoryContext context)
 }
 
 /*
- * Has the extension the functions that list and run jobs?  Not when it is of
- * another version than the library.
+ * Does the extension have the functions that list and run jobs?  Not if its
+ * version is another one than that of the library.
  */
 static bool
 has_functions(void)
