@@ -41,7 +41,7 @@ sierra_append_partition_open(const SierraStore *store, int id, SierraAppendParti
 			errmsg("table \"%s\" has lost a unique index", RelationGetRelationName(partition->rel)),
 			errdetail("It needs them on (partition_sequence), (stream_id, stream_version) and "
 					  "(event_id)."),
-			errhint("Put it back: it keeps the numbers of the event store gapless."));
+			errhint("Create it again: it keeps the numbers of the event store gapless."));
 }
 
 void

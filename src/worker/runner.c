@@ -34,7 +34,7 @@
 #include "utils/memutils.h"
 
 /* While jobs are due, the runner looks for others this often, in milliseconds. */
-#define LOOK_INTERVAL_MS 50
+#define JOBS_LOOK_INTERVAL_MS 50
 
 /*
  * While it is idle and nothing rings, the pause after a look is at least this many
@@ -392,7 +392,7 @@ is_time_to_look(TimestampTz now, bool idle)
 		return true;
 	if (idle)
 		return loop.changed || pg_atomic_read_u64(&slot->wakeups) != loop.wakeups_handled;
-	return TimestampDifferenceExceeds(loop.looked_at, now, LOOK_INTERVAL_MS);
+	return TimestampDifferenceExceeds(loop.looked_at, now, JOBS_LOOK_INTERVAL_MS);
 }
 
 static void
