@@ -69,7 +69,7 @@ BEGIN
             HINT = 'Pass 0 to take no snapshots.';
     END IF;
     fold_name := sierra_internal.require_function(
-        fold, ARRAY['jsonb', '@extschema@.sierra_event']::regtype[], 'jsonb', 'fold',
+        fold, ARRAY['jsonb', '@extschema@.sierra_event']::regtype[], 'jsonb', 'a fold',
         'A fold takes (state jsonb, event sierra_event) and returns jsonb.');
 
     EXECUTE format('INSERT INTO %I.aggregates (aggregate, fold, initial, snapshot_every, fold_version)'

@@ -38,7 +38,7 @@ BEGIN
     END IF;
     IF sierra_internal.handler_kind(handler) <> 'fold' THEN
         RAISE invalid_function_definition USING
-            MESSAGE = format('function %s is no handler of a process manager', handler),
+            MESSAGE = format('function %s is not a handler of a process manager', handler),
             HINT = 'It takes (state jsonb, event sierra_event) and returns jsonb: the new state, null to end the process.';
     END IF;
     PERFORM sierra_internal.add_projection_version(

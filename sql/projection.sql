@@ -206,7 +206,7 @@ DECLARE
 BEGIN
     IF kind IS NULL THEN
         RAISE invalid_function_definition USING
-            MESSAGE = format('function %s is no handler', handler),
+            MESSAGE = format('function %s is not a handler', handler),
             HINT = 'A handler takes (sierra_event), (sierra_event[]), or (jsonb, sierra_event) and then returns jsonb; it returns no set.';
     END IF;
     RETURN kind;
@@ -241,7 +241,7 @@ BEGIN
     END IF;
     IF mode NOT IN ('background', 'manual', 'inline') THEN
         RAISE invalid_parameter_value USING
-            MESSAGE = format('"%s" is no mode of a projection', mode),
+            MESSAGE = format('"%s" is not a mode of a projection', mode),
             HINT = 'Use ''background'', ''manual'' or ''inline''.';
     END IF;
     IF on_error NOT IN ('stop', 'park') THEN

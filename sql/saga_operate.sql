@@ -326,7 +326,7 @@ DECLARE
 BEGIN
     IF status NOT IN ('running', 'waiting', 'compensating', 'stuck', 'completed', 'compensated') THEN
         RAISE invalid_parameter_value USING
-            MESSAGE = format('"%s" is no status of a saga', status),
+            MESSAGE = format('"%s" is not a status of a saga', status),
             HINT = 'Use running, waiting, compensating, stuck, completed or compensated.';
     END IF;
     RETURN QUERY EXECUTE format(

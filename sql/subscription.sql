@@ -138,7 +138,7 @@ BEGIN
     IF start_from NOT IN ('latest', 'earliest')
        AND (start_from !~ '^-?\d+$' OR start_from::numeric NOT BETWEEN -1 AND 9223372036854775807) THEN
         RAISE invalid_parameter_value USING
-            MESSAGE = format('start_from "%s" is no start', start_from),
+            MESSAGE = format('start_from "%s" is not a start', start_from),
             HINT = 'Use ''latest'', ''earliest'' or a global position: what follows it is delivered.';
     END IF;
     IF window_size NOT BETWEEN 1 AND 1000000 THEN

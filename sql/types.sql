@@ -170,7 +170,7 @@ BEGIN
      WHERE p.oid = procedure;
     IF found.fits IS NOT TRUE THEN
         RAISE invalid_function_definition USING
-            MESSAGE = format('function %s is no %s', procedure, kind),
+            MESSAGE = format('function %s is not %s', procedure, kind),
             HINT = hint;
     END IF;
     RETURN found.name;

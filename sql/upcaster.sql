@@ -83,7 +83,7 @@ BEGIN
             HINT = 'Events without member "schema_version" in their metadata have version 1.';
     END IF;
     upcast_name := sierra_internal.require_function(
-        upcast, ARRAY[type], type, 'upcaster',
+        upcast, ARRAY[type], type, 'an upcaster',
         'An upcaster takes json and returns json, or takes jsonb and returns jsonb.');
 
     EXECUTE format('INSERT INTO %I.upcasters AS u (event_name, from_version, upcast) VALUES ($1, $2, $3)'
