@@ -50,6 +50,7 @@ format:
 	clang-format -i $(SOURCES)
 
 lint:
+	@scripts/lint-wings
 	@! grep -n PG_VERSION_NUM $(SOURCES) | grep -v '^src/base/compat.h' || (echo 'PG_VERSION_NUM outside compat.h'; exit 1)
 	@! grep -nE '\b(sprintf|strcpy|strcat|usleep|malloc) *\(|^[[:space:]]*//' $(SOURCES) || (echo 'banned function or comment style'; exit 1)
 	@! grep -nE 'err(msg|msg_plural)\("([A-Z][a-z]|[^"]*\."\))' $(SOURCES) || (echo 'message style'; exit 1)

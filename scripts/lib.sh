@@ -182,7 +182,7 @@ copy_tree() {
 }
 
 # Copies the PostgreSQL of pg_config below the work directory.  Its programs find
-# their files by where they stand themselves, so the extension can be installed
+# their files by their own place, so the extension can be installed
 # in the copy: that needs no rights and leaves the machine's server alone.
 copy_postgres() {
     local place directory

@@ -18,5 +18,5 @@ _PG_init(void)
 {
 	sierra_guc_define();
 	if (process_shared_preload_libraries_in_progress)
-		sierra_worker_preload();
+		sierra_background_preload();
 }

@@ -1,4 +1,4 @@
-"""Who takes part: how each contender is installed, filled, counted and measured in bytes.
+"""The contenders: how each of them is installed, filled, counted and measured in bytes.
 
 A contender keeps each data set apart: sierra_es in a store of its own in one database, every other
 contender in a database of its own, copied from the database that it was installed into once.
@@ -71,7 +71,7 @@ class Contender:
         self.cluster.psql(self.database(name), "VACUUM ANALYZE")
 
     def set_up(self, name, dataset):
-        """Run what the data set needs besides its events, if this contender has a file for it."""
+        """Run the statements that the data set needs in addition to its events, if this contender has a file for it."""
         file = f"setup-{self.key}-{dataset.setup}.sql"
         if dataset.setup and (SQL / file).exists():
             self.cluster.psql(self.database(name), file=file, options=self.options(name), variables=events.variables())

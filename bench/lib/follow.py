@@ -303,7 +303,7 @@ class CatchUp:
     """From the first event to the last, page by page, again and again. Events of the store per second.
 
     pages: takes a session and the facts of the data set, yields the number of events of each page.
-    share: of the events, so many must arrive.
+    share: the part of the events that must arrive.
     """
 
     contender: str

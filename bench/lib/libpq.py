@@ -16,7 +16,7 @@ class Notify(ctypes.Structure):
 
 
 def load():
-    """Load libpq and tell ctypes the types that are not int."""
+    """Load libpq and declare the types that are not int."""
     for name in (pg_config("libdir") / "libpq.so.5", "libpq.so.5"):
         try:
             library = ctypes.CDLL(str(name))
@@ -77,7 +77,7 @@ class Session:
             self.fail("connect")
 
     def fail(self, what):
-        """Tell what libpq says."""
+        """Raise the error of libpq."""
         raise BenchError(f"{what}:\n{self.library.PQerrorMessage(self.connection).decode()}")
 
     def prepare(self, sql):
@@ -101,7 +101,7 @@ class Session:
         return Rows(self.library, result)
 
     def notified(self, seconds):
-        """How many notifications came; waits for the first of them at most so long."""
+        """How many notifications came; waits for the first of them, at most this time."""
         deadline = time.monotonic() + seconds
         while True:
             count = 0

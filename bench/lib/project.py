@@ -20,7 +20,7 @@ class Projected:
     """A new projection goes through all events of the data set, again and again. Events per second.
 
     project: takes a session, the environment of a client, and the data set; returns the seconds it took.
-    check: a query that tells how many events are in the read model; more or less than there are is an error.
+    check: a query that returns how many events are in the read model; more or less than there are is an error.
     """
 
     contender: str
@@ -141,7 +141,7 @@ def insert_page(session, page):
 
 
 def emmett(kind):
-    """Runs a projector until no message is left; the program tells the seconds that its consumer ran."""
+    """Runs a projector until no message is left; the program prints the seconds that its consumer ran."""
 
     def project(session, environment, dataset):
         done = subprocess.run(["node", str(EMMETT), kind, str(PAGE)], env=environment, capture_output=True, text=True)

@@ -20,7 +20,7 @@ GENERIC = {"plan_cache_mode": "force_generic_plan"}
 class Dataset:
     """streams with `versions` events each; 0 versions: empty. facts: positions are needed too.
 
-    rare: one event in so many has another name, a multiple of 1000; 0: none.
+    rare: one event in this number has another name, a multiple of 1000; 0: none.
     setup: what is run once the data set is filled, setup-<contender>-<setup>.sql of bench/sql, if there is one.
     """
 
@@ -93,7 +93,7 @@ class LatencyRow:
 
 
 def datasets(big, read_streams):
-    """Data sets by name; what follows an underscore tells fresh copies of one kind apart."""
+    """Data sets by name; the part after an underscore distinguishes fresh copies of one kind."""
     return {
         "append": Dataset(10_000),
         "hot": Dataset(1),

@@ -49,7 +49,7 @@ class Figure:
 
     @property
     def by_round(self):
-        """The same ratio for each round: neighbours in time, so their spread tells the noise."""
+        """The same ratio for each round: neighbours in time, so their spread shows the noise."""
         ratios = [a / b for a, b in zip(self.subject.samples, self.rival.samples)]
         return [1 / ratio for ratio in ratios] if self.row.less_is_better else ratios
 

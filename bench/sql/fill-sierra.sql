@@ -12,7 +12,7 @@ DECLARE
 BEGIN
     FOR version IN 1 .. current_setting('bench.versions')::int LOOP
         FOR block IN 0 .. current_setting('bench.streams')::int / 100 - 1 LOOP
-            -- With rare, one event in so many has another name.
+            -- With rare, one event in this number has another name.
             names[1] := CASE WHEN rare > 0 AND calls % (rare / 100) = 0 THEN 'OrderShipped' ELSE names[2] END;
             calls := calls + 1;
             PERFORM count(*)

@@ -1,11 +1,11 @@
 -- The equal table, whose appends send NOTIFY inside their transaction.
 \ir setup-bare.sql
 
-CREATE FUNCTION tell() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION send_notify() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM pg_notify('sierra_es', json_build_object('position', NEW.global_position)::text);
     RETURN NULL;
 END
 $$;
 
-CREATE TRIGGER tell AFTER INSERT ON events FOR EACH ROW EXECUTE FUNCTION tell();
+CREATE TRIGGER send_notify AFTER INSERT ON events FOR EACH ROW EXECUTE FUNCTION send_notify();

@@ -1,11 +1,11 @@
--- What was shown must be true.
+-- Checks the results that the demo has shown.
 DO $$
 BEGIN
-    -- No money came from nowhere, and none is lost.
+    -- No money was created, and none is lost.
     ASSERT (SELECT sum((l.state->>'balance')::numeric)
               FROM unnest(ARRAY['alice', 'bob', 'carol']) AS a (id), eload('account', 'account-' || a.id) AS l)
            = (SELECT 1500 + sum(change) FROM transactions WHERE reason = 'cash'), 'money was made or lost';
-    -- The tables are what folding each stream gives.
+    -- The tables equal the result of folding each stream.
     ASSERT (SELECT count(*) FROM accounts) = 3 AND NOT EXISTS (
         SELECT FROM accounts AS a, eload('account', 'account-' || a.account_id) AS l
          WHERE (a.owner, a.balance, a.status) IS DISTINCT FROM

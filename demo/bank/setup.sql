@@ -1,4 +1,4 @@
--- A bank: accounts and transfers, what may be done with them, and what is asked about them.
+-- A bank: accounts and transfers, the commands for them, and tables for queries.
 
 CREATE EXTENSION sierra_es;
 SELECT create_event_store() \g /dev/null
@@ -34,7 +34,7 @@ SELECT create_aggregate('account', 'apply_account(jsonb, sierra_event)') \g /dev
 -- Commands
 -- ---------------------------------------------------------------------------
 
--- What an account refuses, whoever asks.
+-- What an account refuses, whatever called the command.
 CREATE FUNCTION check_account(state jsonb, wish text, amount numeric) RETURNS void
     LANGUAGE plpgsql IMMUTABLE
 AS $$
@@ -53,7 +53,7 @@ BEGIN
 END
 $$;
 
--- Here a command is named like the event that it becomes, if it is not refused.
+-- Here a command has the name of the event that it becomes, if it is not refused.
 CREATE FUNCTION decide_account(state jsonb, command jsonb) RETURNS jsonb
     LANGUAGE plpgsql IMMUTABLE
 AS $$
@@ -90,8 +90,8 @@ CREATE FUNCTION close_account(account_id text) RETURNS bigint
 -- A transfer in one transaction: withdraw and deposit, or neither
 -- ---------------------------------------------------------------------------
 
--- Two that go opposite ways at the same time can deadlock: then one is ended with
--- 40P01, and has to be repeated, as with any two tables.
+-- Two transfers in opposite directions at the same time can deadlock.  Then PostgreSQL
+-- ends one of them with 40P01, and the client has to repeat it.
 CREATE FUNCTION transfer_at_once(from_account text, to_account text, amount numeric) RETURNS void
     LANGUAGE plpgsql
 AS $$
@@ -102,11 +102,11 @@ END
 $$;
 
 -- ---------------------------------------------------------------------------
--- A transfer as a saga: each step is a transaction, with one that takes it back
+-- A transfer as a saga: each step is a transaction, and another one compensates it
 -- ---------------------------------------------------------------------------
 
 -- Actions take the data of the saga, {"from": ..., "to": ..., "amount": ...}, and its id.
--- An error that RAISE makes (P0001) is a refusal: what was done is compensated.
+-- An error raised by RAISE (P0001) is a refusal: the steps before it are compensated.
 CREATE FUNCTION transfer_initiate(data jsonb, saga_id text) RETURNS void
     LANGUAGE sql
 AS $$ SELECT command_account(data->>'from', 'TransferInitiated', jsonb_build_object('transfer_id', saga_id)) $$;
@@ -154,7 +154,7 @@ CREATE TABLE accounts (
     status     text NOT NULL DEFAULT 'active'
 );
 
--- What an account was opened with is in no row here: a balance is that plus the changes.
+-- The initial balance is not in this table: a balance is the initial balance plus the changes.
 CREATE TABLE transactions (
     "position" bigint PRIMARY KEY,
     account_id text NOT NULL,

@@ -1,4 +1,4 @@
--- What the consumer does again and again: one transaction.
+-- The consumer runs this transaction again and again.
 BEGIN;
 SELECT update_summary(wait => '5 seconds') \g /dev/null
 COMMIT;

@@ -1,7 +1,7 @@
 -- Order management on an event store, for psql; demo/consumer/run or scripts/demo runs it.
 --
 -- Every change of an order is an event in the order's stream.  The state of an
--- order is what folding its events gives.  Then a consumer keeps a table of all
+-- order is the result of folding its events.  Then a consumer keeps a table of all
 -- orders up to date.
 
 \set ON_ERROR_STOP on
@@ -46,7 +46,7 @@ SELECT add_item(:'order_id', 'mouse', 1, 29.99, esver(:'stream')) AS version \gs
 
 SELECT esver(:'stream') AS seen \gset
 \echo session 1 sees the order at version :seen
--- A session of its own, in a process of its own.
+-- The second session runs in another process.
 \setenv ORDER_ID :order_id
 \! psql -X -q -v ON_ERROR_STOP=1 -f second-session.sql
 \echo session 1 adds a keyboard, and expects version :seen still:
@@ -109,7 +109,7 @@ SELECT global_position, partition_id AS partition, partition_sequence AS sequenc
        left(stream_id, 14) || '...' AS stream, stream_version AS version, event_name
   FROM eall();
 
--- What was shown must be true.
+-- Checks the results that the demo has shown.
 SELECT set_config('demo.stream', :'stream', false) \g /dev/null
 DO $$
 DECLARE

@@ -9,7 +9,7 @@ CREATE TABLE order_summary (
     state        jsonb
 );
 
--- Counts how often an event was taken up.  No rollback takes that back.
+-- Counts how often the processing of an event began.  A rollback does not change it.
 CREATE SEQUENCE events_taken_up;
 
 CREATE FUNCTION apply_to_summary(event sierra_event) RETURNS void
@@ -20,7 +20,7 @@ DECLARE
     state jsonb := (SELECT s.state FROM order_summary AS s WHERE s.order_id = id);
 BEGIN
     PERFORM nextval('events_taken_up');
-    -- Stands for work that takes its time.
+    -- Stands for work that takes some time.
     PERFORM pg_sleep(current_setting('demo.work', true)::float8);
     state := order_apply(state, event);
     INSERT INTO order_summary AS s

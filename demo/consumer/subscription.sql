@@ -3,7 +3,7 @@
 \ir read-model.sql
 
 \echo
-\echo '=== A subscription, and a consumer that runs beside ==='
+\echo '=== A subscription, and a consumer that runs in the background ==='
 \echo
 
 SELECT esub('order-summary', streams => ARRAY['order-*'], start_from => 'earliest') AS cursor \gset
@@ -53,7 +53,7 @@ $$;
 \! kill -9 "$CONSUMER"
 \echo kill -9 :consumer
 \echo
--- Its session notices when it wants to answer, and rolls back.
+-- Its session notices this when it sends an answer, and rolls back.
 DO $$
 BEGIN
     FOR i IN 1 .. 6000 LOOP
@@ -71,16 +71,16 @@ SELECT last_value - :taken_up AS "events taken up",
 SELECT last_value - :taken_up > (SELECT count(*) FROM order_summary WHERE total_amount = 8) AS interrupted
   FROM events_taken_up \gset
 \if :interrupted
-    \echo 'The work of the batch that it was in was rolled back.  At a glance:'
+    \echo 'The work of its current batch was rolled back.  Its state now:'
 \else
-    \echo 'It had just acknowledged a batch.  At a glance:'
+    \echo 'It had just acknowledged a batch.  Its state now:'
 \endif
 \echo
 
 SELECT subscription, state, lag_events, window_used, cursor, retrying, parked
   FROM event_subscriptions();
 
-\echo '=== Started again, it goes on where it was: nothing is lost, nothing doubled ==='
+\echo '=== Started again, it continues where it was: nothing is lost, nothing is done twice ==='
 \echo
 
 \set consumer `./consumer.sh`
@@ -95,7 +95,7 @@ SELECT subscription, state, lag_events, window_used, cursor, retrying, parked
 \setenv CONSUMER :consumer
 \! kill "$CONSUMER"
 
--- What was shown must be true: the table is what folding every order gives.
+-- Checks the result: the table equals the result of folding every order.
 DO $$
 BEGIN
     ASSERT (SELECT count(*) FROM order_summary) = 123, 'orders are missing';
@@ -108,4 +108,4 @@ BEGIN
     ASSERT (SELECT state FROM event_subscriptions()) = 'caught up', 'the consumer is behind';
 END
 $$;
-\echo 'The table of orders is exactly what folding all events gives.'
+\echo 'The table of orders equals the result of folding all events.'

@@ -1,4 +1,4 @@
--- What was shown must be true.
+-- Checks the results that the demo has shown.
 DO $$
 BEGIN
     ASSERT (SELECT array_agg((key, state->>'status', state->>'delivery_code')::text ORDER BY key)
@@ -7,7 +7,7 @@ BEGIN
            '{"7": ["A", "C"], "8": ["B"]}', 'users are wrong';
     ASSERT (SELECT state FROM estates('payments')) = '{"PaymentFailed": 1, "PaymentConfirmed": 1}', 'payments are wrong';
     ASSERT ewait_projection('user-orders', ehead(), '10 seconds'), 'a projection is behind';
-    -- Everything is handled: asking gives what is stored.
+    -- Everything is handled: eproject() returns the stored state.
     ASSERT NOT EXISTS (SELECT FROM estates('delivery-status') AS s
                         WHERE s.state IS DISTINCT FROM eproject('delivery-status', s.key)), 'states differ';
     ASSERT NOT EXISTS (SELECT FROM everify()), 'the store is damaged';

@@ -1,19 +1,19 @@
 -- === Food delivery: one history, several answers ===
 --
 -- setup.sql has two projections: "delivery-status" keeps a state for each order,
--- "user-orders" one for each user.  Both take them from the same events.
--- Nothing runs them yet.
+-- "user-orders" one for each user.  Both are computed from the same events.
+-- Nothing runs the projections yet.
 
 -- === An order is placed ===
 SELECT emit('OrderCreated', '{"order_id": "A", "user_id": 7, "restaurant_id": 3,
                               "delivery_code": "42", "items": {"pizza": 2}}', '2026-03-01 18:00+00') AS version;
--- Ask for the state, and it is there, though no projection has run:
--- eproject() folds in what is not handled yet.
+-- You can ask for the state although no projection has run:
+-- eproject() also folds in the events that are not handled yet.
 SELECT * FROM summary('A');
--- What is stored is older: nothing so far.
+-- The stored state is older: there is none yet.
 SELECT key, state FROM estates('delivery-status');
 
--- === It is paid for.  This projection takes no notice of payments ===
+-- === The customer pays.  This projection ignores payments ===
 SELECT emit('PaymentInitiated', '{"order_id": "A", "card": "1111"}', '2026-03-01 18:01+00') AS version;
 SELECT emit('PaymentFailed', '{"order_id": "A", "reason": "card expired"}', '2026-03-01 18:01+00') AS version;
 SELECT emit('PaymentInitiated', '{"order_id": "A", "card": "2222"}', '2026-03-01 18:02+00') AS version;
@@ -28,13 +28,13 @@ SELECT emit('DeliveryStarted', '{"order_id": "A", "deliverer_id": 9}', '2026-03-
 SELECT * FROM summary('A');
 
 -- === Now the projections run ===
--- Each takes only events that it has asked for.  (Runners, or a job, do this for you.)
+-- Each handles only the events that match its filter.  (Runners, or a cron job, do this for you.)
 SELECT run_projections() \g /dev/null
 SELECT projection, processed FROM event_projections() ORDER BY projection;
--- States are rows: cheap to read, and as of the last run.
+-- Stored states are rows: they are cheap to read, and show the last run.
 SELECT key AS "order", state FROM estates('delivery-status');
 
--- === It arrives: stored and asked ===
+-- === It arrives: the stored state, and the answer of eproject() ===
 SELECT emit('DeliveryCompleted', '{"order_id": "A", "delivery_code": "42"}', '2026-03-01 18:40+00') AS version;
 SELECT emit('OrderDelivered', '{"order_id": "A"}', '2026-03-01 18:41+00') AS version;
 SELECT state->>'status' AS stored, eproject('delivery-status', 'A')->>'status' AS asked
@@ -52,7 +52,7 @@ SELECT key AS "order", state->>'status' AS status, state->>'delivery_code' AS co
   FROM estates('delivery-status') ORDER BY key;
 
 -- === A new question, about the past ===
--- Nobody has asked about payments so far.  The events are there all the same.
+-- No projection has used the payments until now.  Their events are stored all the same.
 CREATE FUNCTION count_payments(state jsonb, e sierra_event) RETURNS jsonb
     LANGUAGE sql IMMUTABLE
     RETURN state || jsonb_build_object(e.event_name, coalesce((state->>e.event_name)::int, 0) + 1);

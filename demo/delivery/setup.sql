@@ -3,8 +3,8 @@
 CREATE EXTENSION sierra_es;
 SELECT create_event_store() \g /dev/null
 
--- An application would have commands that decide (demo/orders shows them).  Here
--- events are appended as they are: to the stream of their order.
+-- An application would have commands that make decisions (demo/orders shows them).
+-- Here events are appended directly, to the stream of their order.
 CREATE FUNCTION emit(event_name text, data json, at timestamptz) RETURNS bigint
     LANGUAGE sql
     RETURN (SELECT stream_version
@@ -14,7 +14,7 @@ CREATE FUNCTION emit(event_name text, data json, at timestamptz) RETURNS bigint
 -- delivery-status: how is this order?
 -- ---------------------------------------------------------------------------
 
--- A fold: the next state, from the state and an event.  Payments are not its business.
+-- A fold: the next state, from the state and an event.  It does not use payments.
 CREATE FUNCTION delivery_status(state jsonb, e sierra_event) RETURNS jsonb
     LANGUAGE sql IMMUTABLE
 AS $$
@@ -44,12 +44,13 @@ CREATE FUNCTION user_orders(state jsonb, e sierra_event) RETURNS jsonb
     LANGUAGE sql IMMUTABLE
     RETURN jsonb_build_object('orders', (state->'orders') || jsonb_build_array(e.payload->'order_id'));
 
--- Some of the same events, kept by another key.
+-- Some of the same events, folded by another key.
 SELECT create_projection('user-orders', 'user_orders(jsonb, sierra_event)',
     event_names => ARRAY['OrderCreated'], initial => '{"orders": []}',
     key => $$e.payload->>'user_id'$$) \g /dev/null
 
--- What a client asks: never stale, for eproject() folds in what no run has handled yet.
+-- The query of a client.  It is never stale: eproject() also folds in the events that no run
+-- has handled yet.
 CREATE FUNCTION summary(order_id text) RETURNS TABLE (status text, last_status text, delivery_code text)
     LANGUAGE sql STABLE
     RETURN (SELECT ROW (s->>'status', s->>'last_status', s->>'delivery_code')

@@ -1,4 +1,4 @@
--- What was shown must be true.
+-- Checks the results that the demo has shown.
 DO $$
 DECLARE
     state jsonb := (SELECT l.state FROM eload('order', 'order-1001') AS l);
@@ -8,7 +8,7 @@ BEGIN
     ASSERT (SELECT array_agg(event_name ORDER BY stream_version) FROM escan('order-1001')) =
            '{OrderCreated,ItemAdded,ItemAdded,ItemRemoved,ItemAdded,ItemAdded,PaymentProcessed,OrderShipped}',
            'the order was paid or shipped when it must not be';
-    -- The read model is what folding each stream gives.
+    -- The read model equals the result of folding each stream.
     ASSERT (SELECT count(*) FROM order_list) = 2 AND NOT EXISTS (
         SELECT FROM order_list AS o, eload('order', 'order-' || order_id) AS l
          WHERE (o.status, o.customer_id, o.events)

@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 """Follows orders in real time: prints every event once, as soon as it is committed.
 
-The subscription "screen" keeps the place: stopped and started again, the
-client goes on where it was.  Where to connect to is in PGHOST and so on.
+The subscription "screen" keeps the client's place: stopped and started again,
+the client continues where it was.  PGHOST and so on say where to connect to.
 """
 import select
 
@@ -25,7 +25,7 @@ def show(text):
 
 
 def print_events(conn):
-    """Fetches, prints and acknowledges what is new, until there is nothing more."""
+    """Fetches, prints and acknowledges new events, until there are no more."""
     while True:
         with conn, conn.cursor() as cursor:
             cursor.execute("SELECT global_position, stream_id, event_name, payload FROM enext('screen')")
@@ -46,7 +46,7 @@ def main():
     try:
         while True:
             print_events(conn)
-            # A notification is a hint: look after five seconds anyhow.
+            # A notification is a hint: without one, look after five seconds.
             select.select([conn], [], [], 5)
             conn.poll()
             conn.notifies.clear()

@@ -1,19 +1,19 @@
--- The order system: what an order is, what may be done with it, and a list of all orders.
+-- The order system: what an order is, the commands for it, and a list of all orders.
 
 CREATE EXTENSION sierra_es;
 SELECT create_event_store() \g /dev/null
 
 -- ---------------------------------------------------------------------------
--- The aggregate: an order is what its events add up to
+-- The aggregate: an order is the result of its events
 -- ---------------------------------------------------------------------------
 
--- What all items cost.  Items are {"laptop": {"quantity": 1, "price": 999.99}, ...}.
+-- The total price of all items.  Items are {"laptop": {"quantity": 1, "price": 999.99}, ...}.
 CREATE FUNCTION items_total(items jsonb) RETURNS numeric
     LANGUAGE sql IMMUTABLE
     RETURN (SELECT coalesce(sum((value->>'quantity')::int * (value->>'price')::numeric), 0)
               FROM jsonb_each(items));
 
--- Items with more, or less, of one of them.  What falls to 0 is gone.
+-- Items after a change of the quantity of one of them.  An item with quantity 0 is removed.
 CREATE FUNCTION items_changed(items jsonb, item_id text, quantity int, price jsonb) RETURNS jsonb
     LANGUAGE sql IMMUTABLE
 AS $$
@@ -54,7 +54,7 @@ $$;
 SELECT create_aggregate('order', 'apply_order(jsonb, sierra_event)') \g /dev/null
 
 -- ---------------------------------------------------------------------------
--- Commands: a state and a wish, and what happens then
+-- Commands: a state and a command, and the events that follow
 -- ---------------------------------------------------------------------------
 
 -- Takes {"do": "pay", ...}; returns the events that follow, or refuses.
@@ -83,7 +83,7 @@ BEGIN
     END IF;
     IF wish = 'remove' AND
        (data->>'quantity')::int > coalesce((state->'items'->(data->>'item_id')->>'quantity')::int, 0) THEN
-        RAISE 'there is not so much of % in the order', data->>'item_id';
+        RAISE 'there is not enough of % in the order', data->>'item_id';
     END IF;
     IF wish = 'pay' THEN
         IF (state->>'total')::numeric = 0 THEN
@@ -95,8 +95,8 @@ BEGIN
 END
 $$;
 
--- edecide() loads the state, asks decide_order(), and appends at the version that it has loaded.
--- Returns the new version of the order.
+-- edecide() loads the state, calls decide_order(), and appends, expecting the version that it
+-- has loaded.  Returns the new version of the order.
 CREATE FUNCTION command_order(order_id text, command jsonb) RETURNS bigint
     LANGUAGE sql
     RETURN (SELECT max(stream_version)

@@ -1,4 +1,4 @@
--- What was shown must be true.
+-- Checks the results that the demo has shown.
 DO $$
 BEGIN
     ASSERT dog_details('Fido') =

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """A program of the training school: writes, waits for the projection, reads.
 
-Where to connect to is in PGHOST and so on.
+PGHOST and so on say where to connect to.
 """
 import threading
 
@@ -13,7 +13,7 @@ def show(text):
 
 
 class Runner(threading.Thread):
-    """Runs the projections of the database, beside the program, until stop()."""
+    """Runs the projections of the database, in the background, until stop()."""
 
     def __init__(self):
         super().__init__()
@@ -32,7 +32,7 @@ class Runner(threading.Thread):
 
 
 class TrainingSchool:
-    """The application; what it knows is in the database."""
+    """The application; all its data are in the database."""
 
     def __init__(self, conn):
         self.conn = conn
@@ -52,7 +52,7 @@ class TrainingSchool:
         return self.call("SELECT dog_details(%s)", name)[0]
 
     def counts(self, position):
-        """Dogs and tricks, with what was appended at this position."""
+        """Dogs and tricks, including the event at this position."""
         if not self.call("SELECT ewait_projection('school-counts', %s, '30 seconds')", position)[0]:
             raise TimeoutError("the projection does not catch up")
         return self.call("SELECT dogs, tricks FROM school_counts")

@@ -15,8 +15,8 @@ CREATE FUNCTION apply_dog(state jsonb, e sierra_event) RETURNS jsonb
         ELSE state
     END;
 
--- No state before the first event: NULL.  A snapshot after every 2 events is far too
--- often; it is here to be seen.
+-- There is no state before the first event: NULL.  A snapshot after every 2 events is far
+-- too often; here it shows what snapshots are.
 SELECT create_aggregate('dog', 'apply_dog(jsonb, sierra_event)', initial => NULL, snapshot_every => 2) \g /dev/null
 
 -- ---------------------------------------------------------------------------
@@ -41,7 +41,7 @@ BEGIN
     IF state IS NULL THEN
         RAISE 'there is no such dog';
     ELSIF state->'tricks' ? (command->>'trick') THEN
-        RETURN NULL;  -- It knows that already: nothing happens.
+        RETURN NULL;  -- The dog knows this trick already: nothing happens.
     END IF;
     RETURN jsonb_build_array(jsonb_build_object('event_name', 'TrickAdded', 'payload', command));
 END
@@ -71,8 +71,8 @@ CREATE TABLE school_counts (
 );
 INSERT INTO school_counts VALUES (0, 0);
 
--- Counting is right only if every event counts once.  The projection's place in the
--- store is committed together with this update, so a crash between the two cannot be.
+-- The counts are right only if every event counts once.  The projection's place in the
+-- store is committed together with this update, so no crash can come between the two.
 CREATE FUNCTION count_event(e sierra_event) RETURNS void
     LANGUAGE sql
     BEGIN ATOMIC

@@ -4,7 +4,8 @@
 # usage: consumer.pl DSN
 #   consumer.pl "dbname=shop;host=/var/run/postgresql"
 #
-# Stop it as you like: what it was in the middle of rolls back, and comes again.
+# You can stop it at any time: an unfinished transaction rolls back, and its
+# events come again.
 use strict;
 use warnings;
 
@@ -13,7 +14,7 @@ use JSON::PP qw(decode_json);
 
 my $subscription = 'order-totals';
 
-# Makes what is not there yet; changes nothing when it is.
+# Makes the table and the subscription, if they do not exist yet.
 sub prepare
 {
 	my ($db) = @_;
@@ -25,7 +26,7 @@ sub prepare
 	return;
 }
 
-# What one event does to the table.
+# Applies one event to the table.
 sub process
 {
 	my ($db, $event) = @_;
@@ -49,7 +50,7 @@ sub process
 	return;
 }
 
-# Takes back what a failed event did, and nothing else; returns what went wrong.
+# Processes one event; if that fails, rolls back its effects only, and returns the error.
 sub try_to_process
 {
 	my ($db, $event) = @_;

@@ -4,7 +4,7 @@
 usage: consumer.py DSN
   consumer.py "dbname=shop host=/var/run/postgresql"
 
-Stop it as you like: what it was in the middle of rolls back, and comes again.
+You can stop it at any time: an unfinished transaction rolls back, and its events come again.
 """
 import sys
 import time
@@ -16,7 +16,7 @@ SUBSCRIPTION = "order-totals"
 
 
 def prepare(conn):
-    """Makes what is not there yet; changes nothing when it is."""
+    """Makes the table and the subscription, if they do not exist yet."""
     with conn, conn.cursor() as cursor:
         cursor.execute(
             "CREATE TABLE IF NOT EXISTS order_totals (stream_id text PRIMARY KEY,"
@@ -27,7 +27,7 @@ def prepare(conn):
 
 
 def process(cursor, event):
-    """What one event does to the table."""
+    """Applies one event to the table."""
     if event.event_name == "OrderCreated":
         cursor.execute("INSERT INTO order_totals VALUES (%s, %s, 0, 'created')",
                        [event.stream_id, event.payload["customer"]])
@@ -40,7 +40,7 @@ def process(cursor, event):
 
 
 def try_to_process(cursor, event):
-    """Takes back what a failed event did, and nothing else; returns what went wrong."""
+    """Processes one event; if that fails, rolls back its effects only, and returns the error."""
     cursor.execute("SAVEPOINT event")
     try:
         process(cursor, event)

@@ -16,7 +16,7 @@ $| = 1;
 my $db = DBI->connect("dbi:Pg:$dsn", undef, undef, { RaiseError => 1 });
 my $socket = IO::Select->new($db->{pg_socket});
 
-# First LISTEN, then look: what is committed in between is seen or announced.
+# First LISTEN, then look: events committed in between are seen or announced.
 $db->do('LISTEN sierra_es');
 while (1)
 {

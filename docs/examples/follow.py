@@ -15,7 +15,7 @@ def follow(dsn, position):
     db.autocommit = True
     cursor = db.cursor()
 
-    # First LISTEN, then look: what is committed in between is seen or announced.
+    # First LISTEN, then look: events committed in between are seen or announced.
     cursor.execute("LISTEN sierra_es")
     while True:
         while True:

@@ -9,11 +9,8 @@
 #include "aggregate/upcast.h"
 #include "append/append_sql.h"
 #include "base/args.h"
-#include "base/compat.h"
-#include "read/event_rows.h"
 #include "store/event.h"
 #include "store/extension.h"
-#include "store/query.h"
 
 #include "access/htup_details.h"
 #include "catalog/pg_type.h"
@@ -23,7 +20,6 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
-#include "utils/syscache.h"
 #include "utils/typcache.h"
 
 PG_FUNCTION_INFO_V1(sierra_eload);
@@ -100,90 +96,25 @@ sierra_edecide(PG_FUNCTION_ARGS)
 	(void) sierra_store_open(ACL_SELECT);
 	store = sierra_store_open(ACL_INSERT);
 	sierra_refusal_report(sierra_decide(store, &command, &decision, &refusal), &refusal);
-	sierra_append_return(fcinfo, decision.events, decision.numbers, decision.count);
+	sierra_append_return(fcinfo, decision.events, decision.results, decision.count);
 	return (Datum) 0;
-}
-
-/* The upcasters of a store, as long as the same rows of their table are visible. */
-typedef struct UpcastersCache
-{
-	bool filled;
-	NameData store;
-	TransactionId xmin;
-	TransactionId xmax;
-	uint32 xcnt;
-	int32 subxcnt;
-	CommandId curcid;
-	LocalTransactionId transaction;
-	MemoryContext context;
-	SierraUpcasters *upcasters;
-	TupleDesc desc; /* of sierra_event */
-} UpcastersCache;
-
-/*
- * With the same xmax, transactions can only leave the set of those that run.  So
- * equal numbers mean equal sets, and equal snapshots see the same rows.
- */
-static bool
-cache_holds(const UpcastersCache *cache, const SierraStore *store, Snapshot snapshot)
-{
-	return cache->filled && strcmp(NameStr(cache->store), NameStr(store->name)) == 0 &&
-		   cache->xmin == snapshot->xmin && cache->xmax == snapshot->xmax &&
-		   cache->xcnt == snapshot->xcnt && cache->subxcnt == snapshot->subxcnt &&
-		   cache->curcid == snapshot->curcid &&
-		   cache->transaction == sierra_compat_local_transaction_id();
-}
-
-static UpcastersCache *
-find_upcasters(FunctionCallInfo fcinfo)
-{
-	UpcastersCache *cache = fcinfo->flinfo->fn_extra;
-	SierraStore *store = sierra_store_open(ACL_SELECT);
-	Snapshot snapshot = GetActiveSnapshot();
-	MemoryContext old;
-
-	if (cache == NULL)
-	{
-		cache = MemoryContextAllocZero(fcinfo->flinfo->fn_mcxt, sizeof(UpcastersCache));
-		cache->context = AllocSetContextCreate(fcinfo->flinfo->fn_mcxt, "sierra_es upcasters",
-											   ALLOCSET_SMALL_SIZES);
-		fcinfo->flinfo->fn_extra = cache;
-	}
-	if (!cache_holds(cache, store, snapshot))
-	{
-		cache->filled = false;
-		MemoryContextReset(cache->context);
-		sierra_query_begin();
-		cache->upcasters = sierra_upcasters_load(store, cache->context);
-		sierra_query_end();
-		old = MemoryContextSwitchTo(cache->context);
-		cache->desc = lookup_rowtype_tupdesc_copy(sierra_extension_event_type(), -1);
-		MemoryContextSwitchTo(old);
-		cache->store = store->name;
-		cache->xmin = snapshot->xmin;
-		cache->xmax = snapshot->xmax;
-		cache->xcnt = snapshot->xcnt;
-		cache->subxcnt = snapshot->subxcnt;
-		cache->curcid = snapshot->curcid;
-		cache->transaction = sierra_compat_local_transaction_id();
-		cache->filled = true;
-	}
-	return cache;
 }
 
 Datum
 sierra_eupcast(PG_FUNCTION_ARGS)
 {
 	HeapTupleHeader event = PG_GETARG_HEAPTUPLEHEADER(0);
-	UpcastersCache *cache = find_upcasters(fcinfo);
+	const SierraCachedUpcasters *cached = sierra_upcasters_find(
+		(SierraUpcastersCache **) &fcinfo->flinfo->fn_extra, fcinfo->flinfo->fn_mcxt,
+		sierra_store_open(ACL_SELECT), sierra_extension_event_type());
 	HeapTupleData tuple = {.t_len = HeapTupleHeaderGetDatumLength(event), .t_data = event};
 	Datum values[Natts_events];
 	bool nulls[Natts_events];
 
-	if (cache->upcasters == NULL)
+	if (cached->upcasters == NULL)
 		PG_RETURN_DATUM(PG_GETARG_DATUM(0));
-	heap_deform_tuple(&tuple, cache->desc, values, nulls);
+	heap_deform_tuple(&tuple, cached->desc, values, nulls);
 	if (!nulls[SIERRA_EVENT_NAME])
-		sierra_upcast(cache->upcasters, values, nulls);
-	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(cache->desc, values, nulls)));
+		sierra_upcast(cached->upcasters, values, nulls);
+	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(cached->desc, values, nulls)));
 }

@@ -13,6 +13,7 @@
 #include "postgres.h"
 
 #include "aggregate/decide.h"
+#include "append/append.h"
 #include "append/event_json.h"
 #include "append/metadata.h"
 #include "base/json_slice.h"
@@ -137,9 +138,9 @@ sierra_decide(const SierraStore *store, const SierraCommand *command, SierraDeci
 		status = SIERRA_APPEND_DONE;
 		if (decision->count > 0)
 		{
-			decision->numbers = palloc(sizeof(SierraAppended) * decision->count);
+			decision->results = palloc(sizeof(SierraAppendResult) * decision->count);
 			status = sierra_append(store, NULL, decision->events, decision->count,
-								   decision->numbers, refusal);
+								   decision->results, refusal);
 		}
 		MemoryContextSwitchTo(old);
 		if (status != SIERRA_APPEND_WRONG_VERSION)

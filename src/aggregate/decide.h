@@ -5,8 +5,10 @@
 #ifndef SIERRA_DECIDE_H
 #define SIERRA_DECIDE_H
 
+#include "append/insert.h"
+#include "append/refusal.h"
+
 #include "aggregate/aggregate.h"
-#include "append/append.h"
 
 typedef struct SierraCommand
 {
@@ -20,7 +22,7 @@ typedef struct SierraCommand
 typedef struct SierraDecision
 {
 	SierraNewEvent *events;
-	SierraAppended *numbers;
+	SierraAppendResult *results;
 	int count; /* 0: nothing to append */
 } SierraDecision;
 

@@ -8,7 +8,6 @@
 #include "postgres.h"
 
 #include "aggregate/fold.h"
-#include "read/event_rows.h"
 #include "store/event.h"
 #include "store/user_function.h"
 

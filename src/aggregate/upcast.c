@@ -26,7 +26,10 @@
 #include "utils/fmgrprotos.h"
 #include "utils/jsonb.h"
 #include "utils/lsyscache.h"
+#include "utils/memutils.h"
 #include "utils/rel.h"
+#include "utils/snapmgr.h"
+#include "utils/typcache.h"
 
 #define FIRST_VERSION 1
 
@@ -252,4 +255,70 @@ sierra_upcast(SierraUpcasters *upcasters, Datum *values, bool *nulls)
 		return;
 	values[SIERRA_EVENT_METADATA] = write_version(metadata, version);
 	nulls[SIERRA_EVENT_METADATA] = false;
+}
+
+/* Filled for one store and one snapshot. */
+struct SierraUpcastersCache
+{
+	SierraCachedUpcasters found;
+	bool filled;
+	NameData store;
+	TransactionId xmin;
+	TransactionId xmax;
+	uint32 xcnt;
+	int32 subxcnt;
+	CommandId curcid;
+	LocalTransactionId transaction;
+	MemoryContext context;
+};
+
+/*
+ * With the same xmax, transactions can only leave the set of those that run.  So
+ * equal numbers mean equal sets, and equal snapshots see the same rows.
+ */
+static bool
+cache_holds(const SierraUpcastersCache *cache, const SierraStore *store, Snapshot snapshot)
+{
+	return cache->filled && strcmp(NameStr(cache->store), NameStr(store->name)) == 0 &&
+		   cache->xmin == snapshot->xmin && cache->xmax == snapshot->xmax &&
+		   cache->xcnt == snapshot->xcnt && cache->subxcnt == snapshot->subxcnt &&
+		   cache->curcid == snapshot->curcid &&
+		   cache->transaction == sierra_compat_local_transaction_id();
+}
+
+const SierraCachedUpcasters *
+sierra_upcasters_find(SierraUpcastersCache **kept, MemoryContext context, const SierraStore *store,
+					  Oid event_type)
+{
+	SierraUpcastersCache *cache = *kept;
+	Snapshot snapshot = GetActiveSnapshot();
+	MemoryContext old;
+
+	if (cache == NULL)
+	{
+		cache = MemoryContextAllocZero(context, sizeof(SierraUpcastersCache));
+		cache->context =
+			AllocSetContextCreate(context, "sierra_es upcasters", ALLOCSET_SMALL_SIZES);
+		*kept = cache;
+	}
+	if (cache_holds(cache, store, snapshot))
+		return &cache->found;
+
+	cache->filled = false;
+	MemoryContextReset(cache->context);
+	sierra_query_begin();
+	cache->found.upcasters = sierra_upcasters_load(store, cache->context);
+	sierra_query_end();
+	old = MemoryContextSwitchTo(cache->context);
+	cache->found.desc = lookup_rowtype_tupdesc_copy(event_type, -1);
+	MemoryContextSwitchTo(old);
+	cache->store = store->name;
+	cache->xmin = snapshot->xmin;
+	cache->xmax = snapshot->xmax;
+	cache->xcnt = snapshot->xcnt;
+	cache->subxcnt = snapshot->subxcnt;
+	cache->curcid = snapshot->curcid;
+	cache->transaction = sierra_compat_local_transaction_id();
+	cache->filled = true;
+	return &cache->found;
 }

@@ -7,6 +7,8 @@
 
 #include "store/store.h"
 
+#include "access/tupdesc.h"
+
 typedef struct SierraUpcasters SierraUpcasters;
 
 /*
@@ -26,5 +28,23 @@ extern SierraUpcasters *sierra_upcasters_load(const SierraStore *store, MemoryCo
  * upcasters go: payload and metadata become new values in the current context.
  */
 extern void sierra_upcast(SierraUpcasters *upcasters, Datum *values, bool *nulls);
+
+/* Upcasters that a call found for later calls, with the row type sierra_event. */
+typedef struct SierraCachedUpcasters
+{
+	SierraUpcasters *upcasters; /* NULL: the store has none */
+	TupleDesc desc;
+} SierraCachedUpcasters;
+
+typedef struct SierraUpcastersCache SierraUpcastersCache;
+
+/*
+ * The upcasters of a store; looked up again only when the active snapshot can see
+ * other rows of their table.  *cache begins as NULL and is kept, in this context,
+ * from one call to the next.
+ */
+extern const SierraCachedUpcasters *sierra_upcasters_find(SierraUpcastersCache **cache,
+														  MemoryContext context,
+														  const SierraStore *store, Oid event_type);
 
 #endif /* SIERRA_UPCAST_H */

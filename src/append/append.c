@@ -66,7 +66,7 @@ is_strict(const SierraRoute *route, int i)
 
 /* Gives each event its version in its stream, or finds the first that is refused. */
 static SierraAppendStatus
-number_versions(SierraRoute *route, SierraAppended *numbers, SierraRefusal *refusal)
+number_versions(SierraRoute *route, SierraAppendResult *results, SierraRefusal *refusal)
 {
 	for (int i = 0; i < route->count; i++)
 	{
@@ -83,14 +83,14 @@ number_versions(SierraRoute *route, SierraAppended *numbers, SierraRefusal *refu
 			refusal->current_version = stream->version;
 			return SIERRA_APPEND_WRONG_VERSION;
 		}
-		numbers[i].stream_version = ++stream->version;
+		results[i].stream_version = ++stream->version;
 	}
 	return SIERRA_APPEND_DONE;
 }
 
 /* Ids of the events and, as the last one, of the transaction. */
 static void
-fill_ids(SierraRoute *route, TimestampTz now, SierraAppended *numbers)
+fill_ids(SierraRoute *route, TimestampTz now, SierraAppendResult *results)
 {
 	pg_uuid_t *ids = palloc(sizeof(pg_uuid_t) * (route->count + 1));
 	pg_uuid_t *transaction_id = &ids[route->count];
@@ -100,19 +100,19 @@ fill_ids(SierraRoute *route, TimestampTz now, SierraAppended *numbers)
 	for (int i = 0; i < route->count; i++)
 	{
 		if (route->events[i].has_event_id)
-			numbers[i].event_id = route->events[i].event_id;
+			results[i].event_id = route->events[i].event_id;
 		else
 		{
-			numbers[i].event_id = ids[i];
-			sierra_uuid_set_hash(&numbers[i].event_id, sierra_uuid_hash(&route->stream_of[i]->key));
+			results[i].event_id = ids[i];
+			sierra_uuid_set_hash(&results[i].event_id, sierra_uuid_hash(&route->stream_of[i]->key));
 		}
-		numbers[i].transaction_id = *transaction_id;
+		results[i].transaction_id = *transaction_id;
 	}
 	pfree(ids);
 }
 
 static void
-fill_numbers(SierraRoute *route, SierraAppended *numbers)
+fill_results(SierraRoute *route, SierraAppendResult *results)
 {
 	TimestampTz now = GetCurrentTimestamp();
 
@@ -122,17 +122,17 @@ fill_numbers(SierraRoute *route, SierraAppended *numbers)
 	 */
 	AcceptInvalidationMessages();
 	sierra_position_check(route->store);
-	fill_ids(route, now, numbers);
+	fill_ids(route, now, results);
 	for (int i = 0; i < route->count; i++)
 	{
-		SierraLeaf *leaf = route->stream_of[i]->leaf;
+		SierraAppendPartition *leaf = route->stream_of[i]->leaf;
 
 		leaf->position = sierra_position_next(route->store, leaf->position);
-		numbers[i].global_position = leaf->position;
-		numbers[i].partition_sequence = ++leaf->sequence;
-		numbers[i].partition_id = leaf->partition;
-		numbers[i].partition_key = route->stream_of[i]->key;
-		numbers[i].timestamp = route->events[i].has_timestamp ? route->events[i].timestamp : now;
+		results[i].global_position = leaf->position;
+		results[i].partition_sequence = ++leaf->sequence;
+		results[i].partition_id = leaf->partition;
+		results[i].partition_key = route->stream_of[i]->key;
+		results[i].timestamp = route->events[i].has_timestamp ? route->events[i].timestamp : now;
 	}
 }
 
@@ -155,10 +155,10 @@ write_companions(SierraRoute *route)
 
 /* Writes the events partition by partition, in the order of their numbers. */
 static void
-write_events(SierraRoute *route, SierraAppended *numbers)
+write_events(SierraRoute *route, SierraAppendResult *results)
 {
 	const SierraNewEvent **events = palloc(sizeof(SierraNewEvent *) * route->count);
-	SierraAppended **rows = palloc(sizeof(SierraAppended *) * route->count);
+	SierraAppendResult **rows = palloc(sizeof(SierraAppendResult *) * route->count);
 	int *fill = palloc0(sizeof(int) * (route->nleaves + 1));
 	int start = 0;
 	bool guard_passed = false;
@@ -173,7 +173,7 @@ write_events(SierraRoute *route, SierraAppended *numbers)
 		int at = fill[route->stream_of[i]->leaf - route->leaves]++;
 
 		events[at] = &route->events[i];
-		rows[at] = &numbers[i];
+		rows[at] = &results[i];
 	}
 
 	for (int l = 0; l < route->nleaves; l++)
@@ -189,18 +189,18 @@ write_events(SierraRoute *route, SierraAppended *numbers)
 }
 
 static void
-write_append(SierraRoute *route, SierraAppended *numbers)
+write_append(SierraRoute *route, SierraAppendResult *results)
 {
 	/*
 	 * Triggers fire when all rows of the call stand, not sooner: one that
 	 * appends must find the numbers of this call taken.
 	 */
 	AfterTriggerBeginQuery();
-	sierra_position_begin_writing(route->store, numbers[0].global_position);
+	sierra_position_begin_writing(route->store, results[0].global_position);
 	write_companions(route);
-	write_events(route, numbers);
+	write_events(route, results);
 	sierra_position_end_writing();
-	sierra_doorbell_note_append(route->store, numbers[route->count - 1].global_position);
+	sierra_doorbell_note_append(route->store, results[route->count - 1].global_position);
 	AfterTriggerEndQuery(route->estate);
 	ExecResetTupleTable(route->estate->es_tupleTable, false);
 	ExecCloseResultRelations(route->estate);
@@ -208,7 +208,7 @@ write_append(SierraRoute *route, SierraAppended *numbers)
 
 SierraAppendStatus
 sierra_append(const SierraStore *store, const pg_uuid_t *key, const SierraNewEvent *events,
-			  int count, SierraAppended *numbers, SierraRefusal *refusal)
+			  int count, SierraAppendResult *results, SierraRefusal *refusal)
 {
 	SierraRoute route = {.store = store, .key = key, .events = events, .count = count};
 	SierraAppendStatus status;
@@ -229,13 +229,13 @@ sierra_append(const SierraStore *store, const pg_uuid_t *key, const SierraNewEve
 	status = sierra_route_open(&route, refusal);
 	if (status == SIERRA_APPEND_DONE)
 	{
-		status = sierra_repeat_check(&route, numbers, refusal);
+		status = sierra_idempotency_check(&route, results, refusal);
 		if (status == SIERRA_APPEND_DONE)
-			status = number_versions(&route, numbers, refusal);
+			status = number_versions(&route, results, refusal);
 		if (status == SIERRA_APPEND_DONE)
 		{
-			fill_numbers(&route, numbers);
-			write_append(&route, numbers);
+			fill_results(&route, results);
+			write_append(&route, results);
 		}
 		else
 			sierra_route_unlock(&route);

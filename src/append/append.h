@@ -22,6 +22,6 @@
  */
 extern SierraAppendStatus sierra_append(const SierraStore *store, const pg_uuid_t *key,
 										const SierraNewEvent *events, int count,
-										SierraAppended *numbers, SierraRefusal *refusal);
+										SierraAppendResult *results, SierraRefusal *refusal);
 
 #endif /* SIERRA_APPEND_H */

@@ -16,7 +16,7 @@
 #include "utils/snapmgr.h"
 
 void
-sierra_append_partition_open(const SierraStore *store, int partition, SierraLeaf *leaf)
+sierra_append_partition_open(const SierraStore *store, int partition, SierraAppendPartition *leaf)
 {
 	leaf->partition = partition;
 	leaf->rel = sierra_scan_open_leaf(store, partition, RowExclusiveLock);
@@ -44,7 +44,7 @@ sierra_append_partition_open(const SierraStore *store, int partition, SierraLeaf
 }
 
 void
-sierra_append_partition_close(SierraLeaf *leaf)
+sierra_append_partition_close(SierraAppendPartition *leaf)
 {
 	ExecCloseIndices(leaf->result);
 	table_close(leaf->rel, NoLock);
@@ -55,7 +55,7 @@ sierra_append_partition_close(SierraLeaf *leaf)
  * transaction's snapshot: what the caller decided on was not its newest state.
  */
 static bool
-grew_after_snapshot(SierraLeaf *leaf, TupleTableSlot *newest)
+grew_after_snapshot(SierraAppendPartition *leaf, TupleTableSlot *newest)
 {
 	bool isnull;
 	TransactionId xmin;
@@ -75,8 +75,8 @@ grew_after_snapshot(SierraLeaf *leaf, TupleTableSlot *newest)
  * neighbouring streams are no conflicts under SERIALIZABLE.
  */
 bool
-sierra_append_partition_probe_stream(SierraLeaf *leaf, const text *stream_id, int64 *version,
-									 pg_uuid_t *key, bool *not_serializable)
+sierra_append_partition_probe_stream(SierraAppendPartition *leaf, const text *stream_id,
+									 int64 *version, pg_uuid_t *key, bool *not_serializable)
 {
 	ScanKeyData scan_key;
 	SierraScan *scan = &leaf->stream_scan;
@@ -96,7 +96,7 @@ sierra_append_partition_probe_stream(SierraLeaf *leaf, const text *stream_id, in
 }
 
 void
-sierra_append_partition_end_probes(SierraLeaf *leaf)
+sierra_append_partition_end_probes(SierraAppendPartition *leaf)
 {
 	if (leaf->stream_scanning)
 		sierra_scan_end(&leaf->stream_scan);
@@ -104,7 +104,7 @@ sierra_append_partition_end_probes(SierraLeaf *leaf)
 }
 
 void
-sierra_append_partition_probe(SierraLeaf *leaf)
+sierra_append_partition_probe(SierraAppendPartition *leaf)
 {
 	(void) sierra_scan_newest(leaf->rel, leaf->sequence_index, SnapshotSelf, &leaf->sequence,
 							  &leaf->position);

@@ -8,7 +8,7 @@
 #include "store/scan.h"
 
 /* The fields that probes fill come last. */
-typedef struct SierraLeaf
+typedef struct SierraAppendPartition
 {
 	int partition;
 	Relation rel;
@@ -22,25 +22,26 @@ typedef struct SierraLeaf
 	bool lock_is_new; /* taken by this call, so it may give it back */
 	int64 sequence;	  /* of the newest event, or SIERRA_NONE */
 	int64 position;	  /* of the newest event, or SIERRA_NONE */
-} SierraLeaf;
+} SierraAppendPartition;
 
 /* Opens a partition and its indexes for probing and writing; takes no partition lock. */
-extern void sierra_append_partition_open(const SierraStore *store, int partition, SierraLeaf *leaf);
-extern void sierra_append_partition_close(SierraLeaf *leaf);
+extern void sierra_append_partition_open(const SierraStore *store, int partition,
+										 SierraAppendPartition *leaf);
+extern void sierra_append_partition_close(SierraAppendPartition *leaf);
 
 /*
  * Under the partition lock: reads version and key of the newest event of a
  * stream in this partition; false if there is none.  *not_serializable: the
  * stream has grown since the snapshot that the transaction keeps.
  */
-extern bool sierra_append_partition_probe_stream(SierraLeaf *leaf, const text *stream_id,
+extern bool sierra_append_partition_probe_stream(SierraAppendPartition *leaf, const text *stream_id,
 												 int64 *version, pg_uuid_t *key,
 												 bool *not_serializable);
 
 /* Ends the scan that these probes share, and with it its pins. */
-extern void sierra_append_partition_end_probes(SierraLeaf *leaf);
+extern void sierra_append_partition_end_probes(SierraAppendPartition *leaf);
 
 /* Under the partition lock: fills sequence and position with those of the newest event. */
-extern void sierra_append_partition_probe(SierraLeaf *leaf);
+extern void sierra_append_partition_probe(SierraAppendPartition *leaf);
 
 #endif /* SIERRA_APPEND_PARTITION_H */

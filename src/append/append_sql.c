@@ -9,8 +9,6 @@
 #include "append/event_json.h"
 #include "append/metadata.h"
 #include "base/args.h"
-#include "base/compat.h"
-#include "base/routing.h"
 
 #include "access/htup_details.h"
 #include "catalog/pg_type.h"
@@ -28,10 +26,10 @@ PG_FUNCTION_INFO_V1(sierra_emappend_json);
 #define NATTS_RESULT 9
 
 /* Checks and completes the events, appends them, and raises what the engine refused. */
-static SierraAppended *
+static SierraAppendResult *
 append_or_raise(const pg_uuid_t *key, SierraNewEvent *events, int count)
 {
-	SierraAppended *numbers;
+	SierraAppendResult *results;
 	SierraRefusal refusal;
 	SierraStore *store;
 
@@ -43,24 +41,24 @@ append_or_raise(const pg_uuid_t *key, SierraNewEvent *events, int count)
 	store = sierra_store_open(ACL_INSERT);
 	if (count == 0)
 		return NULL;
-	numbers = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(SierraAppended) * count);
-	sierra_refusal_report(sierra_append(store, key, events, count, numbers, &refusal), &refusal);
-	return numbers;
+	results = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(SierraAppendResult) * count);
+	sierra_refusal_report(sierra_append(store, key, events, count, results, &refusal), &refusal);
+	return results;
 }
 
 static void
-form_result(const SierraNewEvent *event, SierraAppended *numbers, Datum *values, bool *nulls)
+form_result(const SierraNewEvent *event, SierraAppendResult *results, Datum *values, bool *nulls)
 {
 	memset(nulls, false, sizeof(bool) * NATTS_RESULT);
-	values[0] = UUIDPGetDatum(&numbers->event_id);
-	values[1] = UUIDPGetDatum(&numbers->partition_key);
-	values[2] = Int32GetDatum(numbers->partition_id);
-	values[3] = Int64GetDatum(numbers->partition_sequence);
+	values[0] = UUIDPGetDatum(&results->event_id);
+	values[1] = UUIDPGetDatum(&results->partition_key);
+	values[2] = Int32GetDatum(results->partition_id);
+	values[3] = Int64GetDatum(results->partition_sequence);
 	values[4] = PointerGetDatum(event->stream_id);
-	values[5] = Int64GetDatum(numbers->stream_version);
-	values[6] = TimestampTzGetDatum(numbers->timestamp);
-	values[7] = UUIDPGetDatum(&numbers->transaction_id);
-	values[8] = Int64GetDatum(numbers->global_position);
+	values[5] = Int64GetDatum(results->stream_version);
+	values[6] = TimestampTzGetDatum(results->timestamp);
+	values[7] = UUIDPGetDatum(&results->transaction_id);
+	values[8] = Int64GetDatum(results->global_position);
 }
 
 static SierraExpectedVersion
@@ -91,7 +89,7 @@ Datum
 sierra_eappend(PG_FUNCTION_ARGS)
 {
 	SierraNewEvent event = {0};
-	SierraAppended *numbers;
+	SierraAppendResult *results;
 	TupleDesc desc;
 	Datum values[NATTS_RESULT];
 	bool nulls[NATTS_RESULT];
@@ -114,14 +112,14 @@ sierra_eappend(PG_FUNCTION_ARGS)
 		event.timestamp = PG_GETARG_TIMESTAMPTZ(7);
 	event.payload_bytes = PG_ARGISNULL(8) ? NULL : PG_GETARG_BYTEA_PP(8);
 
-	numbers = append_or_raise(get_partition_key(fcinfo, 6), &event, 1);
-	form_result(&event, numbers, values, nulls);
+	results = append_or_raise(get_partition_key(fcinfo, 6), &event, 1);
+	form_result(&event, results, values, nulls);
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls)));
 }
 
 void
-sierra_append_return(FunctionCallInfo fcinfo, const SierraNewEvent *events, SierraAppended *numbers,
-					 int count)
+sierra_append_return(FunctionCallInfo fcinfo, const SierraNewEvent *events,
+					 SierraAppendResult *results, int count)
 {
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
 	Datum values[NATTS_RESULT];
@@ -130,7 +128,7 @@ sierra_append_return(FunctionCallInfo fcinfo, const SierraNewEvent *events, Sier
 	InitMaterializedSRF(fcinfo, 0);
 	for (int i = 0; i < count; i++)
 	{
-		form_result(&events[i], &numbers[i], values, nulls);
+		form_result(&events[i], &results[i], values, nulls);
 		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 	}
 }
@@ -245,7 +243,7 @@ sierra_emappend_arrays(PG_FUNCTION_ARGS)
 {
 	ArrayArgument args[ARG_COUNT] = {{NULL, NULL}};
 	SierraNewEvent *events;
-	SierraAppended *numbers;
+	SierraAppendResult *results;
 	int count = -1;
 
 	for (int arg = ARG_STREAM_IDS; arg < ARG_COUNT; arg++)
@@ -258,8 +256,8 @@ sierra_emappend_arrays(PG_FUNCTION_ARGS)
 	events = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(SierraNewEvent) * Max(count, 1));
 	for (int i = 0; i < count; i++)
 		fill_event(&events[i], args, i);
-	numbers = append_or_raise(get_partition_key(fcinfo, ARG_PARTITION_KEY), events, count);
-	sierra_append_return(fcinfo, events, numbers, count);
+	results = append_or_raise(get_partition_key(fcinfo, ARG_PARTITION_KEY), events, count);
+	sierra_append_return(fcinfo, events, results, count);
 	return (Datum) 0;
 }
 
@@ -267,12 +265,12 @@ Datum
 sierra_emappend_json(PG_FUNCTION_ARGS)
 {
 	SierraNewEvent *events;
-	SierraAppended *numbers;
+	SierraAppendResult *results;
 	int count;
 
 	sierra_require_argument(fcinfo, 1, "events");
 	events = sierra_event_json_read(PG_GETARG_TEXT_PP(1), &count);
-	numbers = append_or_raise(get_partition_key(fcinfo, 0), events, count);
-	sierra_append_return(fcinfo, events, numbers, count);
+	results = append_or_raise(get_partition_key(fcinfo, 0), events, count);
+	sierra_append_return(fcinfo, events, results, count);
 	return (Datum) 0;
 }

@@ -5,12 +5,12 @@
 #ifndef SIERRA_APPEND_SQL_H
 #define SIERRA_APPEND_SQL_H
 
-#include "append/append.h"
+#include "append/insert.h"
 
 #include "fmgr.h"
 
 /* Makes the result set of the call: a sierra_append_result for each event. */
 extern void sierra_append_return(FunctionCallInfo fcinfo, const SierraNewEvent *events,
-								 SierraAppended *numbers, int count);
+								 SierraAppendResult *results, int count);
 
 #endif /* SIERRA_APPEND_SQL_H */

@@ -7,7 +7,6 @@
 #include "postgres.h"
 
 #include "append/event_json.h"
-#include "base/compat.h"
 #include "base/json_slice.h"
 #include "base/routing.h"
 

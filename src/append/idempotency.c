@@ -9,7 +9,6 @@
 #include "postgres.h"
 
 #include "append/idempotency.h"
-#include "base/compat.h"
 #include "base/routing.h"
 #include "store/registry.h"
 
@@ -62,15 +61,15 @@ repeats_id_within_call(const SierraRoute *route, SierraRefusal *refusal)
 }
 
 static void
-read_numbers(TupleTableSlot *slot, SierraAppended *numbers)
+read_results(TupleTableSlot *slot, SierraAppendResult *results)
 {
-	numbers->partition_sequence = sierra_slot_int8(slot, Anum_events_partition_sequence);
-	numbers->stream_version = sierra_slot_int8(slot, Anum_events_stream_version);
-	numbers->global_position = sierra_slot_int8(slot, Anum_events_global_position);
-	numbers->timestamp = sierra_slot_int8(slot, Anum_events_timestamp);
-	numbers->event_id = *sierra_slot_uuid(slot, Anum_events_event_id);
-	numbers->partition_key = *sierra_slot_uuid(slot, Anum_events_partition_key);
-	numbers->transaction_id = *sierra_slot_uuid(slot, Anum_events_transaction_id);
+	results->partition_sequence = sierra_slot_int8(slot, Anum_events_partition_sequence);
+	results->stream_version = sierra_slot_int8(slot, Anum_events_stream_version);
+	results->global_position = sierra_slot_int8(slot, Anum_events_global_position);
+	results->timestamp = sierra_slot_int8(slot, Anum_events_timestamp);
+	results->event_id = *sierra_slot_uuid(slot, Anum_events_event_id);
+	results->partition_key = *sierra_slot_uuid(slot, Anum_events_partition_key);
+	results->transaction_id = *sierra_slot_uuid(slot, Anum_events_transaction_id);
 }
 
 /*
@@ -101,8 +100,8 @@ make_durable(TupleTableSlot *slot)
 
 /* Looks in the partition of the event's stream; we hold its lock. */
 static bool
-find_in_partition(SierraLeaf *leaf, const SierraNewEvent *event, SierraAppended *numbers,
-				  bool *same_stream)
+find_in_partition(SierraAppendPartition *leaf, const SierraNewEvent *event,
+				  SierraAppendResult *results, bool *same_stream)
 {
 	ScanKeyData key;
 	SierraScan scan;
@@ -115,8 +114,8 @@ find_in_partition(SierraLeaf *leaf, const SierraNewEvent *event, SierraAppended 
 	if (found)
 	{
 		*same_stream = sierra_slot_text_equal(scan.slot, Anum_events_stream_id, event->stream_id);
-		numbers->partition_id = leaf->partition;
-		read_numbers(scan.slot, numbers);
+		results->partition_id = leaf->partition;
+		read_results(scan.slot, results);
 		make_durable(scan.slot);
 	}
 	sierra_scan_end(&scan);
@@ -153,14 +152,14 @@ stands_in_other_partition(const SierraStore *store, int partition, const pg_uuid
 
 /* DONE: the id is free.  REPEATED: it stands in the event's stream. */
 static SierraAppendStatus
-check_id(SierraRoute *route, int i, SierraAppended *numbers, SierraRefusal *refusal)
+check_id(SierraRoute *route, int i, SierraAppendResult *results, SierraRefusal *refusal)
 {
 	const SierraNewEvent *event = &route->events[i];
 	SierraRouteStream *stream = route->stream_of[i];
 	int generated_in = sierra_uuid_partition(&event->event_id, route->store->partitions);
 	bool same_stream;
 
-	if (find_in_partition(stream->leaf, event, numbers, &same_stream))
+	if (find_in_partition(stream->leaf, event, results, &same_stream))
 		return same_stream ? SIERRA_APPEND_REPEATED
 						   : refuse_id(event, "It stands in another stream.", refusal);
 	if (generated_in != stream->partition &&
@@ -194,7 +193,7 @@ has_chosen_ids(const SierraRoute *route)
 }
 
 SierraAppendStatus
-sierra_repeat_check(SierraRoute *route, SierraAppended *numbers, SierraRefusal *refusal)
+sierra_idempotency_check(SierraRoute *route, SierraAppendResult *results, SierraRefusal *refusal)
 {
 	int first_standing = -1;
 	int standing = 0;
@@ -210,12 +209,12 @@ sierra_repeat_check(SierraRoute *route, SierraAppended *numbers, SierraRefusal *
 
 		if (!route->events[i].has_event_id)
 			continue;
-		status = check_id(route, i, &numbers[i], refusal);
+		status = check_id(route, i, &results[i], refusal);
 		if (status == SIERRA_APPEND_DUPLICATE_EVENT)
 			return status;
 		if (status == SIERRA_APPEND_DONE)
 			continue;
-		if (!follows_in_stream(route->stream_of[i], numbers[i].stream_version))
+		if (!follows_in_stream(route->stream_of[i], results[i].stream_version))
 			return refuse_id(&route->events[i],
 							 "The events of the call stand in another order, or with others "
 							 "between them.",

@@ -14,7 +14,7 @@
  * without others between: REPEATED, with their first numbers.  Else
  * DUPLICATE_EVENT.
  */
-extern SierraAppendStatus sierra_repeat_check(SierraRoute *route, SierraAppended *numbers,
-											  SierraRefusal *refusal);
+extern SierraAppendStatus sierra_idempotency_check(SierraRoute *route, SierraAppendResult *results,
+												   SierraRefusal *refusal);
 
 #endif /* SIERRA_IDEMPOTENCY_H */

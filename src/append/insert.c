@@ -14,8 +14,6 @@
 #include "postgres.h"
 
 #include "append/insert.h"
-#include "base/compat.h"
-#include "base/errors.h"
 #include "base/routing.h"
 #include "store/direct_insert.h"
 #include "store/guard.h"
@@ -45,17 +43,17 @@ optional_varlena(const void *value, bool *isnull)
 
 /* The row of an event, in the column order of event.h. */
 static void
-form_row(const SierraNewEvent *event, SierraAppended *numbers, Datum *values, bool *nulls)
+form_row(const SierraNewEvent *event, SierraAppendResult *results, Datum *values, bool *nulls)
 {
 	memset(nulls, false, sizeof(bool) * Natts_events);
-	values[Anum_events_partition_sequence - 1] = Int64GetDatum(numbers->partition_sequence);
-	values[Anum_events_stream_version - 1] = Int64GetDatum(numbers->stream_version);
-	values[Anum_events_global_position - 1] = Int64GetDatum(numbers->global_position);
-	values[Anum_events_timestamp - 1] = TimestampTzGetDatum(numbers->timestamp);
-	values[Anum_events_event_id - 1] = UUIDPGetDatum(&numbers->event_id);
-	values[Anum_events_partition_key - 1] = UUIDPGetDatum(&numbers->partition_key);
-	values[Anum_events_transaction_id - 1] = UUIDPGetDatum(&numbers->transaction_id);
-	values[Anum_events_partition_id - 1] = Int32GetDatum(numbers->partition_id);
+	values[Anum_events_partition_sequence - 1] = Int64GetDatum(results->partition_sequence);
+	values[Anum_events_stream_version - 1] = Int64GetDatum(results->stream_version);
+	values[Anum_events_global_position - 1] = Int64GetDatum(results->global_position);
+	values[Anum_events_timestamp - 1] = TimestampTzGetDatum(results->timestamp);
+	values[Anum_events_event_id - 1] = UUIDPGetDatum(&results->event_id);
+	values[Anum_events_partition_key - 1] = UUIDPGetDatum(&results->partition_key);
+	values[Anum_events_transaction_id - 1] = UUIDPGetDatum(&results->transaction_id);
+	values[Anum_events_partition_id - 1] = Int32GetDatum(results->partition_id);
 	values[Anum_events_stream_id - 1] = PointerGetDatum(event->stream_id);
 	values[Anum_events_event_name - 1] = PointerGetDatum(event->event_name);
 	values[Anum_events_metadata - 1] =
@@ -67,11 +65,11 @@ form_row(const SierraNewEvent *event, SierraAppended *numbers, Datum *values, bo
 }
 
 static void
-store_row(TupleTableSlot *slot, const SierraNewEvent *event, SierraAppended *numbers,
+store_row(TupleTableSlot *slot, const SierraNewEvent *event, SierraAppendResult *results,
 		  ResultRelInfo *result, EState *estate)
 {
 	ExecClearTuple(slot);
-	form_row(event, numbers, slot->tts_values, slot->tts_isnull);
+	form_row(event, results, slot->tts_values, slot->tts_isnull);
 	ExecStoreVirtualTuple(slot);
 	if (RelationGetDescr(result->ri_RelationDesc)->constr != NULL)
 		ExecConstraints(result, slot, estate);
@@ -79,12 +77,12 @@ store_row(TupleTableSlot *slot, const SierraNewEvent *event, SierraAppended *num
 
 static void
 insert_one(ResultRelInfo *result, EState *estate, const SierraNewEvent *event,
-		   SierraAppended *numbers)
+		   SierraAppendResult *results)
 {
 	Relation rel = result->ri_RelationDesc;
 	TupleTableSlot *slot = table_slot_create(rel, NULL);
 
-	store_row(slot, event, numbers, result, estate);
+	store_row(slot, event, results, result, estate);
 	table_tuple_insert(rel, slot, GetCurrentCommandId(true), 0, NULL);
 	sierra_direct_insert_finish(result, slot, estate);
 	ExecDropSingleTupleTableSlot(slot);
@@ -92,7 +90,7 @@ insert_one(ResultRelInfo *result, EState *estate, const SierraNewEvent *event,
 
 static void
 insert_many(ResultRelInfo *result, EState *estate, const SierraNewEvent *const *events,
-			SierraAppended *const *numbers, int count)
+			SierraAppendResult *const *results, int count)
 {
 	Relation rel = result->ri_RelationDesc;
 	int nslots = Min(count, ROWS_AT_ONCE);
@@ -107,7 +105,7 @@ insert_many(ResultRelInfo *result, EState *estate, const SierraNewEvent *const *
 
 		CHECK_FOR_INTERRUPTS();
 		for (int i = 0; i < n; i++)
-			store_row(slots[i], events[done + i], numbers[done + i], result, estate);
+			store_row(slots[i], events[done + i], results[done + i], result, estate);
 		table_multi_insert(rel, slots, n, GetCurrentCommandId(true), 0, NULL);
 		for (int i = 0; i < n; i++)
 			sierra_direct_insert_finish(result, slots[i], estate);
@@ -120,12 +118,12 @@ insert_many(ResultRelInfo *result, EState *estate, const SierraNewEvent *const *
 
 static void
 insert_plain(ResultRelInfo *result, EState *estate, const SierraNewEvent *const *events,
-			 SierraAppended *const *numbers, int count)
+			 SierraAppendResult *const *results, int count)
 {
 	if (count == 1)
-		insert_one(result, estate, events[0], numbers[0]);
+		insert_one(result, estate, events[0], results[0]);
 	else
-		insert_many(result, estate, events, numbers, count);
+		insert_many(result, estate, events, results, count);
 }
 
 static const char *
@@ -140,25 +138,26 @@ insert_statement(const SierraStore *store)
 
 /* A trigger could have changed what was numbered; that must not stand. */
 static void
-check_stored(SierraLeaf *leaf, const SierraNewEvent *event, const SierraAppended *numbers)
+check_stored(SierraAppendPartition *leaf, const SierraNewEvent *event,
+			 const SierraAppendResult *results)
 {
 	ScanKeyData key;
 	SierraScan scan;
 	bool same;
 
-	sierra_scan_key_int8(&key, 1, BTEqualStrategyNumber, numbers->partition_sequence);
+	sierra_scan_key_int8(&key, 1, BTEqualStrategyNumber, results->partition_sequence);
 	sierra_scan_begin(&scan, leaf->rel, leaf->sequence_index, false, SnapshotSelf, 1);
 	sierra_scan_rescan(&scan, &key);
 	same =
 		sierra_scan_next(&scan, ForwardScanDirection) &&
-		sierra_slot_int8(scan.slot, Anum_events_stream_version) == numbers->stream_version &&
-		sierra_slot_int8(scan.slot, Anum_events_global_position) == numbers->global_position &&
-		sierra_uuid_equal(sierra_slot_uuid(scan.slot, Anum_events_event_id), &numbers->event_id) &&
+		sierra_slot_int8(scan.slot, Anum_events_stream_version) == results->stream_version &&
+		sierra_slot_int8(scan.slot, Anum_events_global_position) == results->global_position &&
+		sierra_uuid_equal(sierra_slot_uuid(scan.slot, Anum_events_event_id), &results->event_id) &&
 		sierra_uuid_equal(sierra_slot_uuid(scan.slot, Anum_events_partition_key),
-						  &numbers->partition_key) &&
+						  &results->partition_key) &&
 		sierra_uuid_equal(sierra_slot_uuid(scan.slot, Anum_events_transaction_id),
-						  &numbers->transaction_id) &&
-		sierra_slot_int8(scan.slot, Anum_events_timestamp) == numbers->timestamp &&
+						  &results->transaction_id) &&
+		sierra_slot_int8(scan.slot, Anum_events_timestamp) == results->timestamp &&
 		sierra_slot_text_equal(scan.slot, Anum_events_event_name, event->event_name) &&
 		sierra_slot_text_equal(scan.slot, Anum_events_stream_id, event->stream_id);
 	sierra_scan_end(&scan);
@@ -171,13 +170,13 @@ check_stored(SierraLeaf *leaf, const SierraNewEvent *event, const SierraAppended
 }
 
 static void
-execute_insert(SPIPlanPtr plan, const SierraNewEvent *event, SierraAppended *numbers)
+execute_insert(SPIPlanPtr plan, const SierraNewEvent *event, SierraAppendResult *results)
 {
 	Datum values[Natts_events];
 	bool nulls[Natts_events];
 	char spi_nulls[Natts_events];
 
-	form_row(event, numbers, values, nulls);
+	form_row(event, results, values, nulls);
 	for (int column = 0; column < Natts_events; column++)
 		spi_nulls[column] = nulls[column] ? 'n' : ' ';
 	/* Triggers are left to the query level of the append: see append.c. */
@@ -197,8 +196,9 @@ execute_insert(SPIPlanPtr plan, const SierraNewEvent *event, SierraAppended *num
  * for somebody else to take.
  */
 static void
-insert_by_executor(const SierraStore *store, SierraLeaf *leaf, const SierraNewEvent *const *events,
-				   SierraAppended *const *numbers, int count, bool *guard_passed)
+insert_by_executor(const SierraStore *store, SierraAppendPartition *leaf,
+				   const SierraNewEvent *const *events, SierraAppendResult *const *results,
+				   int count, bool *guard_passed)
 {
 	Oid types[Natts_events] = {INT8OID, INT8OID, INT8OID, TIMESTAMPTZOID, UUIDOID, UUIDOID, UUIDOID,
 							   INT4OID, TEXTOID, TEXTOID, JSONOID,		  JSONOID, BYTEAOID};
@@ -215,15 +215,15 @@ insert_by_executor(const SierraStore *store, SierraLeaf *leaf, const SierraNewEv
 		if (!*guard_passed)
 			sierra_guard_give_permit(store->events);
 		*guard_passed = true;
-		execute_insert(plan, events[i], numbers[i]);
+		execute_insert(plan, events[i], results[i]);
 		sierra_guard_withdraw_permit();
-		check_stored(leaf, events[i], numbers[i]);
+		check_stored(leaf, events[i], results[i]);
 	}
 	SPI_finish();
 }
 
 static bool
-needs_executor(const SierraStore *store, const SierraLeaf *leaf)
+needs_executor(const SierraStore *store, const SierraAppendPartition *leaf)
 {
 	TriggerDesc *triggers = leaf->result->ri_TrigDesc;
 
@@ -236,12 +236,12 @@ needs_executor(const SierraStore *store, const SierraLeaf *leaf)
 }
 
 void
-sierra_insert_events(const SierraStore *store, SierraLeaf *leaf, EState *estate,
-					 const SierraNewEvent *const *events, SierraAppended *const *numbers, int count,
-					 bool *guard_passed)
+sierra_insert_events(const SierraStore *store, SierraAppendPartition *leaf, EState *estate,
+					 const SierraNewEvent *const *events, SierraAppendResult *const *results,
+					 int count, bool *guard_passed)
 {
 	if (needs_executor(store, leaf))
-		insert_by_executor(store, leaf, events, numbers, count, guard_passed);
+		insert_by_executor(store, leaf, events, results, count, guard_passed);
 	else
-		insert_plain(leaf->result, estate, events, numbers, count);
+		insert_plain(leaf->result, estate, events, results, count);
 }

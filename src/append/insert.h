@@ -11,7 +11,7 @@
 #include "store/event.h"
 
 /* What an append gave an event. */
-typedef struct SierraAppended
+typedef struct SierraAppendResult
 {
 	int partition_id;
 	int64 partition_sequence;
@@ -21,7 +21,7 @@ typedef struct SierraAppended
 	pg_uuid_t event_id;
 	pg_uuid_t partition_key;
 	pg_uuid_t transaction_id;
-} SierraAppended;
+} SierraAppendResult;
 
 /*
  * Writes count events, numbered in this order, into a partition whose lock the
@@ -30,8 +30,8 @@ typedef struct SierraAppended
  * AfterTriggerBeginQuery() and AfterTriggerEndQuery().  *guard_passed begins as
  * false and is kept from one call to the next within that bracket.
  */
-extern void sierra_insert_events(const SierraStore *store, SierraLeaf *leaf, EState *estate,
-								 const SierraNewEvent *const *events,
-								 SierraAppended *const *numbers, int count, bool *guard_passed);
+extern void sierra_insert_events(const SierraStore *store, SierraAppendPartition *leaf,
+								 EState *estate, const SierraNewEvent *const *events,
+								 SierraAppendResult *const *results, int count, bool *guard_passed);
 
 #endif /* SIERRA_INSERT_H */

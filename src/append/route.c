@@ -118,7 +118,7 @@ open_and_lock(SierraRoute *route)
 		count += (wanted[partition] != NoLock);
 
 	/* Tables before locks: else DDL that queues between two appends deadlocks. */
-	route->leaves = palloc(sizeof(SierraLeaf) * count);
+	route->leaves = palloc(sizeof(SierraAppendPartition) * count);
 	route->nleaves = 0;
 	for (int partition = 0; partition < route->store->partitions; partition++)
 	{
@@ -129,7 +129,7 @@ open_and_lock(SierraRoute *route)
 	}
 	for (int i = 0; i < route->nleaves; i++)
 	{
-		SierraLeaf *leaf = &route->leaves[i];
+		SierraAppendPartition *leaf = &route->leaves[i];
 
 		leaf->stream_scanning = false;
 		leaf->lock_is_new = sierra_partition_lock(RelationGetRelid(leaf->rel), leaf->lock);
@@ -137,7 +137,7 @@ open_and_lock(SierraRoute *route)
 	pfree(wanted);
 }
 
-static SierraLeaf *
+static SierraAppendPartition *
 find_leaf(SierraRoute *route, int partition)
 {
 	for (int i = 0; i < route->nleaves; i++)
@@ -179,7 +179,7 @@ settle_new_key(SierraRoute *route, SierraRouteStream *stream, SierraAppendStatus
 	pg_uuid_t stream_key;
 	int64 version;
 	bool not_serializable;
-	SierraLeaf *home;
+	SierraAppendPartition *home;
 
 	key_of_name(stream->stream_id, &name_key);
 	if (sierra_uuid_equal(&name_key, route->key))

@@ -94,7 +94,7 @@ define_runner_settings(void)
 		"Sets how many processes run timers, sagas and projections by themselves.",
 		"They serve all databases of the server in turn; needs "
 		"shared_preload_libraries.",
-		&sierra_guc_workers, 2, 0, SIERRA_RUNNERS, PGC_SIGHUP, 0, NULL, NULL, NULL);
+		&sierra_guc_workers, 2, 0, SIERRA_RUNNERS_MAX, PGC_SIGHUP, 0, NULL, NULL, NULL);
 }
 
 /* Defines all settings; called once per process, by _PG_init. */

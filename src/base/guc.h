@@ -40,7 +40,7 @@ extern int sierra_guc_poll_interval;
 extern int sierra_guc_max_waiters;
 
 /* The most that sierra_es.workers can be; runner slots in shared memory. */
-#define SIERRA_RUNNERS 64
+#define SIERRA_RUNNERS_MAX 64
 
 /* sierra_es.workers: runners that the server has at most */
 extern int sierra_guc_workers;

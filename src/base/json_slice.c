@@ -9,7 +9,6 @@
  */
 #include "postgres.h"
 
-#include "base/compat.h"
 #include "base/json_slice.h"
 
 #include "catalog/pg_type.h"

@@ -8,7 +8,6 @@
 #ifndef SIERRA_STREAM_MAP_H
 #define SIERRA_STREAM_MAP_H
 
-#include "base/compat.h"
 #include "base/text.h"
 
 #include "common/hashfn.h"

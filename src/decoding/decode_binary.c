@@ -10,7 +10,6 @@
  */
 #include "postgres.h"
 
-#include "base/compat.h"
 #include "decoding/decode_format.h"
 
 #include "libpq/pqformat.h"

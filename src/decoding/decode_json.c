@@ -7,7 +7,6 @@
  */
 #include "postgres.h"
 
-#include "base/compat.h"
 #include "base/routing.h"
 #include "decoding/decode_format.h"
 

@@ -13,7 +13,6 @@
  */
 #include "postgres.h"
 
-#include "base/compat.h"
 #include "decoding/decode_relation.h"
 #include "store/store.h"
 

@@ -38,9 +38,9 @@ sierra_batch_read(SierraBatch *batch, const SierraProjection *projection, Tuples
 		slot_getallattrs(slot);
 		tuple = heap_form_tuple(projection->desc, slot->tts_values, slot->tts_isnull);
 		batch->events[i] = HeapTupleHeaderGetDatum(tuple->t_data);
-		batch->positions[i] = DatumGetInt64(slot->tts_values[0]);
-		batch->streams[i] = DatumGetTextPCopy(slot->tts_values[3]);
-		batch->versions[i] = DatumGetInt64(slot->tts_values[4]);
+		batch->positions[i] = DatumGetInt64(slot->tts_values[SIERRA_EVENT_POSITION]);
+		batch->streams[i] = DatumGetTextPCopy(slot->tts_values[SIERRA_EVENT_STREAM]);
+		batch->versions[i] = DatumGetInt64(slot->tts_values[SIERRA_EVENT_VERSION]);
 	}
 	ExecDropSingleTupleTableSlot(slot);
 }
@@ -56,9 +56,9 @@ sierra_batch_single(SierraBatch *batch, const SierraProjection *projection, Datu
 	batch->streams = palloc(sizeof(text *));
 	batch->events[0] =
 		HeapTupleHeaderGetDatum(heap_form_tuple(projection->desc, values, nulls)->t_data);
-	batch->positions[0] = DatumGetInt64(values[0]);
-	batch->streams[0] = DatumGetTextPCopy(values[3]);
-	batch->versions[0] = DatumGetInt64(values[4]);
+	batch->positions[0] = DatumGetInt64(values[SIERRA_EVENT_POSITION]);
+	batch->streams[0] = DatumGetTextPCopy(values[SIERRA_EVENT_STREAM]);
+	batch->versions[0] = DatumGetInt64(values[SIERRA_EVENT_VERSION]);
 }
 
 static Datum

@@ -8,7 +8,6 @@
 
 #include "aggregate/fold.h"
 #include "base/compat.h"
-#include "base/errors.h"
 #include "projection/projection.h"
 #include "store/query.h"
 #include "store/run_as.h"
@@ -43,11 +42,12 @@ static const SierraQuery lock_query = {FIND_PROJECTION " FOR NO KEY UPDATE", 2, 
  * of a version that is gone are lost.
  */
 static const SierraQuery *
-query_for(SierraProjectionLook look)
+query_for(SierraProjectionLock look)
 {
-	if (look == SIERRA_LOOK_HOLD)
+	if (look == SIERRA_PROJECTION_LOCKED)
 		return &lock_query;
-	return look == SIERRA_LOOK_APPEND && IsolationUsesXactSnapshot() ? &share_query : &find_query;
+	return look == SIERRA_PROJECTION_KEY_SHARE && IsolationUsesXactSnapshot() ? &share_query
+																			  : &find_query;
 }
 
 static text *
@@ -120,12 +120,12 @@ get_projection(SierraProjection *projection)
 
 SierraProjection *
 sierra_projection_find(SierraStore *store, text *name, int32 version, AclMode rights,
-					   SierraProjectionLook look)
+					   SierraProjectionLock look)
 {
 	SierraProjection *projection = palloc0(sizeof(SierraProjection));
 	Datum values[2] = {PointerGetDatum(name), Int32GetDatum(version)};
-	Oid table_owner = sierra_acting_table_owner(store, "projections", rights);
-	SierraActing acting;
+	Oid table_owner = sierra_run_as_table_owner(store, "projections", rights);
+	SierraRunAs run_as;
 	MemoryContext context;
 	MemoryContext spi;
 	bool found;
@@ -133,9 +133,10 @@ sierra_projection_find(SierraStore *store, text *name, int32 version, AclMode ri
 	projection->store = store;
 	projection->name = name;
 	/* The row is read as its owner: an appender needs no rights on this table. */
-	sierra_acting_begin_as(&acting, table_owner);
+	sierra_run_as_begin_as(&run_as, table_owner);
 	context = sierra_query_begin();
-	found = sierra_query(store, query_for(look), values, NULL, look == SIERRA_LOOK_READ) > 0;
+	found =
+		sierra_query(store, query_for(look), values, NULL, look == SIERRA_PROJECTION_UNLOCKED) > 0;
 	if (found)
 	{
 		spi = MemoryContextSwitchTo(context);
@@ -143,8 +144,8 @@ sierra_projection_find(SierraStore *store, text *name, int32 version, AclMode ri
 		MemoryContextSwitchTo(spi);
 	}
 	sierra_query_end();
-	sierra_acting_end(&acting);
-	if (!found && look == SIERRA_LOOK_APPEND && IsolationUsesXactSnapshot())
+	sierra_run_as_end(&run_as);
+	if (!found && look == SIERRA_PROJECTION_KEY_SHARE && IsolationUsesXactSnapshot())
 		ereport(ERROR, errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
 				errmsg("could not serialize access due to concurrent update"),
 				errdetail("Projection \"%s\" became inline after this transaction began.",
@@ -152,14 +153,14 @@ sierra_projection_find(SierraStore *store, text *name, int32 version, AclMode ri
 				errhint("Repeat the transaction."));
 	if (!found)
 		return NULL;
-	sierra_acting_check(store, "projections", table_owner, projection->owner,
+	sierra_run_as_check(store, "projections", table_owner, projection->owner,
 						psprintf("projection \"%s\"", text_to_cstring(name)));
 	return projection;
 }
 
 SierraProjection *
 sierra_projection_open(SierraStore *store, text *name, int32 version, AclMode rights,
-					   SierraProjectionLook look)
+					   SierraProjectionLock look)
 {
 	SierraProjection *projection = sierra_projection_find(store, name, version, rights, look);
 
@@ -213,19 +214,19 @@ static void
 load_upcasters(SierraProjection *projection)
 {
 	SierraStore *store = projection->store;
-	SierraActing acting;
+	SierraRunAs run_as;
 	Oid table_owner;
 
 	projection->upcasters_loaded = true;
 	if (!sierra_upcasters_exist(store))
 		return;
-	table_owner = sierra_acting_table_owner(store, "upcasters", ACL_NO_RIGHTS);
-	sierra_acting_begin_as(&acting, table_owner);
+	table_owner = sierra_run_as_table_owner(store, "upcasters", ACL_NO_RIGHTS);
+	sierra_run_as_begin_as(&run_as, table_owner);
 	projection->upcasters = sierra_upcasters_load(store, sierra_query_begin());
 	sierra_query_end();
-	sierra_acting_end(&acting);
+	sierra_run_as_end(&run_as);
 	if (projection->upcasters != NULL)
-		sierra_acting_check(
+		sierra_run_as_check(
 			store, "upcasters", table_owner, projection->owner,
 			psprintf("upcasters for projection \"%s\"", text_to_cstring(projection->name)));
 }
@@ -235,8 +236,8 @@ sierra_projection_enter(SierraProjection *projection, Oid event_type)
 {
 	if (!projection->upcasters_loaded)
 		load_upcasters(projection);
-	sierra_acting_begin_as(&projection->acting, projection->owner);
-	sierra_acting_set_path(projection->search_path);
+	sierra_run_as_begin_as(&projection->run_as, projection->owner);
+	sierra_run_as_set_path(projection->search_path);
 	projection->event_type = event_type;
 	if (!OidIsValid(projection->handler))
 		projection->handler = find_handler(projection);
@@ -247,5 +248,5 @@ sierra_projection_enter(SierraProjection *projection, Oid event_type)
 void
 sierra_projection_leave(SierraProjection *projection)
 {
-	sierra_acting_end(&projection->acting);
+	sierra_run_as_end(&projection->run_as);
 }

@@ -17,7 +17,7 @@
 #include "fmgr.h"
 
 #include "aggregate/upcast.h"
-#include "read/read_all.h"
+#include "read/filter.h"
 #include "store/run_as.h"
 #include "store/store.h"
 
@@ -59,16 +59,16 @@ typedef struct SierraProjection
 	Oid handler;
 	SierraUpcasters *upcasters; /* NULL: there are none */
 	bool upcasters_loaded;
-	SierraActing acting;
+	SierraRunAs run_as;
 } SierraProjection;
 
 /* How a projection is looked up. */
-typedef enum SierraProjectionLook
+typedef enum SierraProjectionLock
 {
-	SIERRA_LOOK_READ,	/* as the active snapshot sees it */
-	SIERRA_LOOK_APPEND, /* as it is now; raises 40001 if the transaction cannot see that */
-	SIERRA_LOOK_HOLD	/* nobody else runs or changes it until the transaction ends */
-} SierraProjectionLook;
+	SIERRA_PROJECTION_UNLOCKED,	 /* as the active snapshot sees it */
+	SIERRA_PROJECTION_KEY_SHARE, /* as it is now; raises 40001 if the transaction cannot see that */
+	SIERRA_PROJECTION_LOCKED	 /* nobody else runs or changes it until the transaction ends */
+} SierraProjectionLock;
 
 /*
  * Finds a version of a projection (0: the live one) for a caller with these
@@ -78,11 +78,11 @@ typedef enum SierraProjectionLook
  * not become: who can write the table must not gain rights by it.
  */
 extern SierraProjection *sierra_projection_find(SierraStore *store, text *name, int32 version,
-												AclMode rights, SierraProjectionLook look);
+												AclMode rights, SierraProjectionLock look);
 
 /* The same; raises 42704 if there is none. */
 extern SierraProjection *sierra_projection_open(SierraStore *store, text *name, int32 version,
-												AclMode rights, SierraProjectionLook look);
+												AclMode rights, SierraProjectionLock look);
 
 /*
  * From here on the current user is the owner, in a security-restricted context.

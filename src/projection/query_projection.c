@@ -13,10 +13,11 @@
 #include "aggregate/fold.h"
 #include "base/stream_map.h"
 #include "base/text.h"
-#include "projection/handler.h"
+#include "projection/batch.h"
 #include "projection/query_projection.h"
 #include "read/event_rows.h"
 #include "read/locate.h"
+#include "read/read_all.h"
 #include "read/read_stream.h"
 #include "store/event.h"
 #include "store/query.h"
@@ -122,7 +123,7 @@ done_in_partition(const SierraSubscription *subscription, int partition)
 /* Reads pending events: of the stream that is the key, or all. */
 static void
 read_pending(const SierraProjection *projection, const SierraSubscription *subscription,
-			 const text *key, int64 from_version, SierraResult *result)
+			 const text *key, int64 from_version, SierraEventRows *result)
 {
 	PendingSink sink = {.base = {put_pending}, .subscription = subscription, .next = result->sink};
 	SierraRange range = {0, PG_INT64_MAX, false};
@@ -141,7 +142,7 @@ read_pending(const SierraProjection *projection, const SierraSubscription *subsc
 		if (range.from != SIERRA_NONE)
 			sierra_read_partition(projection->store, i, range, &sink.base);
 	}
-	sierra_result_flush(result);
+	sierra_event_rows_flush(result);
 }
 
 typedef struct Pending
@@ -246,7 +247,7 @@ sierra_read_projection(SierraProjection *projection, text *key, Oid event_type, 
 {
 	SierraSubscription *subscription;
 	Tuplestorestate *rows;
-	SierraResult result;
+	SierraEventRows result;
 	int64 from_version;
 	Datum state;
 
@@ -266,9 +267,9 @@ sierra_read_projection(SierraProjection *projection, text *key, Oid event_type, 
 		return state; /* kept by the appending transactions */
 
 	rows = tuplestore_begin_heap(false, false, work_mem);
-	sierra_result_begin_rows(&result, projection->store, rows, projection->desc, PG_INT64_MAX);
+	sierra_event_rows_begin_in(&result, projection->store, rows, projection->desc, PG_INT64_MAX);
 	read_pending(projection, subscription, key, from_version, &result);
-	if (result.taken > 0)
+	if (result.last_position != SIERRA_NONE)
 	{
 		sierra_projection_enter(projection, event_type);
 		state = fold_pending(projection, key, rows, state, isnull);

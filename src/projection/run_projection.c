@@ -113,9 +113,9 @@ next_batch(Running *running, int max_count)
 	SierraProjection *projection = running->projection;
 	SierraConsume consume = {.subscription = projection->subscription};
 	Tuplestorestate *rows = tuplestore_begin_heap(false, false, work_mem);
-	SierraResult result;
+	SierraEventRows result;
 
-	sierra_result_begin_rows(&result, projection->store, rows, projection->desc, max_count);
+	sierra_event_rows_begin_in(&result, projection->store, rows, projection->desc, max_count);
 	sierra_consume(&consume, &result);
 	sierra_batch_read(&running->batch, projection, rows, max_count);
 	tuplestore_end(rows);
@@ -348,8 +348,8 @@ sierra_run_projection(SierraStore *store, const SierraRun *run)
 
 	PreventCommandDuringRecovery("run_projection()");
 	PreventCommandIfReadOnly("run_projection()");
-	projection =
-		sierra_projection_find(store, run->projection, run->version, ACL_UPDATE, SIERRA_LOOK_HOLD);
+	projection = sierra_projection_find(store, run->projection, run->version, ACL_UPDATE,
+										SIERRA_PROJECTION_LOCKED);
 	if (projection == NULL || !projection->running || projection->subscription == NULL)
 		return 0;
 	running.projection = projection;

@@ -12,23 +12,23 @@
 #include "funcapi.h"
 #include "utils/tuplestore.h"
 
-/* Takes an event as values in the order of sierra_event; false: wants no more. */
-static bool
-take_row(void *arg, Datum *values, bool *nulls)
+bool
+sierra_event_rows_put(void *arg, Datum *values, bool *nulls)
 {
-	SierraResult *result = arg;
-	int64 position = DatumGetInt64(values[0]);
+	SierraEventRows *result = arg;
 
-	if (result->taken++ == 0)
-		result->first_position = position;
-	result->window--;
-	if (position > result->after)
-	{
-		tuplestore_putvalues(result->rows, result->desc, values, nulls);
-		result->last_position = position;
-		result->remaining--;
-	}
-	return result->remaining > 0 && result->window > 0;
+	tuplestore_putvalues(result->rows, result->desc, values, nulls);
+	result->last_position = DatumGetInt64(values[SIERRA_EVENT_POSITION]);
+	result->remaining--;
+	return result->remaining > 0;
+}
+
+static bool
+take(void *arg, Datum *values, bool *nulls)
+{
+	SierraEventRows *result = arg;
+
+	return result->take(result->take_arg, values, nulls);
 }
 
 static bool
@@ -38,42 +38,41 @@ put_event(SierraSink *base, TupleTableSlot *slot)
 	bool nulls[Natts_events];
 
 	sierra_event_values(slot, values, nulls);
-	return take_row((SierraResult *) base, values, nulls);
+	return take(base, values, nulls);
 }
 
 void
-sierra_result_begin_rows(SierraResult *result, SierraStore *store, Tuplestorestate *rows,
-						 TupleDesc desc, int64 max_count)
+sierra_event_rows_begin_in(SierraEventRows *result, SierraStore *store, Tuplestorestate *rows,
+						   TupleDesc desc, int64 max_count)
 {
 	result->base.put = put_event;
 	result->store = store;
 	result->rows = rows;
 	result->desc = desc;
 	result->remaining = max_count;
-	result->after = SIERRA_NONE;
-	result->window = PG_INT64_MAX;
-	result->taken = 0;
-	result->first_position = result->last_position = SIERRA_NONE;
+	result->last_position = SIERRA_NONE;
+	result->take = sierra_event_rows_put;
+	result->take_arg = result;
 	result->row_security = sierra_store_has_row_security(result->store);
 	result->sink = result->row_security
-					   ? sierra_row_security_sink(result->store, take_row, result, max_count)
+					   ? sierra_row_security_sink(result->store, take, result, max_count)
 					   : &result->base;
 }
 
 void
-sierra_result_begin(FunctionCallInfo fcinfo, const char *store, int64 max_count,
-					SierraResult *result)
+sierra_event_rows_begin(FunctionCallInfo fcinfo, const char *store, int64 max_count,
+						SierraEventRows *result)
 {
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
 
 	InitMaterializedSRF(fcinfo, 0);
-	sierra_result_begin_rows(
+	sierra_event_rows_begin_in(
 		result, sierra_store_open_named(store != NULL ? store : sierra_guc_store, ACL_SELECT),
 		rsinfo->setResult, rsinfo->setDesc, max_count);
 }
 
 void
-sierra_result_flush(SierraResult *result)
+sierra_event_rows_flush(SierraEventRows *result)
 {
 	if (result->row_security)
 		sierra_row_security_finish(result->sink);

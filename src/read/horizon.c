@@ -31,6 +31,7 @@
 #include "store/event.h"
 #include "store/partition_lock.h"
 #include "store/position.h"
+#include "store/scan.h"
 
 #include "access/relation.h"
 #include "access/stratnum.h"
@@ -86,7 +87,7 @@ is_visible(Probe *probe)
  * newest.  What it sees is a prefix: gallop back from the end, then bisect.
  */
 static void
-find_visible_end(Probe *probe, int64 newest, SierraReadLeaf *leaf)
+find_visible_end(Probe *probe, int64 newest, SierraReadPartition *leaf)
 {
 	int64 seen = SIERRA_NONE;
 	int64 unseen = newest;
@@ -118,7 +119,7 @@ find_visible_end(Probe *probe, int64 newest, SierraReadLeaf *leaf)
 
 /* Rule a: the bound that the first unseen row sets. */
 static int64
-bound_of_unseen(Probe *probe, SierraReadLeaf *leaf, bool locked)
+bound_of_unseen(Probe *probe, SierraReadPartition *leaf, bool locked)
 {
 	if (fetch_sequence(probe, leaf->sequence + 1))
 		return sierra_slot_int8(probe->scan.slot, Anum_events_global_position) - 1;
@@ -129,7 +130,7 @@ bound_of_unseen(Probe *probe, SierraReadLeaf *leaf, bool locked)
 
 /* Step 2 for one partition; rule b only if its lock is held. */
 static int64
-bound_of_partition(SierraReadLeaf *leaf, bool locked)
+bound_of_partition(SierraReadPartition *leaf, bool locked)
 {
 	int64 bound = PG_INT64_MAX;
 	Probe newest = {.rel = leaf->rel};
@@ -166,7 +167,7 @@ bound_of_partition(SierraReadLeaf *leaf, bool locked)
 }
 
 int64
-sierra_horizon(const SierraStore *store, SierraReadLeaf *const *leaves, int count)
+sierra_horizon(const SierraStore *store, SierraReadPartition *const *leaves, int count)
 {
 	int64 last;
 	int64 newest = SIERRA_NONE;
@@ -203,7 +204,7 @@ sierra_horizon_in_flight(const SierraStore *store, const bool *wanted, int64 pos
 
 	for (int i = 0; i < store->partitions && !in_flight; i++)
 	{
-		SierraReadLeaf leaf = {0};
+		SierraReadPartition leaf = {0};
 
 		if (!wanted[i] || !sierra_partition_written_by_other(store->leaf[i]))
 			continue;

@@ -5,16 +5,18 @@
 #ifndef SIERRA_HORIZON_H
 #define SIERRA_HORIZON_H
 
-#include "store/scan.h"
+#include "store/store.h"
+
+#include "utils/relcache.h"
 
 /* A partition that is open for reading. */
-typedef struct SierraReadLeaf
+typedef struct SierraReadPartition
 {
 	Relation rel;
 	Relation sequence_index;
 	int64 sequence; /* of the newest event the active snapshot sees, or SIERRA_NONE */
 	int64 position; /* of that event, or SIERRA_NONE */
-} SierraReadLeaf;
+} SierraReadPartition;
 
 /*
  * The highest global position below which the active snapshot sees all there
@@ -24,7 +26,8 @@ typedef struct SierraReadLeaf
  * Raises 0A000 where the partition locks are not: on a physical standby, and in
  * a store that logical replication writes to.
  */
-extern int64 sierra_horizon(const SierraStore *store, SierraReadLeaf *const *leaves, int count);
+extern int64 sierra_horizon(const SierraStore *store, SierraReadPartition *const *leaves,
+							int count);
 
 /*
  * Is there an event at this position or below that the active snapshot cannot see yet,

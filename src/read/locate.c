@@ -18,7 +18,7 @@
 static bool
 open_source(const SierraStore *store, int partition, SierraSource *source)
 {
-	SierraReadLeaf *leaf = &source->leaf;
+	SierraReadPartition *leaf = &source->leaf;
 
 	memset(source, 0, sizeof(*source));
 	leaf->rel = sierra_scan_open_leaf(store, partition, AccessShareLock);

@@ -7,13 +7,14 @@
 #define SIERRA_PARTITION_CURSOR_H
 
 #include "read/horizon.h"
+#include "store/scan.h"
 
 /* A place is at most so many rows below the one that is looked for. */
 #define SIERRA_SEARCH_ENOUGH 8
 
 typedef struct SierraSource
 {
-	SierraReadLeaf leaf; /* filled by sierra_horizon() */
+	SierraReadPartition leaf; /* filled by sierra_horizon() */
 	SierraScan scan;
 	bool scanning;
 	ScanDirection direction;

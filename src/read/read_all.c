@@ -9,7 +9,6 @@
  */
 #include "postgres.h"
 
-#include "base/compat.h"
 #include "read/partition_cursor.h"
 #include "read/read_all.h"
 #include "store/event.h"
@@ -86,14 +85,14 @@ static void
 open_sources(Merge *merge)
 {
 	int partitions = merge->store->partitions;
-	SierraReadLeaf **leaves = palloc(sizeof(SierraReadLeaf *) * partitions);
+	SierraReadPartition **leaves = palloc(sizeof(SierraReadPartition *) * partitions);
 	int count = 0;
 
 	merge->sources = palloc0(sizeof(SierraSource) * partitions);
 	merge->passed = palloc(sizeof(int64) * partitions);
 	for (int i = 0; i < partitions; i++)
 	{
-		SierraReadLeaf *leaf = &merge->sources[i].leaf;
+		SierraReadPartition *leaf = &merge->sources[i].leaf;
 
 		merge->passed[i] = SIERRA_NONE;
 		if (is_left_out(merge->request, i))

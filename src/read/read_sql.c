@@ -5,7 +5,6 @@
 #include "postgres.h"
 
 #include "base/args.h"
-#include "base/compat.h"
 #include "base/routing.h"
 #include "read/event_rows.h"
 #include "read/read_all.h"
@@ -29,9 +28,9 @@ PG_FUNCTION_INFO_V1(sierra_epseq);
 PG_FUNCTION_INFO_V1(sierra_epseq_key);
 
 static Datum
-end_reading(SierraResult *result)
+end_reading(SierraEventRows *result)
 {
-	sierra_result_flush(result);
+	sierra_event_rows_flush(result);
 	return (Datum) 0;
 }
 
@@ -56,10 +55,10 @@ get_range(FunctionCallInfo fcinfo, int arg, const char *from_name)
 Datum
 sierra_eget(PG_FUNCTION_ARGS)
 {
-	SierraResult result;
+	SierraEventRows result;
 
 	sierra_require_argument(fcinfo, 0, "event_id");
-	sierra_result_begin(fcinfo, NULL, 1, &result);
+	sierra_event_rows_begin(fcinfo, NULL, 1, &result);
 	sierra_read_event(result.store, PG_GETARG_UUID_P(0), result.sink);
 	return end_reading(&result);
 }
@@ -67,14 +66,14 @@ sierra_eget(PG_FUNCTION_ARGS)
 Datum
 sierra_escan(PG_FUNCTION_ARGS)
 {
-	SierraResult result;
+	SierraEventRows result;
 	SierraRange range;
 	int64 max_count;
 
 	sierra_require_argument(fcinfo, 0, "stream_id");
 	range = get_range(fcinfo, 1, "from_version");
 	max_count = sierra_arg_max_count(fcinfo, 3);
-	sierra_result_begin(fcinfo, NULL, max_count, &result);
+	sierra_event_rows_begin(fcinfo, NULL, max_count, &result);
 	if (max_count > 0)
 		sierra_read_stream(result.store, PG_GETARG_TEXT_PP(0), range, result.sink);
 	return end_reading(&result);
@@ -93,7 +92,7 @@ get_partition_of_key(FunctionCallInfo fcinfo, const SierraStore *store)
 static Datum
 scan_partition(FunctionCallInfo fcinfo, bool by_key)
 {
-	SierraResult result;
+	SierraEventRows result;
 	SierraRange range;
 	int64 max_count;
 	int partition;
@@ -101,7 +100,7 @@ scan_partition(FunctionCallInfo fcinfo, bool by_key)
 	sierra_require_argument(fcinfo, 0, by_key ? "partition_key" : "partition");
 	range = get_range(fcinfo, 1, "from_sequence");
 	max_count = sierra_arg_max_count(fcinfo, 3);
-	sierra_result_begin(fcinfo, NULL, max_count, &result);
+	sierra_event_rows_begin(fcinfo, NULL, max_count, &result);
 	partition = by_key ? get_partition_of_key(fcinfo, result.store) : PG_GETARG_INT32(0);
 	sierra_check_partition(result.store, partition);
 	if (max_count > 0)
@@ -133,7 +132,7 @@ get_filter(FunctionCallInfo fcinfo, int arg, const char *name)
 Datum
 sierra_eall(PG_FUNCTION_ARGS)
 {
-	SierraResult result;
+	SierraEventRows result;
 	SierraReadAll request = {0};
 	int64 max_count;
 
@@ -151,7 +150,7 @@ sierra_eall(PG_FUNCTION_ARGS)
 	request.backward = PG_GETARG_BOOL(4);
 	request.expected_rows = max_count;
 
-	sierra_result_begin(fcinfo, NULL, max_count, &result);
+	sierra_event_rows_begin(fcinfo, NULL, max_count, &result);
 	if (max_count > 0)
 		sierra_read_all(result.store, &request, result.sink);
 	return end_reading(&result);

@@ -7,7 +7,6 @@
  */
 #include "postgres.h"
 
-#include "base/compat.h"
 #include "base/routing.h"
 #include "read/read_stream.h"
 #include "store/registry.h"

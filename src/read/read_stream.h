@@ -8,8 +8,9 @@
 #ifndef SIERRA_READ_STREAM_H
 #define SIERRA_READ_STREAM_H
 
+#include "utils/uuid.h"
+
 #include "read/sink.h"
-#include "store/event.h"
 #include "store/store.h"
 
 /* Numbers from..to, both included, ascending or, with backward, descending. */

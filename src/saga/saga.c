@@ -56,11 +56,11 @@ static bool
 find(const SierraStore *store, text *saga_id, Oid table_owner, Found *found)
 {
 	Datum values[1] = {PointerGetDatum(saga_id)};
-	SierraActing acting;
+	SierraRunAs run_as;
 	MemoryContext context;
 	bool exists;
 
-	sierra_acting_begin_as(&acting, table_owner);
+	sierra_run_as_begin_as(&run_as, table_owner);
 	context = sierra_query_begin();
 	exists = sierra_query(store, &find_query, values, NULL, false) > 0;
 	if (exists)
@@ -71,7 +71,7 @@ find(const SierraStore *store, text *saga_id, Oid table_owner, Found *found)
 		MemoryContextSwitchTo(spi);
 	}
 	sierra_query_end();
-	sierra_acting_end(&acting);
+	sierra_run_as_end(&run_as);
 	return exists;
 }
 
@@ -85,9 +85,9 @@ set_until_end(const char *name, const char *value)
 bool
 sierra_saga_run(SierraStore *store, text *saga_id, bool patient, Oid advance)
 {
-	Oid table_owner = sierra_acting_table_owner(store, "saga_instances", ACL_UPDATE);
-	Oid definer = sierra_acting_table_owner(store, "sagas", ACL_NO_RIGHTS);
-	SierraActing acting;
+	Oid table_owner = sierra_run_as_table_owner(store, "saga_instances", ACL_UPDATE);
+	Oid definer = sierra_run_as_table_owner(store, "sagas", ACL_NO_RIGHTS);
+	SierraRunAs run_as;
 	Found found;
 	bool done;
 
@@ -96,15 +96,15 @@ sierra_saga_run(SierraStore *store, text *saga_id, bool patient, Oid advance)
 				errmsg("no saga instance \"%s\"", text_to_cstring(saga_id)),
 				errdetail("Store \"%s\" has no row of this name with a definition.",
 						  NameStr(store->name)));
-	sierra_acting_check(store, "sagas", definer, found.owner,
+	sierra_run_as_check(store, "sagas", definer, found.owner,
 						psprintf("saga \"%s\"", text_to_cstring(found.saga)));
-	sierra_acting_begin_as(&acting, found.owner);
+	sierra_run_as_begin_as(&run_as, found.owner);
 	if (!patient && (LockTimeout == 0 || LockTimeout > SIERRA_SAGA_LOCK_TIMEOUT))
 		set_until_end("lock_timeout", psprintf("%d", SIERRA_SAGA_LOCK_TIMEOUT));
 	done = DatumGetBool(OidFunctionCall5(advance, NameGetDatum(&store->name),
 										 PointerGetDatum(saga_id), PointerGetDatum(found.saga),
 										 Int32GetDatum(found.version), BoolGetDatum(patient)));
-	sierra_acting_end(&acting);
+	sierra_run_as_end(&run_as);
 	return done;
 }
 
@@ -153,7 +153,7 @@ sierra_saga_call(const SierraSagaCall *saga_call)
 	Datum result;
 	Jsonb *answer;
 
-	sierra_acting_set_path(saga_call->search_path);
+	sierra_run_as_set_path(saga_call->search_path);
 	set_until_end("sierra_es.metadata", saga_call->metadata);
 	result = call(function, nargs, saga_call, &isnull);
 	AtEOXact_GUC(false, settings);

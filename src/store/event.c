@@ -4,7 +4,6 @@
  */
 #include "postgres.h"
 
-#include "base/compat.h"
 #include "base/routing.h"
 #include "store/event.h"
 

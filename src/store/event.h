@@ -26,6 +26,8 @@
 #define Natts_events 13
 
 /* Columns of type sierra_event, as indexes of values: those that code asks for. */
+#define SIERRA_EVENT_POSITION 0
+#define SIERRA_EVENT_STREAM 3
 #define SIERRA_EVENT_VERSION 4
 #define SIERRA_EVENT_ID 5
 #define SIERRA_EVENT_NAME 6

@@ -17,12 +17,11 @@
 #include "store/event.h"
 #include "store/partition_lock.h"
 #include "store/position.h"
+#include "store/run_as.h"
 #include "store/scan.h"
 
-#include "access/htup_details.h"
 #include "access/relation.h"
 #include "access/xact.h"
-#include "catalog/pg_class.h"
 #include "commands/sequence.h"
 #include "miscadmin.h"
 #include "storage/bufmgr.h"
@@ -30,7 +29,6 @@
 #include "utils/fmgrprotos.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
-#include "utils/syscache.h"
 
 /*
  * Reads the sequence's only row by itself: pg_sequence_last_value() would ask
@@ -91,29 +89,20 @@ newest_position(const SierraStore *store, bool *complete)
 	return newest;
 }
 
-static Oid
-owner_of(Oid relid)
-{
-	HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
-	Oid owner;
-
-	if (!HeapTupleIsValid(tuple))
-		elog(ERROR, "cache lookup failed for relation %u", relid);
-	owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
-	ReleaseSysCache(tuple);
-	return owner;
-}
-
 /* setval() as the owner: who may append need not have rights on the sequence. */
 static void
-set_sequence(Oid sequence, int64 position)
+set_sequence(const SierraStore *store, int64 position)
 {
+	Oid owner = sierra_relation_owner(store->global_position);
 	Oid user;
 	int context;
 
+	if (!OidIsValid(owner))
+		sierra_store_report_missing(NameStr(store->name));
 	GetUserIdAndSecContext(&user, &context);
-	SetUserIdAndSecContext(owner_of(sequence), context | SECURITY_LOCAL_USERID_CHANGE);
-	DirectFunctionCall2(setval_oid, ObjectIdGetDatum(sequence), Int64GetDatum(position));
+	SetUserIdAndSecContext(owner, context | SECURITY_LOCAL_USERID_CHANGE);
+	DirectFunctionCall2(setval_oid, ObjectIdGetDatum(store->global_position),
+						Int64GetDatum(position));
 	SetUserIdAndSecContext(user, context);
 }
 
@@ -126,7 +115,7 @@ catch_up(const SierraStore *store)
 	int64 newest = newest_position(store, &complete);
 
 	if (sierra_position_last(store) < newest)
-		set_sequence(store->global_position, newest);
+		set_sequence(store, newest);
 	if (lock_is_new)
 		sierra_partition_unlock(store->global_position, SIERRA_LOCK_WRITE);
 }

@@ -9,6 +9,7 @@
 #include "store/direct_insert.h"
 #include "store/event.h"
 #include "store/registry.h"
+#include "store/scan.h"
 
 #include "access/table.h"
 #include "access/tableam.h"

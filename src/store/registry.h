@@ -12,8 +12,9 @@
 #define SIERRA_REGISTRY_H
 
 #include "nodes/execnodes.h"
+#include "utils/snapshot.h"
 
-#include "store/scan.h"
+#include "store/store.h"
 
 /* The registered key of a stream as the snapshot sees it; false if none. */
 extern bool sierra_registry_find_key(const SierraStore *store, const text *stream_id,

@@ -18,34 +18,50 @@
 
 #include "store/run_as.h"
 
-#include "access/table.h"
+#include "access/htup_details.h"
+#include "catalog/pg_class.h"
 #include "miscadmin.h"
+#include "storage/lmgr.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
-#include "utils/rel.h"
+#include "utils/syscache.h"
 #include "utils/varlena.h"
 
 Oid
-sierra_acting_table_owner(const SierraStore *store, const char *table, AclMode rights)
+sierra_relation_owner(Oid relid)
+{
+	HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
+	Oid owner = InvalidOid;
+
+	if (HeapTupleIsValid(tuple))
+	{
+		owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
+		ReleaseSysCache(tuple);
+	}
+	return owner;
+}
+
+Oid
+sierra_run_as_table_owner(const SierraStore *store, const char *table, AclMode rights)
 {
 	Oid relid = sierra_store_table(store, table);
-	Relation relation;
 	Oid owner;
 	AclResult result;
 
 	result = rights == ACL_NO_RIGHTS ? ACLCHECK_OK : pg_class_aclcheck(relid, GetUserId(), rights);
 	if (result != ACLCHECK_OK)
 		aclcheck_error(result, OBJECT_TABLE, table);
-	relation = table_open(relid, AccessShareLock);
-	owner = relation->rd_rel->relowner;
-	table_close(relation, NoLock);
+	LockRelationOid(relid, AccessShareLock);
+	owner = sierra_relation_owner(relid);
+	if (!OidIsValid(owner))
+		sierra_store_report_missing(NameStr(store->name));
 	return owner;
 }
 
 void
-sierra_acting_check(const SierraStore *store, const char *table, Oid table_owner, Oid role,
+sierra_run_as_check(const SierraStore *store, const char *table, Oid table_owner, Oid role,
 					const char *what)
 {
 	if (is_member_of_role(table_owner, role))
@@ -59,12 +75,12 @@ sierra_acting_check(const SierraStore *store, const char *table, Oid table_owner
 }
 
 void
-sierra_acting_begin_as(SierraActing *acting, Oid role)
+sierra_run_as_begin_as(SierraRunAs *run_as, Oid role)
 {
-	GetUserIdAndSecContext(&acting->caller, &acting->caller_context);
-	SetUserIdAndSecContext(role, acting->caller_context | SECURITY_LOCAL_USERID_CHANGE |
+	GetUserIdAndSecContext(&run_as->caller, &run_as->caller_context);
+	SetUserIdAndSecContext(role, run_as->caller_context | SECURITY_LOCAL_USERID_CHANGE |
 									 SECURITY_RESTRICTED_OPERATION);
-	acting->settings = NewGUCNestLevel();
+	run_as->settings = NewGUCNestLevel();
 }
 
 /* The search_path, with the caller's temporary tables behind all others. */
@@ -87,15 +103,15 @@ path_without_traps(const char *search_path)
 }
 
 void
-sierra_acting_set_path(const char *search_path)
+sierra_run_as_set_path(const char *search_path)
 {
 	(void) set_config_option("search_path", path_without_traps(search_path), PGC_USERSET,
 							 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 }
 
 void
-sierra_acting_end(const SierraActing *acting)
+sierra_run_as_end(const SierraRunAs *run_as)
 {
-	AtEOXact_GUC(false, acting->settings);
-	SetUserIdAndSecContext(acting->caller, acting->caller_context);
+	AtEOXact_GUC(false, run_as->settings);
+	SetUserIdAndSecContext(run_as->caller, run_as->caller_context);
 }

@@ -12,9 +12,9 @@
  */
 #include "postgres.h"
 
-#include "base/stream_map.h"
 #include "read/horizon.h"
 #include "read/locate.h"
+#include "read/read_all.h"
 #include "store/event.h"
 #include "store/position.h"
 #include "store/query.h"

@@ -11,7 +11,6 @@
 #include "read/locate.h"
 #include "store/event.h"
 #include "store/query.h"
-#include "store/scan.h"
 #include "subscription/await.h"
 #include "subscription/subscription.h"
 #include "wakeup/doorbell.h"

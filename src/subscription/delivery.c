@@ -20,10 +20,10 @@
 
 #include "base/stream_map.h"
 #include "read/locate.h"
+#include "read/read_all.h"
 #include "read/read_stream.h"
 #include "store/event.h"
 #include "store/query.h"
-#include "store/scan.h"
 #include "subscription/await.h"
 #include "subscription/delivery.h"
 #include "subscription/subscription.h"
@@ -43,24 +43,68 @@
 /* How long a call that does not wait reads in vain, in microseconds. */
 #define VAIN_USECS (1 * USECS_PER_SEC)
 
+/* The events that one look takes, on their way into the result. */
+typedef struct EventPage
+{
+	int64 after;		  /* what is not above is taken, but not returned */
+	int64 window;		  /* how many more are taken */
+	int64 taken;		  /* how many were taken */
+	int64 first_position; /* of the first that was taken */
+} EventPage;
+
+/* What became of a look. */
+typedef enum Outcome
+{
+	FOUND_NOTHING,
+	DELIVERED,		  /* events that follow the cursor */
+	DELIVERED_STREAM, /* events of a stream that is apart */
+	MUST_ACKNOWLEDGE  /* the caller has events of a stream apart in hand */
+} Outcome;
+
 /* One call. */
-typedef struct Consuming
+typedef struct Delivery
 {
 	const SierraConsume *request;
-	SierraResult *result;
+	SierraEventRows *result;
 	TimestampTz start;
-	TimestampTz give_up;		 /* when reading in vain ends */
-	TimestampTz deadline;		 /* when waiting ends */
-	int64 seen_cursor;			 /* the cursor at the last look */
-	TimestampTz seen_created_at; /* which subscription of this name that was */
-	int64 passed;				 /* up to which nothing is wanted, or SIERRA_NONE */
-	int64 idle;					 /* up to which the last look found nothing, or SIERRA_NONE */
-	bool leases_changed;
-	bool stream_is_level;			  /* one that was apart became level */
-	bool has_stream;				  /* the caller has events of a stream apart in hand */
-	bool of_stream;					  /* what was delivered is of a stream apart */
+	TimestampTz give_up;			  /* when reading without a match ends */
+	TimestampTz deadline;			  /* when waiting ends */
+	int64 seen_cursor;				  /* the cursor at the last look */
+	TimestampTz seen_created_at;	  /* which subscription of this name that was */
+	int64 passed;					  /* up to which nothing is wanted, or SIERRA_NONE */
+	int64 idle;						  /* up to which the last look found nothing, or SIERRA_NONE */
+	bool must_commit;				  /* something changed that other sessions have to see */
+	EventPage page;					  /* of the current look */
 	SierraSubscription *subscription; /* of the current look */
-} Consuming;
+} Delivery;
+
+static bool
+take_event(void *arg, Datum *values, bool *nulls)
+{
+	Delivery *delivery = arg;
+	EventPage *page = &delivery->page;
+	int64 position = DatumGetInt64(values[SIERRA_EVENT_POSITION]);
+	bool goes_on = true;
+
+	if (page->taken++ == 0)
+		page->first_position = position;
+	page->window--;
+	if (position > page->after)
+		goes_on = sierra_event_rows_put(delivery->result, values, nulls);
+	return goes_on && page->window > 0;
+}
+
+static void
+begin_page(Delivery *delivery)
+{
+	EventPage *page = &delivery->page;
+
+	page->after = page->first_position = SIERRA_NONE;
+	page->window = delivery->subscription->window;
+	page->taken = 0;
+	delivery->result->take = take_event;
+	delivery->result->take_arg = delivery;
+}
 
 static const SierraQuery due_query = {
 	"SELECT t.stream_id, t.version FROM %s.subscription_streams AS t"
@@ -129,45 +173,49 @@ static const SierraQuery pass_query = {
 static bool
 goes_on(void *arg)
 {
-	Consuming *consuming = arg;
+	Delivery *delivery = arg;
 
-	return GetCurrentTimestamp() < consuming->give_up;
+	return GetCurrentTimestamp() < delivery->give_up;
 }
 
 static bool
 wants(void *arg, TupleTableSlot *slot)
 {
-	return sierra_subscription_wants(((Consuming *) arg)->subscription, slot);
+	return sierra_subscription_wants(((Delivery *) arg)->subscription, slot);
 }
 
 /* Joins the group, and finds which partitions the consumer holds. */
 static void
-take_leases(Consuming *consuming, SierraSubscription *subscription)
+take_leases(Delivery *delivery, SierraSubscription *subscription)
 {
 	const SierraStore *store = subscription->store;
-	text *consumer = consuming->request->consumer;
+	text *consumer = delivery->request->consumer;
 
 	/* Who fetches ahead has events in hand: his leases stay as they are. */
-	if (!consuming->request->has_after &&
-		DatumGetBool(
-			OidFunctionCall3(consuming->request->lease_function, NameGetDatum(&store->name),
-							 PointerGetDatum(subscription->name), PointerGetDatum(consumer))))
-		consuming->leases_changed = true;
+	if (!delivery->request->has_after &&
+		DatumGetBool(OidFunctionCall3(delivery->request->lease_function, NameGetDatum(&store->name),
+									  PointerGetDatum(subscription->name),
+									  PointerGetDatum(consumer))))
+	{
+		delivery->must_commit = true;
+		/* Others partitions than at the last look. */
+		delivery->passed = SIERRA_NONE;
+	}
 	sierra_subscription_load_leases(subscription, consumer);
-	if (consuming->request->has_after && subscription->cursor == SIERRA_NOT_READ)
+	if (delivery->request->has_after && subscription->cursor == SIERRA_NOT_READ)
 		sierra_subscription_report_stale(subscription, consumer);
 }
 
 static void
-load(Consuming *consuming, MemoryContext context)
+load(Delivery *delivery, MemoryContext context)
 {
-	const SierraConsume *request = consuming->request;
+	const SierraConsume *request = delivery->request;
 	SierraSubscription *subscription;
 
 	subscription =
-		sierra_subscription_load(consuming->result->store, request->subscription, context, false);
+		sierra_subscription_load(delivery->result->store, request->subscription, context, false);
 	if (request->consumer != NULL)
-		take_leases(consuming, subscription);
+		take_leases(delivery, subscription);
 	else if (subscription->grouped)
 		ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				errmsg("subscription \"%s\" is consumed by a group",
@@ -175,7 +223,7 @@ load(Consuming *consuming, MemoryContext context)
 				errdetail("Its partitions are leased to consumers."),
 				errhint("Name the consumer with consumer => '...'."));
 	sierra_subscription_load_apart(subscription, false);
-	consuming->subscription = subscription;
+	delivery->subscription = subscription;
 }
 
 /* A sink that lets through what the subscription wants of one stream. */
@@ -201,11 +249,11 @@ put_of_stream(SierraSink *base, TupleTableSlot *slot)
  * level on the way.  False if none is due.
  */
 static bool
-deliver_due_stream(Consuming *consuming, MemoryContext context)
+deliver_due_stream(Delivery *delivery, MemoryContext context)
 {
-	SierraSubscription *subscription = consuming->subscription;
-	SierraResult *result = consuming->result;
-	text *consumer = consuming->request->consumer;
+	SierraSubscription *subscription = delivery->subscription;
+	SierraEventRows *result = delivery->result;
+	text *consumer = delivery->request->consumer;
 	bool nulls[2] = {false, consumer == NULL};
 
 	for (;;)
@@ -224,7 +272,7 @@ deliver_due_stream(Consuming *consuming, MemoryContext context)
 		stream_id = DatumGetTextPCopy(sierra_query_value(0, 1, &isnull));
 		range.from = DatumGetInt64(sierra_query_value(0, 2, &isnull)) + 1;
 		sierra_read_stream(subscription->store, stream_id, range, &sink.base);
-		sierra_result_flush(result);
+		sierra_event_rows_flush(result);
 		MemoryContextSwitchTo(spi);
 
 		values[1] = PointerGetDatum(stream_id);
@@ -232,11 +280,10 @@ deliver_due_stream(Consuming *consuming, MemoryContext context)
 		{
 			values[2] = Int64GetDatum(result->last_position);
 			sierra_query(subscription->store, &hand_out_stream_query, values, NULL, false);
-			consuming->of_stream = true;
 			return true;
 		}
 		sierra_query(subscription->store, &level_query, values, NULL, false);
-		consuming->stream_is_level = true;
+		delivery->must_commit = true;
 		subscription->has_apart = true;
 		sierra_subscription_load_apart(subscription, false);
 	}
@@ -244,10 +291,11 @@ deliver_due_stream(Consuming *consuming, MemoryContext context)
 
 /* Delivers what follows the cursor; remembers up to where nothing is wanted. */
 static void
-deliver_next(Consuming *consuming)
+deliver_next(Delivery *delivery)
 {
-	SierraSubscription *subscription = consuming->subscription;
-	SierraResult *result = consuming->result;
+	SierraSubscription *subscription = delivery->subscription;
+	SierraEventRows *result = delivery->result;
+	const EventPage *page = &delivery->page;
 	SierraReadAll request = {.after = SIERRA_NONE,
 							 .streams = subscription->streams,
 							 .event_names = subscription->event_names,
@@ -255,21 +303,20 @@ deliver_next(Consuming *consuming)
 							 .after_by_partition = subscription->after,
 							 .wants = wants,
 							 .goes_on = goes_on,
-							 .arg = consuming};
+							 .arg = delivery};
 	int64 end;
 
 	for (int i = 0; i < subscription->store->partitions; i++)
 	{
 		if (subscription->after[i] != SIERRA_NOT_READ)
-			subscription->after[i] = Max(subscription->after[i], consuming->passed);
+			subscription->after[i] = Max(subscription->after[i], delivery->passed);
 	}
 	end = sierra_read_all(subscription->store, &request, result->sink);
-	sierra_result_flush(result);
-	consuming->idle = result->taken == 0 ? end : SIERRA_NONE;
+	sierra_event_rows_flush(result);
+	delivery->idle = page->taken == 0 ? end : SIERRA_NONE;
 	if (result->row_security)
 		return; /* what a policy hides today it may show tomorrow */
-	consuming->passed =
-		result->taken == 0 ? Max(end, consuming->passed) : result->first_position - 1;
+	delivery->passed = page->taken == 0 ? Max(end, delivery->passed) : page->first_position - 1;
 }
 
 /*
@@ -277,14 +324,14 @@ deliver_next(Consuming *consuming)
  * since the statement has not ended; so it does half of the lease time at most.
  */
 static void
-limit_to_lease(Consuming *consuming)
+limit_to_lease(Delivery *delivery)
 {
-	TimestampTz limit = consuming->start + consuming->subscription->lease_msecs * 1000 / 2;
+	TimestampTz limit = delivery->start + delivery->subscription->lease_msecs * 1000 / 2;
 
-	if (consuming->request->consumer == NULL)
+	if (delivery->request->consumer == NULL)
 		return;
-	consuming->deadline = Min(consuming->deadline, limit);
-	consuming->give_up = Min(consuming->give_up, limit);
+	delivery->deadline = Min(delivery->deadline, limit);
+	delivery->give_up = Min(delivery->give_up, limit);
 }
 
 /* A sink that looks up the stream of an event among those that are apart. */
@@ -308,129 +355,135 @@ put_apart(SierraSink *base, TupleTableSlot *slot)
 }
 
 /*
- * Where a caller goes on that fetches ahead.  The position of an event of a stream
- * apart says nothing about others: below it there can be events that nobody got
- * yet.  While the caller has such events in hand he gets no others, so that he can
- * acknowledge what he has by its last position; then he goes on at the cursor.
+ * Where a caller that fetches ahead continues.  The position of an event of a
+ * stream apart says nothing about others: below it there can be events that
+ * nobody got yet.  While the caller has such events in hand it gets no others, so
+ * that it can acknowledge what it has by its last position; then it continues at
+ * the cursor.  True if the caller has such events in hand.
  */
-static void
-set_after(Consuming *consuming, MemoryContext context)
+static bool
+set_after(Delivery *delivery, MemoryContext context)
 {
-	const SierraConsume *request = consuming->request;
-	ApartSink sink = {.base = {put_apart}, .subscription = consuming->subscription};
+	int64 after = delivery->request->after;
+	ApartSink sink = {.base = {put_apart}, .subscription = delivery->subscription};
 	MemoryContext spi = MemoryContextSwitchTo(context);
 
 	if (sink.subscription->apart != NULL)
-		sierra_locate(consuming->result->store, request->after, &sink.base);
+		sierra_locate(delivery->result->store, after, &sink.base);
 	MemoryContextSwitchTo(spi);
-	consuming->result->after = request->after;
-	if (sink.apart == NULL)
-		return;
-	if (request->after <= sink.apart->position)
-		consuming->result->after = SIERRA_NONE;
-	else
-		consuming->has_stream = !sink.apart->level;
+	if (sink.apart != NULL && after <= sink.apart->position)
+		after = SIERRA_NONE;
+	delivery->page.after = after;
+	return sink.apart != NULL && after != SIERRA_NONE && !sink.apart->level;
 }
 
-/* Was something changed that others have to see?  Then this statement ends, empty or not. */
-static bool
-is_to_be_seen(const Consuming *consuming)
+/* Reads what is next, with the snapshot that is active. */
+static Outcome
+deliver(Delivery *delivery, MemoryContext context)
 {
-	return consuming->leases_changed || consuming->stream_is_level;
+	const SierraSubscription *subscription = delivery->subscription;
+	bool has_after = delivery->request->has_after;
+	MemoryContext spi;
+
+	if (has_after && set_after(delivery, context))
+		return MUST_ACKNOWLEDGE;
+	if (subscription->cursor == SIERRA_NOT_READ)
+		return FOUND_NOTHING; /* others hold all partitions */
+	if (!has_after && subscription->has_apart && deliver_due_stream(delivery, context))
+		return DELIVERED_STREAM;
+	spi = MemoryContextSwitchTo(context);
+	deliver_next(delivery);
+	MemoryContextSwitchTo(spi);
+	return delivery->result->last_position == SIERRA_NONE ? FOUND_NOTHING : DELIVERED;
+}
+
+/* What an earlier look found out says nothing about another subscription, or another cursor. */
+static void
+compare_with_last_look(Delivery *delivery)
+{
+	const SierraSubscription *subscription = delivery->subscription;
+
+	if (subscription->cursor < delivery->seen_cursor ||
+		subscription->created_at != delivery->seen_created_at)
+		delivery->passed = SIERRA_NONE;
+	delivery->seen_cursor = subscription->cursor;
+	delivery->seen_created_at = subscription->created_at;
 }
 
 /* One look for events.  Its memory is that of the caller's context. */
-static void
-look(Consuming *consuming)
+static Outcome
+look(Delivery *delivery)
 {
-	SierraResult *result = consuming->result;
-	bool is_new = sierra_subscription_lock(result->store, consuming->request->subscription,
-										   consuming->request->consumer);
+	const SierraConsume *request = delivery->request;
+	const SierraStore *store = delivery->result->store;
+	bool is_new = sierra_subscription_lock(store, request->subscription, request->consumer);
 	MemoryContext context = sierra_query_begin();
-	SierraSubscription *subscription;
+	Outcome outcome;
 
-	consuming->idle = SIERRA_NONE;
-	load(consuming, context);
-	limit_to_lease(consuming);
-	subscription = consuming->subscription;
-
-	/* Others partitions than at the last look, or another subscription of this name. */
-	if (consuming->leases_changed || subscription->cursor < consuming->seen_cursor ||
-		subscription->created_at != consuming->seen_created_at)
-		consuming->passed = SIERRA_NONE;
-	consuming->seen_cursor = subscription->cursor;
-	consuming->seen_created_at = subscription->created_at;
-
-	result->after = SIERRA_NONE;
-	result->window = subscription->window;
+	delivery->idle = SIERRA_NONE;
+	load(delivery, context);
+	limit_to_lease(delivery);
+	compare_with_last_look(delivery);
+	begin_page(delivery);
 	PushActiveSnapshot(GetTransactionSnapshot());
-	if (consuming->request->has_after)
-		set_after(consuming, context);
-	if (subscription->cursor == SIERRA_NOT_READ || consuming->has_stream)
-		; /* others hold all partitions, or he has to acknowledge first */
-	else if (consuming->request->has_after || !subscription->has_apart ||
-			 !deliver_due_stream(consuming, context))
-	{
-		MemoryContext spi = MemoryContextSwitchTo(context);
-
-		deliver_next(consuming);
-		MemoryContextSwitchTo(spi);
-	}
+	outcome = deliver(delivery, context);
 	PopActiveSnapshot();
 	sierra_query_end();
 
 	/*
-	 * Who waits holds up nobody.  But who made a stream level does, until that is
-	 * committed: another who still saw it apart could pass over its next events.
+	 * A session that waits holds up nobody.  But one that made a stream level
+	 * does, until that is committed: another that still saw the stream apart could
+	 * pass over its next events.
 	 */
-	if (is_new && result->last_position == SIERRA_NONE && !is_to_be_seen(consuming))
-		sierra_subscription_unlock(result->store, consuming->request->subscription,
-								   consuming->request->consumer);
+	if (is_new && delivery->result->last_position == SIERRA_NONE && !delivery->must_commit)
+		sierra_subscription_unlock(store, request->subscription, request->consumer);
+	return outcome;
 }
 
-/* Writes down what the look found out, once it is the last. */
+/* Records what the last look found out. */
 static void
-write_down(Consuming *consuming)
+record(Delivery *delivery, Outcome outcome)
 {
-	const SierraConsume *request = consuming->request;
-	SierraResult *result = consuming->result;
+	const SierraConsume *request = delivery->request;
+	SierraEventRows *result = delivery->result;
 	Datum values[5] = {PointerGetDatum(request->subscription), PointerGetDatum(request->consumer)};
 	bool nulls[5] = {false, request->consumer == NULL, false, false, false};
 
 	sierra_query_begin();
-	if (request->consumer != NULL && consuming->idle != SIERRA_NONE)
+	if (request->consumer != NULL && delivery->idle != SIERRA_NONE)
 	{
-		values[2] = Int64GetDatum(consuming->idle);
+		values[2] = Int64GetDatum(delivery->idle);
 		sierra_query(result->store, &nothing_out_query, values, NULL, false);
 	}
-	if (request->consumer != NULL && result->last_position != SIERRA_NONE && !consuming->of_stream)
+	if (request->consumer != NULL && outcome == DELIVERED)
 	{
 		values[2] = Int64GetDatum(result->last_position);
 		sierra_query(result->store, &hand_out_query, values, NULL, false);
 	}
-	if (consuming->seen_cursor != SIERRA_NOT_READ &&
-		consuming->passed - consuming->seen_cursor >= WORTH_SAVING)
+	if (delivery->seen_cursor != SIERRA_NOT_READ &&
+		delivery->passed - delivery->seen_cursor >= WORTH_SAVING)
 	{
-		values[2] = Int64GetDatum(consuming->passed);
-		values[3] = Int64GetDatum(consuming->seen_cursor);
-		values[4] = TimestampTzGetDatum(consuming->seen_created_at);
+		values[2] = Int64GetDatum(delivery->passed);
+		values[3] = Int64GetDatum(delivery->seen_cursor);
+		values[4] = TimestampTzGetDatum(delivery->seen_created_at);
 		sierra_query(result->store, &pass_query, values, nulls, false);
 	}
 	sierra_query_end();
 }
 
 void
-sierra_consume(const SierraConsume *request, SierraResult *result)
+sierra_consume(const SierraConsume *request, SierraEventRows *result)
 {
-	Consuming consuming = {.request = request,
-						   .result = result,
-						   .start = GetCurrentTimestamp(),
-						   .passed = SIERRA_NONE,
-						   .seen_cursor = SIERRA_NONE};
+	Delivery delivery = {.request = request,
+						 .result = result,
+						 .start = GetCurrentTimestamp(),
+						 .passed = SIERRA_NONE,
+						 .seen_cursor = SIERRA_NONE};
 	MemoryContext context =
 		AllocSetContextCreate(CurrentMemoryContext, "sierra_es consume", ALLOCSET_DEFAULT_SIZES);
 	MemoryContext caller = MemoryContextSwitchTo(context);
 	bool waits = request->wait_usecs > 0;
+	Outcome outcome;
 	SierraWaiter waiter;
 
 	PreventCommandDuringRecovery("enext()");
@@ -440,34 +493,34 @@ sierra_consume(const SierraConsume *request, SierraResult *result)
 		sierra_refuse_waiting(request->wait_usecs);
 		sierra_wait_begin(&waiter);
 	}
-	consuming.deadline = consuming.start + request->wait_usecs;
-	consuming.give_up = consuming.start + Max(request->wait_usecs, VAIN_USECS);
+	delivery.deadline = delivery.start + request->wait_usecs;
+	delivery.give_up = delivery.start + Max(request->wait_usecs, VAIN_USECS);
 	for (;;)
 	{
-		look(&consuming);
-		if (result->last_position != SIERRA_NONE || is_to_be_seen(&consuming) ||
-			consuming.has_stream || !waits || !sierra_wait_next(&waiter, consuming.deadline))
+		outcome = look(&delivery);
+		if (outcome != FOUND_NOTHING || delivery.must_commit || !waits ||
+			!sierra_wait_next(&waiter, delivery.deadline))
 			break;
 		MemoryContextReset(context);
 	}
 	if (waits)
 		sierra_wait_end(&waiter);
-	write_down(&consuming);
+	record(&delivery, outcome);
 	MemoryContextSwitchTo(caller);
 	MemoryContextDelete(context);
 }
 
 void
-sierra_peek_events(text *name, SierraResult *result)
+sierra_peek_events(text *name, SierraEventRows *result)
 {
-	Consuming consuming = {.result = result, .passed = SIERRA_NONE};
+	Delivery delivery = {.result = result, .passed = SIERRA_NONE};
 	MemoryContext context = sierra_query_begin();
 	SierraSubscription *subscription = sierra_subscription_load(result->store, name, context, true);
 
 	sierra_subscription_load_apart(subscription, true);
 	sierra_query_end();
-	consuming.subscription = subscription;
-	consuming.give_up = GetCurrentTimestamp() + VAIN_USECS;
-	result->window = subscription->window;
-	deliver_next(&consuming);
+	delivery.subscription = subscription;
+	delivery.give_up = GetCurrentTimestamp() + VAIN_USECS;
+	begin_page(&delivery);
+	deliver_next(&delivery);
 }

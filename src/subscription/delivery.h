@@ -24,9 +24,9 @@ typedef struct SierraConsume
  * SE007, SE008, 55000 for a subscription that a group consumes when there is no
  * consumer, and 25001 for waiting in a transaction that cannot see what comes.
  */
-extern void sierra_consume(const SierraConsume *consume, SierraResult *result);
+extern void sierra_consume(const SierraConsume *consume, SierraEventRows *result);
 
 /* The same without locks, leases, waiting and rows written. */
-extern void sierra_peek_events(text *subscription, SierraResult *result);
+extern void sierra_peek_events(text *subscription, SierraEventRows *result);
 
 #endif /* SIERRA_DELIVERY_H */

@@ -6,6 +6,7 @@
 
 #include "base/errors.h"
 #include "base/stream_map.h"
+#include "read/read_all.h"
 #include "store/event.h"
 #include "store/query.h"
 #include "store/scan.h"

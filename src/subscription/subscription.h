@@ -14,7 +14,7 @@
 #ifndef SIERRA_SUBSCRIPTION_H
 #define SIERRA_SUBSCRIPTION_H
 
-#include "read/read_all.h"
+#include "read/filter.h"
 #include "store/store.h"
 
 #include "utils/timestamp.h"

@@ -9,6 +9,7 @@
 #include "base/args.h"
 #include "read/event_rows.h"
 #include "read/locate.h"
+#include "read/read_all.h"
 #include "store/event.h"
 #include "store/extension.h"
 #include "subscription/acknowledge.h"
@@ -69,7 +70,7 @@ Datum
 sierra_enext(PG_FUNCTION_ARGS)
 {
 	SierraConsume consume = {0};
-	SierraResult result;
+	SierraEventRows result;
 	int64 max_count;
 
 	sierra_require_argument(fcinfo, 0, "subscription");
@@ -83,7 +84,7 @@ sierra_enext(PG_FUNCTION_ARGS)
 	if (consume.consumer != NULL)
 		consume.lease_function = find_lease_function();
 
-	sierra_result_begin(fcinfo, NULL, max_count, &result);
+	sierra_event_rows_begin(fcinfo, NULL, max_count, &result);
 	sierra_consume(&consume, &result);
 	return (Datum) 0;
 }
@@ -91,13 +92,13 @@ sierra_enext(PG_FUNCTION_ARGS)
 Datum
 sierra_peek(PG_FUNCTION_ARGS)
 {
-	SierraResult result;
+	SierraEventRows result;
 	int64 max_count;
 
 	sierra_require_argument(fcinfo, 0, "store");
 	sierra_require_argument(fcinfo, 1, "subscription");
 	max_count = sierra_arg_count(fcinfo, 2);
-	sierra_result_begin(fcinfo, NameStr(*PG_GETARG_NAME(0)), max_count, &result);
+	sierra_event_rows_begin(fcinfo, NameStr(*PG_GETARG_NAME(0)), max_count, &result);
 	sierra_peek_events(PG_GETARG_TEXT_PP(1), &result);
 	return (Datum) 0;
 }

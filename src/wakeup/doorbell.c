@@ -43,37 +43,37 @@ sierra_doorbell_call_launcher(void)
 {
 	Latch *latch;
 
-	SpinLockAcquire(&sierra_doorbell->mutex);
-	latch = sierra_doorbell->launcher_latch;
-	SpinLockRelease(&sierra_doorbell->mutex);
+	SpinLockAcquire(&sierra_shared->mutex);
+	latch = sierra_shared->launcher_latch;
+	SpinLockRelease(&sierra_shared->mutex);
 	if (latch != NULL)
 		SetLatch(latch);
 }
 
 void
-sierra_doorbell_wake_worker(SierraBell *bell)
+sierra_doorbell_wake_notifier(SierraDatabaseSlot *slot)
 {
 	Latch *latch;
 
-	SpinLockAcquire(&bell->mutex);
-	latch = bell->worker_latch;
-	SpinLockRelease(&bell->mutex);
+	SpinLockAcquire(&slot->mutex);
+	latch = slot->notifier_latch;
+	SpinLockRelease(&slot->mutex);
 	if (latch != NULL)
 		SetLatch(latch);
 }
 
 /* Counts a ring and wakes who listens, once however many ring. */
 static void
-ring(SierraBell *bell)
+ring(SierraDatabaseSlot *slot)
 {
 	/* A full barrier: the count is in memory before the listener is read. */
-	pg_atomic_fetch_add_u64(&bell->generation, 1);
-	if (pg_atomic_read_u32(&bell->listener) == SIERRA_LISTENER_NONE)
+	pg_atomic_fetch_add_u64(&slot->wakeups, 1);
+	if (pg_atomic_read_u32(&slot->listener) == SIERRA_LISTENER_NONE)
 		return;
-	switch (pg_atomic_exchange_u32(&bell->listener, SIERRA_LISTENER_NONE))
+	switch (pg_atomic_exchange_u32(&slot->listener, SIERRA_LISTENER_NONE))
 	{
-		case SIERRA_LISTENER_WORKER:
-			sierra_doorbell_wake_worker(bell);
+		case SIERRA_LISTENER_NOTIFIER:
+			sierra_doorbell_wake_notifier(slot);
 			break;
 		case SIERRA_LISTENER_LAUNCHER:
 			sierra_doorbell_call_launcher();
@@ -82,11 +82,11 @@ ring(SierraBell *bell)
 }
 
 void
-sierra_doorbell_want_worker(SierraBell *bell)
+sierra_doorbell_want_notifier(SierraDatabaseSlot *slot)
 {
 	uint32 launcher = SIERRA_LISTENER_LAUNCHER;
 
-	if (pg_atomic_compare_exchange_u32(&bell->listener, &launcher, SIERRA_LISTENER_NONE))
+	if (pg_atomic_compare_exchange_u32(&slot->listener, &launcher, SIERRA_LISTENER_NONE))
 		sierra_doorbell_call_launcher();
 }
 
@@ -105,7 +105,7 @@ mark(SierraRings *rings, const SierraRing *store)
 			return;
 		}
 	}
-	if (rings->count < SIERRA_BELL_STORES)
+	if (rings->count < SIERRA_RINGS_MAX)
 		rings->store[rings->count++] = *store;
 	else
 		rings->overflow = true;
@@ -113,11 +113,11 @@ mark(SierraRings *rings, const SierraRing *store)
 
 /* Also a full barrier, between getting into the queue and reading the count. */
 void
-sierra_doorbell_want_answer(SierraBell *bell)
+sierra_doorbell_want_wakeup(SierraDatabaseSlot *slot)
 {
 	uint32 nobody = SIERRA_LISTENER_NONE;
 
-	(void) pg_atomic_compare_exchange_u32(&bell->listener, &nobody, SIERRA_LISTENER_WORKER);
+	(void) pg_atomic_compare_exchange_u32(&slot->listener, &nobody, SIERRA_LISTENER_NOTIFIER);
 }
 
 void
@@ -131,13 +131,13 @@ sierra_doorbell_add_rings(SierraRings *rings, const SierraRings *more)
 static void
 ring_noted(bool committed)
 {
-	SierraBell *bell = sierra_doorbell_own();
+	SierraDatabaseSlot *slot = sierra_shared_own_slot();
 
 	for (int i = 0; i < noted.count && !committed; i++)
 		noted.store[i].position = SIERRA_NONE;
-	SpinLockAcquire(&bell->mutex);
-	sierra_doorbell_add_rings(&bell->rings, &noted);
-	SpinLockRelease(&bell->mutex);
+	SpinLockAcquire(&slot->mutex);
+	sierra_doorbell_add_rings(&slot->rings, &noted);
+	SpinLockRelease(&slot->mutex);
 
 	/*
 	 * The last runner may have left because there were no jobs at all.  One that
@@ -145,21 +145,21 @@ ring_noted(bool committed)
 	 */
 	if (job_noted && committed)
 	{
-		pg_atomic_fetch_add_u64(&bell->want.made, 1);
-		if (pg_atomic_read_u32(&bell->want.present) == 0)
-			pg_atomic_write_u32(&bell->want.called, 0);
+		pg_atomic_fetch_add_u64(&slot->demand.jobs_made, 1);
+		if (pg_atomic_read_u32(&slot->demand.has_runner) == 0)
+			pg_atomic_write_u32(&slot->demand.launcher_called, 0);
 	}
-	ring(bell);
+	ring(slot);
 }
 
 /* Consumers acknowledge often, and hardly anybody waits for that: so it is asked now. */
 static void
 ring_for_progress(void)
 {
-	SierraBell *bell = sierra_doorbell_own();
+	SierraDatabaseSlot *slot = sierra_shared_own_slot();
 
-	if (pg_atomic_read_u32(&bell->awaiting) > 0)
-		ring(bell);
+	if (pg_atomic_read_u32(&slot->progress_waiters) > 0)
+		ring(slot);
 }
 
 /*
@@ -226,7 +226,7 @@ note(const SierraStore *store, int64 position)
 							 .position = position,
 							 .notify = sierra_guc_notify == SIERRA_NOTIFY_WORKER};
 
-	if (sierra_doorbell_own() == NULL)
+	if (sierra_shared_own_slot() == NULL)
 		return;
 	register_callback();
 	mark(&noted, &store_ring);
@@ -265,7 +265,7 @@ sierra_doorbell_note_append(const SierraStore *store, int64 position)
 void
 sierra_doorbell_note_progress(void)
 {
-	if (sierra_doorbell_own() == NULL)
+	if (sierra_shared_own_slot() == NULL)
 		return;
 	register_callback();
 	progressed = true;
@@ -274,17 +274,17 @@ sierra_doorbell_note_progress(void)
 void
 sierra_doorbell_begin_await(void)
 {
-	SierraBell *bell = sierra_doorbell_own();
+	SierraDatabaseSlot *slot = sierra_shared_own_slot();
 
-	if (bell != NULL)
-		pg_atomic_fetch_add_u32(&bell->awaiting, 1);
+	if (slot != NULL)
+		pg_atomic_fetch_add_u32(&slot->progress_waiters, 1);
 }
 
 void
 sierra_doorbell_end_await(void)
 {
-	SierraBell *bell = sierra_doorbell_own();
+	SierraDatabaseSlot *slot = sierra_shared_own_slot();
 
-	if (bell != NULL)
-		pg_atomic_fetch_sub_u32(&bell->awaiting, 1);
+	if (slot != NULL)
+		pg_atomic_fetch_sub_u32(&slot->progress_waiters, 1);
 }

@@ -34,13 +34,13 @@ extern void sierra_doorbell_begin_await(void);
 extern void sierra_doorbell_end_await(void);
 
 /* Calls the launcher if the database has no worker, and the launcher wants to know. */
-extern void sierra_doorbell_want_worker(SierraBell *bell);
+extern void sierra_doorbell_want_notifier(SierraDatabaseSlot *slot);
 
 /* The next ring wakes the worker, for somebody waits. */
-extern void sierra_doorbell_want_answer(SierraBell *bell);
+extern void sierra_doorbell_want_wakeup(SierraDatabaseSlot *slot);
 
 /* Wakes the worker, if there is one, without counting a ring. */
-extern void sierra_doorbell_wake_worker(SierraBell *bell);
+extern void sierra_doorbell_wake_notifier(SierraDatabaseSlot *slot);
 
 /* Puts what is in the second among the first. */
 extern void sierra_doorbell_add_rings(SierraRings *rings, const SierraRings *more);

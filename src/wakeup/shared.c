@@ -14,7 +14,7 @@
 #include "storage/ipc.h"
 #include "storage/shmem.h"
 
-SierraDoorbell *sierra_doorbell = NULL;
+SierraShared *sierra_shared = NULL;
 
 static shmem_request_hook_type next_shmem_request_hook = NULL;
 static shmem_startup_hook_type next_shmem_startup_hook = NULL;
@@ -26,24 +26,24 @@ request_memory(void)
 {
 	if (next_shmem_request_hook != NULL)
 		next_shmem_request_hook();
-	RequestAddinShmemSpace(MAXALIGN(sizeof(SierraDoorbell)));
+	RequestAddinShmemSpace(MAXALIGN(sizeof(SierraShared)));
 	RequestNamedLWLockTranche(TRANCHE_NAME, 1);
 }
 
 static void
-init_bell(SierraBell *bell)
+init_slot(SierraDatabaseSlot *slot)
 {
-	bell->database = InvalidOid;
-	pg_atomic_init_u64(&bell->generation, 0);
-	pg_atomic_init_u32(&bell->listener, SIERRA_LISTENER_NONE);
-	pg_atomic_init_u64(&bell->heard, 0);
-	pg_atomic_init_u32(&bell->answered, 0);
-	pg_atomic_init_u32(&bell->awaiting, 0);
-	pg_atomic_init_u32(&bell->want.called, 1);
-	pg_atomic_init_u32(&bell->want.present, 0);
-	pg_atomic_init_u64(&bell->want.made, 0);
-	ConditionVariableInit(&bell->rung);
-	SpinLockInit(&bell->mutex);
+	slot->database = InvalidOid;
+	pg_atomic_init_u64(&slot->wakeups, 0);
+	pg_atomic_init_u32(&slot->listener, SIERRA_LISTENER_NONE);
+	pg_atomic_init_u64(&slot->wakeups_handled, 0);
+	pg_atomic_init_u32(&slot->has_notifier, 0);
+	pg_atomic_init_u32(&slot->progress_waiters, 0);
+	pg_atomic_init_u32(&slot->demand.launcher_called, 1);
+	pg_atomic_init_u32(&slot->demand.has_runner, 0);
+	pg_atomic_init_u64(&slot->demand.jobs_made, 0);
+	ConditionVariableInit(&slot->waiters);
+	SpinLockInit(&slot->mutex);
 }
 
 static void
@@ -56,23 +56,23 @@ attach_memory(void)
 
 	/* A crash of a process makes the postmaster come here again. */
 	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
-	sierra_doorbell = ShmemInitStruct("sierra_es doorbell", sizeof(SierraDoorbell), &found);
+	sierra_shared = ShmemInitStruct("sierra_es doorbell", sizeof(SierraShared), &found);
 	if (!found)
 	{
-		memset(sierra_doorbell, 0, sizeof(SierraDoorbell));
-		sierra_doorbell->lock = &(GetNamedLWLockTranche(TRANCHE_NAME))->lock;
-		SpinLockInit(&sierra_doorbell->mutex);
-		pg_atomic_init_u32(&sierra_doorbell->waiting, 0);
-		for (int i = 0; i < SIERRA_BELLS; i++)
-			init_bell(&sierra_doorbell->bell[i]);
-		for (int i = 0; i < SIERRA_RUNNERS; i++)
-			pg_atomic_init_u32(&sierra_doorbell->runner[i].leave, 0);
+		memset(sierra_shared, 0, sizeof(SierraShared));
+		sierra_shared->lock = &(GetNamedLWLockTranche(TRANCHE_NAME))->lock;
+		SpinLockInit(&sierra_shared->mutex);
+		pg_atomic_init_u32(&sierra_shared->waiting, 0);
+		for (int i = 0; i < SIERRA_DATABASES_MAX; i++)
+			init_slot(&sierra_shared->slot[i]);
+		for (int i = 0; i < SIERRA_RUNNERS_MAX; i++)
+			pg_atomic_init_u32(&sierra_shared->runner[i].leave, 0);
 	}
 	LWLockRelease(AddinShmemInitLock);
 }
 
 void
-sierra_doorbell_request(void)
+sierra_shared_request(void)
 {
 	next_shmem_request_hook = shmem_request_hook;
 	shmem_request_hook = request_memory;
@@ -80,91 +80,102 @@ sierra_doorbell_request(void)
 	shmem_startup_hook = attach_memory;
 }
 
-SierraBell *
-sierra_doorbell_find(Oid database)
+SierraDatabaseSlot *
+sierra_shared_find_slot(Oid database)
 {
-	for (int i = 0; i < SIERRA_BELLS; i++)
+	for (int i = 0; i < SIERRA_DATABASES_MAX; i++)
 	{
-		if (sierra_doorbell->bell[i].database == database)
-			return &sierra_doorbell->bell[i];
+		if (sierra_shared->slot[i].database == database)
+			return &sierra_shared->slot[i];
 	}
 	return NULL;
 }
 
 void
-sierra_pool_welcome(SierraBell *bell)
+sierra_shared_reset_demand(SierraDatabaseSlot *slot)
 {
-	bell->want.due_at = bell->want.retry_at = 0;
-	bell->want.failures = 0;
-	pg_atomic_write_u32(&bell->want.called, 1);
+	slot->demand.due_at = slot->demand.retry_at = 0;
+	slot->demand.failures = 0;
+	pg_atomic_write_u32(&slot->demand.launcher_called, 1);
 }
 
 /* The first ring of a new bell calls the launcher. */
-SierraBell *
-sierra_doorbell_bell(Oid database)
+SierraDatabaseSlot *
+sierra_shared_slot(Oid database)
 {
-	SierraBell *bell;
+	SierraDatabaseSlot *slot;
 
-	if (sierra_doorbell == NULL)
+	if (sierra_shared == NULL)
 		return NULL;
-	LWLockAcquire(sierra_doorbell->lock, LW_EXCLUSIVE);
-	bell = sierra_doorbell_find(database);
-	if (bell == NULL)
+	LWLockAcquire(sierra_shared->lock, LW_EXCLUSIVE);
+	slot = sierra_shared_find_slot(database);
+	if (slot == NULL)
 	{
-		bell = sierra_doorbell_find(InvalidOid);
-		if (bell != NULL)
+		slot = sierra_shared_find_slot(InvalidOid);
+		if (slot != NULL)
 		{
-			memset(&bell->worker, 0, sizeof(SierraWorkerInfo));
-			sierra_pool_welcome(bell);
-			bell->want.left_at = 0;
-			bell->want.backlog = 0;
-			bell->database = database;
-			pg_atomic_write_u32(&bell->listener, SIERRA_LISTENER_LAUNCHER);
+			memset(&slot->notifier, 0, sizeof(SierraNotifierInfo));
+			sierra_shared_reset_demand(slot);
+			slot->demand.left_at = 0;
+			slot->demand.backlog = 0;
+			slot->database = database;
+			pg_atomic_write_u32(&slot->listener, SIERRA_LISTENER_LAUNCHER);
 		}
 	}
-	LWLockRelease(sierra_doorbell->lock);
-	return bell;
+	LWLockRelease(sierra_shared->lock);
+	return slot;
 }
 
 /* Looked up once: no session outlives its database. */
-SierraBell *
-sierra_doorbell_own(void)
+SierraDatabaseSlot *
+sierra_shared_own_slot(void)
 {
-	static SierraBell *bell = NULL;
+	static SierraDatabaseSlot *slot = NULL;
 	static bool known = false;
 
 	if (!known)
 	{
-		bell = sierra_doorbell_bell(MyDatabaseId);
+		slot = sierra_shared_slot(MyDatabaseId);
 		known = true;
 	}
-	return bell;
+	return slot;
 }
 
 void
-sierra_doorbell_forget(Oid database)
+sierra_shared_forget_slot(Oid database)
 {
-	SierraBell *bell;
+	SierraDatabaseSlot *slot;
 
-	LWLockAcquire(sierra_doorbell->lock, LW_EXCLUSIVE);
-	bell = sierra_doorbell_find(database);
-	if (bell != NULL)
+	LWLockAcquire(sierra_shared->lock, LW_EXCLUSIVE);
+	slot = sierra_shared_find_slot(database);
+	if (slot != NULL)
 	{
-		bell->database = InvalidOid;
-		SpinLockAcquire(&bell->mutex);
-		memset(&bell->rings, 0, sizeof(SierraRings));
-		SpinLockRelease(&bell->mutex);
+		slot->database = InvalidOid;
+		SpinLockAcquire(&slot->mutex);
+		memset(&slot->rings, 0, sizeof(SierraRings));
+		SpinLockRelease(&slot->mutex);
 	}
-	LWLockRelease(sierra_doorbell->lock);
+	LWLockRelease(sierra_shared->lock);
 }
 
 bool
-sierra_exclusive_is_held(Oid database)
+sierra_shared_is_held_locked(Oid database)
 {
-	for (int i = 0; i < SIERRA_HOLDS; i++)
+	for (int i = 0; i < SIERRA_HOLDS_MAX; i++)
 	{
-		if (sierra_doorbell->hold[i].database == database)
+		if (sierra_shared->hold[i].database == database)
 			return true;
 	}
 	return false;
+}
+
+bool
+sierra_shared_is_held(Oid database)
+{
+	bool held;
+
+	LWLockAcquire(sierra_shared->lock, LW_SHARED);
+	held = sierra_shared_is_held_locked(database);
+	LWLockRelease(sierra_shared->lock);
+	return held;
 }

@@ -19,15 +19,15 @@
 #include "base/guc.h"
 
 /* Databases that can have a bell; in others, who waits looks again and again. */
-#define SIERRA_BELLS 64
+#define SIERRA_DATABASES_MAX 64
 
 /* Stores of a database that rang since its worker last looked. */
-#define SIERRA_BELL_STORES 16
+#define SIERRA_RINGS_MAX 16
 
 /* Statements at a time that can send workers away. */
-#define SIERRA_HOLDS 32
+#define SIERRA_HOLDS_MAX 32
 
-#define SIERRA_WORKER_ERROR_MAX 256
+#define SIERRA_NOTIFIER_ERROR_MAX 256
 
 #define SIERRA_RUNNER_JOB_MAX 320
 #define SIERRA_RUNNER_ERROR_MAX 256
@@ -45,22 +45,22 @@ typedef struct SierraRings
 {
 	int count;
 	bool overflow; /* there were more stores than fit */
-	SierraRing store[SIERRA_BELL_STORES];
+	SierraRing store[SIERRA_RINGS_MAX];
 } SierraRings;
 
 /* How the worker of a database is; notifier.c and worker_launcher.c say who changes it. */
-typedef enum SierraWorkerState
+typedef enum SierraNotifierState
 {
-	SIERRA_WORKER_NONE,		/* none, and nobody asked for one */
-	SIERRA_WORKER_WANTED,	/* the launcher is to start it, not before retry_at */
-	SIERRA_WORKER_STARTING, /* the launcher asked the postmaster for it */
-	SIERRA_WORKER_RUNNING
-} SierraWorkerState;
+	SIERRA_NOTIFIER_NONE,	  /* none, and nobody asked for one */
+	SIERRA_NOTIFIER_WANTED,	  /* the launcher is to start it, not before retry_at */
+	SIERRA_NOTIFIER_STARTING, /* the launcher asked the postmaster for it */
+	SIERRA_NOTIFIER_RUNNING
+} SierraNotifierState;
 
 /* What is known about a worker; under the doorbell's lock. */
-typedef struct SierraWorkerInfo
+typedef struct SierraNotifierInfo
 {
-	SierraWorkerState state;
+	SierraNotifierState state;
 	int pid;
 	uint32 failures; /* starts and runs that ended early, in a row */
 	TimestampTz retry_at;
@@ -70,14 +70,14 @@ typedef struct SierraWorkerInfo
 	TimestampTz last_notify;
 	int64 notifications;
 	TimestampTz last_error_at;
-	char last_error[SIERRA_WORKER_ERROR_MAX];
-} SierraWorkerInfo;
+	char last_error[SIERRA_NOTIFIER_ERROR_MAX];
+} SierraNotifierInfo;
 
 /* Whom the next ring wakes.  It wakes him once: he says when he listens again. */
 typedef enum SierraListener
 {
 	SIERRA_LISTENER_NONE,
-	SIERRA_LISTENER_WORKER,
+	SIERRA_LISTENER_NOTIFIER,
 	SIERRA_LISTENER_LAUNCHER /* to start the worker that is missing */
 } SierraListener;
 
@@ -107,36 +107,36 @@ typedef struct SierraRunner
 } SierraRunner;
 
 /* What a database wants of the pool; but for the atomics under the doorbell's lock. */
-typedef struct SierraWant
+typedef struct SierraRunnerDemand
 {
-	pg_atomic_uint32 called;  /* who rings need not call the launcher */
-	pg_atomic_uint32 present; /* a runner is there that hears who rings */
-	pg_atomic_uint64 made;	  /* counts transactions that made jobs */
-	TimestampTz due_at;		  /* without a runner: when it is to get one */
-	TimestampTz retry_at;	  /* but not before, for its runners fail */
-	TimestampTz left_at;	  /* when the last runner left */
-	uint32 failures;		  /* of runners, in a row */
-	int backlog;			  /* jobs that were due at a time, 0: not busy */
-} SierraWant;
+	pg_atomic_uint32 launcher_called; /* who rings need not call the launcher */
+	pg_atomic_uint32 has_runner;	  /* a runner is there that hears who rings */
+	pg_atomic_uint64 jobs_made;		  /* counts transactions that made jobs */
+	TimestampTz due_at;				  /* without a runner: when it is to get one */
+	TimestampTz retry_at;			  /* but not before, for its runners fail */
+	TimestampTz left_at;			  /* when the last runner left */
+	uint32 failures;				  /* of runners, in a row */
+	int backlog;					  /* jobs that were due at a time, 0: not busy */
+} SierraRunnerDemand;
 
 /* The bell of a database. */
-typedef struct SierraBell
+typedef struct SierraDatabaseSlot
 {
-	Oid database;				 /* changed under the doorbell's lock */
-	pg_atomic_uint64 generation; /* counts how often it rang */
-	pg_atomic_uint32 listener;	 /* SierraListener: whose latch the next ring sets */
-	pg_atomic_uint64 heard;		 /* the count when the worker last woke who waits */
-	pg_atomic_uint32 answered;	 /* a worker is there to wake who waits */
-	pg_atomic_uint32 awaiting;	 /* sessions that wait for consumers, about */
-	ConditionVariable rung;		 /* sessions that wait */
+	Oid database;					   /* changed under the doorbell's lock */
+	pg_atomic_uint64 wakeups;		   /* counts how often it rang */
+	pg_atomic_uint32 listener;		   /* SierraListener: whose latch the next ring sets */
+	pg_atomic_uint64 wakeups_handled;  /* the count when the worker last woke who waits */
+	pg_atomic_uint32 has_notifier;	   /* a worker is there to wake who waits */
+	pg_atomic_uint32 progress_waiters; /* sessions that wait for consumers, about */
+	ConditionVariable waiters;		   /* sessions that wait */
 
 	slock_t mutex; /* for the next two */
-	Latch *worker_latch;
+	Latch *notifier_latch;
 	SierraRings rings;
 
-	SierraWorkerInfo worker;
-	SierraWant want;
-} SierraBell;
+	SierraNotifierInfo notifier;
+	SierraRunnerDemand demand;
+} SierraDatabaseSlot;
 
 /* A statement that needs a database for itself, see process_utility.c. */
 typedef struct SierraHold
@@ -145,44 +145,45 @@ typedef struct SierraHold
 	int pid;
 } SierraHold;
 
-typedef struct SierraDoorbell
+typedef struct SierraShared
 {
 	LWLock *lock;
 	slock_t mutex; /* for the launcher's latch */
 	Latch *launcher_latch;
 	pg_atomic_uint32 waiting; /* databases wait for a place in the pool */
-	SierraHold hold[SIERRA_HOLDS];
-	SierraBell bell[SIERRA_BELLS];
-	SierraRunner runner[SIERRA_RUNNERS];
-} SierraDoorbell;
+	SierraHold hold[SIERRA_HOLDS_MAX];
+	SierraDatabaseSlot slot[SIERRA_DATABASES_MAX];
+	SierraRunner runner[SIERRA_RUNNERS_MAX];
+} SierraShared;
 
 /* NULL when the library was not preloaded. */
-extern SierraDoorbell *sierra_doorbell;
+extern SierraShared *sierra_shared;
 
 /* Asks for shared memory; called while preloaded libraries are loaded. */
-extern void sierra_doorbell_request(void);
+extern void sierra_shared_request(void);
 
 /*
  * The slot of a database, a new one if it has none; NULL without preloading, and
  * when too many databases have one.  It stays the database's slot until
  * sierra_shared_forget_slot(), which must not come while sessions use the database.
  */
-extern SierraBell *sierra_doorbell_bell(Oid database);
-extern void sierra_doorbell_forget(Oid database);
+extern SierraDatabaseSlot *sierra_shared_slot(Oid database);
+extern void sierra_shared_forget_slot(Oid database);
 
 /* The same, but NULL if it has none; the caller holds the doorbell's lock. */
-extern SierraBell *sierra_doorbell_find(Oid database);
+extern SierraDatabaseSlot *sierra_shared_find_slot(Oid database);
 
-/* The bell of this session's database; as sierra_doorbell_bell(). */
-extern SierraBell *sierra_doorbell_own(void);
+/* The bell of this session's database; as sierra_shared_slot(). */
+extern SierraDatabaseSlot *sierra_shared_own_slot(void);
 
 /* The database may have a runner from now on; the caller holds the doorbell's lock. */
-extern void sierra_pool_welcome(struct SierraBell *bell);
+extern void sierra_shared_reset_demand(struct SierraDatabaseSlot *slot);
 
 /*
- * Does a statement keep workers out of this database?  The caller holds the
- * doorbell's lock.
+ * Does a statement keep our processes out of this database?  The second is for
+ * callers that hold the lock.
  */
-extern bool sierra_exclusive_is_held(Oid database);
+extern bool sierra_shared_is_held(Oid database);
+extern bool sierra_shared_is_held_locked(Oid database);
 
 #endif /* SIERRA_SHARED_H */

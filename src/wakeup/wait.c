@@ -73,13 +73,13 @@ void
 sierra_wait_begin(SierraWaiter *waiter)
 {
 	waiter->place = find_place();
-	waiter->bell = sierra_doorbell_own();
-	waiter->generation = 0;
-	waiter->rung = false;
-	if (waiter->bell != NULL)
+	waiter->slot = sierra_shared_own_slot();
+	waiter->wakeups = 0;
+	waiter->woken = false;
+	if (waiter->slot != NULL)
 	{
-		sierra_doorbell_want_worker(waiter->bell);
-		waiter->generation = pg_atomic_read_u64(&waiter->bell->generation);
+		sierra_doorbell_want_notifier(waiter->slot);
+		waiter->wakeups = pg_atomic_read_u64(&waiter->slot->wakeups);
 	}
 
 	/* What the caller looks at next is not older than the count. */
@@ -104,44 +104,34 @@ milliseconds_until(TimestampTz now, TimestampTz then)
 	return (long) Min((microseconds + 999) / 1000, (int64) INT_MAX);
 }
 
-/* What pg_stat_activity shows; looked up once. */
-static uint32
-wait_event(void)
-{
-	static uint32 event = 0;
-
-	if (event == 0)
-		event = sierra_compat_wait_event("SierraEvents");
-	return event;
-}
-
 /* Sleeps without a bell.  Returns early when the latch is set for any reason. */
 static void
 sleep_alone(long timeout)
 {
 	(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, timeout,
-					 wait_event());
+					 sierra_compat_wait_event("SierraEvents"));
 	ResetLatch(MyLatch);
 	CHECK_FOR_INTERRUPTS();
 }
 
 /* Sleeps unless the bell rang; true if it rang. */
 static bool
-sleep_at_bell(SierraWaiter *waiter, long timeout)
+sleep_at_doorbell(SierraWaiter *waiter, long timeout)
 {
-	SierraBell *bell = waiter->bell;
-	uint64 generation;
+	SierraDatabaseSlot *slot = waiter->slot;
+	uint64 wakeups;
 
-	ConditionVariablePrepareToSleep(&bell->rung);
-	sierra_doorbell_want_answer(bell);
-	if (pg_atomic_read_u64(&bell->generation) == waiter->generation)
-		(void) ConditionVariableTimedSleep(&bell->rung, timeout, wait_event());
+	ConditionVariablePrepareToSleep(&slot->waiters);
+	sierra_doorbell_want_wakeup(slot);
+	if (pg_atomic_read_u64(&slot->wakeups) == waiter->wakeups)
+		(void) ConditionVariableTimedSleep(&slot->waiters, timeout,
+										   sierra_compat_wait_event("SierraEvents"));
 	ConditionVariableCancelSleep();
-	generation = pg_atomic_read_u64(&bell->generation);
+	wakeups = pg_atomic_read_u64(&slot->wakeups);
 	pg_memory_barrier();
-	if (generation == waiter->generation)
+	if (wakeups == waiter->wakeups)
 		return false;
-	waiter->generation = generation;
+	waiter->wakeups = wakeups;
 	return true;
 }
 
@@ -150,7 +140,7 @@ sierra_wait_next(SierraWaiter *waiter, TimestampTz deadline)
 {
 	TimestampTz now = GetCurrentTimestamp();
 	long timeout = INT_MAX;
-	bool has_bell;
+	bool has_notifier;
 
 	CHECK_FOR_INTERRUPTS();
 	if (now >= deadline)
@@ -158,15 +148,15 @@ sierra_wait_next(SierraWaiter *waiter, TimestampTz deadline)
 	if (deadline != DT_NOEND)
 		timeout = milliseconds_until(now, deadline);
 
-	has_bell = waiter->bell != NULL && pg_atomic_read_u32(&waiter->bell->answered) != 0 &&
-			   !RecoveryInProgress();
-	if (!has_bell)
+	has_notifier = waiter->slot != NULL && pg_atomic_read_u32(&waiter->slot->has_notifier) != 0 &&
+				   !RecoveryInProgress();
+	if (!has_notifier)
 		sleep_alone(Min(timeout, sierra_guc_poll_interval));
 	else
 	{
-		long nap = waiter->rung ? sierra_guc_poll_interval : sierra_guc_sweep_interval;
+		long nap = waiter->woken ? sierra_guc_poll_interval : sierra_guc_sweep_interval;
 
-		waiter->rung = sleep_at_bell(waiter, Min(timeout, nap));
+		waiter->woken = sleep_at_doorbell(waiter, Min(timeout, nap));
 	}
 	return true;
 }

@@ -18,14 +18,14 @@
 
 #include "utils/timestamp.h"
 
-struct SierraBell;
+struct SierraDatabaseSlot;
 
 typedef struct SierraWaiter
 {
-	int place;				 /* which of the sierra_es.max_waiters places it has */
-	struct SierraBell *bell; /* NULL without preloading */
-	uint64 generation;		 /* of the bell, read before the caller looked */
-	bool rung;				 /* it rang just now: the next sleep is short */
+	int place;						 /* which of the sierra_es.max_waiters places it has */
+	struct SierraDatabaseSlot *slot; /* NULL without preloading */
+	uint64 wakeups;					 /* of the bell, read before the caller looked */
+	bool woken;						 /* it rang just now: the next sleep is short */
 } SierraWaiter;
 
 /*

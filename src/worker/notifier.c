@@ -18,9 +18,12 @@
  */
 #include "postgres.h"
 
+#include "base/backoff.h"
 #include "base/compat.h"
 #include "base/guc.h"
+#include "store/extension.h"
 #include "wakeup/doorbell.h"
+#include "worker/background.h"
 #include "worker/notifier.h"
 #include "worker/process_utility.h"
 #include "worker/runner_pool.h"
@@ -34,7 +37,6 @@
 #include "postmaster/interrupt.h"
 #include "storage/ipc.h"
 #include "storage/proclist.h"
-#include "store/extension.h"
 #include "tcop/tcopprot.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
@@ -49,41 +51,31 @@
 
 /* A worker that ran so long did not fail to start. */
 #define STARTED_WELL_MS 10000
+#define RETRY_MS 1000
 #define RETRY_MAX_MS 60000
 
-static SierraBell *bell = NULL;
+static SierraDatabaseSlot *slot = NULL;
 static MemoryContext round_context = NULL;
 
 /* What the loop remembers. */
 static struct
 {
-	uint64 heard;	   /* rings it has answered */
-	SierraRings rings; /* stores that are to be looked at */
+	uint64 wakeups_handled; /* rings it has answered */
+	SierraRings rings;		/* stores that are to be looked at */
 	TimestampTz rest_until;
 	TimestampTz round_due; /* not before */
 	TimestampTz sweep_due;
 } loop;
 
-/* What pg_stat_activity shows; looked up once. */
-static uint32
-wait_event(void)
-{
-	static uint32 event = 0;
-
-	if (event == 0)
-		event = sierra_compat_wait_event("SierraWorker");
-	return event;
-}
-
 /* Left for a reason of its own: not a failure. */
 static bool left = false;
-static SierraWorkerState left_as = SIERRA_WORKER_NONE;
+static SierraNotifierState left_as = SIERRA_NOTIFIER_NONE;
 
 void
-sierra_worker_preload(void)
+sierra_background_preload(void)
 {
-	sierra_doorbell_request();
-	sierra_exclusive_install();
+	sierra_shared_request();
+	sierra_process_utility_install();
 	sierra_launcher_register();
 }
 
@@ -94,83 +86,71 @@ sierra_worker_preload(void)
 static void
 detach(int code, Datum arg)
 {
-	SierraWorkerInfo *info = &bell->worker;
+	SierraNotifierInfo *info = &slot->notifier;
 	TimestampTz now = GetCurrentTimestamp();
 	int64 delay = 0;
 
-	LWLockAcquire(sierra_doorbell->lock, LW_EXCLUSIVE);
-	pg_atomic_write_u32(&bell->answered, 0);
-	SpinLockAcquire(&bell->mutex);
-	bell->worker_latch = NULL;
-	SpinLockRelease(&bell->mutex);
+	LWLockAcquire(sierra_shared->lock, LW_EXCLUSIVE);
+	pg_atomic_write_u32(&slot->has_notifier, 0);
+	SpinLockAcquire(&slot->mutex);
+	slot->notifier_latch = NULL;
+	SpinLockRelease(&slot->mutex);
 	info->pid = 0;
-	info->state = left ? left_as : SIERRA_WORKER_WANTED;
+	info->state = left ? left_as : SIERRA_NOTIFIER_WANTED;
 	if (left || TimestampDifferenceExceeds(info->started, now, STARTED_WELL_MS))
 		info->failures = 0;
 	if (!left)
 	{
 		if (info->failures > 0)
-			delay = Min(RETRY_MAX_MS, INT64CONST(1000) << Min(info->failures - 1, 10));
+			delay = sierra_backoff(info->failures, RETRY_MS, RETRY_MAX_MS);
 		info->failures++;
 	}
 	info->retry_at = now + delay * 1000;
-	pg_atomic_write_u32(&bell->listener, info->state == SIERRA_WORKER_NONE
+	pg_atomic_write_u32(&slot->listener, info->state == SIERRA_NOTIFIER_NONE
 											 ? SIERRA_LISTENER_LAUNCHER
 											 : SIERRA_LISTENER_NONE);
-	LWLockRelease(sierra_doorbell->lock);
-	ConditionVariableBroadcast(&bell->rung);
+	LWLockRelease(sierra_shared->lock);
+	ConditionVariableBroadcast(&slot->waiters);
 	sierra_doorbell_call_launcher();
 }
 
 static void
-leave(SierraWorkerState state)
+leave(SierraNotifierState state)
 {
 	left = true;
 	left_as = state;
 	proc_exit(0);
 }
 
-/* Is the database wanted by a statement? */
-static bool
-is_held(void)
-{
-	bool held;
-
-	LWLockAcquire(sierra_doorbell->lock, LW_SHARED);
-	held = sierra_exclusive_is_held(MyDatabaseId);
-	LWLockRelease(sierra_doorbell->lock);
-	return held;
-}
-
 static void
 attach(void)
 {
-	SierraWorkerInfo *info;
+	SierraNotifierInfo *info;
 
-	bell = sierra_doorbell_own();
-	if (bell == NULL)
+	slot = sierra_shared_own_slot();
+	if (slot == NULL)
 	{
 		ereport(LOG, errmsg("sierra_es has no room to watch database %u", MyDatabaseId),
-				errdetail("At most %d databases can be watched.", SIERRA_BELLS));
+				errdetail("At most %d databases can be watched.", SIERRA_DATABASES_MAX));
 		proc_exit(0);
 	}
-	info = &bell->worker;
-	LWLockAcquire(sierra_doorbell->lock, LW_EXCLUSIVE);
+	info = &slot->notifier;
+	LWLockAcquire(sierra_shared->lock, LW_EXCLUSIVE);
 	if (info->pid != 0)
 	{
-		LWLockRelease(sierra_doorbell->lock);
+		LWLockRelease(sierra_shared->lock);
 		proc_exit(0);
 	}
 	info->pid = MyProcPid;
-	info->state = SIERRA_WORKER_RUNNING;
+	info->state = SIERRA_NOTIFIER_RUNNING;
 	info->started = GetCurrentTimestamp();
-	SpinLockAcquire(&bell->mutex);
-	bell->worker_latch = MyLatch;
-	SpinLockRelease(&bell->mutex);
-	pg_atomic_write_u32(&bell->listener, SIERRA_LISTENER_NONE);
-	pg_atomic_write_u32(&bell->answered, 1);
-	sierra_pool_welcome(bell);
-	LWLockRelease(sierra_doorbell->lock);
+	SpinLockAcquire(&slot->mutex);
+	slot->notifier_latch = MyLatch;
+	SpinLockRelease(&slot->mutex);
+	pg_atomic_write_u32(&slot->listener, SIERRA_LISTENER_NONE);
+	pg_atomic_write_u32(&slot->has_notifier, 1);
+	sierra_shared_reset_demand(slot);
+	LWLockRelease(sierra_shared->lock);
 	before_shmem_exit(detach, (Datum) 0);
 
 	/* It may have other databases to visit. */
@@ -184,18 +164,14 @@ attach(void)
 static void
 pin_settings(void)
 {
-	static const char *const settings[][2] = {
+	static const SierraSetting settings[] = {
 		{"search_path", ""},
 		{"synchronous_commit", "off"},
 		{"lock_timeout", "100ms"},
-		{"default_transaction_isolation", "read committed"},
-		{"default_transaction_read_only", "off"},
-		{"default_transaction_deferrable", "off"},
 		{"row_security", "off"},
 	};
 
-	for (int i = 0; i < lengthof(settings); i++)
-		SetConfigOption(settings[i][0], settings[i][1], PGC_SUSET, PGC_S_OVERRIDE);
+	sierra_background_pin(settings, lengthof(settings));
 }
 
 /* Without sweeps, nobody needs to know what is not to be announced. */
@@ -214,54 +190,36 @@ drop_silent_rings(void)
 
 /* Wakes the sessions that wait, if the bell rang. */
 static void
-answer(void)
+wake_waiters(void)
 {
-	uint64 count = pg_atomic_read_u64(&bell->generation);
+	uint64 count = pg_atomic_read_u64(&slot->wakeups);
 	TimestampTz now;
 
-	if (count == loop.heard)
+	if (count == loop.wakeups_handled)
 		return;
-	loop.heard = count;
-	ConditionVariableBroadcast(&bell->rung);
-	pg_atomic_write_u64(&bell->heard, count);
-	sierra_pool_call(bell);
+	loop.wakeups_handled = count;
+	ConditionVariableBroadcast(&slot->waiters);
+	pg_atomic_write_u64(&slot->wakeups_handled, count);
+	sierra_pool_call(slot);
 	now = GetCurrentTimestamp();
 	loop.rest_until = TimestampTzPlusMilliseconds(now, REST_MS);
 
-	SpinLockAcquire(&bell->mutex);
-	sierra_doorbell_add_rings(&loop.rings, &bell->rings);
-	bell->rings.count = 0;
-	bell->rings.overflow = false;
-	bell->worker.last_wake = now;
-	SpinLockRelease(&bell->mutex);
+	SpinLockAcquire(&slot->mutex);
+	sierra_doorbell_add_rings(&loop.rings, &slot->rings);
+	slot->rings.count = 0;
+	slot->rings.overflow = false;
+	slot->notifier.last_wake = now;
+	SpinLockRelease(&slot->mutex);
 	if (sierra_guc_notify == SIERRA_NOTIFY_OFF)
 		drop_silent_rings();
 }
 
 /* While it looks at many stores. */
 static void
-answer_between(void)
+wake_waiters_between(void)
 {
 	if (GetCurrentTimestamp() >= loop.rest_until)
-		answer();
-}
-
-static void
-begin_round(void)
-{
-	SetCurrentStatementStartTimestamp();
-	StartTransactionCommand();
-	PushActiveSnapshot(GetTransactionSnapshot());
-	pgstat_report_activity(STATE_RUNNING, "looking for new events");
-}
-
-static void
-end_round(void)
-{
-	PopActiveSnapshot();
-	CommitTransactionCommand();
-	pgstat_report_stat(false);
-	pgstat_report_activity(STATE_IDLE, NULL);
+		wake_waiters();
 }
 
 /* One transaction: looks, and sends what there is to send. */
@@ -270,30 +228,30 @@ look_and_notify(const SierraRings *rings, bool everything)
 {
 	int sent = 0;
 
-	begin_round();
+	sierra_background_begin("looking for new events");
 	if (!sierra_extension_exists())
 	{
-		end_round();
-		leave(SIERRA_WORKER_NONE);
+		sierra_background_end();
+		leave(SIERRA_NOTIFIER_NONE);
 	}
-	sent += sierra_watch_rings(rings, answer_between);
+	sent += sierra_watch_rings(rings, wake_waiters_between);
 	if (everything && sierra_guc_notify != SIERRA_NOTIFY_OFF)
-		sent += sierra_watch_all(answer_between);
+		sent += sierra_watch_all(wake_waiters_between);
 	else
-		sent += sierra_watch_again(answer_between);
-	end_round();
+		sent += sierra_watch_again(wake_waiters_between);
+	sierra_background_end();
 	return sent;
 }
 
 static void
 remember_error(const char *message)
 {
-	SierraWorkerInfo *info = &bell->worker;
+	SierraNotifierInfo *info = &slot->notifier;
 
-	LWLockAcquire(sierra_doorbell->lock, LW_EXCLUSIVE);
-	strlcpy(info->last_error, message, SIERRA_WORKER_ERROR_MAX);
+	LWLockAcquire(sierra_shared->lock, LW_EXCLUSIVE);
+	strlcpy(info->last_error, message, SIERRA_NOTIFIER_ERROR_MAX);
 	info->last_error_at = GetCurrentTimestamp();
-	LWLockRelease(sierra_doorbell->lock);
+	LWLockRelease(sierra_shared->lock);
 }
 
 /* Reports an error and goes on; the rings are kept for the next round. */
@@ -341,16 +299,16 @@ do_round(bool everything)
 	MemoryContextReset(round_context);
 
 	ended = GetCurrentTimestamp();
-	LWLockAcquire(sierra_doorbell->lock, LW_EXCLUSIVE);
-	bell->worker.notifications += sent;
+	LWLockAcquire(sierra_shared->lock, LW_EXCLUSIVE);
+	slot->notifier.notifications += sent;
 	if (sent > 0)
-		bell->worker.last_notify = ended;
+		slot->notifier.last_notify = ended;
 	if (everything)
-		bell->worker.last_sweep = ended;
-	LWLockRelease(sierra_doorbell->lock);
+		slot->notifier.last_sweep = ended;
+	LWLockRelease(sierra_shared->lock);
 	/* What a sweep found has rung no bell. */
 	if (everything && sent > 0)
-		sierra_pool_call(bell);
+		sierra_pool_call(slot);
 	if (everything)
 		loop.sweep_due = Max(TimestampTzPlusMilliseconds(began, sierra_guc_sweep_interval),
 							 ended + (ended - began) * SWEEP_SHARE);
@@ -374,9 +332,9 @@ somebody_waits(void)
 {
 	bool empty;
 
-	SpinLockAcquire(&bell->rung.mutex);
-	empty = proclist_is_empty(&bell->rung.wakeup);
-	SpinLockRelease(&bell->rung.mutex);
+	SpinLockAcquire(&slot->waiters.mutex);
+	empty = proclist_is_empty(&slot->waiters.wakeup);
+	SpinLockRelease(&slot->waiters.mutex);
 	return !empty;
 }
 
@@ -397,14 +355,15 @@ sleep_until_due(void)
 	else
 	{
 		/* A full barrier: who rings later finds that we listen. */
-		(void) pg_atomic_exchange_u32(&bell->listener, SIERRA_LISTENER_WORKER);
-		if (pg_atomic_read_u64(&bell->generation) != loop.heard)
+		(void) pg_atomic_exchange_u32(&slot->listener, SIERRA_LISTENER_NOTIFIER);
+		if (pg_atomic_read_u64(&slot->wakeups) != loop.wakeups_handled)
 			return;
 	}
 	if (due <= now)
 		return;
 	(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-					 (long) Min((due - now + 999) / 1000, (int64) INT_MAX), wait_event());
+					 (long) Min((due - now + 999) / 1000, (int64) INT_MAX),
+					 sierra_compat_wait_event("SierraNotifier"));
 	ResetLatch(MyLatch);
 }
 
@@ -424,11 +383,11 @@ run(void)
 			ProcessConfigFile(PGC_SIGHUP);
 			loop.sweep_due = 0;
 		}
-		if (is_held())
-			leave(SIERRA_WORKER_WANTED);
+		if (sierra_shared_is_held(MyDatabaseId))
+			leave(SIERRA_NOTIFIER_WANTED);
 		now = GetCurrentTimestamp();
 		if (now >= loop.rest_until)
-			answer();
+			wake_waiters();
 		if (now >= loop.sweep_due)
 			do_round(true);
 		else if (now >= round_due())
@@ -439,27 +398,26 @@ run(void)
 
 /* Ends before it was ready. */
 static void
-resign(Oid database, SierraWorkerState state)
+resign(Oid database, SierraNotifierState state)
 {
-	SierraBell *known;
+	SierraDatabaseSlot *known;
 
-	LWLockAcquire(sierra_doorbell->lock, LW_EXCLUSIVE);
-	known = sierra_doorbell_find(database);
-	if (known != NULL && known->worker.state == SIERRA_WORKER_STARTING)
+	LWLockAcquire(sierra_shared->lock, LW_EXCLUSIVE);
+	known = sierra_shared_find_slot(database);
+	if (known != NULL && known->notifier.state == SIERRA_NOTIFIER_STARTING)
 	{
-		known->worker.state = state;
-		if (state == SIERRA_WORKER_NONE)
+		known->notifier.state = state;
+		if (state == SIERRA_NOTIFIER_NONE)
 			pg_atomic_write_u32(&known->listener, SIERRA_LISTENER_LAUNCHER);
 	}
-	LWLockRelease(sierra_doorbell->lock);
+	LWLockRelease(sierra_shared->lock);
 	proc_exit(0);
 }
 
 void
-sierra_worker_main(Datum argument)
+sierra_notifier_main(Datum argument)
 {
 	Oid database = DatumGetObjectId(argument);
-	bool held;
 	bool installed;
 
 	pqsignal(SIGTERM, die);
@@ -467,19 +425,16 @@ sierra_worker_main(Datum argument)
 	BackgroundWorkerUnblockSignals();
 
 	/* To connect to a database that a statement needs would hold that up. */
-	LWLockAcquire(sierra_doorbell->lock, LW_SHARED);
-	held = sierra_exclusive_is_held(database);
-	LWLockRelease(sierra_doorbell->lock);
-	if (held)
-		resign(database, SIERRA_WORKER_WANTED);
+	if (sierra_shared_is_held(database))
+		resign(database, SIERRA_NOTIFIER_WANTED);
 
 	BackgroundWorkerInitializeConnectionByOid(database, InvalidOid, 0);
 	pin_settings();
-	begin_round();
+	sierra_background_begin("looking for new events");
 	installed = sierra_extension_exists();
-	end_round();
+	sierra_background_end();
 	if (!installed)
-		resign(database, SIERRA_WORKER_NONE);
+		resign(database, SIERRA_NOTIFIER_NONE);
 	attach();
 	round_context =
 		AllocSetContextCreate(TopMemoryContext, "sierra_es worker", ALLOCSET_DEFAULT_SIZES);

@@ -8,9 +8,9 @@
 #include "fmgr.h"
 
 /* Sets up all that runs when the library is preloaded: memory, hook, launcher. */
-extern void sierra_worker_preload(void);
+extern void sierra_background_preload(void);
 
 /* Entry of the worker; the argument is the OID of its database. */
-extern PGDLLEXPORT void sierra_worker_main(Datum database);
+extern PGDLLEXPORT void sierra_notifier_main(Datum database);
 
 #endif /* SIERRA_NOTIFIER_H */

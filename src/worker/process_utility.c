@@ -44,10 +44,10 @@ static Oid dropped_database = InvalidOid;
 static void
 enter_hold(Oid database)
 {
-	LWLockAcquire(sierra_doorbell->lock, LW_EXCLUSIVE);
-	for (int i = 0; i < SIERRA_HOLDS; i++)
+	LWLockAcquire(sierra_shared->lock, LW_EXCLUSIVE);
+	for (int i = 0; i < SIERRA_HOLDS_MAX; i++)
 	{
-		SierraHold *hold = &sierra_doorbell->hold[i];
+		SierraHold *hold = &sierra_shared->hold[i];
 
 		if (OidIsValid(hold->database))
 			continue;
@@ -56,19 +56,19 @@ enter_hold(Oid database)
 		holding = true;
 		break;
 	}
-	LWLockRelease(sierra_doorbell->lock);
+	LWLockRelease(sierra_shared->lock);
 }
 
 static void
 leave_holds(void)
 {
-	LWLockAcquire(sierra_doorbell->lock, LW_EXCLUSIVE);
-	for (int i = 0; i < SIERRA_HOLDS; i++)
+	LWLockAcquire(sierra_shared->lock, LW_EXCLUSIVE);
+	for (int i = 0; i < SIERRA_HOLDS_MAX; i++)
 	{
-		if (sierra_doorbell->hold[i].pid == MyProcPid)
-			memset(&sierra_doorbell->hold[i], 0, sizeof(SierraHold));
+		if (sierra_shared->hold[i].pid == MyProcPid)
+			memset(&sierra_shared->hold[i], 0, sizeof(SierraHold));
 	}
-	LWLockRelease(sierra_doorbell->lock);
+	LWLockRelease(sierra_shared->lock);
 	sierra_doorbell_call_launcher();
 }
 
@@ -76,16 +76,16 @@ leave_holds(void)
 static int
 wake_worker(Oid database)
 {
-	SierraBell *bell;
+	SierraDatabaseSlot *slot;
 	int pid = 0;
 
-	LWLockAcquire(sierra_doorbell->lock, LW_SHARED);
-	bell = sierra_doorbell_find(database);
-	if (bell != NULL)
-		pid = bell->worker.pid;
-	LWLockRelease(sierra_doorbell->lock);
+	LWLockAcquire(sierra_shared->lock, LW_SHARED);
+	slot = sierra_shared_find_slot(database);
+	if (slot != NULL)
+		pid = slot->notifier.pid;
+	LWLockRelease(sierra_shared->lock);
 	if (pid != 0)
-		sierra_doorbell_wake_worker(bell);
+		sierra_doorbell_wake_notifier(slot);
 	return pid;
 }
 
@@ -94,7 +94,7 @@ static bool
 dismiss(Oid database, bool signal)
 {
 	int pid = wake_worker(database);
-	int runners = sierra_pool_dismiss(database, signal);
+	int runners = sierra_pool_ask_to_leave(database, signal);
 
 	if (pid != 0 && signal)
 		(void) kill(pid, SIGTERM);
@@ -208,7 +208,7 @@ process_utility(PlannedStmt *planned, const char *query, bool read_only_tree,
 				DestReceiver *receiver, QueryCompletion *completion)
 {
 	Node *statement = planned->utilityStmt;
-	const char *database = sierra_doorbell != NULL ? database_needed(statement) : NULL;
+	const char *database = sierra_shared != NULL ? database_needed(statement) : NULL;
 	Oid to_drop = InvalidOid;
 
 	if (database != NULL)
@@ -225,7 +225,7 @@ process_utility(PlannedStmt *planned, const char *query, bool read_only_tree,
 		dropped_database = to_drop;
 	if (IsA(statement, CreateExtensionStmt) &&
 		strcmp(((CreateExtensionStmt *) statement)->extname, "sierra_es") == 0)
-		extension_created = sierra_doorbell_own() != NULL;
+		extension_created = sierra_shared_own_slot() != NULL;
 }
 
 /* May not throw; a lock of this kind cannot fail. */
@@ -235,9 +235,9 @@ finish_transaction(XactEvent event, void *arg)
 	if (event != XACT_EVENT_COMMIT && event != XACT_EVENT_ABORT && event != XACT_EVENT_PREPARE)
 		return;
 	if (event == XACT_EVENT_COMMIT && OidIsValid(dropped_database))
-		sierra_doorbell_forget(dropped_database);
+		sierra_shared_forget_slot(dropped_database);
 	if (event == XACT_EVENT_COMMIT && extension_created)
-		sierra_doorbell_want_worker(sierra_doorbell_own());
+		sierra_doorbell_want_notifier(sierra_shared_own_slot());
 	if (holding)
 		leave_holds();
 	dropped_database = InvalidOid;
@@ -245,7 +245,7 @@ finish_transaction(XactEvent event, void *arg)
 }
 
 void
-sierra_exclusive_install(void)
+sierra_process_utility_install(void)
 {
 	next_process_utility = ProcessUtility_hook;
 	ProcessUtility_hook = process_utility;

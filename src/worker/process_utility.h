@@ -6,6 +6,6 @@
 #define SIERRA_PROCESS_UTILITY_H
 
 /* Installs the hook; called while preloaded libraries are loaded. */
-extern void sierra_exclusive_install(void);
+extern void sierra_process_utility_install(void);
 
 #endif /* SIERRA_PROCESS_UTILITY_H */

@@ -13,10 +13,11 @@
  */
 #include "postgres.h"
 
+#include "base/backoff.h"
 #include "base/compat.h"
 #include "base/guc.h"
 #include "wakeup/doorbell.h"
-#include "worker/process_utility.h"
+#include "worker/background.h"
 #include "worker/runner.h"
 #include "worker/runner_job.h"
 #include "worker/runner_pool.h"
@@ -54,8 +55,8 @@
 #define RETRY_MS 1000
 #define RETRY_MAX_MS 60000
 
-static SierraRunner *place = NULL;
-static SierraBell *bell = NULL;
+static SierraRunner *runner_slot = NULL;
+static SierraDatabaseSlot *slot = NULL;
 
 /* Left for a reason of its own: not a failure. */
 static bool left = false;
@@ -65,45 +66,34 @@ static TimestampTz back_at = 0;
 /* What the loop remembers. */
 static struct
 {
-	uint64 heard; /* rings before the last look */
-	uint64 made;  /* jobs that were made before it */
+	uint64 wakeups_handled; /* rings before the last look */
+	uint64 jobs_made;		/* jobs that were made before it */
 	SierraJobLook look;
 	TimestampTz looked_at;
 	TimestampTz look_due;
-	bool stale; /* something was done since */
+	bool changed; /* something was done since */
 	int naps;
 	TimestampTz busy_since; /* 0: idle */
 	TimestampTz useless_since;
 	TimestampTz called_at;
 } loop;
 
-/* What pg_stat_activity shows; looked up once. */
-static uint32
-wait_event(void)
-{
-	static uint32 event = 0;
-
-	if (event == 0)
-		event = sierra_compat_wait_event("SierraRunner");
-	return event;
-}
-
 /* Leaves word for the launcher; a failure is followed by a start later and later. */
 static void
-leave_word(SierraWant *want, TimestampTz now)
+leave_word(SierraRunnerDemand *demand, TimestampTz now)
 {
-	want->left_at = now;
-	want->backlog = 0;
-	want->due_at = left ? back_at : 0;
-	if (left || TimestampDifferenceExceeds(place->started, now, STARTED_WELL_MS))
-		want->failures = 0;
-	want->retry_at = now;
+	demand->left_at = now;
+	demand->backlog = 0;
+	demand->due_at = left ? back_at : 0;
+	if (left || TimestampDifferenceExceeds(runner_slot->started, now, STARTED_WELL_MS))
+		demand->failures = 0;
+	demand->retry_at = now;
 	if (left)
 		return;
-	if (want->failures > 0)
-		want->retry_at = TimestampTzPlusMilliseconds(
-			now, Min(RETRY_MAX_MS, RETRY_MS << Min(want->failures - 1, 10)));
-	want->failures++;
+	if (demand->failures > 0)
+		demand->retry_at = TimestampTzPlusMilliseconds(
+			now, sierra_backoff(demand->failures, RETRY_MS, RETRY_MAX_MS));
+	demand->failures++;
 }
 
 /* Was there a ring since the last look that is not to wait for the next visit? */
@@ -111,33 +101,33 @@ static bool
 was_called(void)
 {
 	if (nothing_to_do)
-		return pg_atomic_read_u64(&bell->want.made) != loop.made;
-	return pg_atomic_read_u64(&bell->generation) != loop.heard;
+		return pg_atomic_read_u64(&slot->demand.jobs_made) != loop.jobs_made;
+	return pg_atomic_read_u64(&slot->wakeups) != loop.wakeups_handled;
 }
 
 static void
 detach(int code, Datum arg)
 {
 	TimestampTz now = GetCurrentTimestamp();
-	SierraBell *known;
+	SierraDatabaseSlot *known;
 
-	LWLockAcquire(sierra_doorbell->lock, LW_EXCLUSIVE);
-	known = sierra_doorbell_find(place->database);
+	LWLockAcquire(sierra_shared->lock, LW_EXCLUSIVE);
+	known = sierra_shared_find_slot(runner_slot->database);
 	if (known != NULL)
-		leave_word(&known->want, now);
-	if (bell != NULL)
+		leave_word(&known->demand, now);
+	if (slot != NULL)
 	{
-		pg_atomic_fetch_sub_u32(&bell->want.present, 1);
+		pg_atomic_fetch_sub_u32(&slot->demand.has_runner, 1);
 		/* Full barriers: who rings from now on calls the launcher, who did before is heard. */
-		pg_atomic_exchange_u32(&bell->want.called, nothing_to_do ? 1 : 0);
+		pg_atomic_exchange_u32(&slot->demand.launcher_called, nothing_to_do ? 1 : 0);
 		if (was_called())
-			bell->want.due_at = 0;
+			slot->demand.due_at = 0;
 	}
-	place->state = SIERRA_RUNNER_FREE;
-	place->database = InvalidOid;
-	place->latch = NULL;
-	place->pid = 0;
-	LWLockRelease(sierra_doorbell->lock);
+	runner_slot->state = SIERRA_RUNNER_FREE;
+	runner_slot->database = InvalidOid;
+	runner_slot->latch = NULL;
+	runner_slot->pid = 0;
+	LWLockRelease(sierra_shared->lock);
 	sierra_doorbell_call_launcher();
 }
 
@@ -155,17 +145,17 @@ attach(int index, uint32 token)
 {
 	Oid database = InvalidOid;
 
-	LWLockAcquire(sierra_doorbell->lock, LW_EXCLUSIVE);
-	place = &sierra_doorbell->runner[index];
-	if (place->state == SIERRA_RUNNER_STARTING && place->token == token)
+	LWLockAcquire(sierra_shared->lock, LW_EXCLUSIVE);
+	runner_slot = &sierra_shared->runner[index];
+	if (runner_slot->state == SIERRA_RUNNER_STARTING && runner_slot->token == token)
 	{
-		database = place->database;
-		place->state = SIERRA_RUNNER_RUNNING;
-		place->pid = MyProcPid;
-		place->latch = MyLatch;
-		place->started = GetCurrentTimestamp();
+		database = runner_slot->database;
+		runner_slot->state = SIERRA_RUNNER_RUNNING;
+		runner_slot->pid = MyProcPid;
+		runner_slot->latch = MyLatch;
+		runner_slot->started = GetCurrentTimestamp();
 	}
-	LWLockRelease(sierra_doorbell->lock);
+	LWLockRelease(sierra_shared->lock);
 	if (OidIsValid(database))
 		before_shmem_exit(detach, (Datum) 0);
 	return database;
@@ -175,29 +165,14 @@ attach(int index, uint32 token)
 static void
 pin_settings(void)
 {
-	static const char *const settings[][2] = {
+	static const SierraSetting settings[] = {
 		{"search_path", "pg_catalog, pg_temp"},
-		{"default_transaction_isolation", "read committed"},
-		{"default_transaction_read_only", "off"},
-		{"default_transaction_deferrable", "off"},
 		{"session_replication_role", "origin"},
 		{"idle_in_transaction_session_timeout", "0"},
 		{"sierra_es.restore", "off"},
 	};
 
-	for (int i = 0; i < lengthof(settings); i++)
-		SetConfigOption(settings[i][0], settings[i][1], PGC_SUSET, PGC_S_OVERRIDE);
-}
-
-static bool
-is_held(Oid database)
-{
-	bool held;
-
-	LWLockAcquire(sierra_doorbell->lock, LW_SHARED);
-	held = sierra_exclusive_is_held(database);
-	LWLockRelease(sierra_doorbell->lock);
-	return held;
+	sierra_background_pin(settings, lengthof(settings));
 }
 
 /* When to come back if nothing rings before; at once if that is not known. */
@@ -208,7 +183,7 @@ next_visit(TimestampTz now)
 	TimestampTz wake_at;
 	int due;
 
-	if (loop.stale || sierra_jobs_next(now, &due, &wake_at) != NULL)
+	if (loop.changed || sierra_jobs_next(now, &due, &wake_at) != NULL)
 		return now;
 	return Min(wake_at, visit);
 }
@@ -219,9 +194,9 @@ is_useless(TimestampTz now)
 {
 	bool useless;
 
-	LWLockAcquire(sierra_doorbell->lock, LW_SHARED);
+	LWLockAcquire(sierra_shared->lock, LW_SHARED);
 	useless = loop.look.jobs == 0 || sierra_pool_count(MyDatabaseId) > 1;
-	LWLockRelease(sierra_doorbell->lock);
+	LWLockRelease(sierra_shared->lock);
 	if (!useless || loop.busy_since != 0)
 		loop.useless_since = now;
 	return TimestampDifferenceExceeds(loop.useless_since, now, LINGER_MS);
@@ -231,13 +206,13 @@ static void
 look(TimestampTz now)
 {
 	TimestampTz ended;
-	uint64 heard = pg_atomic_read_u64(&bell->generation);
+	uint64 wakeups_handled = pg_atomic_read_u64(&slot->wakeups);
 
-	loop.made = pg_atomic_read_u64(&bell->want.made);
+	loop.jobs_made = pg_atomic_read_u64(&slot->demand.jobs_made);
 	pg_memory_barrier();
-	if (heard != loop.heard)
+	if (wakeups_handled != loop.wakeups_handled)
 		loop.naps = 0;
-	loop.heard = heard;
+	loop.wakeups_handled = wakeups_handled;
 	sierra_jobs_look(&loop.look);
 	if (!loop.look.installed)
 	{
@@ -248,7 +223,7 @@ look(TimestampTz now)
 	loop.looked_at = ended;
 	loop.look_due = Max(TimestampTzPlusMilliseconds(now, sierra_guc_sweep_interval),
 						ended + (ended - now) * LOOK_SHARE);
-	loop.stale = false;
+	loop.changed = false;
 }
 
 /* Tells what it is doing, and whether others could help. */
@@ -261,12 +236,12 @@ note_busy(const SierraJob *job, int due, TimestampTz now)
 	if (loop.busy_since == 0)
 		loop.busy_since = now;
 	help = due > 1 && TimestampDifferenceExceeds(loop.busy_since, now, BUSY_MS);
-	LWLockAcquire(sierra_doorbell->lock, LW_EXCLUSIVE);
-	place->idle = false;
-	strlcpy(place->job, description, SIERRA_RUNNER_JOB_MAX);
+	LWLockAcquire(sierra_shared->lock, LW_EXCLUSIVE);
+	runner_slot->idle = false;
+	strlcpy(runner_slot->job, description, SIERRA_RUNNER_JOB_MAX);
 	if (help)
-		bell->want.backlog = due;
-	LWLockRelease(sierra_doorbell->lock);
+		slot->demand.backlog = due;
+	LWLockRelease(sierra_shared->lock);
 	if (!help || !TimestampDifferenceExceeds(loop.called_at, now, 1000))
 		return;
 	loop.called_at = now;
@@ -279,30 +254,30 @@ run_job(SierraJob *job)
 	SierraJobResult result;
 
 	sierra_job_run(job, &result);
-	LWLockAcquire(sierra_doorbell->lock, LW_EXCLUSIVE);
-	place->jobs++;
-	place->events += result.handled;
-	place->job[0] = '\0';
+	LWLockAcquire(sierra_shared->lock, LW_EXCLUSIVE);
+	runner_slot->jobs++;
+	runner_slot->events += result.handled;
+	runner_slot->job[0] = '\0';
 	if (result.failed)
 	{
-		strlcpy(place->last_error, result.error, SIERRA_RUNNER_ERROR_MAX);
-		place->last_error_at = GetCurrentTimestamp();
+		strlcpy(runner_slot->last_error, result.error, SIERRA_RUNNER_ERROR_MAX);
+		runner_slot->last_error_at = GetCurrentTimestamp();
 	}
-	LWLockRelease(sierra_doorbell->lock);
-	loop.stale |= result.handled > 0;
+	LWLockRelease(sierra_shared->lock);
+	loop.changed |= result.handled > 0;
 }
 
 static void
 note_idle(void)
 {
-	if (loop.busy_since == 0 && place->idle)
+	if (loop.busy_since == 0 && runner_slot->idle)
 		return;
 	loop.busy_since = 0;
-	LWLockAcquire(sierra_doorbell->lock, LW_EXCLUSIVE);
-	place->idle = true;
-	bell->want.backlog = 0;
-	LWLockRelease(sierra_doorbell->lock);
-	if (pg_atomic_read_u32(&sierra_doorbell->waiting) != 0)
+	LWLockAcquire(sierra_shared->lock, LW_EXCLUSIVE);
+	runner_slot->idle = true;
+	slot->demand.backlog = 0;
+	LWLockRelease(sierra_shared->lock);
+	if (pg_atomic_read_u32(&sierra_shared->waiting) != 0)
 		sierra_doorbell_call_launcher();
 }
 
@@ -313,15 +288,15 @@ sleep_until(TimestampTz wake_at)
 	TimestampTz now = GetCurrentTimestamp();
 	long timeout = (long) Min((wake_at - now + 999) / 1000, (int64) INT_MAX);
 
-	if (pg_atomic_read_u32(&bell->answered) == 0)
+	if (pg_atomic_read_u32(&slot->has_notifier) == 0)
 		timeout = Min(timeout, sierra_guc_poll_interval);
 	if (timeout <= 0)
 		return;
-	ConditionVariablePrepareToSleep(&bell->rung);
-	sierra_doorbell_want_answer(bell);
-	if (pg_atomic_read_u64(&bell->generation) == loop.heard)
+	ConditionVariablePrepareToSleep(&slot->waiters);
+	sierra_doorbell_want_wakeup(slot);
+	if (pg_atomic_read_u64(&slot->wakeups) == loop.wakeups_handled)
 		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, timeout,
-						 wait_event());
+						 sierra_compat_wait_event("SierraRunner"));
 	ConditionVariableCancelSleep();
 	ResetLatch(MyLatch);
 }
@@ -348,9 +323,9 @@ leave_if_asked(TimestampTz now)
 		ProcessConfigFile(PGC_SIGHUP);
 		loop.look_due = 0;
 	}
-	if (is_held(MyDatabaseId))
+	if (sierra_shared_is_held(MyDatabaseId))
 		leave(0);
-	if (pg_atomic_read_u32(&place->leave) != 0)
+	if (pg_atomic_read_u32(&runner_slot->leave) != 0)
 		leave(next_visit(now));
 }
 
@@ -370,7 +345,7 @@ is_time_to_look(TimestampTz now, bool idle)
 	if (now >= loop.look_due)
 		return true;
 	if (idle)
-		return loop.stale || pg_atomic_read_u64(&bell->generation) != loop.heard;
+		return loop.changed || pg_atomic_read_u64(&slot->wakeups) != loop.wakeups_handled;
 	return TimestampDifferenceExceeds(loop.looked_at, now, LOOK_MS);
 }
 
@@ -400,7 +375,7 @@ run(void)
 			run_job(job);
 			continue;
 		}
-		if (loop.stale)
+		if (loop.changed)
 			continue;
 		leave_if_useless(now);
 		note_idle();
@@ -421,20 +396,20 @@ sierra_runner_main(Datum argument)
 	pqsignal(SIGTERM, die);
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
 	BackgroundWorkerUnblockSignals();
-	database = attach((int) (start & (SIERRA_RUNNERS - 1)), start >> 6);
+	database = attach((int) (start & (SIERRA_RUNNERS_MAX - 1)), start >> 6);
 	if (!OidIsValid(database))
 		proc_exit(0);
 
 	/* To connect to a database that a statement needs would hold that up. */
-	if (is_held(database))
+	if (sierra_shared_is_held(database))
 		leave(0);
 	BackgroundWorkerInitializeConnectionByOid(database, InvalidOid, 0);
 	pin_settings();
-	bell = sierra_doorbell_own();
-	if (bell == NULL)
+	slot = sierra_shared_own_slot();
+	if (slot == NULL)
 		leave(DT_NOEND);
-	pg_atomic_fetch_add_u32(&bell->want.present, 1);
-	pg_atomic_write_u32(&bell->want.called, 1);
+	pg_atomic_fetch_add_u32(&slot->demand.has_runner, 1);
+	pg_atomic_write_u32(&slot->demand.launcher_called, 1);
 	context = AllocSetContextCreate(TopMemoryContext, "sierra_es runner", ALLOCSET_DEFAULT_SIZES);
 	MemoryContextSwitchTo(context);
 	run();

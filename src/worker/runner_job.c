@@ -16,8 +16,10 @@
  */
 #include "postgres.h"
 
+#include "base/backoff.h"
 #include "store/extension.h"
 #include "store/run_as.h"
+#include "worker/background.h"
 #include "worker/runner_job.h"
 #include "worker/store_watch.h"
 
@@ -86,46 +88,12 @@ find_job(Oid schema, SierraJobKind kind, const char *projection, int32 version)
 }
 
 static void
-begin(const char *activity)
+act_as(SierraRunAs *run_as, Oid owner, const char *lock_timeout)
 {
-	SetCurrentStatementStartTimestamp();
-	StartTransactionCommand();
-	PushActiveSnapshot(GetTransactionSnapshot());
-	pgstat_report_activity(STATE_RUNNING, activity);
-}
-
-static void
-end(void)
-{
-	PopActiveSnapshot();
-	CommitTransactionCommand();
-	pgstat_report_stat(false);
-	pgstat_report_activity(STATE_IDLE, NULL);
-}
-
-static void
-act_as(SierraActing *acting, Oid owner, const char *lock_timeout)
-{
-	sierra_acting_begin_as(acting, owner);
+	sierra_run_as_begin_as(run_as, owner);
 	if (lock_timeout != NULL)
 		(void) set_config_option("lock_timeout", lock_timeout, PGC_USERSET, PGC_S_SESSION,
 								 GUC_ACTION_SAVE, true, 0, false);
-}
-
-/* The owner of a store's events; InvalidOid if it is gone. */
-static Oid
-owner_of(Oid schema)
-{
-	HeapTuple tuple =
-		SearchSysCache1(RELOID, ObjectIdGetDatum(get_relname_relid("events", schema)));
-	Oid owner = InvalidOid;
-
-	if (HeapTupleIsValid(tuple))
-	{
-		owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
-		ReleaseSysCache(tuple);
-	}
-	return owner;
 }
 
 /*
@@ -150,7 +118,7 @@ survive(SierraJob *job, SierraJobResult *result, MemoryContext context)
 	strlcpy(result->error, error->message, SIERRA_JOB_ERROR_MAX);
 	result->failed = true;
 	job->paused_until = TimestampTzPlusMilliseconds(
-		GetCurrentTimestamp(), Min(RETRY_MAX_MS, RETRY_MS << Min(job->failures, 10)));
+		GetCurrentTimestamp(), sierra_backoff(job->failures + 1, RETRY_MS, RETRY_MAX_MS));
 	job->failures++;
 	FreeErrorData(error);
 	RESUME_INTERRUPTS();
@@ -188,7 +156,7 @@ parse_kind(const char *kind)
 
 /* Takes a job from a row of list_jobs(). */
 static void
-take_job(Oid schema, int row, const SierraJobSight *sight)
+take_job(Oid schema, int row, const SierraJobState *state)
 {
 	TupleDesc desc = SPI_tuptable->tupdesc;
 	HeapTuple tuple = SPI_tuptable->vals[row];
@@ -198,17 +166,17 @@ take_job(Oid schema, int row, const SierraJobSight *sight)
 							  projection == NULL ? "" : projection,
 							  version == NULL ? 0 : pg_strtoint32(version));
 
-	job->stale = false;
+	job->unknown = false;
 	job->due_at = get_int64(row, 4, DT_NOBEGIN);
 	job->again_at = get_int64(row, 5, DT_NOEND);
 	job->size = get_int64(row, 6, 1);
-	job->sight = *sight;
-	job->sight.row = get_int64(row, 7, 0);
+	job->state = *state;
+	job->state.row = get_int64(row, 7, 0);
 }
 
 /* In a transaction, as the store's owner. */
 static void
-list_jobs(Oid schema, const SierraJobSight *sight)
+list_jobs(Oid schema, const SierraJobState *state)
 {
 	Oid types[] = {NAMEOID};
 	Datum values[] = {DirectFunctionCall1(namein, CStringGetDatum(get_namespace_name(schema)))};
@@ -220,7 +188,7 @@ list_jobs(Oid schema, const SierraJobSight *sight)
 	if (SPI_execute_with_args(query, 1, types, values, NULL, false, 0) != SPI_OK_SELECT)
 		elog(ERROR, "could not list the jobs of a store");
 	for (uint64 i = 0; i < SPI_processed; i++)
-		take_job(schema, (int) i, sight);
+		take_job(schema, (int) i, state);
 	SPI_finish();
 }
 
@@ -237,22 +205,22 @@ look_at_store(Oid schema)
 		return false;
 	PG_TRY();
 	{
-		SierraJobSight sight = {.events = -1};
+		SierraJobState state = {.events = -1};
 		int64 newest = 0;
-		SierraActing acting;
+		SierraRunAs run_as;
 		Oid owner;
 
-		begin("looking for timers, sagas and projections that are due");
-		owner = owner_of(schema);
+		sierra_background_begin("looking for timers, sagas and projections that are due");
+		owner = sierra_relation_owner(get_relname_relid("events", schema));
 		if (OidIsValid(owner))
 		{
-			if (sierra_watch_look(schema, &sight.events, &sight.readable, &newest))
-				held_back = sight.readable < newest;
-			act_as(&acting, owner, LOOK_PATIENCE);
-			list_jobs(schema, &sight);
-			sierra_acting_end(&acting);
+			if (sierra_watch_look(schema, &state.events, &state.readable, &newest))
+				held_back = state.readable < newest;
+			act_as(&run_as, owner, LOOK_PATIENCE);
+			list_jobs(schema, &state);
+			sierra_run_as_end(&run_as);
 		}
-		end();
+		sierra_background_end();
 		looking->failures = 0;
 		looking->last_error[0] = '\0';
 	}
@@ -294,7 +262,7 @@ sierra_jobs_look(SierraJobLook *look)
 	if (jobs == NULL)
 		create_table();
 	looks++;
-	begin("looking for event stores");
+	sierra_background_begin("looking for event stores");
 	look->installed = sierra_extension_exists();
 	look->held_back = false;
 	if (look->installed && has_functions())
@@ -304,7 +272,7 @@ sierra_jobs_look(SierraJobLook *look)
 		MemoryContextSwitchTo(context);
 		schemas = list_copy(found);
 	}
-	end();
+	sierra_background_end();
 	MemoryContextSwitchTo(context);
 	foreach (cell, schemas)
 	{
@@ -316,7 +284,7 @@ sierra_jobs_look(SierraJobLook *look)
 }
 
 static bool
-looks_the_same(const SierraJobSight *a, const SierraJobSight *b)
+looks_the_same(const SierraJobState *a, const SierraJobState *b)
 {
 	return a->events >= 0 && a->events == b->events && a->readable == b->readable &&
 		   a->row == b->row;
@@ -327,10 +295,10 @@ due_at(const SierraJob *job)
 {
 	TimestampTz at = job->due_at;
 
-	if (job->key.kind == SIERRA_JOB_LOOK || job->stale)
+	if (job->key.kind == SIERRA_JOB_LOOK || job->unknown)
 		return DT_NOEND;
-	if (job->dry && looks_the_same(&job->sight, &job->dry_sight))
-		at = Max(at, job->again_at > job->dry_at ? job->again_at : DT_NOEND);
+	if (job->exhausted && looks_the_same(&job->state, &job->exhausted_state))
+		at = Max(at, job->again_at > job->exhausted_at ? job->again_at : DT_NOEND);
 	return Max(at, job->paused_until);
 }
 
@@ -423,17 +391,17 @@ note_run(SierraJob *job, TimestampTz began, int64 handled)
 {
 	job->failures = 0;
 	job->last_error[0] = '\0';
-	job->dry = false;
+	job->exhausted = false;
 	if (handled < 0 || (handled == 0 && job->key.kind != SIERRA_JOB_PROJECTION))
 		job->paused_until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), BUSY_PAUSE_MS);
 	else if (handled == 0)
 	{
-		job->dry = true;
-		job->dry_sight = job->sight;
-		job->dry_at = began;
+		job->exhausted = true;
+		job->exhausted_state = job->state;
+		job->exhausted_at = began;
 	}
 	else if (handled < job->size)
-		job->stale = true;
+		job->unknown = true;
 	else if (job->key.kind == SIERRA_JOB_PROJECTION &&
 			 !TimestampDifferenceExceeds(began, GetCurrentTimestamp(), QUICK_MS))
 		job->size = Min(job->size * GROWTH, SIZE_MAX_EVENTS);
@@ -451,18 +419,18 @@ sierra_job_run(SierraJob *job, SierraJobResult *result)
 	result->failed = false;
 	PG_TRY();
 	{
-		SierraActing acting;
+		SierraRunAs run_as;
 		Oid owner;
 
-		begin(activity);
-		owner = owner_of(job->key.schema);
+		sierra_background_begin(activity);
+		owner = sierra_relation_owner(get_relname_relid("events", job->key.schema));
 		if (OidIsValid(owner))
 		{
-			act_as(&acting, owner, job->key.kind == SIERRA_JOB_TIMERS ? TIMERS_PATIENCE : NULL);
+			act_as(&run_as, owner, job->key.kind == SIERRA_JOB_TIMERS ? TIMERS_PATIENCE : NULL);
 			handled = call(job);
-			sierra_acting_end(&acting);
+			sierra_run_as_end(&run_as);
 		}
-		end();
+		sierra_background_end();
 		note_run(job, began, handled);
 	}
 	PG_CATCH();

@@ -30,27 +30,27 @@ typedef struct SierraJobKey
 } SierraJobKey;
 
 /* What a store was like at the last look. */
-typedef struct SierraJobSight
+typedef struct SierraJobState
 {
 	int64 events;	/* -1: unknown */
 	int64 readable; /* the newest position that can be read */
 	int64 row;		/* the version of the job's own row */
-} SierraJobSight;
+} SierraJobState;
 
 typedef struct SierraJob
 {
 	SierraJobKey key;
 	uint64 listed; /* the look that found it */
-	bool stale;	   /* was run, and what there is left is known after a look */
+	bool unknown;  /* was run, and what there is left is known after a look */
 	TimestampTz due_at;
 	TimestampTz again_at; /* when something is due even though there is nothing new */
 	int64 size;
-	SierraJobSight sight;
+	SierraJobState state;
 
 	/* It found nothing to do when the store was like that. */
-	bool dry;
-	SierraJobSight dry_sight;
-	TimestampTz dry_at;
+	bool exhausted;
+	SierraJobState exhausted_state;
+	TimestampTz exhausted_at;
 
 	TimestampTz last_run;
 	TimestampTz paused_until;

@@ -11,14 +11,15 @@
  */
 #include "postgres.h"
 
+#include "base/backoff.h"
 #include "base/guc.h"
 #include "wakeup/doorbell.h"
-#include "worker/process_utility.h"
+#include "worker/background.h"
 #include "worker/runner_pool.h"
-#include "worker/worker_launcher.h"
 
 #include "miscadmin.h"
 #include "postmaster/bgworker.h"
+#include "utils/memutils.h"
 
 /* A busy runner may stay so long while others wait. */
 #define SLICE_MS 1000
@@ -27,10 +28,9 @@
 #define RETRY_MAX_MS 60000
 
 /* Of the launcher: the runners that it has asked for. */
-static BackgroundWorkerHandle *handles[SIERRA_RUNNERS];
+static BackgroundWorkerHandle *handles[SIERRA_RUNNERS_MAX];
 static uint32 last_token = 0;
-static TimestampTz no_room_until = 0;
-static int no_room_count = 0;
+static SierraNoRoom no_room;
 
 /* What the launcher found, and what it is going to do. */
 typedef struct Plan
@@ -38,8 +38,8 @@ typedef struct Plan
 	int used; /* places that are not free */
 	int leaving;
 	int count;
-	Oid start[SIERRA_BELLS];
-	TimestampTz waiting_since[SIERRA_BELLS];
+	Oid start[SIERRA_DATABASES_MAX];
+	TimestampTz waiting_since[SIERRA_DATABASES_MAX];
 	TimestampTz wake_at;
 } Plan;
 
@@ -48,9 +48,9 @@ sierra_pool_count(Oid database)
 {
 	int count = 0;
 
-	for (int i = 0; i < SIERRA_RUNNERS; i++)
+	for (int i = 0; i < SIERRA_RUNNERS_MAX; i++)
 	{
-		SierraRunner *runner = &sierra_doorbell->runner[i];
+		SierraRunner *runner = &sierra_shared->runner[i];
 
 		if (runner->state != SIERRA_RUNNER_FREE && runner->database == database)
 			count++;
@@ -60,26 +60,26 @@ sierra_pool_count(Oid database)
 
 /* Asked at each ring, so most calls are one look. */
 void
-sierra_pool_call(SierraBell *bell)
+sierra_pool_call(SierraDatabaseSlot *slot)
 {
-	if (sierra_guc_workers == 0 || pg_atomic_read_u32(&bell->want.called) != 0 ||
-		pg_atomic_exchange_u32(&bell->want.called, 1) != 0)
+	if (sierra_guc_workers == 0 || pg_atomic_read_u32(&slot->demand.launcher_called) != 0 ||
+		pg_atomic_exchange_u32(&slot->demand.launcher_called, 1) != 0)
 		return;
-	LWLockAcquire(sierra_doorbell->lock, LW_EXCLUSIVE);
-	bell->want.due_at = 0;
-	LWLockRelease(sierra_doorbell->lock);
+	LWLockAcquire(sierra_shared->lock, LW_EXCLUSIVE);
+	slot->demand.due_at = 0;
+	LWLockRelease(sierra_shared->lock);
 	sierra_doorbell_call_launcher();
 }
 
 int
-sierra_pool_dismiss(Oid database, bool signal)
+sierra_pool_ask_to_leave(Oid database, bool signal)
 {
 	int count = 0;
 
-	LWLockAcquire(sierra_doorbell->lock, LW_SHARED);
-	for (int i = 0; i < SIERRA_RUNNERS; i++)
+	LWLockAcquire(sierra_shared->lock, LW_SHARED);
+	for (int i = 0; i < SIERRA_RUNNERS_MAX; i++)
 	{
-		SierraRunner *runner = &sierra_doorbell->runner[i];
+		SierraRunner *runner = &sierra_shared->runner[i];
 
 		if (runner->state != SIERRA_RUNNER_RUNNING || runner->database != database)
 			continue;
@@ -88,23 +88,23 @@ sierra_pool_dismiss(Oid database, bool signal)
 			(void) kill(runner->pid, SIGTERM);
 		count++;
 	}
-	LWLockRelease(sierra_doorbell->lock);
+	LWLockRelease(sierra_shared->lock);
 	return count;
 }
 
 /* The place is free again; who was in it did not say good-bye. */
 static void
-clear_place(SierraRunner *runner, TimestampTz now)
+clear_slot(SierraRunner *runner, TimestampTz now)
 {
-	SierraBell *bell = sierra_doorbell_find(runner->database);
+	SierraDatabaseSlot *slot = sierra_shared_find_slot(runner->database);
 
-	if (bell != NULL)
+	if (slot != NULL)
 	{
-		bell->want.failures++;
-		bell->want.retry_at = TimestampTzPlusMilliseconds(
-			now, Min(RETRY_MAX_MS, RETRY_MS << Min(bell->want.failures - 1, 10)));
-		bell->want.left_at = now;
-		bell->want.due_at = 0;
+		slot->demand.failures++;
+		slot->demand.retry_at = TimestampTzPlusMilliseconds(
+			now, sierra_backoff(slot->demand.failures, RETRY_MS, RETRY_MAX_MS));
+		slot->demand.left_at = now;
+		slot->demand.due_at = 0;
 	}
 	runner->state = SIERRA_RUNNER_FREE;
 	runner->database = InvalidOid;
@@ -112,75 +112,75 @@ clear_place(SierraRunner *runner, TimestampTz now)
 
 /* Notices runners that ended before they could take their place. */
 static void
-reap(TimestampTz now)
+forget_dead(TimestampTz now)
 {
-	for (int i = 0; i < SIERRA_RUNNERS; i++)
+	for (int i = 0; i < SIERRA_RUNNERS_MAX; i++)
 	{
-		SierraRunner *runner = &sierra_doorbell->runner[i];
+		SierraRunner *runner = &sierra_shared->runner[i];
 		pid_t pid;
 
 		if (handles[i] == NULL || GetBackgroundWorkerPid(handles[i], &pid) != BGWH_STOPPED)
 			continue;
 		pfree(handles[i]);
 		handles[i] = NULL;
-		LWLockAcquire(sierra_doorbell->lock, LW_EXCLUSIVE);
+		LWLockAcquire(sierra_shared->lock, LW_EXCLUSIVE);
 		if (runner->state == SIERRA_RUNNER_STARTING)
-			clear_place(runner, now);
-		LWLockRelease(sierra_doorbell->lock);
+			clear_slot(runner, now);
+		LWLockRelease(sierra_shared->lock);
 	}
 }
 
 void
 sierra_pool_take_over(void)
 {
-	LWLockAcquire(sierra_doorbell->lock, LW_EXCLUSIVE);
-	for (int i = 0; i < SIERRA_RUNNERS; i++)
+	LWLockAcquire(sierra_shared->lock, LW_EXCLUSIVE);
+	for (int i = 0; i < SIERRA_RUNNERS_MAX; i++)
 	{
-		SierraRunner *runner = &sierra_doorbell->runner[i];
+		SierraRunner *runner = &sierra_shared->runner[i];
 
 		last_token = Max(last_token, runner->token);
 		if (runner->state == SIERRA_RUNNER_STARTING)
 			runner->state = SIERRA_RUNNER_FREE;
 	}
-	LWLockRelease(sierra_doorbell->lock);
+	LWLockRelease(sierra_shared->lock);
 }
 
 /* Keeps those that wait longest first. */
 static void
-add_start(Plan *plan, const SierraBell *bell)
+add_start(Plan *plan, const SierraDatabaseSlot *slot)
 {
 	int i = plan->count++;
 
-	while (i > 0 && plan->waiting_since[i - 1] > bell->want.left_at)
+	while (i > 0 && plan->waiting_since[i - 1] > slot->demand.left_at)
 	{
 		plan->start[i] = plan->start[i - 1];
 		plan->waiting_since[i] = plan->waiting_since[i - 1];
 		i--;
 	}
-	plan->start[i] = bell->database;
-	plan->waiting_since[i] = bell->want.left_at;
+	plan->start[i] = slot->database;
+	plan->waiting_since[i] = slot->demand.left_at;
 }
 
 static bool
-may_have_runner(const SierraBell *bell)
+may_have_runner(const SierraDatabaseSlot *slot)
 {
-	return OidIsValid(bell->database) && bell->worker.state == SIERRA_WORKER_RUNNING &&
-		   !sierra_exclusive_is_held(bell->database);
+	return OidIsValid(slot->database) && slot->notifier.state == SIERRA_NOTIFIER_RUNNING &&
+		   !sierra_shared_is_held_locked(slot->database);
 }
 
 /* Databases without a runner, in which one is due. */
 static void
 find_wanting(Plan *plan, TimestampTz now)
 {
-	for (int i = 0; i < SIERRA_BELLS; i++)
+	for (int i = 0; i < SIERRA_DATABASES_MAX; i++)
 	{
-		SierraBell *bell = &sierra_doorbell->bell[i];
-		TimestampTz due_at = Max(bell->want.due_at, bell->want.retry_at);
+		SierraDatabaseSlot *slot = &sierra_shared->slot[i];
+		TimestampTz due_at = Max(slot->demand.due_at, slot->demand.retry_at);
 
-		if (!may_have_runner(bell) || sierra_pool_count(bell->database) > 0)
+		if (!may_have_runner(slot) || sierra_pool_count(slot->database) > 0)
 			continue;
 		if (due_at <= now)
-			add_start(plan, bell);
+			add_start(plan, slot);
 		else
 			plan->wake_at = Min(plan->wake_at, due_at);
 	}
@@ -188,27 +188,27 @@ find_wanting(Plan *plan, TimestampTz now)
 
 /* Places that are left go to busy databases, one each at a time. */
 static void
-find_busy(Plan *plan, TimestampTz now, int places)
+find_busy(Plan *plan, TimestampTz now, int free_slots)
 {
-	for (int i = 0; i < SIERRA_BELLS && plan->count < places; i++)
+	for (int i = 0; i < SIERRA_DATABASES_MAX && plan->count < free_slots; i++)
 	{
-		SierraBell *bell = &sierra_doorbell->bell[i];
+		SierraDatabaseSlot *slot = &sierra_shared->slot[i];
 		int count;
 
-		if (!may_have_runner(bell) || bell->want.backlog < 2 || bell->want.retry_at > now)
+		if (!may_have_runner(slot) || slot->demand.backlog < 2 || slot->demand.retry_at > now)
 			continue;
-		count = sierra_pool_count(bell->database);
-		if (count > 0 && count < bell->want.backlog)
-			add_start(plan, bell);
+		count = sierra_pool_count(slot->database);
+		if (count > 0 && count < slot->demand.backlog)
+			add_start(plan, slot);
 	}
 }
 
 static void
-count_places(Plan *plan)
+count_slots(Plan *plan)
 {
-	for (int i = 0; i < SIERRA_RUNNERS; i++)
+	for (int i = 0; i < SIERRA_RUNNERS_MAX; i++)
 	{
-		SierraRunner *runner = &sierra_doorbell->runner[i];
+		SierraRunner *runner = &sierra_shared->runner[i];
 
 		if (runner->state == SIERRA_RUNNER_FREE)
 			continue;
@@ -241,9 +241,9 @@ ask_to_leave(Plan *plan, int count, bool at_once, TimestampTz now)
 	{
 		SierraRunner *first = NULL;
 
-		for (int i = 0; i < SIERRA_RUNNERS; i++)
+		for (int i = 0; i < SIERRA_RUNNERS_MAX; i++)
 		{
-			SierraRunner *runner = &sierra_doorbell->runner[i];
+			SierraRunner *runner = &sierra_shared->runner[i];
 
 			if (first == NULL || leaves_at(runner, at_once) < leaves_at(first, at_once))
 				first = runner;
@@ -264,49 +264,37 @@ ask_to_leave(Plan *plan, int count, bool at_once, TimestampTz now)
 static void
 make_plan(Plan *plan, TimestampTz now)
 {
-	int places;
+	int free_slots;
 
-	LWLockAcquire(sierra_doorbell->lock, LW_EXCLUSIVE);
-	count_places(plan);
+	LWLockAcquire(sierra_shared->lock, LW_EXCLUSIVE);
+	count_slots(plan);
 	if (sierra_guc_workers > 0)
 		find_wanting(plan, now);
-	places = Max(sierra_guc_workers - plan->used, 0);
+	free_slots = Max(sierra_guc_workers - plan->used, 0);
 	if (plan->used - plan->leaving > sierra_guc_workers)
 		ask_to_leave(plan, plan->used - plan->leaving - sierra_guc_workers, true, now);
-	else if (plan->count > places + plan->leaving)
-		ask_to_leave(plan, plan->count - places - plan->leaving, false, now);
-	pg_atomic_write_u32(&sierra_doorbell->waiting, plan->count > places);
-	find_busy(plan, now, places);
-	plan->count = Min(plan->count, places);
-	LWLockRelease(sierra_doorbell->lock);
-}
-
-static void
-report_no_room(TimestampTz now)
-{
-	if (no_room_count == 0)
-		ereport(LOG, errmsg("could not start a runner of sierra_es"),
-				errdetail("All %d background workers are in use.", max_worker_processes),
-				errhint("Increase \"max_worker_processes\", or decrease \"sierra_es.workers\"."));
-	no_room_until =
-		TimestampTzPlusMilliseconds(now, Min(RETRY_MAX_MS, RETRY_MS << Min(no_room_count, 10)));
-	no_room_count++;
+	else if (plan->count > free_slots + plan->leaving)
+		ask_to_leave(plan, plan->count - free_slots - plan->leaving, false, now);
+	pg_atomic_write_u32(&sierra_shared->waiting, plan->count > free_slots);
+	find_busy(plan, now, free_slots);
+	plan->count = Min(plan->count, free_slots);
+	LWLockRelease(sierra_shared->lock);
 }
 
 /* Takes a free place; its index, or -1. */
 static int
-take_place(Oid database, uint32 token)
+take_slot(Oid database, uint32 token)
 {
-	int place = -1;
+	int index = -1;
 
-	LWLockAcquire(sierra_doorbell->lock, LW_EXCLUSIVE);
-	for (int i = 0; i < SIERRA_RUNNERS && place < 0; i++)
+	LWLockAcquire(sierra_shared->lock, LW_EXCLUSIVE);
+	for (int i = 0; i < SIERRA_RUNNERS_MAX && index < 0; i++)
 	{
-		SierraRunner *runner = &sierra_doorbell->runner[i];
+		SierraRunner *runner = &sierra_shared->runner[i];
 
 		if (runner->state != SIERRA_RUNNER_FREE || handles[i] != NULL)
 			continue;
-		place = i;
+		index = i;
 		pg_atomic_write_u32(&runner->leave, 0);
 		runner->state = SIERRA_RUNNER_STARTING;
 		runner->token = token;
@@ -318,60 +306,54 @@ take_place(Oid database, uint32 token)
 		runner->started = runner->last_error_at = 0;
 		runner->job[0] = runner->last_error[0] = '\0';
 	}
-	LWLockRelease(sierra_doorbell->lock);
-	return place;
+	LWLockRelease(sierra_shared->lock);
+	return index;
 }
 
 /* False if the server has no room for another background worker. */
 static bool
 start_runner(Oid database)
 {
-	BackgroundWorker worker = {0};
+	BackgroundWorker worker;
 	uint32 token = (last_token + 1) & 0xFFFFFF;
-	int place = take_place(database, token);
+	int index = take_slot(database, token);
 	bool started;
 
-	if (place < 0)
+	if (index < 0)
 		return true;
 	last_token = token;
-	worker.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
-	worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
-	worker.bgw_restart_time = BGW_NEVER_RESTART;
-	snprintf(worker.bgw_library_name, sizeof(worker.bgw_library_name), "sierra_es");
-	snprintf(worker.bgw_function_name, sizeof(worker.bgw_function_name), "sierra_runner_main");
-	snprintf(worker.bgw_name, sizeof(worker.bgw_name), "sierra_es runner for database %u",
-			 database);
-	snprintf(worker.bgw_type, sizeof(worker.bgw_type), "sierra_es runner");
-	worker.bgw_main_arg = Int32GetDatum((int32) (place | token << 6));
-	worker.bgw_notify_pid = MyProcPid;
-	started = sierra_launcher_start(&worker, &handles[place]);
+	sierra_background_describe(&worker, "sierra_runner_main", "runner", database);
+	worker.bgw_main_arg = Int32GetDatum((int32) (index | token << 6));
+	started = sierra_background_start(&worker, TopMemoryContext, &handles[index]);
 	if (!started)
 	{
-		handles[place] = NULL;
-		LWLockAcquire(sierra_doorbell->lock, LW_EXCLUSIVE);
-		sierra_doorbell->runner[place].state = SIERRA_RUNNER_FREE;
-		LWLockRelease(sierra_doorbell->lock);
+		handles[index] = NULL;
+		LWLockAcquire(sierra_shared->lock, LW_EXCLUSIVE);
+		sierra_shared->runner[index].state = SIERRA_RUNNER_FREE;
+		LWLockRelease(sierra_shared->lock);
 	}
 	return started;
 }
 
 TimestampTz
-sierra_pool_tend(TimestampTz now)
+sierra_pool_schedule(TimestampTz now)
 {
 	Plan plan = {.wake_at = DT_NOEND};
 
-	reap(now);
+	forget_dead(now);
 	make_plan(&plan, now);
-	if (plan.count > 0 && now < no_room_until)
-		return Min(plan.wake_at, no_room_until);
+	if (plan.count > 0 && now < no_room.until)
+		return Min(plan.wake_at, no_room.until);
 	for (int i = 0; i < plan.count; i++)
 	{
 		if (!start_runner(plan.start[i]))
 		{
-			report_no_room(now);
-			return Min(plan.wake_at, no_room_until);
+			sierra_background_no_room(
+				&no_room, "a runner",
+				"Increase \"max_worker_processes\", or decrease \"sierra_es.workers\".");
+			return Min(plan.wake_at, no_room.until);
 		}
-		no_room_count = 0;
+		no_room.failures = 0;
 	}
 	return plan.wake_at;
 }

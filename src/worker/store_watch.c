@@ -17,10 +17,10 @@
  */
 #include "postgres.h"
 
-#include "base/compat.h"
 #include "read/horizon.h"
 #include "store/event.h"
 #include "store/extension.h"
+#include "store/run_as.h"
 #include "store/scan.h"
 #include "wakeup/notify.h"
 #include "worker/store_watch.h"
@@ -207,8 +207,8 @@ static bool
 look_as_owner(Look *look)
 {
 	SierraStore *store = sierra_store_open_named(look->name, ACL_SELECT);
-	SierraReadLeaf *leaf = palloc(sizeof(SierraReadLeaf) * store->partitions);
-	SierraReadLeaf **leaves = palloc(sizeof(SierraReadLeaf *) * store->partitions);
+	SierraReadPartition *leaf = palloc(sizeof(SierraReadPartition) * store->partitions);
+	SierraReadPartition **leaves = palloc(sizeof(SierraReadPartition *) * store->partitions);
 
 	if (!lock_leaves(store))
 		return false;
@@ -244,17 +244,13 @@ static bool
 look_at_schema(Oid schema, Look *look)
 {
 	Oid events = get_relname_relid("events", schema);
-	HeapTuple tuple;
 	Oid owner;
 
 	if (!OidIsValid(events) || !ConditionalLockRelationOid(events, AccessShareLock))
 		return false;
-	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(events));
-	if (!HeapTupleIsValid(tuple))
+	owner = sierra_relation_owner(events);
+	if (!OidIsValid(owner))
 		return false;
-	owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
-	ReleaseSysCache(tuple);
-
 	SetUserIdAndSecContext(owner, SECURITY_RESTRICTED_OPERATION);
 	return look_as_owner(look);
 }

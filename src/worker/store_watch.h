@@ -5,7 +5,7 @@
 #ifndef SIERRA_STORE_WATCH_H
 #define SIERRA_STORE_WATCH_H
 
-#include "wakeup/doorbell.h"
+#include "wakeup/shared.h"
 
 #include "nodes/pg_list.h"
 

@@ -14,9 +14,9 @@
  */
 #include "postgres.h"
 
+#include "base/backoff.h"
 #include "base/compat.h"
-#include "wakeup/doorbell.h"
-#include "worker/process_utility.h"
+#include "worker/background.h"
 #include "worker/runner_pool.h"
 #include "worker/worker_launcher.h"
 
@@ -48,59 +48,21 @@ typedef struct Start
 	BackgroundWorkerHandle *handle;
 } Start;
 
-/* What pg_stat_activity shows; looked up once. */
-static uint32
-wait_event(void)
-{
-	static uint32 event = 0;
-
-	if (event == 0)
-		event = sierra_compat_wait_event("SierraLauncher");
-	return event;
-}
-
 static List *starts = NIL;	  /* Start: asked for and not yet seen to end */
 static List *unvisited = NIL; /* Oid: databases where nobody has been */
 static MemoryContext launcher_context = NULL;
-
-/* Nothing is started before: the postmaster had no room for another. */
-static TimestampTz no_room_until = 0;
-static int no_room_count = 0;
+static SierraNoRoom no_room;
 
 void
 sierra_launcher_register(void)
 {
-	BackgroundWorker worker = {0};
+	BackgroundWorker worker;
 
 	if (IsBinaryUpgrade || !IsPostmasterEnvironment)
 		return;
-	worker.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
-	worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
+	sierra_background_describe(&worker, "sierra_launcher_main", "launcher", InvalidOid);
 	worker.bgw_restart_time = 1;
-	snprintf(worker.bgw_library_name, sizeof(worker.bgw_library_name), "sierra_es");
-	snprintf(worker.bgw_function_name, sizeof(worker.bgw_function_name), "sierra_launcher_main");
-	snprintf(worker.bgw_name, sizeof(worker.bgw_name), "sierra_es launcher");
-	snprintf(worker.bgw_type, sizeof(worker.bgw_type), "sierra_es launcher");
 	RegisterBackgroundWorker(&worker);
-}
-
-static BackgroundWorkerHandle *
-register_worker(Oid database)
-{
-	BackgroundWorker worker = {0};
-	BackgroundWorkerHandle *handle;
-
-	worker.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
-	worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
-	worker.bgw_restart_time = BGW_NEVER_RESTART;
-	snprintf(worker.bgw_library_name, sizeof(worker.bgw_library_name), "sierra_es");
-	snprintf(worker.bgw_function_name, sizeof(worker.bgw_function_name), "sierra_worker_main");
-	snprintf(worker.bgw_name, sizeof(worker.bgw_name), "sierra_es worker for database %u",
-			 database);
-	snprintf(worker.bgw_type, sizeof(worker.bgw_type), "sierra_es worker");
-	worker.bgw_main_arg = ObjectIdGetDatum(database);
-	worker.bgw_notify_pid = MyProcPid;
-	return RegisterDynamicBackgroundWorker(&worker, &handle) ? handle : NULL;
 }
 
 /* Does the database exist, and may one connect to it?  In a transaction. */
@@ -147,61 +109,45 @@ list_databases(void)
 	CommitTransactionCommand();
 }
 
-static void
-report_no_room(void)
-{
-	if (no_room_count == 0)
-		ereport(LOG, errmsg("could not start a worker of sierra_es"),
-				errdetail("All %d background workers are in use.", max_worker_processes),
-				errhint("Increase \"max_worker_processes\".  Meanwhile there is no NOTIFY, and who "
-						"waits for events polls."));
-	no_room_until = TimestampTzPlusMilliseconds(
-		GetCurrentTimestamp(), Min(RETRY_MAX_MS, RETRY_MS << Min(no_room_count, 10)));
-	no_room_count++;
-}
-
-bool
-sierra_launcher_start(BackgroundWorker *worker, BackgroundWorkerHandle **handle)
-{
-	MemoryContext old = MemoryContextSwitchTo(launcher_context);
-	bool started = RegisterDynamicBackgroundWorker(worker, handle);
-
-	MemoryContextSwitchTo(old);
-	return started;
-}
-
 /* False if there is no room for another worker. */
 static bool
 start(Oid database)
 {
-	MemoryContext old = MemoryContextSwitchTo(launcher_context);
-	BackgroundWorkerHandle *handle = register_worker(database);
+	BackgroundWorker worker;
+	BackgroundWorkerHandle *handle;
+	MemoryContext old;
+	Start *asked;
 
-	if (handle != NULL)
+	sierra_background_describe(&worker, "sierra_notifier_main", "worker", database);
+	worker.bgw_main_arg = ObjectIdGetDatum(database);
+	if (!sierra_background_start(&worker, launcher_context, &handle))
 	{
-		Start *asked = palloc(sizeof(Start));
-
-		asked->database = database;
-		asked->handle = handle;
-		starts = lappend(starts, asked);
-		no_room_count = 0;
+		sierra_background_no_room(
+			&no_room, "a worker",
+			"Increase \"max_worker_processes\".  Meanwhile there is no NOTIFY, and who "
+			"waits for events polls.");
+		return false;
 	}
+	old = MemoryContextSwitchTo(launcher_context);
+	asked = palloc(sizeof(Start));
+	asked->database = database;
+	asked->handle = handle;
+	starts = lappend(starts, asked);
 	MemoryContextSwitchTo(old);
-	if (handle == NULL)
-		report_no_room();
-	return handle != NULL;
+	no_room.failures = 0;
+	return true;
 }
 
 /* A worker ended before it was ready: try again, later and later. */
 static void
-retry_later(SierraBell *bell, TimestampTz now)
+retry_later(SierraDatabaseSlot *slot, TimestampTz now)
 {
-	SierraWorkerInfo *info = &bell->worker;
+	SierraNotifierInfo *info = &slot->notifier;
 
-	info->state = SIERRA_WORKER_WANTED;
+	info->state = SIERRA_NOTIFIER_WANTED;
 	info->failures++;
-	info->retry_at = TimestampTzPlusMilliseconds(
-		now, Min(RETRY_MAX_MS, RETRY_MS << Min(info->failures - 1, 10)));
+	info->retry_at =
+		TimestampTzPlusMilliseconds(now, sierra_backoff(info->failures, RETRY_MS, RETRY_MAX_MS));
 }
 
 /* Forgets the starts whose worker has ended; it may have left its bell waiting. */
@@ -213,16 +159,16 @@ check_starts(TimestampTz now)
 	foreach (cell, starts)
 	{
 		Start *asked = lfirst(cell);
-		SierraBell *bell;
+		SierraDatabaseSlot *slot;
 		pid_t pid;
 
 		if (GetBackgroundWorkerPid(asked->handle, &pid) != BGWH_STOPPED)
 			continue;
-		LWLockAcquire(sierra_doorbell->lock, LW_EXCLUSIVE);
-		bell = sierra_doorbell_find(asked->database);
-		if (bell != NULL && bell->worker.state == SIERRA_WORKER_STARTING)
-			retry_later(bell, now);
-		LWLockRelease(sierra_doorbell->lock);
+		LWLockAcquire(sierra_shared->lock, LW_EXCLUSIVE);
+		slot = sierra_shared_find_slot(asked->database);
+		if (slot != NULL && slot->notifier.state == SIERRA_NOTIFIER_STARTING)
+			retry_later(slot, now);
+		LWLockRelease(sierra_shared->lock);
 		pfree(asked->handle);
 		pfree(asked);
 		starts = foreach_delete_current(starts, cell);
@@ -234,19 +180,19 @@ check_starts(TimestampTz now)
  * bell whose worker nobody misses says that the launcher listens.
  */
 static bool
-is_due(SierraBell *bell, TimestampTz now, TimestampTz *wake_at)
+is_due(SierraDatabaseSlot *slot, TimestampTz now, TimestampTz *wake_at)
 {
-	SierraWorkerInfo *info = &bell->worker;
+	SierraNotifierInfo *info = &slot->notifier;
 
-	if (!OidIsValid(bell->database))
+	if (!OidIsValid(slot->database))
 		return false;
-	if (info->state == SIERRA_WORKER_NONE &&
-		pg_atomic_read_u32(&bell->listener) != SIERRA_LISTENER_LAUNCHER)
+	if (info->state == SIERRA_NOTIFIER_NONE &&
+		pg_atomic_read_u32(&slot->listener) != SIERRA_LISTENER_LAUNCHER)
 	{
-		info->state = SIERRA_WORKER_WANTED;
+		info->state = SIERRA_NOTIFIER_WANTED;
 		info->retry_at = now;
 	}
-	if (info->state != SIERRA_WORKER_WANTED || sierra_exclusive_is_held(bell->database))
+	if (info->state != SIERRA_NOTIFIER_WANTED || sierra_shared_is_held_locked(slot->database))
 		return false;
 	if (info->retry_at <= now)
 		return true;
@@ -275,14 +221,14 @@ is_visiting(void)
 	ListCell *cell;
 	bool visiting = false;
 
-	LWLockAcquire(sierra_doorbell->lock, LW_SHARED);
+	LWLockAcquire(sierra_shared->lock, LW_SHARED);
 	foreach (cell, starts)
 	{
-		SierraBell *bell = sierra_doorbell_find(((Start *) lfirst(cell))->database);
+		SierraDatabaseSlot *slot = sierra_shared_find_slot(((Start *) lfirst(cell))->database);
 
-		visiting |= (bell == NULL || bell->worker.state != SIERRA_WORKER_RUNNING);
+		visiting |= (slot == NULL || slot->notifier.state != SIERRA_NOTIFIER_RUNNING);
 	}
-	LWLockRelease(sierra_doorbell->lock);
+	LWLockRelease(sierra_shared->lock);
 	return visiting;
 }
 
@@ -290,29 +236,29 @@ is_visiting(void)
 static void
 give_up(Oid database)
 {
-	SierraBell *bell;
+	SierraDatabaseSlot *slot;
 
-	LWLockAcquire(sierra_doorbell->lock, LW_EXCLUSIVE);
-	bell = sierra_doorbell_find(database);
-	if (bell != NULL && bell->worker.state != SIERRA_WORKER_RUNNING)
+	LWLockAcquire(sierra_shared->lock, LW_EXCLUSIVE);
+	slot = sierra_shared_find_slot(database);
+	if (slot != NULL && slot->notifier.state != SIERRA_NOTIFIER_RUNNING)
 	{
-		bell->worker.state = SIERRA_WORKER_NONE;
-		pg_atomic_write_u32(&bell->listener, SIERRA_LISTENER_LAUNCHER);
+		slot->notifier.state = SIERRA_NOTIFIER_NONE;
+		pg_atomic_write_u32(&slot->listener, SIERRA_LISTENER_LAUNCHER);
 	}
-	LWLockRelease(sierra_doorbell->lock);
+	LWLockRelease(sierra_shared->lock);
 }
 
 /* Moves the state on, if the database has a bell and that is in the state before. */
 static void
-change_state(Oid database, SierraWorkerState from, SierraWorkerState to)
+change_state(Oid database, SierraNotifierState from, SierraNotifierState to)
 {
-	SierraBell *bell;
+	SierraDatabaseSlot *slot;
 
-	LWLockAcquire(sierra_doorbell->lock, LW_EXCLUSIVE);
-	bell = sierra_doorbell_find(database);
-	if (bell != NULL && bell->worker.state == from)
-		bell->worker.state = to;
-	LWLockRelease(sierra_doorbell->lock);
+	LWLockAcquire(sierra_shared->lock, LW_EXCLUSIVE);
+	slot = sierra_shared_find_slot(database);
+	if (slot != NULL && slot->notifier.state == from)
+		slot->notifier.state = to;
+	LWLockRelease(sierra_shared->lock);
 }
 
 /*
@@ -334,10 +280,10 @@ start_in(Oid database)
 		give_up(database);
 		return true;
 	}
-	change_state(database, SIERRA_WORKER_WANTED, SIERRA_WORKER_STARTING);
+	change_state(database, SIERRA_NOTIFIER_WANTED, SIERRA_NOTIFIER_STARTING);
 	if (start(database))
 		return true;
-	change_state(database, SIERRA_WORKER_STARTING, SIERRA_WORKER_WANTED);
+	change_state(database, SIERRA_NOTIFIER_STARTING, SIERRA_NOTIFIER_WANTED);
 	return false;
 }
 
@@ -346,30 +292,30 @@ static TimestampTz
 start_due(TimestampTz now)
 {
 	TimestampTz wake_at = DT_NOEND;
-	Oid due[SIERRA_BELLS];
+	Oid due[SIERRA_DATABASES_MAX];
 	int count = 0;
 
-	LWLockAcquire(sierra_doorbell->lock, LW_EXCLUSIVE);
-	for (int i = 0; i < SIERRA_BELLS; i++)
+	LWLockAcquire(sierra_shared->lock, LW_EXCLUSIVE);
+	for (int i = 0; i < SIERRA_DATABASES_MAX; i++)
 	{
-		if (is_due(&sierra_doorbell->bell[i], now, &wake_at))
-			due[count++] = sierra_doorbell->bell[i].database;
+		if (is_due(&sierra_shared->slot[i], now, &wake_at))
+			due[count++] = sierra_shared->slot[i].database;
 	}
-	LWLockRelease(sierra_doorbell->lock);
+	LWLockRelease(sierra_shared->lock);
 
-	if (now < no_room_until)
-		return count > 0 || unvisited != NIL ? no_room_until : wake_at;
+	if (now < no_room.until)
+		return count > 0 || unvisited != NIL ? no_room.until : wake_at;
 	for (int i = 0; i < count; i++)
 	{
 		if (!start_in(due[i]))
-			return no_room_until;
+			return no_room.until;
 	}
 
 	/* One at a time: a server may have many databases and few workers. */
 	while (unvisited != NIL && !is_visiting())
 	{
 		if (!start_in(linitial_oid(unvisited)))
-			return no_room_until;
+			return no_room.until;
 		unvisited = list_delete_first(unvisited);
 	}
 	return wake_at;
@@ -378,17 +324,17 @@ start_due(TimestampTz now)
 static void
 detach(int code, Datum arg)
 {
-	SpinLockAcquire(&sierra_doorbell->mutex);
-	sierra_doorbell->launcher_latch = NULL;
-	SpinLockRelease(&sierra_doorbell->mutex);
+	SpinLockAcquire(&sierra_shared->mutex);
+	sierra_shared->launcher_latch = NULL;
+	SpinLockRelease(&sierra_shared->mutex);
 }
 
 static void
 attach(void)
 {
-	SpinLockAcquire(&sierra_doorbell->mutex);
-	sierra_doorbell->launcher_latch = MyLatch;
-	SpinLockRelease(&sierra_doorbell->mutex);
+	SpinLockAcquire(&sierra_shared->mutex);
+	sierra_shared->launcher_latch = MyLatch;
+	SpinLockRelease(&sierra_shared->mutex);
 	before_shmem_exit(detach, (Datum) 0);
 }
 
@@ -396,13 +342,13 @@ attach(void)
 static void
 take_over(void)
 {
-	LWLockAcquire(sierra_doorbell->lock, LW_EXCLUSIVE);
-	for (int i = 0; i < SIERRA_BELLS; i++)
+	LWLockAcquire(sierra_shared->lock, LW_EXCLUSIVE);
+	for (int i = 0; i < SIERRA_DATABASES_MAX; i++)
 	{
-		if (sierra_doorbell->bell[i].worker.state == SIERRA_WORKER_STARTING)
-			sierra_doorbell->bell[i].worker.state = SIERRA_WORKER_WANTED;
+		if (sierra_shared->slot[i].notifier.state == SIERRA_NOTIFIER_STARTING)
+			sierra_shared->slot[i].notifier.state = SIERRA_NOTIFIER_WANTED;
 	}
-	LWLockRelease(sierra_doorbell->lock);
+	LWLockRelease(sierra_shared->lock);
 }
 
 static long
@@ -440,11 +386,11 @@ sierra_launcher_main(Datum unused)
 		}
 		check_starts(now);
 		wake_at = start_due(now);
-		wake_at = Min(wake_at, sierra_pool_tend(now));
+		wake_at = Min(wake_at, sierra_pool_schedule(now));
 		timeout = timeout_until(now, wake_at);
 		(void) WaitLatch(MyLatch,
 						 WL_LATCH_SET | WL_EXIT_ON_PM_DEATH | (timeout >= 0 ? WL_TIMEOUT : 0),
-						 timeout, wait_event());
+						 timeout, sierra_compat_wait_event("SierraLauncher"));
 		ResetLatch(MyLatch);
 	}
 }

@@ -2,19 +2,15 @@
  * worker_launcher.h
  *		Starts a worker for each database that has the extension, and runners.
  */
-#ifndef SIERRA_WORKER_LAUNCHER_H
-#define SIERRA_WORKER_LAUNCHER_H
+#ifndef SIERRA_NOTIFIER_LAUNCHER_H
+#define SIERRA_NOTIFIER_LAUNCHER_H
 
 #include "fmgr.h"
-#include "postmaster/bgworker.h"
 
 /* Registers the launcher; called while preloaded libraries are loaded. */
 extern void sierra_launcher_register(void);
 
-/* Asks the postmaster for a process; false if it has no room.  For the launcher itself. */
-extern bool sierra_launcher_start(BackgroundWorker *worker, BackgroundWorkerHandle **handle);
-
 /* Entry of the launcher. */
 extern PGDLLEXPORT void sierra_launcher_main(Datum unused);
 
-#endif /* SIERRA_WORKER_LAUNCHER_H */
+#endif /* SIERRA_NOTIFIER_LAUNCHER_H */

@@ -1,11 +1,12 @@
 /*
  * worker_sql.c
- *		What the workers of databases do, as an SQL function.
+ *		What the processes of the server do, and calling runners, as SQL functions.
  */
 #include "postgres.h"
 
+#include "store/store.h"
 #include "wakeup/doorbell.h"
-#include "worker/process_utility.h"
+#include "wakeup/shared.h"
 
 #include "commands/dbcommands.h"
 #include "fmgr.h"
@@ -14,23 +15,25 @@
 #include "utils/timestamp.h"
 
 PG_FUNCTION_INFO_V1(sierra_workers);
+PG_FUNCTION_INFO_V1(sierra_event_runners);
+PG_FUNCTION_INFO_V1(sierra_call_runners);
 
 #define WORKER_COLUMNS 13
 
 static const char *
-state_name(const SierraWorkerInfo *info, bool held)
+state_name(const SierraNotifierInfo *info, bool held)
 {
-	if (held && info->state != SIERRA_WORKER_RUNNING)
+	if (held && info->state != SIERRA_NOTIFIER_RUNNING)
 		return "held";
 	switch (info->state)
 	{
-		case SIERRA_WORKER_NONE:
+		case SIERRA_NOTIFIER_NONE:
 			return "none";
-		case SIERRA_WORKER_WANTED:
+		case SIERRA_NOTIFIER_WANTED:
 			return "wanted";
-		case SIERRA_WORKER_STARTING:
+		case SIERRA_NOTIFIER_STARTING:
 			return "starting";
-		case SIERRA_WORKER_RUNNING:
+		case SIERRA_NOTIFIER_RUNNING:
 			return "running";
 	}
 	return NULL;
@@ -45,8 +48,8 @@ set_time(Datum *values, bool *nulls, int column, TimestampTz time)
 
 /* One row, from a copy of what shared memory has. */
 static void
-put_worker(ReturnSetInfo *result, Oid database, const SierraWorkerInfo *info, bool held,
-		   uint64 unheard)
+put_worker(ReturnSetInfo *result, Oid database, const SierraNotifierInfo *info, bool held,
+		   uint64 unhandled)
 {
 	char *name = get_database_name(database);
 	Datum values[WORKER_COLUMNS] = {0};
@@ -64,7 +67,7 @@ put_worker(ReturnSetInfo *result, Oid database, const SierraWorkerInfo *info, bo
 	set_time(values, nulls, 6, info->last_sweep);
 	set_time(values, nulls, 7, info->last_notify);
 	values[8] = Int64GetDatum(info->notifications);
-	values[9] = Int64GetDatum((int64) unheard);
+	values[9] = Int64GetDatum((int64) unhandled);
 	values[10] = Int32GetDatum((int32) info->failures);
 	nulls[11] = (info->last_error_at == 0);
 	values[11] = CStringGetTextDatum(info->last_error);
@@ -79,26 +82,79 @@ sierra_workers(PG_FUNCTION_ARGS)
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
 
 	InitMaterializedSRF(fcinfo, 0);
-	for (int i = 0; i < SIERRA_BELLS && sierra_doorbell != NULL; i++)
+	for (int i = 0; i < SIERRA_DATABASES_MAX && sierra_shared != NULL; i++)
 	{
-		SierraBell *bell = &sierra_doorbell->bell[i];
-		SierraWorkerInfo info;
+		SierraDatabaseSlot *slot = &sierra_shared->slot[i];
+		SierraNotifierInfo info;
 		Oid database;
-		uint64 heard;
+		uint64 wakeups_handled;
 		bool held;
 
-		LWLockAcquire(sierra_doorbell->lock, LW_SHARED);
-		database = bell->database;
-		info = bell->worker;
-		SpinLockAcquire(&bell->mutex);
-		info.last_wake = bell->worker.last_wake;
-		SpinLockRelease(&bell->mutex);
-		held = OidIsValid(database) && sierra_exclusive_is_held(database);
-		heard = pg_atomic_read_u64(&bell->heard);
-		LWLockRelease(sierra_doorbell->lock);
+		LWLockAcquire(sierra_shared->lock, LW_SHARED);
+		database = slot->database;
+		info = slot->notifier;
+		SpinLockAcquire(&slot->mutex);
+		info.last_wake = slot->notifier.last_wake;
+		SpinLockRelease(&slot->mutex);
+		held = OidIsValid(database) && sierra_shared_is_held_locked(database);
+		wakeups_handled = pg_atomic_read_u64(&slot->wakeups_handled);
+		LWLockRelease(sierra_shared->lock);
 		if (OidIsValid(database))
 			put_worker(result, database, &info, held,
-					   pg_atomic_read_u64(&bell->generation) - heard);
+					   pg_atomic_read_u64(&slot->wakeups) - wakeups_handled);
 	}
 	return (Datum) 0;
+}
+
+#define RUNNER_COLUMNS 8
+
+/* One row, from a copy of what shared memory has. */
+static void
+put_runner(ReturnSetInfo *result, const SierraRunner *runner)
+{
+	char *database = get_database_name(runner->database);
+	Datum values[RUNNER_COLUMNS] = {0};
+	bool nulls[RUNNER_COLUMNS] = {false};
+
+	values[0] = Int32GetDatum(runner->pid);
+	nulls[1] = (database == NULL);
+	if (database != NULL)
+		values[1] = DirectFunctionCall1(namein, CStringGetDatum(database));
+	values[2] = TimestampTzGetDatum(runner->started);
+	nulls[3] = (runner->job[0] == '\0');
+	values[3] = CStringGetTextDatum(runner->job);
+	values[4] = Int64GetDatum(runner->jobs);
+	values[5] = Int64GetDatum(runner->events);
+	nulls[6] = nulls[7] = (runner->last_error_at == 0);
+	values[6] = CStringGetTextDatum(runner->last_error);
+	values[7] = TimestampTzGetDatum(runner->last_error_at);
+	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+}
+
+/* A row for each runner that runs; none without preloading. */
+Datum
+sierra_event_runners(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+
+	InitMaterializedSRF(fcinfo, 0);
+	for (int i = 0; i < SIERRA_RUNNERS_MAX && sierra_shared != NULL; i++)
+	{
+		SierraRunner runner;
+
+		LWLockAcquire(sierra_shared->lock, LW_SHARED);
+		runner = sierra_shared->runner[i];
+		LWLockRelease(sierra_shared->lock);
+		if (runner.state == SIERRA_RUNNER_RUNNING)
+			put_runner(result, &runner);
+	}
+	return (Datum) 0;
+}
+
+/* Runs with the rights of whoever made the work; so it asks for none. */
+Datum
+sierra_call_runners(PG_FUNCTION_ARGS)
+{
+	sierra_doorbell_note_job(sierra_store_open(ACL_NO_RIGHTS));
+	PG_RETURN_VOID();
 }

@@ -1,16 +1,16 @@
 # SierraConsumer.pm
-#     A consumer of a subscription that processes events until it is told to
-#     stop, and the log of all that it asked, was told and did.  SierraJudge
-#     reads these logs.
+#     A consumer of a subscription that processes events until it gets a signal,
+#     and the log of all its calls, answers and work.  SierraJudge reads these
+#     logs.
 #
 # It acknowledges in one of two ways.  "least": it processes, then acknowledges
 # in a transaction of its own.  "once": it polls, writes effects into the table
 # effects, and acknowledges in one transaction.  With fails, its handler fails
 # at random, and it calls enack().
 #
-# Lines of the log have a time first.  What was handled is in the log before it
-# is acknowledged, and a call is in the log before it is sent, so the log of a
-# process that was killed says what it may have done.
+# Lines of the log begin with a time.  Handled events are in the log before they
+# are acknowledged, and a call is in the log before it is sent, so the log of a
+# process that was killed shows what it may have done.
 #
 #     start                                   a process begins
 #     next SENT AFTER EVENT...                enext() returned these
@@ -57,7 +57,8 @@ sub complain {
     return;
 }
 
-# Until TERM, or, given a number, until enext() has returned nothing so often.
+# Until TERM, or, given a number, until enext() has returned nothing this number
+# of times.
 sub run {
     my ($self, $idle) = @_;
     my $finishing = 0;
@@ -75,8 +76,8 @@ sub run {
     return;
 }
 
-# Connects, also again to a server that is just recovering.  Whom this consumer
-# was before may still be at work there.
+# Connects, also again to a server that is just recovering.  The backend of the
+# connection before may still be at work there.
 sub connect {
     my ($self) = @_;
     my $name = join ' ', 'soak', $self->{subscription}, $self->{consumer} // 'alone';
@@ -120,7 +121,7 @@ sub attempt {
     return;
 }
 
-# One poll and what comes of it; the number of events, or undef.
+# One poll and its processing; the number of events, or undef.
 sub round {
     my ($self) = @_;
     $self->{snapshot} = 0;
@@ -171,7 +172,7 @@ sub next_events {
     return @$rows;
 }
 
-# Takes events in hand; with after, more of them.
+# Takes events into processing; with after, more of them.
 sub poll {
     my ($self, %options) = @_;
     my @events = $self->next_events(%options);
@@ -184,8 +185,8 @@ sub poll {
     return scalar @events;
 }
 
-# The same again, as nothing was acknowledged; less of it, while an append is in flight.
-# A stream that is due meanwhile goes first.
+# The same again, because nothing was acknowledged; less of it, while an append
+# is in flight.  A stream that becomes due in the meantime comes first.
 sub poll_again {
     my ($self, $count) = @_;
     my @before = map { $_->{position} } @{ $self->{hand} };
@@ -209,7 +210,7 @@ sub handler_fails {
     return rand() < ($is_hard ? 0.7 : 0.01);
 }
 
-# Takes from the hand what is processed next: some events, and one that failed.
+# Takes what is processed next: some events, and one that failed.
 sub take {
     my ($self) = @_;
     my $count = 1 + int rand @{ $self->{hand} };
@@ -241,12 +242,12 @@ sub process {
     $self->write_log(@$_) for @answers;
     $self->look_back(@answers);
 
-    # Who got no answer asks again.
+    # A consumer that got no answer asks again.
     $self->acknowledge($handled) if @$handled && !$failed && rand() < 0.1;
     return;
 }
 
-# The same within a transaction: what is handled is in the table.
+# The same within a transaction: the handled events are in the table.
 sub process_once {
     my ($self) = @_;
     my @answers;
@@ -275,7 +276,7 @@ sub call {
     return $answer;
 }
 
-# What goes into the log once it is sure.
+# Entries that go into the log once they are certain.
 sub acknowledge {
     my ($self, $handled) = @_;
     $self->call('SELECT eack($1, $2, $3)', $self->{subscription}, $handled->[-1]{position}, $self->{consumer});
@@ -292,7 +293,7 @@ sub reject {
     return [ nacked => $self->{sent}, $failed->{position}, $milliseconds, $park, $answer ];
 }
 
-# What was acknowledged is processed, says ewait() too.
+# ewait() says, too, that acknowledged events are processed.
 sub look_back {
     my ($self, @answers) = @_;
     my ($acked) = grep { $_->[0] eq 'acked' } @answers;

@@ -1,5 +1,6 @@
 # SierraDecoding.pm
-#     What the tests of logical decoding share: slots, messages, what is expected.
+#     Functions that the tests of logical decoding share: slots, messages,
+#     expected results.
 
 package SierraDecoding;
 
@@ -47,7 +48,7 @@ sub drop_slot {
     return;
 }
 
-# The messages that a slot has, as text; they are used up unless {peek}.
+# The messages that a slot has, as text; the slot moves past them unless {peek}.
 sub take_changes {
     my ($dbh, $slot, %options) = @_;
     my $how = delete $options{peek} ? 'peek' : 'get';
@@ -127,7 +128,7 @@ sub read_binary {
     return \%fields;
 }
 
-# A stream that lives in a partition of a store with so many.
+# A stream in a partition of a store with this number of partitions.
 sub stream_of_partition {
     my ($dbh, $partition, $partitions) = @_;
     return one_value($dbh, q{SELECT 's-' || i FROM generate_series(1, 10000) AS i

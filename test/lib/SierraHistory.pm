@@ -15,7 +15,8 @@ use PostgreSQL::Test::Utils;
 my %names = (A => 'FileAdded', D => 'FileDeleted', M => 'FileChanged', T => 'FileRetyped');
 
 # The repository to read: that of the environment, that of the directory, or,
-# as sources may come without one, a small random one that is made for the test.
+# because the sources may come without one, a small random one that is made for
+# the test.
 sub repository {
     my ($directory) = @_;
     return $ENV{SIERRA_TEST_REPOSITORY} if $ENV{SIERRA_TEST_REPOSITORY};
@@ -27,7 +28,7 @@ sub git {
     my ($repository, @arguments) = @_;
     my ($out, $complaint);
 
-    # The sources may belong to another user than runs the tests.
+    # The sources may belong to another user than the one that runs the tests.
     IPC::Run::run([ 'git', '-C', $repository, '-c', 'safe.directory=*', @arguments ],
         '<', \undef, '>', \$out, '2>', \$complaint)
       or die "git @arguments: $complaint";
@@ -138,7 +139,7 @@ sub text {
     return eval { decode('UTF-8', $bytes, FB_CROAK | LEAVE_SRC) } // $bytes;
 }
 
-# A change has the same id whoever sends it.
+# A change has the same id whichever session sends it.
 sub event_id {
     my ($name) = @_;
     return join '-', unpack 'A8 A4 A4 A4 A12', sha1_hex($name);

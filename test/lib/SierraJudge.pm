@@ -1,7 +1,7 @@
 # SierraJudge.pm
-#     Judges what consumers of a subscription did by their logs, the effects that
-#     they left, and the events in the tables.  It knows the rules by itself, and
-#     asks none of the views of the extension.
+#     Judges the consumers of a subscription by their logs, the effects that
+#     they left, and the events in the tables.  It knows the rules by itself,
+#     and calls none of the views of the extension.
 
 package SierraJudge;
 
@@ -11,7 +11,7 @@ use warnings;
 use PostgreSQL::Test::Utils;
 
 # Options: subscription, a hash of name, mode, fails, lease (seconds),
-# max_attempts, and wants, code that tells whether an event is for it; logs;
+# max_attempts, and wants, code that decides whether an event matches it; logs;
 # operator, a list of [retry|skip, sent, answered, stream, position].
 sub new {
     my ($class, %options) = @_;
@@ -61,7 +61,8 @@ sub missing {
 # In the end
 # ---------------------------------------------------------------------------
 
-# A list of complaints.  effects: positions in the order in which they were left.
+# A list of complaints.  effects: positions in the order in which they were
+# left.
 sub complaints {
     my ($self, $effects) = @_;
     $self->{complaints} = [];
@@ -144,8 +145,8 @@ sub judge_times {
     return;
 }
 
-# What is delivered is what the tables hold; what is acknowledged does not come again,
-# and is not acknowledged for a second consumer.
+# Delivered events are those in the tables; acknowledged events do not come
+# again, and are not acknowledged for a second consumer.
 sub judge_deliveries {
     my ($self) = @_;
     my %done;
@@ -170,8 +171,8 @@ sub judge_deliveries {
     return;
 }
 
-# Entries of what a member has in hand, which are sure: what it got in a transaction
-# counts only if that was committed.
+# Entries about events that a member certainly has: events that it got in a
+# transaction count only if that was committed.
 sub sure_hands {
     my ($self) = @_;
     my (%sure, %open);
@@ -184,9 +185,9 @@ sub sure_hands {
     return \%sure;
 }
 
-# No two members of a group have events of one stream in hand.  A lease is sure
-# for three quarters of its time after a member's last call; what is in hand is
-# so until the member sends its answer.
+# No two members of a group have events of one stream at the same time.  A lease
+# is certain for three quarters of its time after a member's last call; a member
+# certainly has an event until it sends its answer.
 sub judge_members {
     my ($self) = @_;
     my $sure = $self->sure_hands;
@@ -211,7 +212,8 @@ sub judge_members {
     return;
 }
 
-# What failed comes again when it is time; what is parked, when it is let out.
+# A failed event comes again when its time has come; a parked one, when an
+# operator retries it.
 sub judge_failures {
     my ($self) = @_;
     my %nacked;
@@ -238,7 +240,8 @@ sub judge_failures {
     return;
 }
 
-# It is parked after max_attempts failures since it was last let out, not sooner.
+# It is parked after max_attempts failures since it was last retried by an
+# operator, not sooner.
 sub judge_attempts {
     my ($self, $position, $event, $entries) = @_;
     my @retries = $self->operations('retry', $event->{stream_id});
@@ -264,8 +267,8 @@ sub judge_attempts {
     return;
 }
 
-# Position out of hand: only after an operator took it back.  Stale: only in a
-# group, after the lease time.
+# An event that the member no longer has: only after an operator took it back.
+# Stale: only in a group, after the lease time.
 sub judge_refusals {
     my ($self) = @_;
     my %last_next;

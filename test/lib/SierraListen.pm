@@ -1,5 +1,5 @@
 # SierraListen.pm
-#     A session that listens to sierra_es, and what it heard.
+#     A session that listens to sierra_es, and the notifications that it got.
 
 package SierraListen;
 

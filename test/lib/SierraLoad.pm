@@ -1,6 +1,6 @@
 # SierraLoad.pm
-#     Sessions that append at random until they are told to stop, and the log
-#     that tells afterwards what the store must hold.
+#     Sessions that append at random until they get a signal, and the log that
+#     shows afterwards what the store must contain.
 #
 # Each call has a token of its own, which its events carry as metadata
 # {"token": "<session>-<call>"}.  A call is logged before it is sent, and when
@@ -19,8 +19,8 @@ use Time::HiRes qw(sleep);
 
 my $loads = 0;
 
-# Options: dsn; sessions; seed; reconnect, to go on when the connection breaks
-# and repeat there the doubtful calls that have event ids; store.
+# Options: dsn; sessions; seed; reconnect, to continue when the connection
+# breaks and repeat there the doubtful calls that have event ids; store.
 sub new {
     my ($class, %options) = @_;
     my $self = bless { sessions => 4, seed => 1, store => 'es', %options }, $class;
@@ -42,7 +42,7 @@ sub start {
     return $self;
 }
 
-# Waits until the sessions together have had so many calls acknowledged.
+# Waits until the sessions together have had this number of calls acknowledged.
 sub wait_for {
     my ($self, $calls) = @_;
     my $goal = $calls + $self->acknowledged;
@@ -87,8 +87,8 @@ sub calls {
     return \%calls;
 }
 
-# What the store does not hold as the log says it must.  others: pattern of
-# tokens that other loads wrote.
+# Differences between the store and the log.  others: pattern of tokens that
+# other loads wrote.
 sub complaints {
     my ($self, $dbh) = @_;
     my $calls = $self->calls;

@@ -2,14 +2,15 @@
 #     One session of the randomised test: random transactions against a store,
 #     and a model that knows what each call must answer.
 #
-# A session has streams of its own, which nobody else appends to: there it knows
-# every answer.  Of the shared streams it knows nothing before it touched them;
-# from then to the end of the transaction they are locked, and it knows all.
-# Commands are events with fixed ids that all sessions try to append.
+# A session has streams of its own, to which no other session appends: there it
+# knows every answer.  It knows nothing of the shared streams before it uses
+# them; from then to the end of the transaction they are locked, and it knows
+# everything.  Commands are events with fixed ids that all sessions try to
+# append.
 #
 # When the connection breaks, the session connects again and finds out whether
-# what it was about to commit is there, so the model is exact again.  Committed
-# events are logged as lines of JSON; so is what went wrong.
+# the transaction that it was about to commit is stored, so the model is exact
+# again.  Committed events are logged as lines of JSON; so are errors.
 
 package SierraModel;
 
@@ -24,7 +25,7 @@ use Time::HiRes qw(sleep time);
 use constant {
     STREAMS        => 5,      # own streams in use
     SHARED_STREAMS => 8,
-    STREAM_LIMIT   => 300,    # an own stream of so many events is put away
+    STREAM_LIMIT   => 300,    # an own stream with more events is no longer used
 };
 
 my @numbers =
@@ -92,7 +93,7 @@ sub connect {
         $self->{dbh}->do("SET application_name = 'sierra session'");
         $self->{dbh}->do("SET statement_timeout = '60s'");
 
-        # The backend that was there before may still be at work.
+        # The backend of the connection before may still be at work.
         until (one_value($self->{dbh},
                 'SELECT count(*) = 0 FROM pg_stat_activity WHERE pid = $1', $self->{backend} // 0))
         {
@@ -104,7 +105,7 @@ sub connect {
     return $ok || $self->connect;
 }
 
-# Goes away without waiting for the answer.
+# Disconnects without waiting for the answer.
 sub abandon {
     my ($self, $statement) = @_;
     $self->{dbh}->do($statement, { pg_async => DBD::Pg::PG_ASYNC() });
@@ -126,7 +127,7 @@ sub attempt {
     return $state;
 }
 
-# As above on connections that are made anew until one holds.
+# As above on connections that are made again until one works.
 sub attempt_until_answered {
     my ($self, $code) = @_;
     for (1 .. 20) {
@@ -299,7 +300,8 @@ sub commit_state {
     return;
 }
 
-# Was the transaction committed whose COMMIT got no answer?  One of its events tells.
+# Was the transaction committed whose COMMIT got no answer?  One of its events
+# shows it.
 sub settle_commit {
     my ($self) = @_;
     my ($event) = @{ $self->{state}{events} };
@@ -426,7 +428,7 @@ sub any_own_stream {
     return $self->own_stream($names[ rand @names ]);
 }
 
-# An expected version that holds for a stream that has so many events.
+# An expected version that matches a stream with this number of events.
 sub fitting {
     my ($count) = @_;
     return rand() < 0.3 ? 'any' : rand() < 0.5 ? 'exists' : $count - 1 if $count;
@@ -515,7 +517,7 @@ sub choose_mixed {
     return @events ? { key => undef, events => \@events } : undef;
 }
 
-# A run of events that stand in one of its streams.
+# A contiguous part of the events of one of its streams.
 sub some_run {
     my ($self, $least) = @_;
     my $stream = $self->any_own_stream;
@@ -534,7 +536,7 @@ sub again {
     return $event;
 }
 
-# The same ids again, with whatever version: the first numbers come back.
+# The same ids again, with any version: the first numbers come back.
 sub choose_repetition {
     my ($self) = @_;
     my ($stream, @rows) = $self->some_run(1) or return;
@@ -569,7 +571,7 @@ sub fault_key {
     return { fault => 'SE002', key => random_uuid(), events => [ $self->new_event($stream->{name}, 'any', rand() < 0.3) ] };
 }
 
-# An id that stands in one stream, for another.
+# An id that exists in one stream, for another.
 sub fault_id {
     my ($self) = @_;
     my ($stream, $row) = $self->some_run(1) or return;
@@ -584,7 +586,7 @@ sub fault_order {
     return { fault => 'SE003', key => undef, events => [ map { $self->again($stream->{name}, $_, 'any') } reverse @rows ] };
 }
 
-# Some events stand, others do not.
+# Some events exist, others do not.
 sub fault_part {
     my ($self) = @_;
     my ($stream, @rows) = $self->some_run(1) or return;
@@ -711,7 +713,8 @@ sub compare_row {
     return;
 }
 
-# A command may have been new or a repetition: its version tells, if the stream is known.
+# A command may have been new or a repetition: its version shows which, if the
+# stream is known.
 sub note_command {
     my ($self, $row) = @_;
     my $known = $self->{state}{shared}{ $row->{stream_id} };

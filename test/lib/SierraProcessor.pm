@@ -1,7 +1,7 @@
 # SierraProcessor.pm
-#     Processes that consume a subscription until they are told to stop.  The
-#     effect of an event is a row of table effects, so the table tells afterwards
-#     how often each event was processed, by whom, and in which order.
+#     Processes that consume a subscription until they get a signal.  The effect
+#     of an event is a row of table effects, so the table shows afterwards how
+#     often each event was processed, by which consumer, and in which order.
 #
 #     CREATE TABLE effects (place bigserial, subscription text, consumer text,
 #                           stream_id text, stream_version bigint, global_position bigint)
@@ -28,7 +28,7 @@ sub start {
     return $self;
 }
 
-# Lets it finish its batch; true if it ended well.
+# Lets it finish its batch; true if it ended without an error.
 sub stop {
     my ($self) = @_;
     kill 'TERM', $self->{pid};

@@ -2,7 +2,8 @@
 #     A session that appends at random for subscribers: single events and batches,
 #     several calls in one transaction, slow transactions, rollbacks.
 #
-# It needs no log: what is in the tables in the end is what subscribers must see.
+# It needs no log: subscribers must see exactly the events that are in the
+# tables in the end.
 
 package SierraProducer;
 
@@ -65,7 +66,7 @@ sub transaction {
         $self->append;
         $dbh->do('ROLLBACK TO here') if $savepoint && rand() < 0.5;
 
-        # Others commit higher positions meanwhile.
+        # Others commit higher positions in the meantime.
         sleep rand 0.03 if rand() < 0.3;
     }
     $undone ? $dbh->rollback : $dbh->commit;

@@ -12,9 +12,9 @@ use PostgreSQL::Test::Utils;
 use SierraTest;
 use Time::HiRes qw(sleep time);
 
-# What can be followed.  tracks: the lists that a reader follows.  page: the
+# The kinds of reading.  tracks: the lists that a reader follows.  page: the
 # events of a track after a cursor, as rows of cursor and event id.  expected:
-# what a track must have been seen to hold, from the tables.
+# what a track must have shown, from the tables.
 my %kinds = (
 
     # the whole store
@@ -87,8 +87,8 @@ sub start {
     return $self;
 }
 
-# Lets the reader read to the end of the store, where nobody appends any more;
-# true if nothing was amiss.
+# Lets the reader read to the end of the store, when no session appends any
+# more; true if there was no error.
 sub stop {
     my ($self) = @_;
     kill 'TERM', $self->{pid};

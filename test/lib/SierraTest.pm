@@ -1,5 +1,6 @@
 # SierraTest.pm
-#     What the TAP tests share: servers, sessions, and what must hold for a store.
+#     What the TAP tests share: servers, sessions, and conditions that a store
+#     must meet.
 
 package SierraTest;
 
@@ -31,7 +32,8 @@ sub new_server {
     my ($name, %options) = @_;
     my $node = PostgreSQL::Test::Cluster->new($name);
 
-    # A store needs UTF8, whatever the locale of who runs the tests.
+    # A store needs UTF8, whatever the locale of the user that runs the tests
+    # is.
     $node->init(extra => [ '--encoding=UTF8', '--no-locale' ], %options);
     $node->append_conf('postgresql.conf', slurp_file($settings));
     $node->append_conf('postgresql.conf', <<'CONF');
@@ -54,7 +56,7 @@ sub create_store {
     return;
 }
 
-# With several servers: whichever of them can be written to.
+# With several servers: the one that can be written to.
 sub dsn_of {
     my (@nodes) = @_;
     return sprintf 'dbi:Pg:dbname=postgres;host=%s;port=%s;target_session_attrs=%s',
@@ -143,8 +145,8 @@ sub events_by_number {
     );
 }
 
-# What is wrong with the numbers of events_by_number().  Counted here, by the
-# test, and not by everify(): that is tested too.
+# What is wrong with the numbers of events_by_number().  The test counts them
+# itself, and does not use everify(): that is tested too.
 sub number_faults {
     my ($events) = @_;
     my (@faults, %next_sequence, %last_position, %versions, %position, %id);
@@ -248,7 +250,7 @@ sub kill_everything {
     return;
 }
 
-# Starts a server whose processes were killed.  One of them may be still going.
+# Starts a server whose processes were killed.  One of them may still be ending.
 sub start_again {
     my ($node) = @_;
     for (1 .. 20) {
@@ -261,7 +263,8 @@ sub start_again {
 my %children;
 
 # Runs code in a child.  The child leaves by _exit(): what this process has
-# registered for its end (servers to stop, results to report) is not the child's.
+# registered for its end (servers to stop, results to report) is not the
+# child's.
 sub fork_process {
     my ($code) = @_;
     my $pid = fork // die "cannot fork: $!";
@@ -274,7 +277,7 @@ sub fork_process {
     POSIX::_exit($ok ? 0 : 1);
 }
 
-# Waits for a child; true if it ended well.
+# Waits for a child; true if it ended without an error.
 sub wait_for_process {
     my ($pid) = @_;
     delete $children{$pid};

@@ -1,5 +1,5 @@
--- The functions that users call: arguments, defaults, results, and what the planner is told.
--- Names of arguments and their defaults are part of the interface: calls use =>.
+-- The functions that users call: arguments, defaults, results, and what the planner knows.  Names
+-- of arguments and their defaults are part of the interface: calls use =>.
 BEGIN;
 
 CREATE TEMP TABLE wanted (

@@ -1,4 +1,4 @@
--- Who may call what, and with whose rights.
+-- Which role may call what, and with whose rights.
 BEGIN;
 SELECT plan(15);
 CREATE ROLE regress_sierra_stranger;
@@ -13,29 +13,30 @@ SELECT is_empty(
     $$SELECT f.oid::regprocedure FROM functions AS f JOIN pg_language AS l ON l.oid = f.prolang
        WHERE lanname IN ('sql', 'plpgsql') AND prosqlbody IS NULL
          AND NOT coalesce('search_path=pg_catalog, pg_temp' = ANY (proconfig), false)
-         -- One that commits cannot.  It names the schema of all that it uses.
+         -- A function that commits cannot have that.  It names the schema of everything that it
+         -- uses.
          AND proname <> 'run_event_jobs'$$,
     'functions in SQL pin their search_path, or were parsed at their creation');
 SELECT is_empty(
     $$SELECT oid::regprocedure FROM functions
        WHERE proname NOT IN ('sierra_workers', 'event_runners') AND pronamespace <> 'sierra_internal'::regnamespace
          AND NOT has_function_privilege('regress_sierra_stranger', oid, 'EXECUTE')$$,
-    'everybody may call the interface: rights are those of the tables; what runners do is for who may see that');
+    'everybody may call the interface: rights are those of the tables; runners are visible only to roles that may see them');
 -- What the interface calls runs as the caller, and checks its arguments itself.
 SELECT results_eq(
     $$SELECT oid::regprocedure::text FROM functions WHERE pronamespace = 'sierra_internal'::regnamespace
          AND NOT has_function_privilege('regress_sierra_stranger', oid, 'EXECUTE') ORDER BY oid::regprocedure::text COLLATE "C"$$,
     ARRAY['sierra_internal.advance_saga(name,text,text,integer,boolean)', 'sierra_internal.join_group(name,text,text)'],
-    'what only the library calls is for nobody else');
+    'nobody else calls what only the library calls');
 SELECT is_empty(
-    $$SELECT oid::regprocedure FROM functions WHERE pronamespace = 'sierra_internal'::regnamespace AND prolang = (SELECT oid FROM pg_language WHERE lanname = 'c')
-         AND NOT proisstrict AND pronargs > 0
+    $$SELECT oid::regprocedure FROM functions WHERE pronamespace = 'sierra_internal'::regnamespace
+         AND prolang = (SELECT oid FROM pg_language WHERE lanname = 'c') AND NOT proisstrict AND pronargs > 0
          AND proname NOT IN ('check_new_event', 'complete_metadata', 'peek_subscription', 'run_projection_version')$$,
     'a private function in C gets no nulls, or checks for them');
 SELECT ok(has_schema_privilege('regress_sierra_stranger', 'sierra_internal', 'USAGE')
           AND NOT has_schema_privilege('regress_sierra_stranger', 'sierra_internal', 'CREATE'), 'nobody creates anything in sierra_internal');
 SELECT is_empty($$SELECT p.oid::regprocedure FROM pg_proc AS p WHERE p.pronamespace = 'sierra_internal'::regnamespace AND p.oid NOT IN (SELECT oid FROM functions)$$,
-                'all in it belongs to the extension');
+                'all functions in it belong to the extension');
 SELECT is_empty($$SELECT oid::regprocedure FROM functions WHERE has_function_privilege('regress_sierra_stranger', oid, 'EXECUTE WITH GRANT OPTION')$$,
                 'nobody may grant it on');
 SELECT is_empty(
@@ -43,7 +44,7 @@ SELECT is_empty(
          AND NOT has_type_privilege('regress_sierra_stranger', t.oid, 'USAGE')$$,
     'everybody may use the types');
 
--- A new store belongs to who made it, and to nobody else.
+-- A new store belongs to the role that made it, and to no other role.
 SELECT lives_ok($$SELECT create_event_store('rights_of_store', 2)$$, 'a store is made');
 SELECT is_empty(
     $$SELECT relname FROM pg_class WHERE relnamespace = 'rights_of_store'::regnamespace AND relacl IS NOT NULL$$,
@@ -52,7 +53,7 @@ SELECT is((SELECT nspacl FROM pg_namespace WHERE nspname = 'rights_of_store'), N
 SELECT schema_owner_is('rights_of_store', current_user);
 SELECT is_empty(
     $$SELECT relname FROM pg_class WHERE relnamespace = 'rights_of_store'::regnamespace AND pg_get_userbyid(relowner) <> current_user$$,
-    'its relations belong to who made it');
+    'its relations belong to the role that made it');
 SELECT is_empty(
     $$SELECT relname FROM pg_class WHERE relnamespace = 'rights_of_store'::regnamespace AND relkind IN ('r', 'p', 'S')
          AND (CASE relkind WHEN 'S' THEN has_sequence_privilege('regress_sierra_stranger', oid, 'USAGE, SELECT, UPDATE')

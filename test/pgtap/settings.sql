@@ -1,7 +1,7 @@
--- The settings: defaults, and who may change them.
+-- The settings: defaults, and which role may change them.
 BEGIN;
 SELECT plan(11);
--- The settings are there as soon as the library is; this call loads it by itself.
+-- The settings exist as soon as the library is loaded; this call loads it.
 SELECT is(sierra_internal.current_store(), 'es'::name, 'sierra_internal.current_store() needs no call before it');
 SELECT is(current_setting('sierra_es.store'), 'es', 'sierra_es.store is es by default');
 SELECT is(current_setting('sierra_es.strict_versioning'), 'off', 'strict versioning is off by default');
@@ -18,8 +18,8 @@ SELECT throws_ok(format('SET sierra_es.store = %L', repeat('x', 64)), '22023', N
 CREATE ROLE regress_sierra_app;
 SET LOCAL ROLE regress_sierra_app;
 SELECT lives_ok($$SET LOCAL sierra_es.store = 'other'$$, 'an application chooses its store');
-SELECT is(sierra_internal.current_store(), 'other'::name, 'sierra_internal.current_store() tells which');
-SELECT lives_ok($$SET LOCAL sierra_es.restore = on$$, 'who restores says so; that he owns the store is checked when he loads');
+SELECT is(sierra_internal.current_store(), 'other'::name, 'sierra_internal.current_store() returns it');
+SELECT lives_ok($$SET LOCAL sierra_es.restore = on$$, 'any role may set it; the ownership of the store is checked when rows are loaded');
 SELECT throws_ok($$SET LOCAL sierra_es.strict_versioning = off$$, '42501', NULL, 'an application cannot switch strict versioning off');
 
 SELECT * FROM finish();

@@ -46,7 +46,7 @@ SELECT is((SELECT string_agg(tgrelid::regclass::text || ' ' || tgnargs, ', ' ORD
 SELECT has_trigger('shape', 'stream_keys', 'sierra_guard', 'and the keys');
 SELECT has_trigger('shape', 'event_ids', 'sierra_guard', 'and the ids');
 
--- What subscriptions are kept in: no event, so without guard.
+-- The tables of subscriptions: they hold no events, so they have no guard.
 SELECT columns_are('shape', 'subscriptions', ARRAY['subscription', 'streams', 'event_names', 'partitions', 'start_after', 'start_sequences',
                    'start_streams', 'start_versions', 'window_size', 'lease_time', 'max_attempts', 'created_at']);
 SELECT columns_are('shape', 'subscription_cursors', ARRAY['subscription', 'partition_id', 'cursor', 'epoch', 'consumer', 'acknowledged_at',
@@ -73,7 +73,7 @@ SELECT is_empty(
 SELECT is_empty($$SELECT c.relname FROM pg_class AS c WHERE c.relnamespace = 'shape'::regnamespace AND c.relname ~ '^(subscription|projection)' AND c.relkind = 'r'
                      AND obj_description(c.oid, 'pg_class') IS NULL$$, 'the tables have comments');
 
--- What is derived from events, and what will become some.
+-- The tables of what is derived from events, and of future events.
 SELECT columns_are('shape', 'aggregates', ARRAY['aggregate', 'fold', 'initial', 'snapshot_every', 'fold_version', 'definition', 'created_at']);
 SELECT columns_are('shape', 'snapshots', ARRAY['aggregate', 'stream_id', 'definition', 'version', 'snapshot_id', 'newest', 'state', 'taken_at']);
 SELECT columns_are('shape', 'timers', ARRAY['timer_id', 'due_at', 'run_at', 'stream_id', 'event_name', 'payload', 'payload_bytes', 'metadata',
@@ -88,7 +88,8 @@ SELECT hasnt_trigger('shape', t, 'sierra_guard', t || ' are changed as any table
 SELECT is_empty($$SELECT c.relname FROM pg_class AS c WHERE c.relnamespace = 'shape'::regnamespace AND c.relkind = 'r' AND NOT c.relispartition
                      AND obj_description(c.oid, 'pg_class') IS NULL$$, 'all tables have comments');
 
--- What projections are kept in.  The guard of projections is another one: see sierra_internal.guard_projection().
+-- The tables of projections.  The guard of projections is another one: see
+-- sierra_internal.guard_projection().
 SELECT columns_are('shape', 'projections', ARRAY['projection', 'version', 'live', 'owner', 'kind', 'handler', 'key', 'initial', 'streams',
                    'event_names', 'search_path', 'mode', 'subscription', 'batch_size', 'on_error', 'max_attempts', 'retry_after', 'automatic',
                    'state', 'attempts', 'retry_at', 'failed_position', 'failed_stream', 'last_error', 'last_error_at', 'processed', 'rate',
@@ -105,7 +106,7 @@ SELECT index_is_unique('shape', 'projections', 'projections_live', 'one version 
 SELECT col_is_pk('shape', 'projection_states', ARRAY['projection', 'version', 'key'], 'a key has one state');
 SELECT trigger_is('shape', 'projections', 'sierra_guard_projection', 'sierra_internal', 'guard_projection', 'nobody writes a projection for another role');
 
--- The errors that a client branches on have their codes also where pgTAP looks.
+-- The errors that a client distinguishes have their codes also where pgTAP looks.
 SELECT lives_ok($$SET LOCAL sierra_es.store = 'shape'$$, 'use this store');
 SELECT throws_ok($$SELECT eappend('a', 'x', expected_version => 0)$$, 'SE001', 'wrong expected version of stream "a"', 'a wrong version is SE001');
 SELECT throws_ok($$SELECT enext('s')$$, 'SE007', 'no subscription "s"', 'no subscription is SE007');

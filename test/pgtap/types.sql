@@ -18,7 +18,7 @@ SELECT is(pg_temp.columns_of('sierra_append_result'),
           'event_id uuid, partition_key uuid, partition_id integer, partition_sequence bigint, stream_id text,'
           ' stream_version bigint, timestamp timestamp with time zone, transaction_id uuid, global_position bigint',
           'columns of sierra_append_result');
--- portable_positions: what a user can store has no type that means something in this cluster only.
+-- portable_positions: nothing that a user can store has a type that is valid in this cluster only.
 SELECT is_empty(
     $$SELECT attname FROM pg_attribute
        WHERE attrelid IN ('sierra_event'::regclass, 'sierra_append_result'::regclass)
@@ -40,7 +40,7 @@ SELECT has_cast('bigint', 'expected_version', 'cast from bigint');
 SELECT is((SELECT string_agg(castcontext::text, '') FROM pg_cast WHERE casttarget = 'expected_version'::regtype), 'iii',
           'these three casts, all implicit');
 SELECT is_empty($$SELECT 1 FROM pg_cast WHERE castsource = 'expected_version'::regtype$$,
-                'none from expected_version: any is no number');
+                'none from expected_version: any is not a number');
 SELECT is_empty($$SELECT 1 FROM pg_opclass WHERE opcintype = 'expected_version'::regtype$$,
                 'expected_version has no order');
 SELECT is('any'::expected_version::text, 'any', 'expected_version reads and writes words');

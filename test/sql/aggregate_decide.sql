@@ -72,7 +72,7 @@ SELECT stream_version
   FROM edecide('account', 'exact', 'decide_account(jsonb, jsonb)',
                jsonb_build_object('do', 'text', 'answer', E' [ { "payload" : { "b":1,  "a": "\\u0000", "b": 1e400 } , "event_name" : "E\\u0041" } ] '));
 SELECT event_name, payload FROM escan('exact');
--- jsonb will do
+-- jsonb is accepted as well
 CREATE FUNCTION decide_jsonb(state jsonb, command jsonb) RETURNS jsonb
     LANGUAGE sql IMMUTABLE RETURN jsonb_build_array(jsonb_build_object('event_name', 'Did', 'payload', command || coalesce(state, '{}')));
 SELECT stream_version FROM edecide('account', 'jsonb', 'decide_jsonb(jsonb, jsonb)', '{"z": 1, "aa": 2}');
@@ -84,7 +84,7 @@ SELECT stream_version FROM edecide('account', 'once', 'decide_once(jsonb, jsonb)
 SELECT stream_version FROM edecide('account', 'once', 'decide_once(jsonb, jsonb)', '{"event_id": "00000000-0000-4000-8000-00000000000a"}');
 SELECT esver('once');
 
--- In a transaction with others, and taken back with it.
+-- In a transaction with other statements, and rolled back with it.
 BEGIN;
 SELECT stream_version FROM edecide('account', 'tx', 'decide_account(jsonb, jsonb)', '{"do": "deposit", "amount": 5}');
 SAVEPOINT s;
@@ -118,7 +118,7 @@ SELECT stream_version FROM edecide('account', 'w', 'decide_writing(jsonb, jsonb)
 SAVEPOINT s;
 SELECT edecide('account', 'w', 'decide_writing(jsonb, jsonb)', '{}');
 ROLLBACK TO s;
--- ... but everybody else may go on writing.
+-- ... but other sessions may continue to write.
 INSERT INTO notes VALUES ('after');
 COMMIT;
 SELECT * FROM notes;
@@ -141,7 +141,7 @@ END $$;
 SELECT n, refusal(answer) FROM answers ORDER BY n;
 SELECT esver('a');
 
--- what is refused otherwise
+-- what else is refused
 CREATE FUNCTION no_decide(jsonb) RETURNS jsonb LANGUAGE sql RETURN $1;
 CREATE FUNCTION no_decide(jsonb, jsonb) RETURNS text LANGUAGE sql RETURN '';
 CREATE FUNCTION no_decide(jsonb, json) RETURNS SETOF json LANGUAGE sql RETURN $2;
@@ -174,7 +174,7 @@ SELECT edecide('account', 'a', 'decide_account(jsonb, jsonb)', '{"do": "deposit"
 :sqlstate
 ROLLBACK;
 
--- rights: those of a reader and of who appends; the function is called as the caller
+-- rights: those of a reader and of an appender; the function is called as the caller
 CREATE ROLE regress_sierra_handler;
 GRANT USAGE ON SCHEMA es TO regress_sierra_handler;
 GRANT SELECT ON es.events, es.aggregates, es.upcasters TO regress_sierra_handler;

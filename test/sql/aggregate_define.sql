@@ -9,7 +9,7 @@ CREATE FUNCTION "Odd schema"."Count,twice("(state jsonb, event sierra_event) RET
     LANGUAGE sql IMMUTABLE RETURN jsonb_build_object('n', coalesce((state->>'n')::int, 0) + 2);
 SELECT count(*) FROM generate_series(1, 7) AS n, eappend('a', 'x', to_json(n));
 
--- A definition is kept with a name that means the same to everybody.
+-- A definition is stored with a name that means the same to every session.
 SELECT create_aggregate('counter', 'count_events(jsonb, sierra_event)', snapshot_every => 5);
 SELECT create_aggregate('twice', '"Odd schema"."Count,twice("(jsonb, sierra_event)', NULL, 0, 7);
 SELECT aggregate, fold, initial, snapshot_every, fold_version, snapshots FROM event_aggregates();
@@ -25,10 +25,10 @@ SELECT create_aggregate('counter', 'count_events(jsonb, sierra_event)', snapshot
 :sqlstate
 SELECT create_aggregate('counter', '"Odd schema"."Count,twice("(jsonb, sierra_event)', snapshot_every => 5);
 :sqlstate
--- What cannot change a state keeps the snapshots.
+-- A change that cannot change a state keeps the snapshots.
 SELECT create_aggregate('counter', 'count_events(jsonb, sierra_event)', snapshot_every => 6, replace => true);
 SELECT aggregate, snapshot_every, snapshots FROM event_aggregates();
--- What can, lets none of them count any more.
+-- A change that can, makes all of them invalid.
 UPDATE es.snapshots SET state = '{"n": 100}';
 SELECT * FROM eload('counter', 'a');
 SELECT create_aggregate('counter', 'count_events(jsonb, sierra_event)', snapshot_every => 6, fold_version => 2, replace => true);
@@ -40,7 +40,7 @@ UPDATE es.snapshots SET state = '{"n": 100}';
 SELECT create_aggregate('counter', '"Odd schema"."Count,twice("(jsonb, sierra_event)', '{"n": 10}', 6, fold_version => 2, replace => true);
 SELECT * FROM eload('counter', 'a');
 SELECT count(*) AS snapshots FROM es.snapshots;
--- Not even the definition that was there before gets them back: it is another one.
+-- Not even the earlier definition makes them valid again: it counts as another one.
 BEGIN;
 CREATE TEMPORARY TABLE kept AS SELECT * FROM es.snapshots;
 UPDATE kept SET state = '{"n": 100}';
@@ -50,7 +50,7 @@ INSERT INTO es.snapshots SELECT * FROM kept;
 SELECT * FROM eload('counter', 'a');
 ROLLBACK;
 
--- Snapshots may go at any moment.
+-- Snapshots can be deleted at any moment.
 SELECT count(*) FROM generate_series(1, 7) AS n, eappend('b', 'x', to_json(n));
 SELECT * FROM eload('counter', 'b');
 SELECT stream_id, version, state FROM es.snapshots ORDER BY 1;
@@ -98,7 +98,7 @@ SELECT event_aggregates('none');
 :sqlstate
 SELECT aggregate FROM event_aggregates();
 
--- A fold can be lost, or become another kind of function, behind the aggregate's back.
+-- A fold can be dropped, or become another kind of function, without the aggregate's notice.
 DROP FUNCTION "Odd schema"."Count,twice("(jsonb, sierra_event);
 SELECT * FROM eload('twice', 'a');
 :sqlstate

@@ -37,7 +37,7 @@ SELECT t, (s).* FROM unnest(ARRAY['2023-12-31', '2024-01-01', '2024-01-03 12:00'
        LATERAL (SELECT fold_order(e ORDER BY e.stream_version) AS s FROM escan('order-456') AS e WHERE e."timestamp" <= t) AS f;
 -- the state after each event, as a window
 SELECT e.stream_version, e.event_name, (fold_order(e) OVER (ORDER BY e.stream_version)).total FROM escan('order-456') AS e;
--- on from a kept state: what is before it is not read again
+-- continuing from a stored state: the events before it are not read again
 CREATE FUNCTION fold_order_from(state order_state) RETURNS order_state LANGUAGE plpgsql STABLE AS $$
 DECLARE
     e sierra_event;
@@ -55,7 +55,8 @@ SELECT fold_order(e) IS NULL AS none FROM escan('order-999') AS e;
 SELECT count(*) FROM emappend(NULL, ARRAY['order-457', 'order-457'], ARRAY['OrderCreated', 'ItemAdded'], ARRAY[NULL, '{"price": 1, "quantity": 3}']::json[]);
 SELECT e.stream_id, (fold_order(e ORDER BY e.global_position)).* FROM eall(streams => ARRAY['order-*']) AS e GROUP BY e.stream_id ORDER BY e.stream_id;
 
--- Decide on the state, and append with the version it was folded from: who was overtaken gets SE001.
+-- Decide on the state, and append with the version it was folded from: a session that was overtaken
+-- gets SE001.
 SELECT (fold_order(e ORDER BY e.stream_version)).version FROM escan('order-457') AS e \gset
 SELECT stream_version FROM eappend('order-457', 'OrderPaid', expected_version => :version);
 SELECT eappend('order-457', 'OrderPaid', expected_version => :version);

@@ -19,7 +19,7 @@ SELECT count(*) FROM generate_series(0, 9) AS n,
 SELECT * FROM eload('list', 'a', at_version => 6);
 SELECT * FROM eload('list', 'none');
 SELECT * FROM eload('list', 'a', at_version => -1);
--- Only the newest state leaves a snapshot: a look back at many versions would leave many.
+-- Only the newest state leaves a snapshot: loading many past versions would leave many.
 SELECT count(*) FROM es.snapshots;
 SELECT * FROM eload('list', 'a');
 SELECT version, newest, state FROM es.snapshots;
@@ -32,7 +32,7 @@ SELECT version FROM eload('list', 'a');
 SELECT version FROM eload('list', 'a');
 SELECT version FROM es.snapshots ORDER BY 1;
 
--- A snapshot is where folding begins, if it fits: the mark shows that it was used.
+-- Folding begins at a snapshot, if it fits: the mark shows that it was used.
 UPDATE es.snapshots SET state = '["mark"]' WHERE version = 9;
 UPDATE es.snapshots SET state = '["newest"]' WHERE version = 13;
 SELECT * FROM eload('list', 'a');
@@ -48,8 +48,8 @@ SELECT * FROM eload('list', 'a', at_version => 1, at_time => '2024-01-05 00:00+0
 SELECT drop_snapshots('list');
 SELECT version, jsonb_array_length(state) FROM eload('list', 'a');
 
--- Times are the clients'.  The first event that is later ends the state, and a
--- snapshot counts only if none of its events is.
+-- Clients set the times.  The first event that is later ends the state, and a snapshot counts only
+-- if none of its events is later.
 SELECT count(*) FROM unnest(ARRAY['2024-01-01', '2024-01-09', '2024-01-02', '2024-01-03']::timestamptz[]) AS t,
        eappend('times', 'x', "timestamp" => t);
 SELECT * FROM eload('list', 'times');
@@ -68,7 +68,7 @@ SELECT count(*) FROM generate_series(1, 3) AS n,
        eappend('long', 'x', to_json((SELECT string_agg(md5(i::text), '') FROM generate_series(1, 1000 * n) AS i)));
 SELECT * FROM eload('lengths', 'long');
 
--- A state can be null: a strict fold leaves it so, another one is called.
+-- A state can be null: a strict fold leaves it null, another one is called.
 CREATE FUNCTION fold_strict(state jsonb, event sierra_event) RETURNS jsonb LANGUAGE sql STRICT IMMUTABLE RETURN '1'::jsonb;
 CREATE FUNCTION fold_null(state jsonb, event sierra_event) RETURNS jsonb
     LANGUAGE sql IMMUTABLE RETURN CASE WHEN state IS NULL THEN to_jsonb(event.stream_version) END;
@@ -86,7 +86,7 @@ SELECT create_aggregate('error', 'fold_error(jsonb, sierra_event)');
 SELECT eload('error', 'a');
 :sqlstate
 
--- A transaction sees what it appended, and its snapshots go with it.
+-- A transaction sees what it appended, and its snapshots are rolled back with it.
 BEGIN;
 SELECT count(*) FROM generate_series(1, 4) AS n, eappend('mine', 'x', to_json(n));
 SAVEPOINT s;
@@ -99,7 +99,7 @@ ROLLBACK;
 SELECT * FROM eload('list', 'mine');
 SELECT count(*) FROM es.snapshots WHERE stream_id = 'mine';
 
--- In a transaction that may not write, and at every isolation level, reading goes on.
+-- In a transaction that may not write, and at every isolation level, reading works.
 SELECT drop_snapshots('list') > 0 AS dropped;
 BEGIN READ ONLY;
 SELECT version, jsonb_array_length(state) FROM eload('list', 'a');
@@ -169,7 +169,8 @@ SELECT version FROM eload('list', 'times');
 RESET ROLE;
 SELECT stream_id FROM es.snapshots WHERE aggregate = 'list' ORDER BY 1;
 
--- Row-level security: folded is what the user may see, never a snapshot of all.
+-- Row-level security: the state is folded from the events that the user may see, never taken from a
+-- snapshot of all.
 ALTER TABLE es.events ENABLE ROW LEVEL SECURITY;
 CREATE POLICY even ON es.events FOR SELECT TO regress_sierra_reader USING (stream_version % 2 = 0);
 SET ROLE regress_sierra_reader;

@@ -13,7 +13,7 @@ SELECT stream_version FROM emappend(NULL, '[
     {"stream_id": "p", "event_name": "Named", "payload": {"name": {"first": "Mary", "last": "Kay"}}, "metadata": {"schema_version": 3}},
     {"stream_id": "p", "event_name": "Other", "payload": {"name": "as it is"}}]');
 
--- Without upcasters, eupcast() is nothing.
+-- Without upcasters, eupcast() changes nothing.
 SELECT count(*) FROM escan('p') AS e, eupcast(e) AS u WHERE u::text = e::text;
 SELECT create_upcaster('Named', 1, 'split_name(json)');
 SELECT e.stream_version, u.event_name, u.payload, u.metadata FROM escan('p') AS e, eupcast(e) AS u;
@@ -23,13 +23,13 @@ SELECT e.stream_version, u.event_name, u.payload, u.metadata FROM escan('p') AS 
 SELECT count(*) FROM escan('p') AS e, eupcast(e) AS u
  WHERE to_jsonb(u) - 'payload' - 'metadata' = to_jsonb(e) - 'payload' - 'metadata';
 SELECT stream_version, payload, metadata FROM escan('p');
--- twice is once
+-- upcasting twice is the same as once
 SELECT count(*) FROM escan('p') AS e, eupcast(e) AS u, eupcast(u) AS v WHERE u::text IS DISTINCT FROM v::text;
 -- one that begins in the middle
 SELECT drop_upcaster('Named', 1), drop_upcaster('Named', 1), drop_upcaster('Other', 1);
 SELECT e.stream_version, u.payload FROM escan('p') AS e, eupcast(e) AS u WHERE u.event_name = 'Named';
 
--- Folds get upcast events; no snapshot is needed for that, and none is in the way.
+-- Folds get upcast events; no snapshot is needed for that, and none gets in the way.
 CREATE FUNCTION fold_last(state jsonb, event sierra_event) RETURNS jsonb
     LANGUAGE sql IMMUTABLE RETURN CASE event.event_name WHEN 'Named'
         THEN state || jsonb_build_array((event.payload #>> '{name,last}') || (event.metadata ->> 'schema_version')) ELSE state END;
@@ -38,7 +38,7 @@ SELECT create_upcaster('Named', 1, 'split_name(json)');
 SELECT * FROM eload('person', 'p');
 SELECT count(*) FROM eappend('p', 'Named', '{"name": "Alan Turing"}');
 SELECT * FROM eload('person', 'p');
--- A new definition of the state is needed when the upcasters make it another one.
+-- When the upcasters change the resulting state, the aggregate needs a new definition.
 CREATE FUNCTION shout_name(payload json) RETURNS json
     LANGUAGE sql IMMUTABLE RETURN json_build_object('first', upper(payload->>'name'), 'last', upper(payload->>'name'));
 SELECT create_upcaster('Named', 1, 'shout_name(json)');
@@ -48,7 +48,7 @@ SELECT * FROM eload('person', 'p');
 SELECT create_aggregate('person', 'fold_last(jsonb, sierra_event)', '[]', snapshot_every => 2, fold_version => 2, replace => true);
 SELECT * FROM eload('person', 'p');
 
--- Upcasters of this moment count, in one transaction, in one function too.
+-- The upcasters of this moment are used, within one transaction, and within one function too.
 CREATE FUNCTION names() RETURNS SETOF text LANGUAGE plpgsql AS $$
 DECLARE event sierra_event := (SELECT e FROM escan('p', max_count => 1) AS e);
         cast_event sierra_event;
@@ -62,7 +62,7 @@ BEGIN
 END $$;
 SELECT * FROM names();
 
--- What tells no version has no upcaster; what tells none at all has version 1.
+-- A version that is not a number has no upcaster; an event without a version has version 1.
 SELECT create_upcaster('Odd', 1, 'split_name(json)');
 CREATE TABLE odd (n int, metadata json);
 INSERT INTO odd VALUES (1, NULL), (2, 'null'), (3, '[{"schema_version": 2}]'), (4, '"schema_version"'), (5, '{}'), (6, '{"schema_version": null, "a": "}"}'),
@@ -73,7 +73,7 @@ INSERT INTO odd VALUES (1, NULL), (2, 'null'), (3, '[{"schema_version": 2}]'), (
 SELECT count(*) FROM odd, eappend('odd', 'Odd', '{"name": "a b"}', metadata) AS a;
 SELECT n, u.payload, u.metadata
   FROM odd, escan('odd') AS e, eupcast(e) AS u WHERE e.stream_version = n - 1 ORDER BY n;
--- Bytes stay bytes; no payload stays none for a strict function.
+-- Bytes stay bytes; a missing payload stays missing for a strict function.
 CREATE FUNCTION count_keys(payload json) RETURNS json LANGUAGE sql STRICT RETURN to_json((SELECT count(*) FROM json_object_keys(payload)));
 CREATE FUNCTION or_default(payload jsonb) RETURNS jsonb LANGUAGE sql RETURN coalesce(payload, '"default"');
 CREATE FUNCTION forget(payload jsonb) RETURNS jsonb LANGUAGE sql RETURN NULL::jsonb;

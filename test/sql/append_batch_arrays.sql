@@ -39,7 +39,7 @@ SELECT count(*) FROM emappend('key', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '
 -- subscripts do not matter
 SELECT stream_id, stream_version FROM emappend(NULL, '[5:6]={l1,l2}', ARRAY['x', 'x']);
 
--- what must be there
+-- what must not be missing
 SELECT emappend(NULL, NULL::text[], ARRAY['x']);
 :sqlstate
 SELECT emappend(NULL, ARRAY['a'], NULL);

@@ -23,7 +23,7 @@ SELECT count(DISTINCT transaction_id) AS transactions FROM eall();
 SELECT stream_id, partition_key, partition_id
   FROM emappend('user-123', '[{"stream_id": "k1", "event_name": "x"}, {"stream_id": "k2", "event_name": "x"}]');
 
--- null members count as absent, but for an expected version
+-- null members count as absent, except for an expected version
 SELECT stream_id, stream_version
   FROM emappend(NULL, '[{"stream_id": "nulls", "event_name": "x", "payload": null, "metadata": null, "payload_bytes": null,
                          "event_id": null, "timestamp": null}]');
@@ -115,7 +115,7 @@ SELECT emappend(NULL, '[{"stream_id": "a", "event_name": "x", "payload_bytes": [
 SELECT emappend(NULL, '[{"stream_id": "a", "event_name": "x", "payload": 1, "payload_bytes": "AA=="}]');
 :sqlstate
 
--- members with a value their type cannot read
+-- members with a value that their type cannot read
 SELECT emappend(NULL, '[{"stream_id": "a", "event_name": "x", "expected_version": -1}]');
 :sqlstate
 SELECT emappend(NULL, '[{"stream_id": "a", "event_name": "x", "expected_version": 1.5}]');
@@ -142,7 +142,7 @@ SELECT emappend(NULL, '[{"stream_id": "a\nb", "event_name": "x"}]');
 :sqlstate
 SELECT emappend('', '[{"stream_id": "fresh", "event_name": "x"}]');
 :sqlstate
--- text that is no JSON at all never reaches the function
+-- text that is not JSON never reaches the function
 \set VERBOSITY sqlstate
 SELECT emappend(NULL, '[{"stream_id": "a", "event_name": "x"');
 SELECT emappend(NULL, '[{"stream_id": "a", "event_name": "x"},]');

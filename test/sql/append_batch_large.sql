@@ -2,7 +2,7 @@
 \set SHOW_CONTEXT never
 SELECT create_event_store();
 
--- More events than are handed to the table at once, at the edges of that number.
+-- More events than are passed to the table at once, at the edges of that number.
 SELECT n, r.events, r.first, r.last
   FROM unnest(ARRAY[255, 256, 257, 511, 512, 513, 3000]) AS n,
        LATERAL (SELECT count(*) AS events, min(stream_version) AS first, max(stream_version) AS last

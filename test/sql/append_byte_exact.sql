@@ -28,7 +28,7 @@ INSERT INTO sent (n, bytes)
 SELECT n, octet_length(payload) AS payload, octet_length(bytes) AS bytes FROM sent
  WHERE octet_length(payload) > 1000000 OR octet_length(bytes) > 1000000 ORDER BY n;
 
--- The same contents take three ways in: one call each, one call with arrays, one with JSON.
+-- The same contents are stored in three ways: one call each, one call with arrays, one with JSON.
 SELECT count(*) FROM sent, LATERAL eappend('one-' || n, 'x', payload::json, payload::json, payload_bytes => bytes);
 SELECT count(*)
   FROM emappend('b', (SELECT array_agg('arrays-' || n ORDER BY n) FROM sent),
@@ -47,7 +47,7 @@ SELECT count(*)
         || '}', ',' ORDER BY n) || ']'
       FROM sent WHERE n <> 10)::json);
 
--- White space around a value in the JSON array belongs to the array; else all is equal to the byte.
+-- White space around a value in the JSON array belongs to the array; otherwise every byte is equal.
 SELECT way, count(*) AS events,
        count(*) FILTER (WHERE convert_to(e.payload::text, 'UTF8') IS NOT DISTINCT FROM convert_to(w.payload, 'UTF8')
                           AND convert_to(e.metadata::text, 'UTF8') IS NOT DISTINCT FROM convert_to(w.payload, 'UTF8')

@@ -39,7 +39,7 @@ SELECT count(*) FILTER (WHERE id_hash(event_id) = id_hash(partition_key)) AS has
 SELECT count(*) FROM given
  WHERE id_msecs(event_id) <> floor(extract(epoch FROM "timestamp") * 1000)
     OR later - id_msecs(event_id) NOT BETWEEN 0 AND 60000;
--- Ids never fall back in time, in the order of the appends.
+-- The times of ids never decrease, in the order of the appends.
 SELECT count(*) FROM (SELECT id_msecs(event_id) - lag(id_msecs(event_id)) OVER (ORDER BY n) AS step FROM given) AS s
  WHERE step < 0;
 -- 12 and 46 bits are random: no two appends in a row share them, and every bit takes both values.

@@ -37,7 +37,7 @@ SELECT eappend('one', 'x', expected_version => 'empty');
 SELECT eappend('none', 'x', expected_version => 'exists');
 :sqlstate
 
--- All integer types and text do as arguments.
+-- All integer types and text are accepted as arguments.
 SELECT stream_version FROM eappend('typed', 'x', expected_version => 'empty');
 SELECT stream_version FROM eappend('typed', 'x', expected_version => 0::smallint);
 SELECT stream_version FROM eappend('typed', 'x', expected_version => 1::int);
@@ -47,7 +47,7 @@ SELECT stream_version FROM eappend('typed', 'x', expected_version => esver('type
 SELECT eappend('typed', 'x', expected_version => -1);
 :sqlstate
 
--- gapless: a loser burns nothing, neither in the stream nor in the partition
+-- gapless: a loser uses up no number, neither in the stream nor in the partition
 SELECT epseq(sierra_partition_id(sierra_stream_key('one'), 4)) AS before \gset
 SELECT eappend('one', 'x', expected_version => 7);
 :sqlstate
@@ -55,7 +55,7 @@ SELECT stream_version, partition_sequence - :before AS step, global_position
   FROM eappend('one', 'x', expected_version => 0);
 SELECT stream_version, global_position FROM eappend('one', 'x', expected_version => 1);
 
--- Within a call each expectation is about the stream as the events before left it.
+-- Within a call each expectation is about the stream as the events before it left it.
 SELECT stream_id, stream_version
   FROM emappend(NULL, ARRAY['b1', 'b2', 'b1', 'b2', 'b1'], array_fill('x'::text, ARRAY[5]),
                 expected_versions => ARRAY['empty', 'empty', '0', 'exists', '1']::expected_version[]);
@@ -65,12 +65,12 @@ SELECT stream_id, stream_version
 SELECT stream_id, stream_version
   FROM emappend(NULL, ARRAY['b3', 'b3'], ARRAY['x', 'x'], expected_versions => ARRAY['empty', 'empty']::expected_version[]);
 :sqlstate
--- All or none: the last one's failure takes the first along.
+-- All or none: if the last one fails, the first one is not stored either.
 SELECT stream_id, stream_version
   FROM emappend(NULL, ARRAY['b4', 'b5', 'b1'], ARRAY['x', 'x', 'x'], expected_versions => ARRAY['empty', 'any', '7']::expected_version[]);
 :sqlstate
 SELECT esver('b1') AS b1, esver('b3') AS b3, esver('b4') AS b4, esver('b5') AS b5;
--- no expectation is spelt any: a null among them is refused, in each form
+-- an append without an expectation says any: a null among them is refused, in each form
 SELECT stream_id, stream_version
   FROM emappend(NULL, ARRAY['b1', 'b1'], ARRAY['x', 'x'], expected_versions => ARRAY['any', '3']::expected_version[]);
 SELECT emappend(NULL, ARRAY['b1', 'b1'], ARRAY['x', 'x'], expected_versions => ARRAY[NULL, 5]::expected_version[]);
@@ -81,7 +81,7 @@ SELECT eappend('b1', 'x', expected_version => esver('none'));
 :sqlstate
 SELECT esver('b1');
 
--- Own uncommitted events count, rolled back ones do not.
+-- Own uncommitted events count, events that were rolled back do not.
 BEGIN;
 SELECT stream_version FROM eappend('tx', 'x', expected_version => 'empty');
 SAVEPOINT s;
@@ -92,7 +92,7 @@ SELECT stream_version FROM eappend('tx', 'x', expected_version => 'exists');
 COMMIT;
 SELECT esver('tx');
 
--- strict_versioning refuses who does not say
+-- strict_versioning refuses a caller that does not say a version
 SET sierra_es.strict_versioning = on;
 SELECT stream, expected, try(stream, expected::expected_version)
   FROM unnest(ARRAY['none', 'one']) WITH ORDINALITY AS s (stream, i),

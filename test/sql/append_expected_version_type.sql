@@ -29,7 +29,7 @@ SELECT '9223372036854775808'::expected_version;
 :sqlstate
 SELECT NULL::expected_version IS NULL AS null_stays_null;
 
--- casts from all integers, implicit so that calls need no decoration
+-- casts from all integers are implicit, so that calls need no explicit cast
 SELECT 0::smallint::expected_version, 1::int::expected_version, 2::bigint::expected_version;
 SELECT 32767::smallint::expected_version, 2147483647::expected_version,
        9223372036854775807::expected_version;
@@ -50,7 +50,7 @@ SELECT 'any'::expected_version = 'any'::expected_version;
 SELECT v, sierra_internal.expected_version_send(v::expected_version)
   FROM unnest(ARRAY['any', 'exists', 'empty', '0', '258']) AS v;
 
--- There is no way to call a receive function from SQL but COPY.
+-- SQL can call a receive function only by COPY.
 \getenv abs_builddir PG_ABS_BUILDDIR
 \set file :abs_builddir '/results/expected_version.bin'
 CREATE TABLE sent (v expected_version);

@@ -76,7 +76,7 @@ SELECT partition_id, partition_sequence, stream_id, stream_version
   FROM emappend(NULL, ARRAY['user-123', 'order-456', 'user-123', 'order-456'], array_fill('kept'::text, ARRAY[4]));
 
 SELECT stream_version, partition_sequence, event_name FROM escan('a');
--- Positions may skip: what rolled back used them up.  They never fall.
+-- Positions may skip numbers: an append that rolled back used them up.  They never decrease.
 SELECT count(*) AS falling
   FROM (SELECT global_position - lag(global_position) OVER (PARTITION BY partition_id ORDER BY partition_sequence) AS step FROM es.events) AS s
  WHERE step <= 0;

@@ -1,4 +1,4 @@
--- Invariant: event ids that stand in that stream, in that order, contiguously, return their first
+-- Invariant: event ids that exist in that stream, in that order, contiguously, return their first
 -- numbers for every expected version; any other reuse is SE003.
 \set SHOW_CONTEXT never
 \set sqlstate '\\echo SQLSTATE :LAST_ERROR_SQLSTATE'
@@ -9,7 +9,7 @@ CREATE FUNCTION id(n int) RETURNS uuid
     LANGUAGE sql IMMUTABLE STRICT
     RETURN ('00000000-0000-4000-8000-' || lpad(n::text, 12, '0'))::uuid;
 
--- one event, repeated: everything about the first comes back, nothing is written
+-- one event, repeated: all results of the first append come back, nothing is written
 CREATE TABLE first AS SELECT * FROM eappend('user-123', 'Created', '{"n": 1}', event_id => id(1));
 SELECT stream_version FROM eappend('user-123', 'Changed', event_id => id(2));
 CREATE TABLE again AS
@@ -20,13 +20,14 @@ SELECT expected, count(*) AS same_as_first
                                stream_version, "timestamp", transaction_id, global_position)
  GROUP BY expected ORDER BY expected;
 SELECT stream_version, event_name, payload FROM escan('user-123');
--- The first numbers come back even if the repetition says other things: the id is the identity.
+-- The first numbers come back even if the other arguments of the repetition differ: the id is the
+-- identity.
 SELECT stream_version FROM eappend('user-123', 'Other', '{"n": 2}', event_id => id(1), "timestamp" => '2020-01-01');
--- A repetition may say the key or not.
+-- A repetition may pass the key or not.
 SELECT stream_version FROM eappend('user-123', 'Created', event_id => id(1), partition_key => 'user-123');
 SELECT eappend('user-123', 'Created', event_id => id(1), partition_key => 'a');
 :sqlstate
--- strict versioning does not refuse the repetition of what it took when it was new
+-- strict versioning does not refuse the repetition of an append that it accepted before
 SET sierra_es.strict_versioning = on;
 SELECT stream_version FROM eappend('user-123', 'Created', event_id => id(1), expected_version => 'empty');
 SELECT stream_version FROM eappend('user-123', 'Changed', event_id => id(2), expected_version => 0);
@@ -46,10 +47,10 @@ SELECT count(*) AS same
   FROM emappend(NULL, (SELECT json_agg(json_build_object('stream_id', stream_id, 'event_name', 'x', 'event_id', event_id) ORDER BY ordinality) FROM batch)) WITH ORDINALITY
   JOIN batch USING (event_id, partition_key, partition_id, partition_sequence, stream_id,
                     stream_version, "timestamp", transaction_id, global_position, ordinality);
--- Order between streams is not order in a stream: this stands as well.
+-- Order between streams is not order in a stream: this is a repetition as well.
 SELECT stream_id, stream_version FROM emappend(NULL, ARRAY['€-stream', 'a', 'a', 'a'], ARRAY['x', 'x', 'x', 'x'],
                                                event_ids => ARRAY[id(13), id(11), id(12), id(14)]);
--- A contiguous part of what stands, from several calls, is a repetition too.
+-- A contiguous part of the stored events, from several calls, is a repetition too.
 SELECT stream_id, stream_version FROM emappend(NULL, ARRAY['a', 'a'], ARRAY['x', 'x'], event_ids => ARRAY[id(12), id(14)]);
 SELECT stream_version FROM eappend('a', 'x', event_id => id(15));
 SELECT stream_id, stream_version FROM emappend(NULL, ARRAY['a', 'a'], ARRAY['x', 'x'], event_ids => ARRAY[id(14), id(15)]);
@@ -59,7 +60,7 @@ SELECT emappend(NULL, ARRAY['a', 'a'], ARRAY['x', 'x'], event_ids => ARRAY[id(12
 :sqlstate
 SELECT emappend(NULL, ARRAY['a', 'a'], ARRAY['x', 'x'], event_ids => ARRAY[id(11), id(14)]);
 :sqlstate
--- in part: what stands first, last, or with an id that the server would choose
+-- in part: stored events first, last, or with an id that the server would choose
 SELECT emappend(NULL, ARRAY['a', 'a'], ARRAY['x', 'x'], event_ids => ARRAY[id(15), id(16)]);
 :sqlstate
 SELECT emappend(NULL, ARRAY['a', 'a'], ARRAY['x', 'x'], event_ids => ARRAY[id(16), id(11)]);
@@ -95,12 +96,12 @@ SELECT stream_version FROM eappend('order-456', 'x', event_id => :'event_id');
 SELECT eappend('user-123', 'x', event_id => :'event_id');
 SELECT eappend('a', 'x', event_id => :'event_id');
 \set VERBOSITY default
--- ... and one made ahead of the append by sierra_event_id() is as good.
+-- ... and so is one made before the append by sierra_event_id().
 SELECT sierra_event_id(sierra_stream_key('order-456')) AS event_id \gset
 SELECT stream_version FROM eappend('order-456', 'x', event_id => :'event_id');
 SELECT stream_version FROM eappend('order-456', 'x', event_id => :'event_id', expected_version => 0);
 
--- What rolled back does not stand.
+-- An event that was rolled back does not exist.
 BEGIN;
 SELECT stream_version FROM eappend('rolled', 'x', event_id => id(30));
 ROLLBACK;

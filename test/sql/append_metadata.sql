@@ -6,7 +6,7 @@ SET sierra_es.store = metadata_test_es;
 
 SET sierra_es.metadata = '{"correlation_id": "c-1", "user": {"id": 7}}';
 
--- what an event says itself comes first and wins; its bytes stay what they are
+-- members that an event has itself come first and take precedence; their bytes do not change
 SELECT stream_version FROM eappend('m-1', 'None');
 SELECT stream_version FROM eappend('m-1', 'Empty', metadata => ' { } ');
 SELECT stream_version FROM eappend('m-1', 'Own', metadata => '{ "a" : 1 }');
@@ -24,24 +24,24 @@ SELECT create_aggregate('thing', 'fold(jsonb, sierra_event)');
 SELECT stream_version FROM edecide('thing', 'm-1', 'decide(jsonb, jsonb)', '{}');
 SELECT event_name, metadata FROM escan('m-1');
 
--- a timer keeps what the session said when it was set
+-- a timer keeps the session's metadata of the time when it was set
 SELECT eschedule('2000-01-01', 'm-2', 'Due', metadata => '{"d": 4}',
                  timer_id => '00000000-0000-4000-8000-000000000001') IS NOT NULL AS scheduled;
 RESET sierra_es.metadata;
 SELECT run_timers();
 SELECT event_name, metadata FROM escan('m-2');
 
--- without the setting nothing is added, nor is the text touched
+-- without the setting nothing is added, and the text does not change
 SELECT stream_version FROM eappend('m-3', 'Bare', metadata => '{ "a" : 1 }');
 SELECT metadata FROM escan('m-3');
 
--- an idempotent append is one by its id, whatever the session says
+-- an append is idempotent by its id, whatever the session's metadata are
 SELECT stream_version FROM eappend('m-4', 'Once', event_id => '00000000-0000-4000-8000-000000000002');
 SET sierra_es.metadata = '{"later": true}';
 SELECT stream_version FROM eappend('m-4', 'Once', event_id => '00000000-0000-4000-8000-000000000002');
 SELECT metadata FROM escan('m-4');
 
--- what is no object is refused when it is set
+-- a value that is not an object is refused when it is set
 \set VERBOSITY default
 SET sierra_es.metadata = '[1]';
 SET sierra_es.metadata = '{"a": }';

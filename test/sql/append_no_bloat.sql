@@ -9,10 +9,10 @@ SELECT sum(pg_stat_get_xact_tuples_inserted(oid)) AS inserted,
        sum(pg_stat_get_xact_tuples_deleted(oid)) AS deleted
   FROM pg_class WHERE relnamespace = 'es'::regnamespace AND relkind IN ('r', 'p');
 
--- All in one transaction: what a transaction did is counted until its numbers are sent off.
+-- All in one transaction: the changes of a transaction are counted until its statistics are sent.
 BEGIN;
--- 100 appends to one stream, 100 to new streams, 500 in one call, 10 repetitions:
--- 700 events, and not a row more.
+-- 100 appends to one stream, 100 to new streams, 500 in one call, 10 repetitions: 700 events, and
+-- no other row.
 SELECT count(*) FROM generate_series(1, 100) AS n, LATERAL eappend('hot', 'x', to_json(n));
 SELECT count(*) FROM generate_series(1, 100) AS n, LATERAL eappend('stream-' || n, 'x');
 SELECT count(*) FROM emappend(NULL, array_fill('hot'::text, ARRAY[500]), array_fill('x'::text, ARRAY[500]));
@@ -23,7 +23,7 @@ SELECT * FROM changes;
 SELECT count(*) FROM generate_series(1, 10) AS n,
        LATERAL eappend('own', 'x', event_id => ('00000000-0000-4000-8000-' || lpad(n::text, 12, '0'))::uuid, partition_key => 'k');
 SELECT inserted - 700 AS inserted, updated, deleted FROM changes;
--- The refused write nothing at all, so there is nothing to clean up.
+-- Refused appends write nothing at all, so there is nothing to clean up.
 \set VERBOSITY sqlstate
 SAVEPOINT s;
 SELECT eappend('hot', 'x', expected_version => 0);
@@ -36,7 +36,7 @@ ROLLBACK TO s;
 SELECT inserted - 721 AS inserted, updated, deleted FROM changes;
 COMMIT;
 
--- Each row stands as it was written: one version of it, never locked.
+-- Each row is as it was written: one version of it, never locked.
 SELECT count(*) AS rows, count(*) FILTER (WHERE xmax <> 0) AS touched FROM es.events;
 SELECT count(*) FROM everify();
 DROP VIEW changes;

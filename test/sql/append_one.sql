@@ -17,7 +17,7 @@ SELECT event_id, partition_key, partition_id, partition_sequence, stream_id, str
 SELECT stream_version
   FROM eappend('order-456', 'Signed', metadata => 'null', payload_bytes => '\x00ff10');
 
--- What was appended is what is read, and what the append said.
+-- The stored event equals what was appended and what the append returned.
 SELECT global_position, partition_id, partition_sequence, stream_id, stream_version, event_name,
        partition_key, metadata, payload, payload_bytes
   FROM escan('order-456');
@@ -27,7 +27,7 @@ SELECT count(*) AS equal
   FROM answer JOIN es.events USING (event_id, partition_key, partition_id, partition_sequence, stream_id,
                                     stream_version, "timestamp", transaction_id, global_position);
 DROP TABLE answer;
--- An append shows from the next statement on, as any change does.
+-- An append is visible from the next statement on, as any change is.
 SELECT r.stream_version, e.event_id IS NOT NULL AS in_the_same_statement
   FROM eappend('order-456', 'Packed') AS r LEFT JOIN es.events AS e USING (event_id);
 SELECT count(*) FROM escan('order-456') WHERE event_name = 'Packed';
@@ -55,18 +55,18 @@ SELECT "timestamp" FROM eappend('times', 'x', "timestamp" => '294276-12-31 23:59
 SELECT "timestamp" FROM eappend('times', 'x', "timestamp" => '2024-06-01 12:00:00+02');
 SELECT stream_version, "timestamp" FROM escan('times');
 
--- each of these must be given
+-- each of these arguments is required
 SELECT eappend(NULL, 'x');
 :sqlstate
 SELECT eappend('a', NULL);
 :sqlstate
 SELECT eappend('a', 'x', expected_version => NULL);
 :sqlstate
--- ... as also when the caller passes on what esver() said about a missing stream
+-- ... also when the caller passes on the result of esver() for a missing stream
 SELECT eappend('missing', 'x', expected_version => esver('missing'));
 :sqlstate
 
--- JSON that is none does not get in
+-- text that is not JSON is refused
 \set VERBOSITY sqlstate
 SELECT eappend('a', 'x', '{"a": }');
 SELECT eappend('a', 'x', '');
@@ -86,7 +86,7 @@ SELECT n, r.stream_version
 -- The whole statement failed, so none of its appends is there.
 SELECT esver('many');
 
--- A prepared statement keeps working when the store is another one.
+-- A prepared statement continues to work when the store is another one.
 PREPARE append (text, expected_version) AS SELECT stream_version FROM eappend($1, 'x', expected_version => $2);
 EXECUTE append('prepared', 'empty');
 EXECUTE append('prepared', '0');

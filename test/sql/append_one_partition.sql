@@ -2,9 +2,10 @@
 \set SHOW_CONTEXT never
 \set sqlstate '\\echo SQLSTATE :LAST_ERROR_SQLSTATE'
 SELECT create_event_store('es', 4);
--- With 4 partitions: a is of partition 0, user-123 and order-456 of 1, 'partition key' of 2, €-stream of 3.
+-- With 4 partitions: a is in partition 0, user-123 and order-456 in 1, 'partition key' in 2,
+-- €-stream in 3.
 
--- streams under the key of their name; saying that key is no difference
+-- streams under the key of their name; passing that key makes no difference
 SELECT partition_key, partition_id, stream_version FROM eappend('user-123', 'x');
 SELECT partition_key, partition_id, stream_version FROM eappend('user-123', 'x', partition_key => 'user-123');
 SELECT stream_version FROM eappend('user-123', 'x', partition_key => '7e124fe8-fe28-5398-bb95-53973100148f');
@@ -19,7 +20,7 @@ SELECT eappend('user-123', 'x', partition_key => 'order-456');
 :sqlstate
 SELECT esver('user-123');
 
--- A stream that begins under a key of its own keeps it, whether later calls say it or not.
+-- A stream that begins under a key of its own keeps it, whether later calls pass it or not.
 SELECT partition_key, partition_id, stream_version FROM eappend('a', 'x', partition_key => 'partition key');
 SELECT partition_key, partition_id, stream_version FROM eappend('a', 'x');
 SELECT partition_key, partition_id, stream_version FROM eappend('a', 'x', partition_key => 'aa92a0eb-c67e-5bd6-91da-823e2ed2056c');
@@ -47,17 +48,17 @@ SELECT count(*) AS found_by_id FROM eall() AS e, LATERAL eget(e.event_id) AS g
 SELECT stream_id, stream_version FROM epscan('partition key');
 SELECT stream_id, stream_version FROM eall(streams => ARRAY['a']);
 
--- In one call every stream of it belongs to the key, so two keys for one stream cannot be said;
--- but streams that exist elsewhere are mismatches, and nothing is written.
+-- In one call all streams belong to its key, so one call cannot give one stream two keys; but
+-- streams that exist under other keys are mismatches, and nothing is written.
 SELECT emappend('€-stream', ARRAY['new', 'user-123'], ARRAY['x', 'x']);
 :sqlstate
 SELECT emappend('€-stream', ARRAY['new', 'a'], ARRAY['x', 'x']);
 :sqlstate
 SELECT esver('new') AS new, (SELECT count(*) FROM es.stream_keys) AS registered;
--- A key that has no stream of its own is as good as any.
+-- A key without a stream that has its name is like any other.
 SELECT stream_id, partition_id, stream_version FROM emappend('00000000-0000-0000-8000-c00000000000', ARRAY['n1', 'n2'], ARRAY['x', 'x']);
 
--- gapless under refusals, and rolled back registrations leave nothing
+-- gapless with refused appends, and registrations that are rolled back leave nothing
 BEGIN;
 SELECT stream_version FROM eappend('undone', 'x', partition_key => 'a');
 ROLLBACK;

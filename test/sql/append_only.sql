@@ -17,7 +17,7 @@ COPY es.events FROM stdin;
 \.
 :sqlstate
 
--- Every table of the store, every statement, for the superuser, the owner, and one whom the
+-- Every table of the store, every statement, for the superuser, the owner, and a role to which the
 -- owner granted everything; with and without the role of a replica.
 CREATE ROLE regress_sierra_owner;
 CREATE ROLE regress_sierra_granted;
@@ -56,8 +56,8 @@ CREATE FUNCTION attempts() RETURNS TABLE (relation regclass, statement text)
                         'MERGE INTO %1$s AS t USING (SELECT * FROM %1$s) AS s ON false WHEN NOT MATCHED THEN INSERT (%2$I) VALUES (s.%2$I)',
                         'WITH gone AS (DELETE FROM %1$s RETURNING *) SELECT count(*) FROM gone']) AS s
      WHERE c.relnamespace IN ('es'::regnamespace, 'owned'::regnamespace) AND c.relkind IN ('p', 'r') $$;
--- A statement whose kind the table cannot do at all is no matter here: TRUNCATE ONLY of a
--- partitioned table (42809).  An update that PostgreSQL refuses while it plans is refused, too.
+-- Statements that PostgreSQL cannot do on such a table at all do not matter here: TRUNCATE ONLY of
+-- a partitioned table (42809).  An update that PostgreSQL refuses during planning is refused, too.
 CREATE VIEW outcomes AS
 SELECT relation::text LIKE 'owned.%' AS owned, refused(statement) AS outcome, count(*) FROM attempts() GROUP BY 1, 2 ORDER BY 1, 2;
 GRANT SELECT ON outcomes TO PUBLIC;
@@ -71,7 +71,7 @@ SELECT refused(statement) AS outcome, count(*) FROM attempts() WHERE relation::t
 SET ROLE regress_sierra_granted;
 SELECT refused(statement) AS outcome, count(*) FROM attempts() WHERE relation::text LIKE 'owned.%' GROUP BY 1 ORDER BY 1;
 RESET ROLE;
--- COPY is a utility statement, but INSERT triggers see it.
+-- COPY is a utility statement, but INSERT triggers fire for it.
 SET sierra_es.store = es;
 COPY es.events_0 FROM stdin;
 \.
@@ -82,7 +82,7 @@ COPY es.stream_keys FROM stdin;
 COPY es.event_ids FROM stdin;
 \.
 :sqlstate
--- a permit that an append used up lets nothing else pass, in the same transaction
+-- a permit that an append used up lets no other statement pass, in the same transaction
 ALTER TABLE es.events ADD COLUMN tenant text DEFAULT 'x';
 BEGIN;
 SELECT stream_version FROM eappend('b', 'x');
@@ -112,7 +112,7 @@ SELECT stream_id FROM es.stream_keys;
 SELECT count(*) FROM everify('es');
 SELECT count(*) FROM everify('owned');
 
--- The trigger function does nothing else for anybody.
+-- The trigger function does nothing else, whoever calls it.
 CREATE TABLE other (id int);
 CREATE TRIGGER t BEFORE INSERT ON other FOR EACH ROW EXECUTE FUNCTION sierra_internal.guard_events();
 INSERT INTO other VALUES (1);

@@ -20,7 +20,7 @@ GRANT ALL ON ALL TABLES IN SCHEMA es TO regress_sierra_granted;
 -- off: not even the owner
 INSERT INTO es.events SELECT * FROM dumped;
 :sqlstate
--- on: INSERT and COPY for the owner, nothing else for anybody
+-- on: INSERT and COPY for the owner, nothing else for any role
 SET sierra_es.restore = on;
 SET ROLE regress_sierra_granted;
 INSERT INTO es.events SELECT * FROM dumped;
@@ -34,12 +34,12 @@ TRUNCATE es.events;
 :sqlstate
 INSERT INTO es.events SELECT * FROM dumped WHERE stream_id = 'a';
 INSERT INTO es.event_ids SELECT * FROM dumped_ids;
--- a leaf as pg_dump loads it
+-- a partition as pg_dump loads it
 INSERT INTO es.events_1 SELECT * FROM dumped WHERE stream_id = 'user-123';
 RESET sierra_es.restore;
 INSERT INTO es.events SELECT * FROM dumped;
 :sqlstate
--- What a restore brought is read and appended to, though the sequence of positions stood at its start.
+-- Restored events are read and appended to, though the sequence of positions was at its start.
 SELECT problem, detail FROM everify();
 SELECT global_position, stream_id, stream_version, event_name FROM eall();
 SELECT stream_version, partition_sequence, global_position FROM eappend('a', 'on');
@@ -47,7 +47,8 @@ SELECT stream_version FROM eappend('a', 'x', event_id => '00000000-0000-4000-800
 SELECT stream_version, partition_sequence, global_position FROM eappend('user-123', 'on');
 SELECT count(*) FROM everify();
 
--- The owner can take the guard off, as he can drop the table; everify() tells, guard_event_store() puts it back.
+-- The owner can drop the guard, as owners can drop tables; everify() reports it,
+-- guard_event_store() puts it back.
 SELECT guard_event_store();
 DROP TRIGGER sierra_guard ON es.events_2;
 ALTER TABLE es.events DISABLE TRIGGER sierra_guard;
@@ -61,7 +62,7 @@ DELETE FROM es.events_2;
 :sqlstate
 DELETE FROM es.events;
 :sqlstate
--- somebody else cannot do either
+-- another role cannot do either
 SET ROLE regress_sierra_granted;
 DROP TRIGGER sierra_guard ON es.events_2;
 :sqlstate

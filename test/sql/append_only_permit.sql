@@ -81,10 +81,10 @@ SELECT emappend(NULL, ARRAY['a', 'a', 'a'], ARRAY['x', 'x', 'es.events']);
 :sqlstate
 SELECT emappend(NULL, ARRAY['user-123', 'a'], ARRAY['es.events', 'x']);
 :sqlstate
--- The refusal can be caught; the append goes on, and its other events are stored.
+-- The refusal can be caught; the append continues, and its other events are stored.
 SELECT stream_version FROM emappend(NULL, ARRAY['caught', 'caught', 'caught'], ARRAY['Caught', 'x', 'Caught']);
 SELECT stream_version, metadata FROM escan('caught');
--- An append that a trigger broke leaves no permit behind.
+-- An append that a trigger aborted leaves no permit behind.
 BEGIN;
 DO $$ BEGIN
     PERFORM emappend(NULL, ARRAY['a', 'a'], ARRAY['Fails', 'x']);

@@ -21,7 +21,7 @@ SELECT emappend(NULL, '[{"stream_id": "s", "event_name": "x", "payload": 1}]');
 SELECT esver('s');
 ALTER TABLE es.events DROP CONSTRAINT known_names, DROP CONSTRAINT has_object;
 
--- NOT NULL, on a column that the store leaves open
+-- NOT NULL, on a column that may be null in a store
 ALTER TABLE es.events ALTER COLUMN payload SET NOT NULL;
 \set VERBOSITY terse
 SELECT eappend('s', 'x');
@@ -39,11 +39,11 @@ SELECT stream_version FROM emappend(NULL, ARRAY['s', 'a'], ARRAY['x', 'x'], ARRA
 SELECT count(*) FROM emappend(NULL, array_fill('s'::text, ARRAY[300]), array_fill('x'::text, ARRAY[300]), array_fill('{}'::json, ARRAY[300]));
 SELECT stream_id, stream_version, tenant, appended_by = current_user AS by_me, size FROM es.events
  WHERE stream_version < 7 ORDER BY global_position;
--- Reads and their type stay the same.
+-- Reads and their result type stay the same.
 SELECT stream_version, payload FROM escan('s', 3, 5);
 SELECT count(*) FROM eall();
 SELECT count(*) FROM escan('a') AS e, eget(e.event_id) AS g WHERE g::text = e::text;
--- idempotency, expected versions and refusals as ever
+-- idempotency, expected versions and refusals as before
 SELECT stream_version FROM eappend('s', 'x', event_id => (SELECT event_id FROM escan('s', 4, 4)), expected_version => 'empty');
 SELECT eappend('s', 'x', expected_version => 4);
 :sqlstate

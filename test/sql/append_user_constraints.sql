@@ -1,8 +1,9 @@
--- Constraints and indexes that the user adds hold for appends as for any INSERT, and do not mislead the engine.
+-- Constraints and indexes that the user adds apply to appends as to any INSERT, and do not mislead
+-- the engine.
 \set SHOW_CONTEXT never
 \set sqlstate '\\echo SQLSTATE :LAST_ERROR_SQLSTATE'
 SELECT create_event_store('es', 4);
--- With 4 partitions: a is of partition 0, user-123 and order-456 of 1.
+-- With 4 partitions: a is in partition 0, user-123 and order-456 in 1.
 SELECT count(*) FROM emappend(NULL, ARRAY['a', 'user-123'], ARRAY['x', 'x']);
 
 -- A deferred unique constraint is checked at the commit, an immediate one at the end of the call.
@@ -51,13 +52,14 @@ SELECT esver('a');
 SELECT stream_version FROM eappend('a', 'Fine');
 DROP TRIGGER refuse ON es.events;
 
--- A unique index that runs the other way is not the one to find the newest event by, though it is older.
+-- The engine must not use a unique index with the opposite direction to find the newest event,
+-- though it is older.
 CREATE UNIQUE INDEX newest_first ON es.events_1 (stream_id, stream_version DESC);
 CREATE UNIQUE INDEX last_sequence ON es.events_1 (partition_sequence DESC);
 SELECT stream_version FROM emappend(NULL, ARRAY['user-123', 'user-123', 'user-123'], ARRAY['x', 'x', 'x']);
 SELECT stream_version FROM eappend('user-123', 'x', expected_version => esver('user-123'));
 ALTER TABLE es.events_1 DROP CONSTRAINT events_1_stream, DROP CONSTRAINT events_1_sequence;
--- of no use to the engine alone
+-- the engine cannot use this index when it is the only one
 SELECT eappend('user-123', 'x');
 :sqlstate
 SELECT esver('user-123');

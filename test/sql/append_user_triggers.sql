@@ -41,7 +41,7 @@ SET CONSTRAINTS ALL IMMEDIATE;
 SELECT what FROM log;
 ROLLBACK;
 DROP TRIGGER at_commit ON es.events;
--- ENABLE REPLICA ones do not fire, disabled ones do not either
+-- ENABLE REPLICA triggers do not fire, disabled ones do not either
 CREATE TRIGGER after_row AFTER INSERT ON es.events FOR EACH ROW EXECUTE FUNCTION log_row();
 ALTER TABLE es.events DISABLE TRIGGER after_row;
 SELECT stream_version FROM eappend('s', 'Disabled');
@@ -69,7 +69,7 @@ SELECT partition_id, partition_sequence, stream_id, stream_version, event_name F
 DROP TRIGGER react ON es.events;
 SELECT count(*) FROM everify();
 
--- An error of a trigger takes the append along, and nothing else.
+-- An error of a trigger rolls back the append, and nothing else.
 CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     IF NEW.event_name = 'Bad' THEN
@@ -84,7 +84,8 @@ SELECT emappend(NULL, ARRAY['e', 'e'], ARRAY['Good', 'Bad']);
 SELECT esver('e');
 DROP TRIGGER refuse_after ON es.events;
 
--- BEFORE ROW triggers: may refuse, may change what is not numbered, may not swallow
+-- BEFORE ROW triggers: may refuse an event, may change what is not numbered, must not drop an event
+-- silently
 CREATE TRIGGER refuse_before BEFORE INSERT ON es.events FOR EACH ROW EXECUTE FUNCTION refuse();
 SELECT stream_version FROM eappend('e', 'Good');
 SELECT emappend(NULL, ARRAY['e', 'e'], ARRAY['Good', 'Bad']);

@@ -1,10 +1,10 @@
--- BEFORE ROW triggers and rules: an event is stored as it was numbered, or not at all
+-- BEFORE ROW triggers and rules: an event is stored with its numbers, or not at all
 \set SHOW_CONTEXT never
 \set sqlstate '\\echo SQLSTATE :LAST_ERROR_SQLSTATE'
 SELECT create_event_store('es', 4);
 SELECT count(*) FROM emappend(NULL, ARRAY['a', 'user-123'], ARRAY['x', 'x']);
 
--- The event's name says what the trigger does to it.
+-- The event's name says what the trigger does to the event.
 CREATE FUNCTION change() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     CASE NEW.event_name
@@ -25,7 +25,7 @@ BEGIN
     RETURN NEW;
 END
 $$;
--- What an append came to, and that it left nothing if it was refused.
+-- The result of an append, and that a refused append left nothing.
 CREATE FUNCTION try(change text, stream text) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
     before bigint := (SELECT count(*) FROM es.events);
@@ -55,7 +55,7 @@ SELECT eappend('user-123', 'stream_id');
 :sqlstate
 SELECT eappend('user-123', 'null');
 :sqlstate
--- one of many is enough
+-- one event among many is enough
 SELECT emappend(NULL, ARRAY['user-123', 'a', 'user-123'], ARRAY['nothing', 'nothing', 'global_position']);
 :sqlstate
 SELECT emappend(NULL, ARRAY['user-123', 'a', 'user-123'], ARRAY['null', 'nothing', 'nothing']);
@@ -68,7 +68,7 @@ SELECT what, try(what, 'a') FROM unnest(ARRAY['stream_id', 'null']) AS what;
 DROP TRIGGER change ON es.events_1;
 SELECT count(*) FROM everify();
 
--- Rules work on INSERT: they too send appends through the executor.
+-- Rules apply to INSERT: they too send appends through the executor.
 CREATE TABLE log (n int GENERATED ALWAYS AS IDENTITY, what text);
 CREATE RULE swallow AS ON INSERT TO es.events DO INSTEAD NOTHING;
 SELECT eappend('a', 'x');

@@ -1,4 +1,5 @@
--- What an append returns is what it stored: a trigger that changes one of it is refused, or its change is returned.
+-- An append returns what it stored: a trigger that changes a returned column is refused, or its
+-- change is returned.
 \set SHOW_CONTEXT never
 SELECT create_event_store('es', 4);
 CREATE FUNCTION change() RETURNS trigger LANGUAGE plpgsql AS $$

@@ -38,7 +38,7 @@ SELECT key, sierra_partition_id(key, 1024) = hash % 1024 AS ok_1024,
                ('12345678-9abc-def0-1234-56789abcdef0', 18641),
                ('00000000-0000-0000-4000-3fffffffffff', 0)) AS v (key, hash);
 
--- A text that spells a UUID is that UUID, in every spelling; all else is hashed.
+-- A text that is the spelling of a UUID is that UUID, in every spelling; any other text is hashed.
 SELECT spelled, sierra_partition_key(spelled)
   FROM unnest(ARRAY['7e124fe8-fe28-5398-bb95-53973100148f',
                     '7E124FE8-FE28-5398-BB95-53973100148F',

@@ -4,7 +4,7 @@ CREATE VIEW members AS
 SELECT d.classid, d.objid FROM pg_depend AS d JOIN pg_extension AS e ON e.oid = d.refobjid
  WHERE e.extname = 'sierra_es' AND d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e';
 
--- How much there is, so that an empty list below means something.
+-- The number of objects, so that an empty list below means something.
 SELECT count(*) FILTER (WHERE classid = 'pg_proc'::regclass) > 20 AS functions,
        -- array types are members only from 17 on
        count(*) FILTER (WHERE classid = 'pg_type'::regclass
@@ -18,6 +18,6 @@ SELECT objid::regtype AS type_without_comment FROM members JOIN pg_type AS t ON 
 SELECT attname AS column_without_comment FROM pg_attribute
  WHERE attrelid = 'sierra_event'::regclass AND attnum > 0 AND col_description(attrelid, attnum) IS NULL;
 SELECT count(*) AS extension_without_comment FROM pg_extension WHERE extname = 'sierra_es' AND obj_description(oid, 'pg_extension') IS NULL;
--- Settings tell what they are for as well.
+-- Settings have a description as well.
 SELECT name FROM pg_settings WHERE name LIKE 'sierra\_es.%' AND coalesce(short_desc, '') = '';
 DROP VIEW members;

@@ -1,4 +1,5 @@
--- The extension goes only by force while a store exists, and never takes events along.
+-- The extension can be dropped only by force while a store exists, and its events are never dropped
+-- with it.
 \set SHOW_CONTEXT never
 \set sqlstate '\\echo SQLSTATE :LAST_ERROR_SQLSTATE'
 SET client_min_messages = warning;
@@ -13,14 +14,14 @@ SELECT tgrelid::regclass AS relation, tgname ~ '^sierra_projection_' AS inline, 
   FROM pg_trigger WHERE NOT tgisinternal AND tgparentid = 0;
 SELECT * FROM triggers ORDER BY 1, 2;
 
--- The list of what depends on it is long and not ours; that it refuses is.
+-- The list of dependent objects is long and not ours; that DROP refuses is.
 \set VERBOSITY sqlstate
 DROP EXTENSION sierra_es;
 DROP EXTENSION sierra_es RESTRICT;
 \set VERBOSITY default
 SELECT count(*) FROM eall();
 
--- CASCADE: the guards go, all rows stay
+-- CASCADE: the guards are dropped, all rows stay
 DROP EXTENSION sierra_es CASCADE;
 SELECT * FROM triggers;
 SELECT global_position, partition_id, partition_sequence, stream_id, stream_version, event_name, payload FROM es.events ORDER BY global_position;
@@ -30,7 +31,8 @@ SELECT count(*) AS functions FROM pg_proc WHERE proname IN ('eappend', 'emappend
 SELECT eall();
 :sqlstate
 
--- and back: everify() says that nothing guards the events, and no call works on them until guard_event_store() does
+-- and back: everify() says that nothing guards the events, and no call works on them until
+-- guard_event_store() was called
 CREATE EXTENSION sierra_es;
 SELECT eall();
 :sqlstate
@@ -90,13 +92,13 @@ ALTER EXTENSION sierra_es SET SCHEMA public;
 :sqlstate
 DROP EXTENSION sierra_es;
 DROP SCHEMA "Event Store";
--- What only it calls is in a schema that it makes and takes along.
+-- Private functions are in a schema that belongs to the extension.
 SELECT to_regnamespace('sierra_internal') IS NULL AS gone;
 CREATE SCHEMA sierra_internal;
 CREATE EXTENSION sierra_es;
 :sqlstate
 DROP SCHEMA sierra_internal;
--- without stores it goes without a word
+-- without stores it is dropped without a message
 CREATE EXTENSION sierra_es;
 DROP EXTENSION sierra_es;
 CREATE EXTENSION sierra_es;

@@ -1,4 +1,5 @@
--- rights: INSERT on the events table lets a role append, SELECT lets it read, neither lets it do nothing
+-- rights: with INSERT on the events table a role can append, with SELECT it can read, without both
+-- it can do nothing
 \set SHOW_CONTEXT never
 \set sqlstate '\\echo SQLSTATE :LAST_ERROR_SQLSTATE'
 SELECT create_event_store('es', 4);
@@ -53,7 +54,7 @@ SET ROLE regress_sierra_outside;
 SELECT n, outcome(statement) FROM calls ORDER BY n;
 RESET ROLE;
 
--- rights that are given and taken away count at once, in a session that appended before
+-- rights that are granted and revoked take effect at once, in a session that appended before
 GRANT USAGE ON SCHEMA es TO regress_sierra_outside;
 SET ROLE regress_sierra_outside;
 SELECT stream_version FROM eappend('granted', 'x');
@@ -79,7 +80,7 @@ GRANT regress_sierra_both TO regress_sierra_none;
 SET ROLE regress_sierra_none;
 SELECT stream_version FROM eappend('a', 'x');
 RESET ROLE;
--- A SECURITY DEFINER function appends with its owner's rights, as it should.
+-- A SECURITY DEFINER function appends with its owner's rights, as intended.
 CREATE FUNCTION append_for_all() RETURNS bigint LANGUAGE sql SECURITY DEFINER SET search_path = public, pg_temp
     AS $$ SELECT stream_version FROM eappend('a', 'definer') $$;
 REVOKE regress_sierra_both FROM regress_sierra_none;
@@ -89,7 +90,7 @@ SELECT eappend('a', 'x');
 :sqlstate
 RESET ROLE;
 DROP FUNCTION append_for_all;
--- Nothing that could be called with the rights of its owner is there for strangers.
+-- No function that runs with the rights of its owner can be called by other roles.
 SELECT p.oid::regprocedure FROM pg_proc AS p JOIN pg_depend AS d ON d.objid = p.oid AND d.deptype = 'e'
   JOIN pg_extension AS e ON e.oid = d.refobjid AND e.extname = 'sierra_es'
  WHERE p.prosecdef AND NOT coalesce(p.proconfig::text LIKE '%search_path%', false);

@@ -4,7 +4,7 @@
 SELECT create_event_store('es', 4);
 CREATE TABLE told (n int GENERATED ALWAYS AS IDENTITY, event_name text, stream_id text, state jsonb, others bigint);
 
--- An order is paid, then shipped, then done; a time-out cancels it.
+-- An order is paid, then shipped, then finished; a time-out cancels it.
 CREATE FUNCTION fulfil(state jsonb, e sierra_event) RETURNS jsonb
     LANGUAGE plpgsql AS $$
 BEGIN
@@ -40,7 +40,7 @@ SELECT key, state FROM estates('fulfilment') ORDER BY key;
 SELECT manager, mode, state, processes, lag_events, processed, key FROM event_process_managers();
 SELECT kind, states FROM event_projections();
 
--- What it appends tells what it comes from; what is in the metadata already stays.
+-- Its events show in their metadata what they come from; members that are already there stay.
 CREATE VIEW causes AS
 SELECT e.event_name, e.stream_id, c.event_name AS caused_by, coalesce(r.event_name, e.metadata ->> 'correlation_id') AS belongs_to
   FROM eall() AS e LEFT JOIN eall() AS c ON c.event_id::text = e.metadata ->> 'causation_id'
@@ -57,7 +57,8 @@ SELECT run_projections();
 SELECT * FROM causes OFFSET 2;
 SELECT metadata FROM escan('shipping') AS e;
 SELECT key, state FROM estates('fulfilment') ORDER BY key;
--- Time-outs come to it as events, of the right cause; one ends it, through an event of its own.
+-- Time-outs come to it as events, with the right cause; one ends a process, by an event that it
+-- appends.
 UPDATE es.timers SET run_at = '2000-01-01', due_at = '2000-01-01';
 SELECT run_timers(), run_projections();
 SELECT * FROM causes OFFSET 4;
@@ -66,7 +67,8 @@ SELECT n, event_name, stream_id, state, others = n - 1 AS saw_all_before FROM to
 SELECT manager, processes, lag_events, processed FROM event_process_managers();
 SHOW sierra_es.metadata;
 
--- In the order of positions, whatever the keys, and each sees what the one before did; a null key is passed over.
+-- In the order of positions, whatever the keys are, and each call sees the effects of the call
+-- before; a null key is skipped.
 CREATE TABLE steps (n int GENERATED ALWAYS AS IDENTITY, position bigint, state jsonb, before bigint);
 CREATE FUNCTION step(state jsonb, e sierra_event) RETURNS jsonb LANGUAGE sql AS $$
     INSERT INTO steps (position, state, before) VALUES (e.global_position, state, (SELECT count(*) FROM steps));
@@ -80,7 +82,7 @@ SELECT count(*), count(DISTINCT position), bool_and(before = n - 1) AS saw_all_b
 SELECT s.state, e.payload FROM steps AS s JOIN eall() AS e ON e.global_position = s.position ORDER BY n LIMIT 8;
 SELECT key, state FROM estates('steps') ORDER BY key;
 
--- Endless: it reacts to what it appends. max_count ends the run, rolled back or not.
+-- Endless: it reacts to what it appends.  max_count ends the run, rolled back or not.
 CREATE FUNCTION echo(state jsonb, e sierra_event) RETURNS jsonb LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM eappend('echo', 'Echo', to_json((e.payload ->> 0)::int), expected_version => e.stream_version);
@@ -97,7 +99,8 @@ SELECT esver('echo'), state FROM estates('echo');
 SELECT run_projection('echo', 1);
 SELECT esver('echo'), state FROM estates('echo');
 
--- A process that ends begins anew in the same batch; a STABLE handler sees what the calls before it did, too.
+-- A process that ended begins again in the same batch; a STABLE handler sees the effects of the
+-- calls before it, too.
 CREATE FUNCTION again(state jsonb, e sierra_event) RETURNS jsonb LANGUAGE plpgsql STABLE AS $$
 BEGIN
     PERFORM eappend('again-out', 'Seen', json_build_object('state', state, 'before', (SELECT count(*) FROM escan('again-out'))));
@@ -108,7 +111,7 @@ SELECT count(eappend('again', 'E')) FROM generate_series(1, 4);
 SELECT run_projection('again'), drop_projection('again');
 SELECT payload FROM escan('again-out');
 
--- With strict versioning what does not say a version is refused.
+-- With strict versioning an append without a version is refused.
 SET sierra_es.strict_versioning = on;
 SELECT run_projection('echo', 1);
 SELECT count(eappend('order-3', 'OrderPlaced', expected_version => 'empty'));
@@ -119,7 +122,7 @@ SELECT retry_projection('fulfilment'), run_projections();
 SELECT ewait_projection('fulfilment', (SELECT global_position FROM escan('order-3')), '0');
 SELECT key, state FROM estates('fulfilment');
 
--- What stands for projections and would react twice is refused.
+-- Functions for projections that would make it react twice are refused.
 SELECT eproject('fulfilment', 'order-3');
 :sqlstate
 SELECT rebuild_projection('fulfilment');

@@ -28,14 +28,15 @@ SELECT stream_version FROM emappend(NULL, '[
     {"stream_id": "p", "event_name": "Named", "payload": {"first": "Grace", "last": "Hopper"}, "metadata": {"schema_version": 2}},
     {"stream_id": "p", "event_name": "Named", "payload": {"name": {"first": "Mary", "last": "Kay"}}, "metadata": {"schema_version": 3}}]');
 
--- Not handled yet, and handled by the appends.
+-- Events that are not handled yet, and events that the appends handle.
 SELECT eproject('fold', 'p'), eproject('by key', 'Hopper'), eproject('inline fold', 'Lovelace');
 SELECT run_projections();
 SELECT * FROM seen ORDER BY 1, 2;
 SELECT p, s.key, s.state FROM unnest('{fold,by key,inline fold,process}'::text[]) AS p, estates(p) AS s ORDER BY 1, 2;
 SELECT eproject('fold', 'p'), eproject('by key', 'Hopper');
 
--- One that fails fails for its event: found by halving, parked, tried again. What is stored is as it was.
+-- An upcaster that fails is a failure of its event: found by halving, parked, tried again.  The
+-- stored event does not change.
 CREATE FUNCTION picky(payload json) RETURNS json LANGUAGE plpgsql AS
     $$ BEGIN IF payload ->> 'name' LIKE '% %' THEN RETURN split_name(payload); END IF; RAISE 'no last name'; END $$;
 SELECT create_projection('parks', 'see_event(sierra_event)', on_error => 'park', max_attempts => 1, start_from => 'latest');
@@ -51,14 +52,15 @@ SELECT projection, retry_projection(projection) FROM event_projections() ORDER B
 SELECT run_projections();
 SELECT projection, state, lag_events, parked FROM event_projections() ORDER BY 1;
 SELECT payload FROM escan('p');
--- Dropped: handlers get what is stored.
+-- After dropping upcasters, handlers get what is stored.
 SELECT drop_upcaster('Named', 1), drop_upcaster('Named', 2);
 TRUNCATE seen;
 SELECT count(eappend('r', 'Named', '{"name": "Ada Lovelace"}'));
 SELECT run_projections();
 SELECT * FROM seen ORDER BY 1;
 
--- Upcasters run as the projection's owner, so only the owner of their table and members of his write them.
+-- Upcasters run as the projection's owner, so only the owner of their table and its members write
+-- them.
 SELECT count(drop_projection(projection)) FROM event_projections();
 CREATE ROLE regress_upcast_owner;
 CREATE ROLE regress_upcast_other;
@@ -88,7 +90,8 @@ GRANT regress_upcast_owner TO regress_upcast_other;
 SET ROLE regress_upcast_other;
 SELECT create_upcaster('E', 2, 'tell(json)');
 RESET ROLE;
--- A table of upcasters that somebody else owns, who is no member of the projection's owner.
+-- A table of upcasters whose owner is another role, which is not a member of the projection's
+-- owner.
 ALTER TABLE own.upcasters OWNER TO regress_upcast_other;
 REVOKE regress_upcast_owner FROM regress_upcast_other;
 SELECT count(eappend('s', 'E'));
@@ -96,7 +99,7 @@ SELECT run_projection('p');
 :sqlstate
 ALTER TABLE own.upcasters OWNER TO regress_upcast_owner;
 GRANT INSERT ON own.upcasters TO regress_upcast_other;
--- The guard comes back.
+-- The guard is put back.
 DROP TRIGGER sierra_guard_upcaster ON own.upcasters;
 SET ROLE regress_upcast_owner;
 SELECT guard_event_store(), guard_event_store();

@@ -1,4 +1,4 @@
--- eproject(): the state with every event that can be seen, handled or not; nothing is written
+-- eproject(): the state with every visible event, handled or not; nothing is written
 \set SHOW_CONTEXT never
 \set sqlstate '\\echo SQLSTATE :LAST_ERROR_SQLSTATE'
 SELECT create_event_store('es', 8);
@@ -11,7 +11,7 @@ SELECT create_projection('streams', 'tally(jsonb, sierra_event)', initial => '[]
 SELECT create_projection('users', 'tally(jsonb, sierra_event)', initial => '[]', event_names => '{E, Bad}', key => $$e.payload ->> 'user'$$);
 SELECT create_projection('seen', 'see(sierra_event)');
 
--- What it must be: all events of the key, in their order.
+-- The expected state: all events of the key, in their order.
 CREATE FUNCTION expected(stream text, usr text) RETURNS jsonb
     LANGUAGE sql STABLE
     RETURN (SELECT coalesce(jsonb_agg(global_position ORDER BY global_position), '[]') FROM es.events
@@ -48,7 +48,7 @@ BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
 SELECT * FROM checked;
 COMMIT;
 
--- More than are looked at at a time.
+-- More events than it reads at a time.
 SELECT count(eappend('s-' || n % 7, 'E', json_build_object('user', 'u-' || n % 5))) FROM generate_series(1, 2100) AS n;
 SELECT * FROM checked;
 SELECT run_projection('users', 10000);
@@ -57,7 +57,8 @@ SELECT * FROM checked;
 -- No state yet, and none ever.
 SELECT eproject('streams', 'none'), eproject('users', 'none');
 
--- A stream that waits behind a failed event: what was given up is left out, as it will be.
+-- A stream that waits behind a failed event: the event that was given up is left out, as a run
+-- would do.
 SELECT count(eappend('p-1', name, '{"user": "p"}')) FROM unnest('{E, Bad, E, E}'::text[]) AS name;
 SELECT drop_projection('streams'), drop_projection('users');
 SELECT create_projection('streams', 'tally(jsonb, sierra_event)', initial => '[]', on_error => 'park', max_attempts => 1);
@@ -74,7 +75,7 @@ SELECT run_projection('streams'), run_projection('users');
 SELECT eproject('streams', 'p-1') = expected('p-1', NULL) AS streams, eproject('users', 'p') = expected(NULL, 'p') AS users;
 SELECT jsonb_array_length(state) FROM estates('users') WHERE key = 'p';
 
--- From a position on: what is before it is in no state.
+-- From a position on: events before it are in no state.
 SELECT create_projection('later', 'tally(jsonb, sierra_event)', initial => '[]', start_from => 'latest', event_names => '{E}');
 SELECT eproject('later', 's-1');
 SELECT jsonb_array_length(eproject('later', 's-1')) FROM eappend('s-1', 'E');

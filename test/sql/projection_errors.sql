@@ -1,4 +1,4 @@
--- What create_projection() and the others refuse
+-- What create_projection() and the other functions refuse
 \set SHOW_CONTEXT never
 \set sqlstate '\\echo SQLSTATE :LAST_ERROR_SQLSTATE'
 SELECT create_event_store('es', 2);
@@ -38,7 +38,7 @@ SELECT create_projection('p', 'tally(jsonb, sierra_event)', retry_after => '-1 s
 :sqlstate
 SELECT create_projection('p', 'tally(jsonb, sierra_event)', start_from => 'yesterday');
 :sqlstate
--- The key is tried at once.
+-- The key expression is tested at once.
 SELECT create_projection('p', 'tally(jsonb, sierra_event)', key => 'e.nothing');
 :sqlstate
 SELECT create_projection('p', 'tally(jsonb, sierra_event)', key => 'e.stream_id,,');
@@ -60,7 +60,7 @@ SELECT create_projection('many', 'tally(jsonb, sierra_event)', key => $$unnest('
 SELECT run_projection('many');
 SELECT state, last_error FROM event_projections() WHERE projection = 'many';
 
--- A projection that is not there.
+-- A projection that does not exist.
 SELECT run_projection('none');
 :sqlstate
 SELECT eproject('none', 'k');
@@ -92,18 +92,18 @@ SELECT ewait_projection('none', 0);
 :sqlstate
 SELECT skip_projection_event('p') IS NULL AS nothing_to_skip;
 
--- What a row says to run never changes.
+-- The columns of a row that say what to run never change.
 UPDATE es.projections SET handler = 'see(sierra_event)' WHERE projection = 'p';
 :sqlstate
 UPDATE es.projections SET subscription = 'projection:many:1' WHERE projection = 'p';
 :sqlstate
--- What the caller got wrong is no failure of a projection.
+-- An error of the caller is not a failure of a projection.
 SELECT run_projections(0);
 :sqlstate
 SELECT run_projections(NULL);
 :sqlstate
 SELECT count(*) FROM event_projections() WHERE last_error LIKE '%max_count%';
--- A handler that has gone.
+-- A handler that was dropped.
 DROP FUNCTION tally;
 SELECT run_projection('p');
 :sqlstate

@@ -1,4 +1,5 @@
--- A handler that fails: stop or park, retry, skip; the others go on, and so do appends
+-- A handler that fails: stop or park, retry, skip; the other projections continue, and so do
+-- appends
 \set SHOW_CONTEXT never
 SELECT create_event_store('es', 4);
 CREATE TABLE poison (stream_id text, version bigint);
@@ -26,13 +27,13 @@ SELECT create_projection('b', 'see_b(sierra_event)', on_error => 'park', max_att
 SELECT create_projection('batch', 'see_batch(sierra_event[])', max_attempts => 1);
 SELECT create_projection('good', 'good(jsonb, sierra_event)', key => $$'n'$$, initial => '0');
 
--- What comes before the event stands; the good one has run nonetheless.
+-- Events before the failed one count as handled; the good projection has run nonetheless.
 SELECT run_projections();
 SELECT * FROM status ORDER BY 1;
 SELECT * FROM seen_by ORDER BY 1, 2;
 SELECT * FROM estates('good');
 
--- Not before it is due; but by hand.
+-- Not before it is due; but a call by hand runs it.
 SELECT run_projections();
 SELECT run_projection('a');
 SELECT state, attempts FROM status WHERE projection = 'a';
@@ -40,11 +41,11 @@ SELECT run_projection('a');
 SELECT state, attempts, will_retry FROM status WHERE projection = 'a';
 -- Stopped: nothing runs.
 SELECT run_projection('a'), run_projections();
--- Appends do not mind.
+-- Appends are not affected.
 SELECT stream_version FROM eappend('s-1', 'E');
 SELECT run_projections();
 
--- Put right, and tried again.
+-- Fixed, and tried again.
 DELETE FROM poison;
 SELECT retry_projection('a'), retry_projection('b'), retry_projection('batch'), retry_projection('good');
 SELECT run_projections(), run_projections();
@@ -81,7 +82,7 @@ SELECT state, lag_events FROM status WHERE projection = 'a';
 SELECT resume_projection('a'), resume_projection('a'), run_projection('a');
 
 SELECT count(drop_projection(projection)) FROM event_projections();
--- A lock that was not to be had, or a full disk, is no failure of the event or the projection.
+-- A lock that was not available, or a full disk, is not a failure of the event or the projection.
 CREATE FUNCTION no_lock(e sierra_event) RETURNS void LANGUAGE plpgsql
     AS $$ BEGIN RAISE 'no lock' USING ERRCODE = 'lock_not_available'; END $$;
 CREATE FUNCTION no_disk(e sierra_event) RETURNS void LANGUAGE plpgsql

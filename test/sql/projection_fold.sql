@@ -13,12 +13,12 @@ SELECT count(eappend('order-' || n % 3, CASE WHEN n % 5 = 0 THEN 'Paid' ELSE 'Ad
 SELECT create_projection('orders', 'tally(jsonb, sierra_event)');
 SELECT create_projection('users', 'tally(jsonb, sierra_event)', key => $$e.payload ->> 'user'$$);
 SELECT create_projection('paid', 'tally(jsonb, sierra_event)', streams => '{order-1, order-2}', event_names => '{Paid}');
--- No key, no state: the event is passed over.
+-- No key, no state: the event is skipped.
 SELECT create_projection('some', 'tally(jsonb, sierra_event)', initial => '{"count": 100}',
                          key => $$CASE WHEN e.stream_version < 2 THEN e.stream_id || '/' || e.event_name END$$);
 SELECT * FROM estates('orders');
 
--- In two parts: the second goes on where the first ended.
+-- In two parts: the second continues where the first ended.
 SELECT run_projection('orders', 7), run_projection('orders'), run_projection('orders');
 SELECT run_projection('users', 29), run_projection('users', 29), run_projection('paid'), run_projection('some');
 SELECT key, state FROM estates('orders') ORDER BY key;
@@ -26,7 +26,7 @@ SELECT key, state FROM estates('users') ORDER BY key;
 SELECT key, state FROM estates('paid') ORDER BY key;
 SELECT key, state FROM estates('some') ORDER BY key;
 
--- What a test counts itself.
+-- The expected counts, computed by the test itself.
 SELECT key, state ->> 'count' = (SELECT count(*)::text FROM escan(key)) AS all_of_it,
        position = (SELECT max(global_position) FROM escan(key)) AS up_to_the_last
   FROM estates('orders') ORDER BY key;
@@ -38,7 +38,7 @@ SELECT run_projection('orders'), run_projection('small', 100);
 SELECT key, o.state, o.state = s.state AND o.position = s.position AS same
   FROM estates('orders') AS o FULL JOIN estates('small') AS s USING (key) ORDER BY key;
 
--- A fold that returns null ends the state; the next event begins anew.
+-- A fold that returns null ends the state; the next event begins again.
 CREATE FUNCTION until_paid(state jsonb, e sierra_event) RETURNS jsonb
     LANGUAGE sql IMMUTABLE
     RETURN CASE WHEN e.event_name <> 'Paid' THEN to_jsonb(coalesce((state #>> '{}')::int, 0) + 1) END;

@@ -20,7 +20,7 @@ SELECT run_projection('seen'), run_projection('batches', 15);
 SELECT * FROM seen ORDER BY position;
 SELECT * FROM batches ORDER BY n;
 
--- From the latest: what is stored already is left out.
+-- From the latest: events that are already stored are left out.
 SELECT create_projection('latest', 'see_batch(sierra_event[])', start_from => 'latest');
 SELECT create_projection('after 20', 'see_batch(sierra_event[])', start_from => '20');
 TRUNCATE batches;
@@ -28,13 +28,13 @@ SELECT count(eappend('s-9', 'E9')) FROM generate_series(1, 2);
 SELECT run_projection('latest'), run_projection('after 20');
 SELECT size, first, last FROM batches ORDER BY n;
 
--- What the handler did and the acknowledgement are one: neither without the other.
+-- The handler's effects and the acknowledgement are one: never one without the other.
 BEGIN;
 SELECT run_projection('batches');
 ROLLBACK;
 SELECT run_projection('batches'), run_projection('batches');
 
--- A handler may append.  A projection is of one store, and unknown in others.
+-- A handler may append.  A projection belongs to one store, and does not exist in others.
 SELECT create_event_store('other', 2);
 CREATE FUNCTION answer(e sierra_event) RETURNS void
     LANGUAGE sql AS $$ SELECT FROM eappend('answers', 'To' || $1.event_name) $$;
@@ -45,7 +45,7 @@ SET sierra_es.store = 'other';
 SELECT run_projection('answers');
 RESET sierra_es.store;
 
--- A run is manual or by run_projections().
+-- A run by name, or by run_projections().
 SELECT create_projection('by hand', 'see(sierra_event)', mode => 'manual', streams => '{nothing}');
 SELECT projection, mode, lag_events FROM event_projections() WHERE lag_events > 0;
 SELECT run_projections(), run_projections();

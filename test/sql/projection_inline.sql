@@ -15,7 +15,7 @@ CREATE TABLE seen (stream_id text, version bigint, name text, PRIMARY KEY (strea
 CREATE FUNCTION see(e sierra_event) RETURNS void LANGUAGE sql AS $$ INSERT INTO seen VALUES ($1.stream_id, $1.stream_version, $1.event_name) $$;
 CREATE FUNCTION see_batch(e sierra_event[]) RETURNS void LANGUAGE sql AS $$ SELECT see(v) FROM unnest($1) AS v $$;
 
--- What is stored already is handled first.
+-- Events that are already stored are handled first.
 SELECT count(eappend('s-' || n % 3, 'E', json_build_object('user', n % 2))) FROM generate_series(1, 20) AS n;
 SELECT create_projection('streams', 'tally(jsonb, sierra_event)', initial => NULL, mode => 'inline', batch_size => 3);
 SELECT create_projection('users', 'tally(jsonb, sierra_event)', initial => NULL, mode => 'inline', key => $$e.payload ->> 'user'$$);
@@ -31,7 +31,7 @@ SELECT key, state FROM estates('users') ORDER BY key;
 SELECT stream_id, name, count(*), max(version) FROM seen GROUP BY 1, 2 ORDER BY 1, 2;
 SELECT eproject('streams', 's-1') = (SELECT state FROM estates('streams') WHERE key = 's-1') AS same, eproject('streams', 'none') IS NULL AS none;
 
--- What is rolled back is in no state.
+-- Events that are rolled back are in no state.
 BEGIN;
 SELECT count(eappend('s-1', 'E')) FROM generate_series(1, 5);
 SELECT eproject('streams', 's-1');
@@ -45,7 +45,7 @@ SELECT stream_version FROM eappend('s-2', 'E');
 COMMIT;
 SELECT eproject('streams', 's-2')::text::bigint = esver('s-2') + 1 AS all_of_it;
 
--- A state that ends, and begins anew.
+-- A state that ends, and begins again.
 SELECT stream_version FROM eappend('s-2', 'Gone');
 SELECT count(*) FROM estates('streams') WHERE key = 's-2';
 SELECT stream_version FROM eappend('s-2', 'E');
@@ -59,7 +59,7 @@ SELECT stream_version FROM eappend('s-1', 'E', event_id => '7f1d6a52-93c5-4a0e-8
 SELECT stream_version FROM eappend('s-1', 'E', event_id => '7f1d6a52-93c5-4a0e-8b86-0d7f3a3f7c11');
 SELECT eproject('streams', 's-1')::text::bigint = esver('s-1') + 1 AS all_of_it;
 
--- An event that fails among those that are stored keeps it from being inline.
+-- A stored event that fails prevents that the projection becomes inline.
 SELECT drop_projection('streams'), drop_projection('users'), drop_projection('seen');
 SELECT stream_version FROM eappend('z', 'Refused');
 SELECT create_projection('streams', 'tally(jsonb, sierra_event)', mode => 'inline');
@@ -72,7 +72,8 @@ SELECT count(*) FROM emappend(NULL, '{b, b, z}', '{E, E, E}');
 SELECT key, state FROM estates('streams') ORDER BY key;
 SELECT count(*) FROM seen WHERE stream_id = 'b';
 
--- The whole transaction has the rights and the path of the owner, and its own afterwards.
+-- The handler runs with the rights and the path of the owner; the transaction has its own ones
+-- again afterwards.
 CREATE FUNCTION who(e sierra_event) RETURNS void LANGUAGE sql AS $$ INSERT INTO seen SELECT 'who', $1.global_position, current_user || ' ' || current_setting('search_path') $$;
 SELECT create_projection('who', 'who(sierra_event)', mode => 'inline', start_from => 'latest', streams => '{w}', search_path => 'public, es');
 SET search_path = es, public;
@@ -94,7 +95,8 @@ SELECT ewait_projection('streams', (SELECT max(global_position) FROM es.events),
 SELECT count(drop_projection(projection)) FROM event_projections();
 SELECT count(*) FROM pg_trigger WHERE tgname LIKE 'sierra\_projection%';
 SELECT stream_version FROM eappend('s-1', 'Refused');
--- sierra_es.restore is for the owner, who loads a dump; it lets no one else append behind a projection's back.
+-- sierra_es.restore is for the owner, who loads a dump; no other role can append without the
+-- projection by it.
 CREATE ROLE regress_sierra_appender;
 GRANT USAGE ON SCHEMA es TO regress_sierra_appender;
 GRANT SELECT, INSERT ON ALL TABLES IN SCHEMA es TO regress_sierra_appender;

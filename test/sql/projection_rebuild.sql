@@ -46,7 +46,7 @@ SELECT count(eappend('s-1', 'E1')) FROM generate_series(1, 5);
 SELECT finish_rebuild('p');
 SELECT * FROM versions;
 SELECT key, state FROM estates('p') ORDER BY key;
--- Undone with its transaction.
+-- Rolled back with its transaction.
 BEGIN;
 SELECT rebuild_projection('p', handler => 'two(jsonb, sierra_event)'), finish_rebuild('p');
 SELECT key, state FROM estates('p') ORDER BY key;
@@ -63,7 +63,8 @@ SELECT finish_rebuild('p');
 SELECT * FROM versions;
 SELECT cancel_rebuild('p');
 
--- Handlers that write their own tables: another table, and both are exchanged at once.
+-- Handlers that write their own tables: the new version has another table, and both are exchanged
+-- at once.
 CREATE TABLE seen (position bigint PRIMARY KEY);
 CREATE TABLE seen_new (position bigint PRIMARY KEY, name text);
 CREATE FUNCTION see(e sierra_event) RETURNS void LANGUAGE sql AS $$ INSERT INTO seen VALUES ($1.global_position) $$;

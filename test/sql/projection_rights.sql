@@ -37,7 +37,7 @@ SELECT current_user;
 SET search_path = regress_proj, public;
 SELECT * FROM seen;
 :sqlstate
--- Temporary tables of who runs it are no trap.
+-- Temporary tables of the role that runs it cannot mislead it.
 CREATE TEMP TABLE seen (who text, session text, path text, position bigint);
 SELECT run_projection('seen');
 SELECT count(*) FROM pg_temp.seen;
@@ -45,7 +45,7 @@ DROP TABLE pg_temp.seen;
 RESET ROLE;
 SELECT who, path FROM seen;
 
--- Who cannot write the table cannot run it; who cannot read it cannot read states.
+-- A role that cannot write the table cannot run it; a role that cannot read it cannot read states.
 SET ROLE regress_proj_reader;
 SELECT run_projection('seen');
 :sqlstate
@@ -64,7 +64,7 @@ GRANT SELECT ON es.projection_states TO regress_proj_reader;
 SET ROLE regress_proj_reader;
 SELECT eproject('last', 's');
 
--- Inline, the handler has the owner's rights, not those of who appends.
+-- Inline, the handler has the owner's rights, not those of the role that appends.
 SET ROLE regress_proj_owner;
 TRUNCATE seen;
 SELECT create_projection('inline', 'see(sierra_event)', mode => 'inline', start_from => 'latest');
@@ -73,7 +73,7 @@ SELECT stream_version FROM eappend('s', 'E');
 RESET ROLE;
 SELECT who, path FROM seen;
 
--- A role that the store's owner is a member of may own a projection; another one may not.
+-- A role may own a projection if the store's owner is a member of it; another role may not.
 SET ROLE regress_proj_team;
 CREATE FUNCTION team_see(e sierra_event) RETURNS void LANGUAGE sql AS $$ SELECT FROM secret $$;
 SELECT create_projection('team', 'team_see(sierra_event)', max_attempts => 1);
@@ -86,7 +86,8 @@ SET ROLE regress_proj_super;
 SELECT create_projection('own', 'own_see(sierra_event)');
 :sqlstate
 
--- Rows that are forged: for another role, for a role that the table's owner is not in, and of those that are there.
+-- Forged rows: for another role, for a role that the table's owner is not a member of, and changes
+-- of existing rows.
 SET ROLE regress_proj_other;
 CREATE FUNCTION steal(e sierra_event) RETURNS void LANGUAGE sql AS $$ GRANT SELECT ON secret TO regress_proj_other $$;
 INSERT INTO es.projections (projection, version, live, owner, kind, handler, search_path, mode, subscription, batch_size, on_error, max_attempts, retry_after, automatic, state)
@@ -106,7 +107,8 @@ SELECT rebuild_projection('seen', handler => 'steal(sierra_event)');
 :sqlstate
 SELECT rebuild_projection('last', key => $$(SELECT note FROM secret)$$);
 :sqlstate
--- The owner of the table takes the guard away: he becomes nobody that he could not have become.
+-- The owner of the table drops the guard: still no role can act as a role that it could not become
+-- before.
 SET ROLE regress_proj_owner;
 DROP TRIGGER sierra_guard_projection ON es.projections;
 UPDATE es.projections SET owner = 'regress_proj_super', handler = 'regress_proj.steal(public.sierra_event)' WHERE projection = 'seen';
@@ -121,7 +123,7 @@ SELECT eappend('s', 'E');
 DELETE FROM es.projections WHERE projection IN ('seen', 'last', 'forged');
 UPDATE es.projections SET owner = 'regress_proj_owner';
 
--- The other way round: a handler gains nothing from who runs it.
+-- The opposite: a handler gains no rights from the role that runs it.
 CREATE FUNCTION become() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO seen VALUES ('deferred as ' || current_user); RETURN NULL; END $$;
 CREATE TABLE trap (x int);
 CREATE CONSTRAINT TRIGGER later AFTER INSERT ON trap DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION become();
@@ -137,7 +139,7 @@ SELECT run_projections();
 SELECT projection, state, last_error FROM event_projections() ORDER BY 1;
 SELECT count(*) FROM seen WHERE who LIKE 'deferred%';
 
--- The owner may not call his handler any more.
+-- The owner may no longer call the handler.
 SET ROLE regress_proj_owner;
 SELECT create_projection('gone', 'see(sierra_event)');
 REVOKE EXECUTE ON FUNCTION see(sierra_event) FROM PUBLIC, regress_proj_owner;

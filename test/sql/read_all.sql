@@ -37,7 +37,7 @@ SELECT pattern, (SELECT coalesce(array_agg(DISTINCT stream_id ORDER BY stream_id
                     '€*', '*stream', '', 'a*b', 'a**b', 'order-?', 'order-[12]', '*key', 'user-123*', '*1*2*3*', 'user-123**']) AS pattern;
 SELECT array_agg(global_position) FROM eall(streams => ARRAY['order-1', '€*', 'none']);
 SELECT array_agg(global_position) FROM eall(streams => ARRAY['order-*', 'order-1'], backward => true);
--- a pattern that would take ages if it were matched naively
+-- a pattern that would take very long if it were matched naively
 SELECT count(*) FROM eappend(repeat('a', 255), 'long');
 SELECT count(*) FROM eall(streams => ARRAY[repeat('a*', 120) || 'b']);
 SELECT count(*) FROM eall(streams => ARRAY[repeat('a*', 120)]);
@@ -46,17 +46,17 @@ SELECT count(*) FROM eall(streams => ARRAY[repeat('a*', 120)]);
 SELECT array_agg(global_position) FROM eall(event_names => ARRAY['Paid', 'Named']);
 SELECT array_agg(global_position) FROM eall(event_names => ARRAY['*']);
 SELECT array_agg(global_position) FROM eall(event_names => ARRAY['paid']);
--- both together, with a position and a limit: the limit counts what passes
+-- both together, with a position and a limit: the limit counts matching events
 SELECT array_agg(global_position) FROM eall(streams => ARRAY['order-*'], event_names => ARRAY['Created']);
 SELECT array_agg(global_position) FROM eall(0, 2, ARRAY['order-*'], ARRAY['Created', 'Paid']);
 SELECT array_agg(global_position) FROM eall(9, 2, ARRAY['order-*'], ARRAY['Created', 'Paid'], backward => true);
 SELECT count(*), min(global_position) FROM eall(max_count => 100, event_names => ARRAY['Many']);
--- an empty filter lets nothing pass, none lets everything pass
+-- an empty filter matches nothing, a null one everything
 SELECT count(*) FROM eall(streams => '{}');
 SELECT count(*) FROM eall(event_names => '{}');
 SELECT count(*) FROM eall(max_count => 5, streams => NULL, event_names => NULL);
 
--- what must be given
+-- required arguments
 SELECT eall(NULL);
 :sqlstate
 SELECT eall(-2);
@@ -70,7 +70,7 @@ SELECT eall(streams => ARRAY['a', NULL]);
 SELECT eall(event_names => ARRAY[NULL]::text[]);
 :sqlstate
 
--- A hole in the positions is nothing to wait for.
+-- A reader does not wait for a hole in the positions.
 BEGIN;
 SELECT count(*) FROM emappend(NULL, array_fill('a'::text, ARRAY[20]), array_fill('lost'::text, ARRAY[20]));
 ROLLBACK;

@@ -2,10 +2,10 @@
 \set SHOW_CONTEXT never
 \set sqlstate '\\echo SQLSTATE :LAST_ERROR_SQLSTATE'
 SELECT create_event_store('es', 4);
--- Rows are written partition by partition, positions given in the order of the call: with 4 partitions
--- a is of 0, user-123 and order-456 of 1, 'partition key' of 2, €-stream of 3.
+-- Rows are written partition by partition, positions are given in the order of the call.  With 4
+-- partitions, a is in 0, user-123 and order-456 in 1, 'partition key' in 2, €-stream in 3.
 
--- A projection: takes what follows its cursor, and moves the cursor on.
+-- A projection: takes the events after its cursor, and moves the cursor forward.
 CREATE TABLE projection (cursor bigint NOT NULL);
 INSERT INTO projection VALUES (-1);
 CREATE TABLE seen (n int GENERATED ALWAYS AS IDENTITY, global_position bigint, writing bigint);
@@ -23,7 +23,8 @@ BEGIN
     RETURN NEW;
 END
 $$;
--- Everything exactly once and in order, and nothing at or above what was being written.
+-- Everything exactly once and in order, and nothing at or above the positions that were being
+-- written.
 CREATE FUNCTION check_projection() RETURNS TABLE (seen bigint, not_seen bigint, twice bigint, falling bigint, too_early bigint) LANGUAGE sql AS $$
     SELECT project(NULL);
     SELECT count(*),
@@ -38,7 +39,7 @@ CREATE FUNCTION reset() RETURNS void LANGUAGE sql AS $$
     UPDATE projection SET cursor = (SELECT coalesce(max(global_position), -1) FROM es.events);
     INSERT INTO seen (global_position) SELECT global_position FROM eall(max_count => NULL);
 $$;
--- Calls of one event and of several, whose positions rise and fall over the partitions.
+-- Calls of one event and of several, whose positions increase and decrease over the partitions.
 CREATE FUNCTION append_all_ways() RETURNS void LANGUAGE sql AS $$
     SELECT FROM eappend('a', 'x');
     SELECT FROM emappend(NULL, ARRAY['€-stream', 'user-123', 'a'], ARRAY['x', 'x', 'x']);
@@ -63,7 +64,7 @@ COMMIT;
 SELECT * FROM check_projection();
 DROP TRIGGER project ON es.events;
 
--- in a CHECK constraint, which the short way into the table asks too
+-- in a CHECK constraint, which the direct insertion into the table also evaluates
 SELECT reset();
 ALTER TABLE es.events ADD CONSTRAINT project CHECK (project(global_position)) NOT VALID;
 SELECT append_all_ways();
@@ -88,7 +89,7 @@ ALTER TABLE es.events DISABLE ROW LEVEL SECURITY;
 DROP POLICY project ON es.events;
 DROP POLICY read ON es.events;
 
--- In an AFTER ROW trigger all rows of the call stand, and all are seen.
+-- In an AFTER ROW trigger all rows of the call are stored, and all are visible.
 SELECT reset();
 CREATE TRIGGER project AFTER INSERT ON es.events FOR EACH ROW EXECUTE FUNCTION project_row();
 SELECT append_all_ways();
@@ -140,7 +141,8 @@ DROP TRIGGER fails ON es.events;
 DROP TRIGGER react ON es.events;
 DROP TRIGGER project ON es.events;
 
--- An append to another partition from a BEFORE ROW trigger: what it wrote stays hidden until the outer one stands.
+-- An append to another partition from a BEFORE ROW trigger: its events stay hidden until the outer
+-- append is stored.
 SELECT reset();
 CREATE FUNCTION inner_append() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
@@ -155,7 +157,7 @@ CREATE TRIGGER inner_append BEFORE INSERT ON es.events FOR EACH ROW EXECUTE FUNC
 SELECT count(*) FROM emappend(NULL, ARRAY['user-123', 'a'], ARRAY['Outer', 'Outer']);
 SELECT * FROM check_projection();
 DROP TRIGGER inner_append ON es.events;
--- A trigger that appends without end is stopped.
+-- A trigger that appends without end is stopped by an error.
 CREATE FUNCTION endless() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM FROM eappend(CASE NEW.stream_id WHEN 'a' THEN 'user-123' ELSE 'a' END, 'x');

@@ -53,7 +53,7 @@ SELECT size, count(*) AS events, bool_and(p.n = e.n AND p.global_position = e.gl
 SELECT size, count(*) AS events, bool_and(p.n = 2401 - e.n) AS once_and_in_order
   FROM unnest(ARRAY[1, 7, 100, 5000]) AS size, LATERAL pages(size, backward => true) AS p
   JOIN everything AS e USING (global_position) GROUP BY size ORDER BY size;
--- filtered, the same of what passes
+-- with a filter, the matching events of the same list
 CREATE TABLE passing AS
 SELECT row_number() OVER (ORDER BY global_position) AS n, global_position FROM everything
  WHERE (stream_id LIKE 'keyed-1%' OR stream_id = 'stream-5') AND event_name IN ('E1', 'E4');
@@ -61,7 +61,7 @@ SELECT count(*) FROM passing;
 SELECT size, count(*) AS events, bool_and(p.n = e.n AND p.global_position = e.global_position) AS once_and_in_order
   FROM unnest(ARRAY[1, 5, 1000]) AS size, LATERAL pages(size, ARRAY['keyed-1*', 'stream-5'], ARRAY['E1', 'E4']) AS p
   JOIN passing AS e USING (n) GROUP BY size ORDER BY size;
--- From any position, in any order of asking: what one page remembered never shows in the next.
+-- From any position, in any order of calls: what one page remembered never affects the next.
 SELECT setseed(0.5);
 SELECT count(*) AS pages, count(*) FILTER (WHERE got IS DISTINCT FROM want) AS wrong
   FROM (SELECT (random() * 3100)::bigint - 1 AS after, (random() * 40)::bigint AS size, random() < 0.3 AS backward, n

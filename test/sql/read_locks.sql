@@ -1,7 +1,7 @@
--- What reads return stays readable: their tables are locked to the end of the transaction.
+-- The results of reads stay readable: their tables are locked to the end of the transaction.
 \set SHOW_CONTEXT never
 SELECT create_event_store('es', 4);
--- With 4 partitions: a is of partition 0, user-123 of 1, 'partition key' of 2, €-stream of 3.
+-- With 4 partitions: a is in partition 0, user-123 in 1, 'partition key' in 2, €-stream in 3.
 -- Payloads that are stored out of line and uncompressed: results point at them.
 ALTER TABLE es.events_0 ALTER COLUMN payload_bytes SET STORAGE EXTERNAL;
 SELECT count(*) FROM emappend('a', array_fill('a'::text, ARRAY[20]), array_fill('x'::text, ARRAY[20]),
@@ -29,7 +29,7 @@ BEGIN;
 SELECT count(*) FROM eall();
 SELECT * FROM locked;
 COMMIT;
--- A cursor reads on where it stood, whatever was appended in between.
+-- A cursor continues to read where it was, whatever was appended in between.
 BEGIN;
 DECLARE c CURSOR FOR SELECT stream_version, payload_bytes = convert_to(repeat(stream_version::text || '.', 5000), 'UTF8') AS whole FROM escan('a');
 FETCH 2 FROM c;

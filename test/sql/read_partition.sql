@@ -2,7 +2,7 @@
 \set SHOW_CONTEXT never
 \set sqlstate '\\echo SQLSTATE :LAST_ERROR_SQLSTATE'
 SELECT create_event_store('es', 4);
--- With 4 partitions: a is of partition 0, user-123 and order-456 of 1.
+-- With 4 partitions: a is in partition 0, user-123 and order-456 in 1.
 SELECT count(*) FROM generate_series(0, 9) AS n, LATERAL eappend(CASE n % 2 WHEN 0 THEN 'user-123' ELSE 'order-456' END, 'E' || n);
 SELECT count(*) FROM eappend('a', 'x');
 
@@ -10,7 +10,7 @@ SELECT partition_sequence, stream_id, stream_version, event_name FROM epscan(1);
 SELECT partition_sequence, stream_id FROM epscan(0);
 SELECT count(*) FROM epscan(2);
 
--- by key: the UUID or the text of it
+-- by key: the UUID or its text
 SELECT count(*) FROM epscan('user-123');
 SELECT count(*) FROM epscan('7e124fe8-fe28-5398-bb95-53973100148f');
 SELECT count(*) FROM epscan(partition_key => '{7e124fe8-fe28-5398-bb95-53973100148f}', max_count => 4);
@@ -19,7 +19,7 @@ SELECT array_agg(partition_sequence) FROM epscan(partition => 1, from_sequence =
 -- a literal number is the number of a partition, a quoted one is a key
 SELECT (SELECT min(partition_id) FROM epscan(0)) AS number, sierra_partition_id(sierra_partition_key('0'), 4) AS key;
 
--- Every range, both ways, with every limit: what a SELECT of the table says, in this order.
+-- Every range, both ways, with every limit: the same as a SELECT from the table, in this order.
 CREATE FUNCTION sequences(from_sequence bigint, to_sequence bigint, max_count bigint, backward boolean) RETURNS bigint[]
     LANGUAGE sql STABLE
     RETURN (SELECT coalesce(array_agg(e.partition_sequence), '{}') FROM epscan(1, from_sequence, to_sequence, max_count, backward) AS e);
@@ -37,7 +37,7 @@ SELECT count(*) AS cases, count(*) FILTER (WHERE sequences(f, t, m, b) <> expect
 
 SELECT epseq(0) AS p0, epseq(1) AS p1, epseq(2) AS p2, epseq('user-123') AS by_text, epseq('7e124fe8-fe28-5398-bb95-53973100148f') AS by_uuid;
 
--- what must be given, and within which bounds
+-- required arguments, and their bounds
 SELECT epscan(NULL::int);
 :sqlstate
 SELECT epscan(NULL::text);

@@ -1,4 +1,4 @@
--- row-level security of the events table holds for every read, its WITH CHECK for appends
+-- row-level security of the events table applies to every read, its WITH CHECK to appends
 \set SHOW_CONTEXT never
 \set sqlstate '\\echo SQLSTATE :LAST_ERROR_SQLSTATE'
 SELECT create_event_store('es', 4);
@@ -38,7 +38,7 @@ SELECT p, (SELECT count(*) FROM epscan(p) WHERE stream_id NOT LIKE 'a-%') AS of_
        (SELECT count(*) FROM epscan(p)) = (SELECT count(*) FROM es.events WHERE partition_id = p) AS all_of_mine,
        epseq(p) IS NOT DISTINCT FROM (SELECT max(partition_sequence) FROM es.events WHERE partition_id = p) AS right_end
   FROM generate_series(0, 3) AS p;
--- pages: the limit counts what may be seen, and paging by cursor gives everything once
+-- pages: the limit counts visible events, and paging by cursor returns everything once
 SELECT array_agg(global_position) FROM eall(max_count => 3);
 SELECT array_agg(global_position) FROM eall(4, 3);
 SELECT array_agg(global_position) FROM eall(max_count => 3, backward => true);
@@ -70,7 +70,7 @@ SELECT stream_id, stream_version FROM emappend(NULL, ARRAY['a-0', 'a-new', 'a-ne
 SELECT stream_version FROM eappend('a-new2', 'x', partition_key => 'p', event_id => '00000000-0000-4000-8000-000000000003');
 SELECT stream_version FROM eappend('a-new2', 'x', event_id => '00000000-0000-4000-8000-000000000003', expected_version => 'empty');
 SELECT esver('a-0') AS a_0, esver('a-new') AS a_new, esver('a-new2') AS a_new2;
--- The numbers are those of the partition, whoever may see them: still gapless.
+-- The numbers are those of the partition, whichever role can see them: still gapless.
 RESET ROLE;
 SELECT count(*) FROM everify();
 SELECT esver('b-1') AS b_1, esver('b-new') AS b_new;
@@ -80,7 +80,8 @@ SELECT everify();
 :sqlstate
 RESET ROLE;
 
--- The owner and superusers are not bound unless the table says so; row_security = off refuses rather than leak.
+-- Policies do not apply to the owner and superusers unless the table says so; row_security = off
+-- refuses rather than leak.
 SELECT count(*) FROM eall();
 SET ROLE regress_sierra_a;
 SET row_security = off;
@@ -119,7 +120,7 @@ SELECT drop_event_store('forced', force => true);
 RESET ROLE;
 SELECT format('REVOKE CREATE ON DATABASE %I FROM regress_sierra_a', current_database()) \gexec
 
--- a policy that asks a setting, as applications with many tenants have it
+-- a policy that reads a setting, as in applications with many tenants
 DROP POLICY tenant ON es.events;
 CREATE POLICY tenant ON es.events TO regress_sierra_a USING (starts_with(stream_id, current_setting('app.tenant', true)));
 SET ROLE regress_sierra_a;

@@ -13,7 +13,7 @@ GRANT SELECT ON es.events, es.stream_keys, es.event_ids, other.events, other.str
 CREATE POLICY mine ON es.events TO regress_sierra_many USING (stream_id LIKE 'a-%' AND stream_version % 7 <> 0);
 ALTER TABLE es.events ENABLE ROW LEVEL SECURITY;
 SET ROLE regress_sierra_many;
--- Seconds would mean a plan for each event.
+-- Seconds would mean that each event is planned separately.
 SET statement_timeout = '20s';
 CREATE TEMP TABLE plain AS SELECT * FROM es.events;
 SELECT count(*) FROM plain;

@@ -9,7 +9,7 @@ SELECT (SELECT count(*) FROM escan('a')) AS escan, (SELECT count(*) FROM epscan(
        esver('a'), epseq('a'),
        (SELECT count(*) FROM eget('33333333-3333-4333-8333-333333333333')) AS eget;
 
--- Own appends show at once, in every read; nothing of them is left after a rollback.
+-- Own appends are visible at once, in every read; nothing of them is left after a rollback.
 SELECT * FROM seen;
 BEGIN;
 SELECT stream_version FROM eappend('a', 'x', event_id => '33333333-3333-4333-8333-333333333333');
@@ -78,13 +78,13 @@ ROLLBACK TO s;
 SELECT create_event_store('other');
 :sqlstate
 ROLLBACK;
--- Reads in functions that PostgreSQL takes at their word: STABLE ones keep the caller's snapshot.
+-- Reads in functions whose volatility PostgreSQL relies on: STABLE ones keep the caller's snapshot.
 CREATE FUNCTION stable_count() RETURNS bigint LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (SELECT count(*) FROM escan('a')); END $$;
 CREATE FUNCTION volatile_count() RETURNS bigint LANGUAGE plpgsql VOLATILE AS $$ BEGIN RETURN (SELECT count(*) FROM escan('a')); END $$;
 SELECT r.stream_version, stable_count(), volatile_count() FROM eappend('a', 'x') AS r;
 DROP FUNCTION stable_count, volatile_count;
 
--- Parallel plans are no excuse: appends stay with the leader, reads as well.
+-- Parallel plans make no difference: appends stay with the leader, reads as well.
 SET parallel_setup_cost = 0; SET parallel_tuple_cost = 0; SET min_parallel_table_scan_size = 0;
 SET max_parallel_workers_per_gather = 2;
 CREATE TABLE wide AS SELECT 'p-' || n AS s FROM generate_series(1, 100) AS n;

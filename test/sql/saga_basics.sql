@@ -1,4 +1,4 @@
--- Sagas: each step once, data go from step to step, versions, the same start twice
+-- Sagas: each step once, data are passed from step to step, versions, the same start twice
 \set SHOW_CONTEXT never
 \set sqlstate '\\echo SQLSTATE :LAST_ERROR_SQLSTATE'
 SELECT create_event_store('es', 4);
@@ -13,7 +13,7 @@ BEGIN
     INSERT INTO done (what, saga_id) VALUES ('undo ' || coalesce(data ->> 'acts', '0'), undo.saga_id);
     RETURN jsonb_build_object('acts', coalesce((data ->> 'acts')::int, 0) - 1);
 END $$;
--- Fails as the table says; what it did is rolled back.
+-- Fails as the table says; its effects are rolled back.
 CREATE TABLE faults (what text PRIMARY KEY, sqlstate text);
 CREATE FUNCTION fail_if(what text) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE code text := (SELECT f.sqlstate FROM faults AS f WHERE f.what = fail_if.what);
@@ -23,11 +23,11 @@ BEGIN
 END $$;
 CREATE FUNCTION risky(data jsonb) RETURNS void LANGUAGE sql AS $$ SELECT fail_if('risky') $$;
 CREATE FUNCTION risky_undo(data jsonb) RETURNS void LANGUAGE sql AS $$ SELECT fail_if('risky_undo') $$;
--- A saga's events; times and ids left out.
+-- A saga's events, without times and ids.
 CREATE FUNCTION told(saga_id text) RETURNS TABLE (v bigint, event_name text, payload jsonb) LANGUAGE sql AS $$
     SELECT e.stream_version, e.event_name, e.payload::jsonb - 'retry_at' - 'step_timeout' - 'saga_timeout' FROM escan($1) AS e $$;
 CREATE VIEW seen AS SELECT saga_id, version, status, step, attempts, run_at <= clock_timestamp() AS due, last_error FROM event_sagas();
--- Do the streams say what the rows say?
+-- Do the streams say the same as the rows?
 CREATE FUNCTION rows_differ() RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE differ bigint;
 BEGIN
@@ -41,7 +41,7 @@ SELECT create_saga('order', ARRAY[saga_step('one', 'act(jsonb,text)', 'undo(json
 SELECT run_sagas();
 SELECT start_saga('order', '{"a": 1}', 'o1');
 TABLE seen;
--- Nothing is done before it is run; one step each time.
+-- No step is done before run_sagas() is called; one step each time.
 SELECT count(*) FROM done;
 SELECT run_sagas(1);
 TABLE seen;
@@ -51,7 +51,7 @@ SELECT run_sagas();
 TABLE seen;
 SELECT what, saga_id FROM done ORDER BY n;
 SELECT * FROM told('o1');
--- Every event of it, and those of its actions, tell what they belong to, and what made them.
+-- All its events, and those of its actions, show what they belong to, and what caused them.
 CREATE FUNCTION append(data jsonb) RETURNS void LANGUAGE sql AS $$ SELECT FROM eappend('account', 'Booked') $$;
 SELECT create_saga('book', ARRAY[saga_step('book', 'append(jsonb)')]);
 SELECT start_saga('book', saga_id => 'b1', metadata => '{"correlation_id": "c1", "user": "u"}');
@@ -64,7 +64,8 @@ SELECT e.stream_id, e.event_name, e.metadata ->> 'correlation_id' AS correlation
  ORDER BY e.global_position;
 SHOW sierra_es.metadata;
 
--- The same start again has no effect, also when it is long over; another one is an error.
+-- The same start again has no effect, also long after the saga has ended; another start with this
+-- id is an error.
 SELECT start_saga('order', '{"a": 1}', 'o1');
 SELECT count(*) FROM escan('o1');
 SELECT forget_sagas('infinity');
@@ -76,7 +77,7 @@ SELECT start_saga('book', '{"a": 1}', 'o1');
 :sqlstate
 SELECT start_saga('book', saga_id => 'account');
 :sqlstate
--- A start that is rolled back has not been.
+-- A start that is rolled back has no effect.
 BEGIN;
 SELECT start_saga('order', saga_id => 'gone');
 ROLLBACK;
@@ -92,19 +93,19 @@ SELECT run_sagas();
 SELECT saga_id, version, status FROM seen WHERE saga_id IN ('old', 'new');
 SELECT event_name, payload ->> 'step' AS step FROM told('old');
 
--- One step of each in turn: nobody waits for all of another.
+-- One step of each in turn: no saga waits for all steps of another.
 SELECT count(start_saga('book', saga_id => 't' || n)) FROM generate_series(1, 3) AS n;
 SELECT create_saga('long', ARRAY[saga_step('1', 'append(jsonb)'), saga_step('2', 'append(jsonb)')]);
 SELECT count(start_saga('long', saga_id => 'l' || n)) FROM generate_series(1, 2) AS n;
 SELECT run_sagas();
 SELECT stream_id, payload ->> 'step' AS step FROM eall(event_names => ARRAY['SagaStepCompleted'], streams => ARRAY['l*'], max_count => 10);
 
--- The rows are what the streams say; those of forgotten ones come back.
+-- The rows are what the streams say; the rows of forgotten sagas come back.
 SELECT count(*) FROM event_sagas() AS before;
 SELECT rebuild_saga_instances() AS after;
 SELECT rows_differ();
 SELECT saga, status, count(*) FROM event_sagas(status => 'completed') GROUP BY 1, 2 ORDER BY 1, 2;
--- A definition goes when nothing of it is under way; the streams stay.
+-- A definition can be dropped when no saga of it is running; the streams stay.
 SELECT start_saga('long', saga_id => 'l3');
 SELECT drop_saga('long');
 :sqlstate

@@ -1,4 +1,4 @@
--- What is no saga, no step and no instance is refused, with a clear error
+-- Wrong definitions, steps and instances are refused, with a clear error
 \set SHOW_CONTEXT never
 \set sqlstate '\\echo SQLSTATE :LAST_ERROR_SQLSTATE'
 SELECT create_saga('s', NULL);
@@ -40,7 +40,7 @@ SELECT run_sagas();
 SELECT refused(s) FROM unnest(ARRAY['SELECT complete_saga_step(''x'', ''2'')', 'SELECT complete_saga_step(''x'', NULL)', 'SELECT complete_saga_step(''x'', ''1'', ''3'')',
     'SELECT fail_saga_step(''x'', ''1'', NULL)', 'SELECT cancel_saga(''x'', NULL)', 'SELECT retry_saga(''x'')', 'SELECT skip_saga_step(''x'', ''y'')',
     'UPDATE es.sagas SET owner = ''nobody''']) AS s;
--- A saga that cannot be run does not hold up the others.
+-- A saga that cannot be run does not delay the others.
 SELECT create_saga('ok', ARRAY[saga_step('1', 'act(jsonb)')]);
 SELECT start_saga('ok', saga_id => 'a'), start_saga('ok', saga_id => 'b');
 UPDATE es.saga_instances SET version = 1, saga = 's' WHERE saga_id = 'a';
@@ -49,7 +49,7 @@ SELECT saga_id, status, run_at > clock_timestamp() + '50 seconds' AS later, last
 SELECT rebuild_saga_instances();
 SELECT run_sagas();
 SELECT saga_id, status FROM event_sagas();
--- a function that is gone is an error of the step
+-- a function that was dropped is an error of the step
 SELECT start_saga('ok', saga_id => 'c');
 DROP FUNCTION act;
 SELECT run_sagas();

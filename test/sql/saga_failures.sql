@@ -13,7 +13,7 @@ BEGIN
     INSERT INTO done (what, saga_id) VALUES ('undo ' || coalesce(data ->> 'acts', '0'), undo.saga_id);
     RETURN jsonb_build_object('acts', coalesce((data ->> 'acts')::int, 0) - 1);
 END $$;
--- Fails as the table says; what it did is rolled back.
+-- Fails as the table says; its effects are rolled back.
 CREATE TABLE faults (what text PRIMARY KEY, sqlstate text);
 CREATE FUNCTION fail_if(what text) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE code text := (SELECT f.sqlstate FROM faults AS f WHERE f.what = fail_if.what);
@@ -23,11 +23,11 @@ BEGIN
 END $$;
 CREATE FUNCTION risky(data jsonb) RETURNS void LANGUAGE sql AS $$ SELECT fail_if('risky') $$;
 CREATE FUNCTION risky_undo(data jsonb) RETURNS void LANGUAGE sql AS $$ SELECT fail_if('risky_undo') $$;
--- A saga's events; times and ids left out.
+-- A saga's events, without times and ids.
 CREATE FUNCTION told(saga_id text) RETURNS TABLE (v bigint, event_name text, payload jsonb) LANGUAGE sql AS $$
     SELECT e.stream_version, e.event_name, e.payload::jsonb - 'retry_at' - 'step_timeout' - 'saga_timeout' FROM escan($1) AS e $$;
 CREATE VIEW seen AS SELECT saga_id, version, status, step, attempts, run_at <= clock_timestamp() AS due, last_error FROM event_sagas();
--- Do the streams say what the rows say?
+-- Do the streams say the same as the rows?
 CREATE FUNCTION rows_differ() RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE differ bigint;
 BEGIN
@@ -50,7 +50,8 @@ TRUNCATE faults;
 SELECT run_sagas();
 SELECT what FROM done ORDER BY n;
 SELECT * FROM told('heals') WHERE v > 3;
--- All attempts fail: what was done is undone, last first, each with the data of then.
+-- All attempts fail: the completed steps are compensated, last first, each with its data of that
+-- time.
 TRUNCATE done;
 INSERT INTO faults VALUES ('risky', '22012');
 SELECT start_saga('s', saga_id => 'fails');
@@ -60,7 +61,7 @@ TABLE seen;
 SELECT run_sagas();
 SELECT what FROM done ORDER BY n;
 SELECT * FROM told('fails') WHERE v > 3;
--- A refusal is final at once, the SQLSTATE decides.
+-- A refusal is final at once; the SQLSTATE decides.
 UPDATE faults SET sqlstate = 'P0001';
 SELECT start_saga('s', saga_id => 'refused');
 SELECT run_sagas();
@@ -69,7 +70,7 @@ UPDATE faults SET sqlstate = 'SE001';
 SELECT start_saga('s', saga_id => 'refused too');
 SELECT run_sagas();
 SELECT event_name, payload FROM told('refused too') WHERE event_name = 'SagaStepFailed';
--- ASSERT and a result that is no object are failures as any.
+-- ASSERT and a result that is not an object are failures like any other.
 CREATE FUNCTION asserts(data jsonb) RETURNS void LANGUAGE plpgsql AS $$ BEGIN ASSERT false, 'asserted'; END $$;
 CREATE FUNCTION returns_list(data jsonb) RETURNS jsonb LANGUAGE sql AS $$ SELECT '[]'::jsonb $$;
 SELECT create_saga('asserts', ARRAY[saga_step('1', 'asserts(jsonb)', max_attempts => 1)]);
@@ -85,12 +86,12 @@ SELECT run_sagas();
 SELECT retry_saga('slow'), run_sagas() FROM generate_series(1, 4);
 SELECT payload ->> 'attempt' AS attempt, date_trunc('minute', (payload ->> 'retry_at')::timestamptz - "timestamp" + '1 second') AS pause
   FROM escan('slow') WHERE event_name = 'SagaStepFailed';
--- not before it is time, and then without being asked
+-- not before its time, and then without another call
 SELECT run_sagas();
 SELECT saga_id, attempts, due FROM seen WHERE saga_id = 'slow';
 SELECT cancel_saga('slow', 'enough');
 
--- A compensation that fails is tried again, then the saga is stuck, and others go on.
+-- A compensation that fails is tried again, then the saga is stuck, and the others continue.
 TRUNCATE faults, done;
 CREATE FUNCTION breaks(data jsonb) RETURNS void LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'no'; END $$;
 SELECT create_saga('k', ARRAY[saga_step('one', 'act(jsonb,text)', 'undo(jsonb,text)'), saga_step('risky', 'risky(jsonb)', 'risky_undo(jsonb)', retry_after => '0'),
@@ -104,7 +105,8 @@ SELECT * FROM told('k1') WHERE v > 2;
 SELECT saga_id FROM event_sagas(status => 'stuck');
 SELECT run_sagas();
 SELECT rows_differ();
--- It goes on when somebody says so: as many attempts again, or without the step.
+-- It continues when an operator says so: with the full number of attempts again, or without the
+-- step.
 SELECT retry_saga('k1');
 SELECT run_sagas();
 SELECT saga_id, status, attempts FROM seen WHERE saga_id = 'k1';
@@ -120,7 +122,8 @@ SELECT retry_saga('k1');
 :sqlstate
 SELECT skip_saga_step('k1', 'again');
 :sqlstate
--- Errors of the moment are no attempts: the run ends with what is done, or is an error itself.
+-- Transient errors do not count as attempts: the run ends with the steps it has done, or raises the
+-- error itself.
 SELECT create_saga('moment', ARRAY[saga_step('one', 'act(jsonb,text)'), saga_step('risky', 'risky(jsonb)')]);
 INSERT INTO faults VALUES ('risky', '40P01');
 SELECT start_saga('moment', saga_id => 'moment');
@@ -133,7 +136,8 @@ SELECT run_sagas();
 TRUNCATE faults;
 SELECT run_sagas();
 SELECT count(*) FROM told('moment');
--- A lock that another holds: the first step of a run waits for it, a later one comes again.
+-- A lock that another session holds: the first step of a run waits for it, a later one is run again
+-- later.
 INSERT INTO faults VALUES ('risky', '55P03');
 SELECT start_saga('moment', saga_id => 'lock');
 SELECT run_sagas();

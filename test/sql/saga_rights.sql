@@ -23,14 +23,14 @@ GRANT SELECT, INSERT, UPDATE ON es.saga_instances, es.events, es.timers TO regre
 CREATE TABLE seen (who text, path text);
 CREATE FUNCTION see(data jsonb) RETURNS void LANGUAGE sql AS $$ INSERT INTO seen VALUES (current_user, current_setting('search_path')) $$;
 SELECT create_saga('see', ARRAY[saga_step('1', 'see(jsonb)'), saga_step('2', 'see(jsonb)')]);
--- Who may insert rows of instances starts sagas, and no more than that.
+-- A role that may insert rows of instances can start sagas, and nothing more.
 SET ROLE regress_saga_starter;
 SELECT start_saga('see', saga_id => 'x');
 SELECT run_sagas();
 :sqlstate
 SELECT sierra_internal.run_saga('x', true);
 :sqlstate
--- Run by another role, in another path: it is the owner who acts, in his.
+-- Run by another role, with another path: the owner acts, with the owner's path.
 SET ROLE regress_saga_runner;
 SELECT count(*) FROM seen;
 :sqlstate
@@ -44,13 +44,13 @@ RESET ROLE;
 SET search_path = regress_saga, public;
 SELECT * FROM seen;
 SELECT saga_id, status FROM event_sagas();
--- What is called directly has the rights of who calls it.
+-- A direct call has the rights of the caller.
 SET ROLE regress_saga_runner;
 SELECT sierra_internal.advance_saga('es', 'x', 'see', 1, true);
 :sqlstate
 SELECT sierra_internal.call_saga_function('regress_saga.see(pg_catalog.jsonb)', '{}', 'x', 'regress_saga', '');
 :sqlstate
--- The action cannot become who runs it, or change his settings.
+-- The action cannot become the role that runs it, or change its settings.
 SET ROLE regress_saga_owner;
 CREATE FUNCTION escape(data jsonb) RETURNS void LANGUAGE plpgsql AS $$ BEGIN SET ROLE regress_saga_runner; END $$;
 CREATE FUNCTION settings(data jsonb) RETURNS void LANGUAGE plpgsql AS $$ BEGIN SET search_path = trap; SET work_mem = '1MB'; END $$;
@@ -62,7 +62,8 @@ SELECT run_sagas();
 SELECT current_user, current_setting('search_path'), current_setting('work_mem'), current_setting('sierra_es.metadata') AS metadata;
 RESET work_mem;
 SELECT status, last_error ~ 'cannot set parameter "role"' AS why FROM event_sagas() WHERE saga_id = 'escape';
--- Nobody owns a saga whom the store's owner could not become, or goes on with the name of another's.
+-- The owner of a saga must be a role that the store's owner could become, and only it can make new
+-- versions.
 SET ROLE regress_saga_other;
 CREATE FUNCTION mine(data jsonb) RETURNS void LANGUAGE sql AS $$ SELECT $$;
 SELECT create_saga('mine', ARRAY[saga_step('1', 'mine(jsonb)')]);
@@ -78,13 +79,13 @@ SELECT create_saga('see', ARRAY[saga_step('1', 'team(jsonb)')]);
 REVOKE EXECUTE ON FUNCTION team FROM PUBLIC;
 SELECT create_saga('team', ARRAY[saga_step('1', 'team(jsonb)')]);
 SELECT start_saga('team', saga_id => 'team');
--- A row that names another saga than its stream is not run as that one's owner.
+-- A row that names another saga than its stream does not run as the owner of that other saga.
 SET ROLE regress_saga_other;
 SELECT start_saga('team', saga_id => 'swapped');
 UPDATE es.saga_instances SET saga = 'see' WHERE saga_id = 'swapped';
 SELECT run_sagas();
 SELECT saga_id, status, last_error FROM event_sagas() WHERE saga_id IN ('swapped', 'team');
--- Without the right to call it, nobody makes a saga of a function.
+-- Without the right to call a function, no role can make a saga of it.
 SELECT create_saga('stolen', ARRAY[saga_step('1', 'team(jsonb)')]);
 :sqlstate
 -- Once the store's owner is no longer a member, the saga is not run.

@@ -13,7 +13,7 @@ BEGIN
     INSERT INTO done (what, saga_id) VALUES ('undo ' || coalesce(data ->> 'acts', '0'), undo.saga_id);
     RETURN jsonb_build_object('acts', coalesce((data ->> 'acts')::int, 0) - 1);
 END $$;
--- Fails as the table says; what it did is rolled back.
+-- Fails as the table says; its effects are rolled back.
 CREATE TABLE faults (what text PRIMARY KEY, sqlstate text);
 CREATE FUNCTION fail_if(what text) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE code text := (SELECT f.sqlstate FROM faults AS f WHERE f.what = fail_if.what);
@@ -23,11 +23,11 @@ BEGIN
 END $$;
 CREATE FUNCTION risky(data jsonb) RETURNS void LANGUAGE sql AS $$ SELECT fail_if('risky') $$;
 CREATE FUNCTION risky_undo(data jsonb) RETURNS void LANGUAGE sql AS $$ SELECT fail_if('risky_undo') $$;
--- A saga's events; times and ids left out.
+-- A saga's events, without times and ids.
 CREATE FUNCTION told(saga_id text) RETURNS TABLE (v bigint, event_name text, payload jsonb) LANGUAGE sql AS $$
     SELECT e.stream_version, e.event_name, e.payload::jsonb - 'retry_at' - 'step_timeout' - 'saga_timeout' FROM escan($1) AS e $$;
 CREATE VIEW seen AS SELECT saga_id, version, status, step, attempts, run_at <= clock_timestamp() AS due, last_error FROM event_sagas();
--- Do the streams say what the rows say?
+-- Do the streams say the same as the rows?
 CREATE FUNCTION rows_differ() RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE differ bigint;
 BEGIN
@@ -49,7 +49,7 @@ SELECT complete_saga_step('w1', 'ask', '{"answer": 42}');
 SELECT complete_saga_step('w1', 'ask', '{"answer": 42}');
 SELECT complete_saga_step('w1', 'ask', '{"answer": 43}');
 :sqlstate
--- Nor is a step that never waits, though its completion is what was said.
+-- A step that never waits cannot be answered either, although the given answer is its completion.
 SELECT complete_saga_step('w1', 'one');
 :sqlstate
 SELECT fail_saga_step('w2', 'ask', 'declined');
@@ -58,7 +58,7 @@ SELECT complete_saga_step('w2', 'ask');
 :sqlstate
 SELECT run_sagas();
 SELECT * FROM told('w1');
--- Its action was done, so it is undone too.
+-- Its action was done, so it is compensated too.
 SELECT * FROM told('w2');
 SELECT what FROM done WHERE saga_id = 'w2' ORDER BY n;
 SELECT saga_id, status FROM seen;
@@ -71,7 +71,7 @@ SELECT cancel_saga('w1', 'too late');
 SELECT run_sagas();
 SELECT event_name, payload FROM told('w3') WHERE v > 2;
 
--- Time-outs of a step and of a saga are timers, which are gone when they are not needed.
+-- Time-outs of a step and of a saga are timers, which are removed when they are not needed.
 SELECT create_saga('t', ARRAY[saga_step('one', 'act(jsonb,text)', 'undo(jsonb,text)'),
                               saga_step('ask', 'act(jsonb,text)', 'undo(jsonb,text)', waits => true, timeout => '1 hour'), saga_step('last', 'act(jsonb,text)')],
                    timeout => '1 day');
@@ -86,7 +86,7 @@ SELECT run_sagas();
 SELECT stream_id, event_name FROM event_timers() ORDER BY 1, 2;
 SELECT saga_id, status FROM seen WHERE saga_id LIKE 't%';
 SELECT rows_differ();
--- run_sagas() acts on one that is due, whether run_timers() was first or not.
+-- run_sagas() acts on a time-out that is due, whether run_timers() was first or not.
 CREATE FUNCTION wait_until_due(id text) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN WHILE (SELECT s.run_at > clock_timestamp() FROM event_sagas() AS s WHERE s.saga_id = id) LOOP PERFORM pg_sleep(0.01); END LOOP; END $$;
 SELECT create_saga('q', ARRAY[saga_step('ask', 'act(jsonb,text)', 'undo(jsonb,text)', waits => true, timeout => '300 milliseconds')]);
@@ -111,7 +111,7 @@ SELECT * FROM told('all') WHERE v > 0;
 SELECT run_timers();
 SELECT saga_id, status, last_error FROM seen WHERE saga_id IN ('q1', 'q2', 'q3', 'all');
 SELECT count(*) FROM event_timers() WHERE stream_id ~ '^(q|all)';
--- An action that writes to the stream of its own saga fails: nothing of it stays.
+-- An action that writes to the stream of its own saga fails and is rolled back.
 CREATE FUNCTION beaten(data jsonb, saga_id text) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
     INSERT INTO done (what) VALUES ('beaten');

@@ -13,7 +13,7 @@ SELECT c.relname, c.relkind
 SELECT count(*) AS partitions, min(substr(relname, 8)::int), max(substr(relname, 8)::int)
   FROM pg_class WHERE relnamespace = 'es'::regnamespace AND relkind = 'r' AND relname ~ '^events_\d+$';
 
--- The columns stand in the order of the engine's header; fixed-width ones first.
+-- The columns are in the order of the engine's header; fixed-width ones first.
 SELECT attname, format_type(atttypid, atttypmod) AS type, attnotnull,
        CASE attcollation WHEN 0 THEN '' ELSE attcollation::regcollation::text END AS collation
   FROM pg_attribute
@@ -31,7 +31,7 @@ SELECT count(*) AS indexes, count(*) FILTER (WHERE NOT indisunique) AS not_uniqu
 SELECT DISTINCT (SELECT array_agg(o ORDER BY o) FROM unnest(reloptions) AS o) AS settings
   FROM pg_class WHERE relnamespace = 'es'::regnamespace AND relname ~ '^events_\d+$';
 
--- A companion that no index keeps unique would let two rows in.
+-- A companion table without a unique index would accept two rows.
 SELECT conrelid::regclass AS companion, pg_get_constraintdef(oid) AS definition
   FROM pg_constraint
  WHERE conrelid IN ('es.stream_keys'::regclass, 'es.event_ids'::regclass) AND contype = 'p'
@@ -42,7 +42,7 @@ SELECT count(*) AS guarded, min(tgenabled::text), max(tgenabled::text)
   FROM pg_trigger JOIN pg_class ON pg_class.oid = tgrelid
  WHERE relnamespace = 'es'::regnamespace AND tgfoid = 'sierra_internal.guard_events'::regproc;
 
--- The tables are the user's, not the extension's: dumps carry them.
+-- The tables are the user's, not the extension's: dumps include them.
 SELECT count(*) AS members
   FROM pg_depend
  WHERE deptype = 'e' AND refclassid = 'pg_extension'::regclass
@@ -53,7 +53,7 @@ SELECT count(*) FROM pg_class
  WHERE relnamespace = 'es'::regnamespace AND obj_description(oid) IS NULL
    AND relname IN ('events', 'stream_keys', 'event_ids', 'global_position');
 
--- twice
+-- created twice
 SELECT create_event_store();
 :sqlstate
 
@@ -78,13 +78,13 @@ SELECT store, partitions, events, last_position FROM event_stores();
 SELECT create_event_store(repeat('n', 63)::name, 1);
 SELECT count(*) FROM everify(repeat('n', 63)::name);
 
--- a schema that is there already, with other things in it
+-- a schema that exists already, with other things in it
 CREATE SCHEMA shop;
 CREATE TABLE shop.orders (id int);
 SELECT create_event_store('shop', 1);
 SELECT partitions FROM event_stores() WHERE store = 'shop';
 
--- ... but not when a table there has a name that the store needs; nothing is left then
+-- ... but not when a table there has a name that the store needs; then nothing is left
 CREATE SCHEMA taken;
 CREATE TABLE taken.event_ids (id int);
 SELECT create_event_store('taken', 1);
@@ -104,7 +104,7 @@ SELECT partition_id, global_position FROM eappend('a', 'x');
 SELECT 61013 % 1024 AS user_123, 7260 % 1024 AS a;
 SELECT stream_id FROM eall();
 SELECT count(*), sum(events) FROM event_partitions();
--- The time of a check must not explode with the number of partitions.
+-- The time of a check must not grow too fast with the number of partitions.
 SET statement_timeout = '10s';
 SELECT count(*) FROM everify();
 RESET statement_timeout;
@@ -127,7 +127,7 @@ SELECT create_event_store('pg_store');
 :sqlstate
 SELECT to_regnamespace('bad') IS NULL AND to_regnamespace('pg_store') IS NULL AS nothing_left;
 
--- Whoever may create schemas may create stores, and owns them.
+-- A role that may create schemas may create stores, and owns them.
 CREATE ROLE regress_sierra_maker;
 SET ROLE regress_sierra_maker;
 SELECT create_event_store('made', 1);
@@ -140,7 +140,7 @@ SET sierra_es.store = made;
 SELECT stream_version FROM eappend('a', 'x');
 SELECT store, owner FROM event_stores() WHERE store = 'made';
 SELECT count(*) FROM everify();
--- Somebody else's store is not for him to drop.
+-- A role cannot drop the store of another role.
 SELECT drop_event_store('es');
 :sqlstate
 SELECT drop_event_store('made', true);

@@ -1,11 +1,12 @@
--- What an owner's DDL does to a store: each change the engine cannot live with is told (SE005), and nothing is lost by undoing it.
+-- Damage that an owner's DDL does to a store: each change that the engine cannot work with is
+-- reported (SE005), and undoing it loses nothing.
 \set SHOW_CONTEXT never
 \set sqlstate '\\echo SQLSTATE :LAST_ERROR_SQLSTATE'
 SELECT create_event_store('es', 4);
--- With 4 partitions: a is of partition 0, user-123 of 1, 'partition key' of 2, €-stream of 3.
+-- With 4 partitions: a is in partition 0, user-123 in 1, 'partition key' in 2, €-stream in 3.
 SELECT count(*) FROM emappend(NULL, ARRAY['a', 'user-123', '€-stream', '€-stream'], array_fill('x'::text, ARRAY[4]));
 SELECT count(*) FROM eappend('own', 'x', partition_key => 'partition key', event_id => '00000000-0000-4000-8000-000000000001');
--- What calls say, in a session that knew the store.
+-- The result of calls, in a session that knew the store.
 CREATE FUNCTION try(call text) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
     result text;
@@ -29,7 +30,7 @@ BEGIN;
 SELECT * FROM calls;
 ROLLBACK;
 
--- The companions have two columns, and rows are written as such: a third one is refused.
+-- The companions have two columns, and rows are written with two: a third column is refused.
 BEGIN;
 ALTER TABLE es.event_ids ADD COLUMN note text NOT NULL DEFAULT 'added';
 SELECT DISTINCT result FROM calls;
@@ -42,7 +43,7 @@ SELECT DISTINCT result FROM calls;
 SELECT eappend('b', 'x', partition_key => 'own key');
 :sqlstate
 ROLLBACK;
--- a dropped column still takes its place in the rows
+-- a dropped column still has its place in the rows
 BEGIN;
 ALTER TABLE es.event_ids ADD COLUMN note text;
 ALTER TABLE es.event_ids DROP COLUMN note;
@@ -56,7 +57,7 @@ BEGIN;
 SELECT * FROM calls;
 ROLLBACK;
 
--- one_partition: with a partition detached, its streams must not begin again in another one.
+-- one_partition: when a partition is detached, its streams must not begin again in another one.
 ALTER TABLE es.events DETACH PARTITION es.events_3;
 SELECT DISTINCT result FROM calls;
 SELECT eappend('€-stream', 'x', expected_version => 'empty');
@@ -78,7 +79,7 @@ ALTER TABLE es.events ENABLE ALWAYS TRIGGER sierra_guard;
 SELECT DISTINCT result FROM calls;
 SELECT problem, detail FROM everify();
 ROLLBACK;
--- guard_event_store() does not take what is attached for all there is
+-- guard_event_store() does not mistake the attached partitions for all partitions
 SELECT guard_event_store();
 SELECT sierra_internal.partition_count('es');
 SELECT esver('user-123');
@@ -86,7 +87,7 @@ SELECT esver('user-123');
 ALTER TABLE es.events ATTACH PARTITION es.events_1 FOR VALUES IN (1);
 SELECT count(*) FROM everify();
 SELECT stream_version, partition_id, partition_sequence FROM eappend('user-123', 'x', expected_version => 0);
--- Four others are not the four of the store.
+-- Four other partitions are not the four of the store.
 BEGIN;
 ALTER TABLE es.events DETACH PARTITION es.events_3;
 CREATE TABLE es.events_4 PARTITION OF es.events FOR VALUES IN (4);
@@ -108,7 +109,7 @@ CREATE TABLE es.others PARTITION OF es.events DEFAULT;
 SELECT DISTINCT result FROM calls;
 ROLLBACK;
 
--- Names of partitions mean nothing: they are found by their bounds.
+-- The names of partitions mean nothing: partitions are found by their bounds.
 ALTER TABLE es.events_0 RENAME TO swapped;
 ALTER TABLE es.events_1 RENAME TO events_0;
 ALTER TABLE es.swapped RENAME TO events_1;
@@ -124,7 +125,7 @@ ALTER TABLE es.swapped RENAME TO events_1;
 SELECT stream_id, stream_version, partition_id, partition_sequence FROM emappend(NULL, ARRAY['a', 'user-123'], ARRAY['x', 'x']);
 SELECT count(*) FROM everify();
 
--- commit_order: a sequence that hands out positions in blocks, backwards or again would break it.
+-- commit_order: a sequence that gives out positions in blocks, backwards or twice would break it.
 ALTER SEQUENCE es.global_position CACHE 20;
 SELECT DISTINCT result FROM calls;
 SELECT problem, detail FROM everify();
@@ -139,7 +140,7 @@ SELECT problem, detail FROM everify();
 ALTER SEQUENCE es.global_position NO CYCLE;
 SELECT stream_version FROM eappend('a', 'x');
 SELECT count(*) FROM everify();
--- One that was set back is put above the events again.
+-- A sequence that was set back is put above the events again.
 SELECT max(global_position) AS newest FROM eall() \gset
 ALTER SEQUENCE es.global_position RESTART;
 SELECT stream_version, global_position > :newest AS above FROM eappend('below', 'x', partition_key => 'partition key');

@@ -1,8 +1,8 @@
--- drop_event_store(): never takes events along unless it is told to
+-- drop_event_store(): never drops events unless the call forces it
 \set SHOW_CONTEXT never
 \set sqlstate '\\echo SQLSTATE :LAST_ERROR_SQLSTATE'
 
--- an empty store goes, with its schema
+-- an empty store is dropped, with its schema
 SELECT create_event_store('es', 4);
 SELECT drop_event_store('es');
 SELECT to_regnamespace('es') IS NULL AS gone;
@@ -29,14 +29,14 @@ SELECT drop_event_store('it''s');
 SELECT drop_event_store('it''s', force => true);
 RESET sierra_es.store;
 
--- A store of rolled back appends is empty.
+-- A store whose appends were all rolled back is empty.
 SELECT create_event_store('es', 4);
 BEGIN;
 SELECT stream_version FROM eappend('a', 'x');
 ROLLBACK;
 SELECT drop_event_store('es');
 
--- what is no store
+-- what is not a store
 SELECT drop_event_store('es');
 :sqlstate
 SELECT drop_event_store('public', force => true);
@@ -46,7 +46,7 @@ SELECT drop_event_store(NULL);
 SELECT drop_event_store('pg_catalog', force => true);
 :sqlstate
 
--- Things of the user's in the schema stay, and so does the schema.
+-- Other objects of the user in the schema stay, and so does the schema.
 CREATE SCHEMA es;
 CREATE TABLE es.orders (id int);
 SELECT create_event_store('es', 1);
@@ -59,7 +59,7 @@ SELECT drop_event_store('es');
 SELECT es.f();
 DROP SCHEMA es CASCADE;
 
--- The schema is not dropped together with what has no table, function or type of its own.
+-- The schema is not dropped together with objects other than tables, functions and types.
 CREATE SCHEMA es;
 CREATE COLLATION es.mine (provider = libc, locale = 'C');
 SELECT create_event_store('es', 1);
@@ -67,7 +67,7 @@ SELECT drop_event_store('es');
 SELECT collname FROM pg_collation WHERE collnamespace = to_regnamespace('es');
 DROP SCHEMA IF EXISTS es CASCADE;
 
--- ... not even when create_event_store() made it: only the tables go
+-- ... not even when create_event_store() made it: only the tables are dropped
 SELECT create_event_store('es', 1);
 CREATE COLLATION es.mine (provider = libc, locale = 'C');
 CREATE TYPE es.state AS ENUM ('open', 'closed');
@@ -82,7 +82,7 @@ SELECT 'open'::es.state;
 DROP TYPE es.state;
 DROP COLLATION es.mine;
 DROP SCHEMA es;
--- a schema that was there before stays, even if empty
+-- a schema that existed before stays, even if it is empty
 CREATE SCHEMA es;
 SELECT create_event_store('es', 1);
 SELECT drop_event_store('es');
@@ -121,7 +121,7 @@ SELECT drop_event_store('es', force => true);
 COMMIT;
 SELECT to_regnamespace('es') IS NULL AS gone;
 
--- A view over the events keeps them, as over any table.
+-- A view over the events prevents the drop, as with any table.
 SELECT create_event_store('es', 1);
 CREATE VIEW public.sierra_watch AS SELECT stream_id FROM es.events;
 SELECT drop_event_store('es', force => true);

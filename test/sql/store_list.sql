@@ -1,4 +1,4 @@
--- event_stores() and event_partitions(): what is there
+-- event_stores() and event_partitions(): what exists
 \set SHOW_CONTEXT never
 \set sqlstate '\\echo SQLSTATE :LAST_ERROR_SQLSTATE'
 SELECT * FROM event_stores();
@@ -11,8 +11,8 @@ SELECT partition_id, events, last_sequence, last_position FROM event_partitions(
 SELECT partition_id, events, last_sequence, last_position FROM event_partitions('other');
 SELECT store, owner = current_user AS mine, partitions, events, last_position FROM event_stores();
 
--- bytes are those of tables with indexes; a store has its companion tables besides (those of
--- what follows or is derived from events do not count)
+-- bytes are those of tables with indexes; a store also has its companion tables (those of data that
+-- follow or are derived from events do not count)
 SELECT p.partition_id, p.bytes = pg_total_relation_size('es.events_' || p.partition_id) AS right_bytes
   FROM event_partitions() AS p;
 SELECT store, s.bytes = (SELECT sum(pg_total_relation_size(c.oid)) FROM pg_class AS c
@@ -20,7 +20,7 @@ SELECT store, s.bytes = (SELECT sum(pg_total_relation_size(c.oid)) FROM pg_class
                              AND c.relname ~ '^(events|stream_keys$|event_ids$)') AS right_bytes
   FROM event_stores() AS s;
 
--- A reader sees the stores that he may read.
+-- A role sees the stores that it may read.
 CREATE ROLE regress_sierra_reader;
 GRANT USAGE ON SCHEMA es, other TO regress_sierra_reader;
 GRANT SELECT ON other.events TO regress_sierra_reader;

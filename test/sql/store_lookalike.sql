@@ -1,4 +1,5 @@
--- A schema whose tables have the names of a store's, but other columns: no store, and none of its code is run.
+-- A schema whose tables have the names of a store's, but other columns, is not a store, and none of
+-- its code is run.
 \set SHOW_CONTEXT never
 \set sqlstate '\\echo SQLSTATE :LAST_ERROR_SQLSTATE'
 SELECT create_event_store('es', 2);
@@ -10,7 +11,7 @@ GRANT SELECT ON es.events TO regress_sierra_trapper;
 SET ROLE regress_sierra_trapper;
 CREATE SCHEMA trap;
 CREATE TABLE trap.sprung (how text);
--- A type of the trapper's: to sort, compare or print a value is to run his function.
+-- A type made by an attacker: sorting, comparing or printing a value runs the attacker's function.
 CREATE TYPE trap.number AS (n bigint);
 CREATE FUNCTION trap.to_bigint(trap.number) RETURNS bigint LANGUAGE plpgsql AS $$
 BEGIN
@@ -52,7 +53,7 @@ SELECT everify();
 :sqlstate
 RESET sierra_es.store;
 SELECT * FROM trap.sprung;
--- Nor does a partition do that is no table.
+-- A partition that is not a table does not make a store either.
 DROP TABLE trap.events;
 SET ROLE regress_sierra_trapper;
 CREATE TABLE trap.events (LIKE es.events) PARTITION BY LIST (partition_id);

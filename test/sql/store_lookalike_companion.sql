@@ -1,4 +1,5 @@
--- A schema whose companion tables have other columns than a store's: no store either, as everify() reads them too.
+-- A schema whose companion tables have other columns than a store's is not a store either, because
+-- everify() reads them too.
 \set SHOW_CONTEXT never
 \set sqlstate '\\echo SQLSTATE :LAST_ERROR_SQLSTATE'
 SELECT create_event_store('es', 1);
@@ -8,7 +9,7 @@ GRANT USAGE ON SCHEMA es TO regress_sierra_trapper;
 GRANT SELECT ON es.events TO regress_sierra_trapper;
 SET ROLE regress_sierra_trapper;
 CREATE SCHEMA trap;
--- To compare such a key with a uuid is to run the trapper's function.
+-- Comparing such a key with a uuid runs the attacker's function.
 CREATE TYPE trap.key AS (k uuid);
 CREATE FUNCTION trap.to_uuid(trap.key) RETURNS uuid LANGUAGE plpgsql AS $$
 BEGIN

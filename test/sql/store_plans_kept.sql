@@ -14,7 +14,7 @@ SELECT create_projection('orders', 'tally(jsonb, sierra_event)', batch_size => 1
 SELECT create_projection('parking', 'look_away(sierra_event)', on_error => 'park', max_attempts => 1);
 SELECT esub('reader', start_from => 'earliest');
 
--- What a statement is planned with now: empty tables, whose whole reading costs nothing.
+-- The state in which statements are planned: empty tables, which cost nothing to read completely.
 VACUUM (ANALYZE) es.projection_states, es.subscription_streams, es.subscription_cursors,
     es.subscriptions, es.projections;
 
@@ -42,11 +42,11 @@ SELECT eproject('orders', 'order-77');
 -- The few rows of projections are also read by statements that are planned each time.
 SELECT relname, seq_scan FROM pg_stat_xact_user_tables
  WHERE schemaname = 'es' AND seq_scan > 0 AND relname <> 'projections';
--- Nor is an index read as a whole, batch after batch: 1000 events change 500 states that are there.
+-- No index is read completely for each batch either: 1000 events change 500 states that exist.
 SELECT idx_tup_fetch < 1500 AS fetched_once, idx_tup_fetch >= 500 AS fetched
   FROM pg_stat_xact_user_tables WHERE schemaname = 'es' AND relname = 'projection_states';
 COMMIT;
--- The setting is the session's again.
+-- The setting has the session's value again.
 SHOW enable_seqscan;
 SELECT count(*) FROM estates('orders');
 SELECT drop_event_store('es', force => true);

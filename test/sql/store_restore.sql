@@ -2,8 +2,8 @@
 \set SHOW_CONTEXT never
 \set sqlstate '\\echo SQLSTATE :LAST_ERROR_SQLSTATE'
 SELECT create_event_store('es', 4);
--- With 4 partitions: a is of partition 0, user-123 and order-456 of 1, €-stream of 3.
--- An event as a dump would have it.
+-- With 4 partitions: a is in partition 0, user-123 and order-456 in 1, €-stream in 3.
+-- An event as in a dump.
 CREATE FUNCTION row_of(stream text, version bigint, sequence bigint, place bigint) RETURNS SETOF es.events LANGUAGE sql AS $$
     SELECT sequence, version, place, '2024-01-01'::timestamptz, sierra_event_id(k), k, sierra_event_id(k), sierra_partition_id(k, 4), stream, 'Loaded', NULL::json, NULL::json, NULL::bytea
       FROM sierra_stream_key(stream) AS k
@@ -13,13 +13,14 @@ BEGIN;
 SELECT stream_version, global_position FROM eappend('a', 'x');
 ROLLBACK;
 
--- INSERT into the parent; the next append is to a partition whose own events say nothing of it
+-- INSERT into the parent; the next append is to a partition whose own events do not show these
+-- positions
 SET sierra_es.restore = on;
 INSERT INTO es.events SELECT * FROM row_of('user-123', 0, 0, 1000);
 RESET sierra_es.restore;
 SELECT stream_version, global_position FROM eappend('€-stream', 'x');
 SELECT stream_version, global_position FROM eappend('user-123', 'x');
--- in one transaction, into a leaf
+-- in one transaction, into a partition
 BEGIN;
 SELECT global_position FROM eappend('a', 'x');
 SET LOCAL sierra_es.restore = on;
@@ -40,7 +41,8 @@ SET LOCAL sierra_es.restore = on;
 INSERT INTO es.events SELECT * FROM row_of('user-123', 4, 4, 9000);
 ROLLBACK;
 SELECT stream_version, global_position FROM eappend('€-stream', 'x');
--- Rows below what the sequence has given out leave it alone: here into the hole of an append that was rolled back.
+-- Rows below the sequence's value do not change it: here they go into the hole of an append that
+-- was rolled back.
 BEGIN;
 SELECT global_position FROM eappend('a', 'x');
 ROLLBACK;

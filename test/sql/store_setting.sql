@@ -4,7 +4,7 @@
 SELECT create_event_store('es', 4);
 SELECT create_event_store('other', 4);
 
--- A session that has not called the library yet gets the defaults all the same.
+-- A session that has not called the library yet gets the defaults, too.
 \c -
 \set SHOW_CONTEXT never
 SELECT count(*) FROM everify();
@@ -102,7 +102,7 @@ SELECT event_partitions('nowhere');
 :sqlstate
 SELECT guard_event_store('nowhere');
 :sqlstate
--- A schema without events, and one whose "events" is something else, are no stores.
+-- A schema without events, and one whose "events" is something else, are not stores.
 SET sierra_es.store = public;
 SELECT esver('a');
 :sqlstate
@@ -112,7 +112,8 @@ SET sierra_es.store = fake;
 SELECT esver('a');
 :sqlstate
 DROP SCHEMA fake CASCADE;
--- A store that lost a table, or whose events were changed, says so rather than go on.
+-- A store that lost a table, or whose events table was changed, raises an error instead of
+-- continuing.
 SET sierra_es.store = other;
 BEGIN;
 DROP TABLE other.event_ids;
@@ -159,7 +160,7 @@ SELECT stream_version FROM eappend('a', 'x');
 SELECT count(*) FROM everify();
 RESET sierra_es.store;
 
--- strict_versioning is the administrator's: an application must not switch it off.
+-- strict_versioning belongs to the administrator: an application must not switch it off.
 CREATE ROLE regress_sierra_app;
 GRANT USAGE ON SCHEMA es TO regress_sierra_app;
 GRANT SELECT, INSERT ON es.events TO regress_sierra_app;

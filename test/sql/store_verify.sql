@@ -1,8 +1,9 @@
--- everify(): nothing on a healthy store, a row for each damage that is planted
+-- everify(): nothing on a healthy store, a row for each planted damage
 \set SHOW_CONTEXT never
 \set sqlstate '\\echo SQLSTATE :LAST_ERROR_SQLSTATE'
 SELECT create_event_store('es', 4);
--- With 4 partitions: a is of partition 0, user-123 and order-456 of 1, 'partition key' of 2, €-stream of 3.
+-- With 4 partitions: a is in partition 0, user-123 and order-456 in 1, 'partition key' in 2,
+-- €-stream in 3.
 CREATE FUNCTION id(n int) RETURNS uuid
     LANGUAGE sql IMMUTABLE STRICT
     RETURN ('00000000-0000-4000-8000-' || lpad(n::text, 12, '0'))::uuid;
@@ -10,7 +11,7 @@ SELECT count(*) FROM everify();
 SELECT count(*) FROM emappend(NULL, ARRAY['a', 'a', 'user-123', 'order-456', 'user-123', '€-stream'], array_fill('x'::text, ARRAY[6]),
                               event_ids => (SELECT array_agg(id(n)) FROM generate_series(1, 6) AS n));
 SELECT count(*) FROM emappend('partition key', ARRAY['own', 'own'], ARRAY['x', 'x'], event_ids => ARRAY[id(7), id(8)]);
--- a position and an id registered by nobody are no problem: a rollback leaves such holes
+-- an unused position and an unregistered id are not damage: a rollback leaves such holes
 BEGIN;
 SELECT count(*) FROM eappend('a', 'x');
 ROLLBACK;
@@ -18,7 +19,7 @@ SELECT count(*) FROM everify();
 SELECT count(*) FROM everify('es');
 SELECT count(*) FROM everify(NULL);
 
--- Takes the guards and the unique indexes away, so that each damage can be planted.
+-- Drops the guards and the unique indexes, so that each damage can be planted.
 CREATE PROCEDURE unlock() LANGUAGE plpgsql AS $$
 DECLARE
     t regclass;
@@ -123,7 +124,7 @@ UPDATE es.event_ids SET partition_id = 3 WHERE event_id = id(5);
 SELECT setval('es.global_position', 5000);
 SELECT * FROM damage;
 ROLLBACK;
--- routing: a key that leads elsewhere
+-- routing: a key that leads to another partition
 BEGIN;
 CALL unlock();
 UPDATE es.events SET partition_key = sierra_stream_key('a') WHERE event_id = id(6);
@@ -189,7 +190,7 @@ UPDATE es.events SET event_name = U&'a\0085' WHERE event_id = id(2);
 SELECT problem, partition_id, partition_sequence, id FROM damage ORDER BY id;
 ROLLBACK;
 
--- A row that a damaged index does not show is still seen: the tables are what counts.
+-- A row that a damaged index does not show is still seen: the tables count.
 BEGIN;
 CALL unlock();
 UPDATE es.events SET stream_version = 7 WHERE event_id = id(5);

@@ -1,4 +1,4 @@
--- everify(): as many partitions as the store has, but not the right ones
+-- everify(): the right number of partitions, but not the right ones
 \set SHOW_CONTEXT never
 SELECT create_event_store('es', 4);
 BEGIN;

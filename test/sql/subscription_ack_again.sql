@@ -1,5 +1,5 @@
--- An acknowledgement that is repeated, as its answer got lost, has no effect:
--- not on other streams either, when it was about a stream that is apart.
+-- An acknowledgement that is repeated because its answer was lost has no effect: not on other
+-- streams either, when it was about a diverted stream.
 SELECT create_event_store('ack_again', 4);
 SET sierra_es.store = 'ack_again';
 SELECT e.global_position FROM eappend('a', 'First') AS e;
@@ -7,7 +7,7 @@ SELECT e.global_position FROM eappend('b', 'First') AS e;
 SELECT e.global_position FROM eappend('a', 'Second') AS e;
 SELECT esub('one', start_from => 'earliest');
 
--- The stream is apart: 0 failed, 1 was not processed.
+-- The stream is diverted: 0 failed, 1 was not processed.
 SELECT global_position, stream_id FROM enext('one');
 SELECT enack('one', 0, retry_after => '0');
 SELECT global_position, stream_id FROM enext('one');
@@ -19,7 +19,7 @@ SELECT global_position, stream_id FROM enext('one');
 SELECT eack('one', 1);
 SELECT global_position, stream_id FROM enext('one');
 
--- What was taken back meanwhile cannot be acknowledged.
+-- Events that were taken back in the meantime cannot be acknowledged.
 SELECT esub('two', start_from => 'earliest');
 SELECT global_position, stream_id FROM enext('two');
 SELECT enack('two', 0, retry_after => '0');

@@ -1,5 +1,5 @@
--- Rows can be loaded without the sequence of positions, which is then behind them
--- until the next append.  What was handed out can be acknowledged all the same.
+-- Rows can be loaded without the sequence of positions, which is then behind them until the next
+-- append.  Delivered events can be acknowledged all the same.
 SELECT create_event_store('ack_restored', 4);
 SET sierra_es.store = 'ack_restored';
 SELECT (eappend('a', 'E')).global_position FROM generate_series(1, 3);

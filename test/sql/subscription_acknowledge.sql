@@ -1,4 +1,4 @@
--- eack(): cumulative, idempotent, and refused for what cannot have been handed out
+-- eack(): cumulative, idempotent, and refused for positions that cannot have been delivered
 \set SHOW_CONTEXT never
 \set sqlstate '\\echo SQLSTATE :LAST_ERROR_SQLSTATE'
 SELECT create_event_store('es', 4);
@@ -17,7 +17,7 @@ SELECT acknowledged_at = :'acknowledged_at' AND ctid = :'ctid' AS not_written FR
 SELECT next('s');
 SELECT eack('s', 4);
 SELECT acknowledged_at > :'acknowledged_at' AS written FROM es.subscription_cursors WHERE subscription = 's';
--- up to the newest event; above it nobody was handed anything
+-- up to the newest event; nothing above it was delivered
 SELECT eack('s', 9);
 SELECT eack('s', 10);
 :sqlstate
@@ -35,7 +35,7 @@ SELECT eack('s', 12);
 :sqlstate
 SELECT global_position FROM eappend('a', 'x');
 SELECT next('s');
--- An event of the own transaction can be consumed in it, and is undone with it.
+-- An event of the own transaction can be consumed in it, and this is rolled back with it.
 BEGIN;
 SELECT global_position FROM eappend('a', 'own');
 SELECT next('s');
@@ -43,7 +43,7 @@ SELECT eack('s', 13);
 ROLLBACK;
 SELECT next('s');
 
--- in an empty store there is nothing to acknowledge but nothing
+-- in an empty store there is nothing to acknowledge
 SELECT create_event_store('fresh', 2);
 SET sierra_es.store = fresh;
 SELECT esub('s', start_from => 'earliest');
@@ -52,7 +52,7 @@ SELECT eack('s', 0);
 :sqlstate
 RESET sierra_es.store;
 
--- Exactly once: what is processed and its acknowledgement stand or fall together.
+-- Exactly once: the processing and its acknowledgement are committed or rolled back together.
 CREATE TABLE model (position bigint PRIMARY KEY);
 SELECT esub('model', start_from => 'earliest');
 BEGIN;
@@ -66,7 +66,7 @@ COMMIT;
 INSERT INTO model SELECT global_position FROM enext('model', 4);
 SELECT array_agg(position ORDER BY position) FROM model;
 
--- A group: exactly what was handed out to the consumer.
+-- A group: exactly the events that were delivered to the consumer.
 SELECT esub('group', start_from => 'earliest');
 SELECT count(*) FROM enext('group', 3, consumer => 'one');
 SELECT array_agg(global_position) AS three FROM enext('group', 3, consumer => 'one');

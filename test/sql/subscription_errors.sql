@@ -16,7 +16,7 @@ $$;
 \pset format unaligned
 \pset tuples_only on
 
--- null where null means nothing
+-- null where null has no meaning
 SELECT call, outcome(call) FROM unnest(ARRAY[
     $$esub(NULL)$$, $$esub('s', start_from => NULL)$$, $$esub('s', window_size => NULL)$$, $$esub('s', lease_time => NULL)$$,
     $$esub('s', max_attempts => NULL)$$, $$esub('s', ARRAY['a', NULL])$$, $$esub('s', event_names => ARRAY[NULL]::text[])$$,
@@ -71,17 +71,17 @@ SELECT call, outcome(call) FROM unnest(ARRAY[
     $$epsub('s', start_sequences => '{"": 0}')$$, $$epsub('s', start_sequences => '1000000000000000000')$$]) AS call;
 SELECT count(*) FROM es.subscriptions WHERE subscription = 's';
 
--- no such subscription
+-- a subscription that does not exist
 SELECT outcome, array_agg(call ORDER BY n) FROM unnest(ARRAY[
     $$enext('s')$$, $$enext('s', wait => '1 hour')$$, $$enext('s', consumer => 'c')$$, $$epeek('s')$$, $$eack('s', 0)$$, $$eack('s', 0, 'c')$$,
     $$enack('s', 0)$$, $$ewait('s', 0)$$, $$eunsub('s')$$]) WITH ORDINALITY AS c (call, n), outcome(call) GROUP BY outcome ORDER BY 1;
--- what was not handed out
+-- what was not delivered
 SELECT esub('s', ARRAY['a', 'e'], start_from => 'earliest');
 SELECT call, outcome(call) FROM unnest(ARRAY[
     $$eack('s', 5)$$, $$enack('s', 5)$$, $$enack('s', -1)$$, $$enack('s', 2)$$, $$enack('s', 9223372036854775807)$$, $$enack('s', 0, consumer => 'c')$$, $$eack('s', 0, 'c')$$]) AS call;
 SELECT eack('s', 1);
 SELECT call, outcome(call) FROM unnest(ARRAY[$$enack('s', 1)$$, $$enack('s', 0)$$]) AS call;
--- no such store, named by the setting or the argument
+-- a store that does not exist, named by the setting or the argument
 SET sierra_es.store = nowhere;
 SELECT outcome, array_agg(call ORDER BY n) FROM unnest(ARRAY[
     $$esub('s')$$, $$epsub('s')$$, $$eunsub('s')$$, $$enext('s')$$, $$epeek('s')$$, $$eack('s', 0)$$, $$enack('s', 0)$$, $$ewait('s', 0)$$, $$ewait(NULL, 0)$$,

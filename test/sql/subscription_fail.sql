@@ -1,4 +1,4 @@
--- enack(): a failed event holds up its stream and nothing else; retries, parking, order
+-- enack(): a failed event delays its stream and nothing else; retries, parking, order
 \set SHOW_CONTEXT never
 \set sqlstate '\\echo SQLSTATE :LAST_ERROR_SQLSTATE'
 SELECT create_event_store('es', 4);
@@ -7,11 +7,12 @@ SELECT count(*) FROM generate_series(0, 11) AS n, LATERAL eappend((ARRAY['a', 'b
 CREATE FUNCTION next(subscription text, max_count int DEFAULT 100, after bigint DEFAULT NULL) RETURNS text LANGUAGE sql AS
     $$ SELECT string_agg(format('%s:%s/%s', global_position, stream_id, stream_version), ' ') FROM enext($1, $2, after => $3) $$;
 CREATE VIEW apart AS SELECT subscription, stream_id, state, position, version, handed_out, failed_position, attempts, reason FROM es.subscription_streams ORDER BY 1, 2;
--- Lets what waits for its time be due now.
+-- Makes everything that waits for its time due now.
 CREATE FUNCTION make_due(subscription text) RETURNS bigint LANGUAGE sql AS
     $$ WITH due AS (UPDATE es.subscription_streams AS t SET retry_at = clock_timestamp() WHERE t.subscription = $1 AND state = 'retrying' RETURNING 1) SELECT count(*) FROM due $$;
 
--- The first event of a batch fails: its stream waits, the others flow, with their next events too.
+-- The first event of a batch fails: its stream waits, the others continue, with their next events
+-- too.
 SELECT esub('s', start_from => 'earliest', max_attempts => 3);
 SELECT next('s');
 SELECT enack('s', 0, '1 hour', 'no such customer');
@@ -24,14 +25,15 @@ SELECT last_error, last_error_at IS NOT NULL AS has_time, cursor FROM es.subscri
 SELECT count(*) FROM emappend(NULL, ARRAY['a', 'b'], ARRAY['E12', 'E13']);
 SELECT next('s');
 
--- Due, the stream comes before all others, by itself and in its order, from the failed event on.
+-- When it is due, the stream comes before all others, in a batch of its own and in its order, from
+-- the failed event on.
 SELECT make_due('s');
 SELECT next('s');
 SELECT next('s', 2);
 SELECT next('s', 2);
--- Fetching ahead goes on with the others.
+-- Fetching ahead continues with the others.
 SELECT next('s', after => 11);
--- An acknowledgement is a position of its own events: it moves the stream, not the cursor.
+-- The acknowledged position is one of the stream's events: it moves the stream, not the cursor.
 SELECT eack('s', 3);
 SELECT cursor FROM es.subscription_cursors;
 SELECT * FROM apart;
@@ -51,7 +53,8 @@ SELECT next('s');
 SELECT eack('s', 13);
 SELECT next('s') IS NULL AS nothing_but_a;
 SELECT make_due('s') AS parked_is_never_due;
--- It is retried when somebody says so, with all attempts; the later events still wait behind it.
+-- It is retried when an operator says so, with the full number of attempts; the later events still
+-- wait behind it.
 SELECT eretry('s', 'a');
 SELECT attempts FROM apart;
 SELECT next('s');
@@ -66,7 +69,7 @@ SELECT next('s');
 SELECT eack('s', 12);
 SELECT next('s');
 SELECT eack('s', 16);
--- Nothing is left of it: it is level, and the cursor takes over above.
+-- All its events are processed: it is drained, and above that the cursor counts for it.
 SELECT next('s');
 SELECT * FROM apart;
 SELECT count(*) FROM emappend(NULL, ARRAY['a', 'b'], ARRAY['E17', 'E18']);
@@ -75,12 +78,13 @@ SELECT eack('s', 15);
 SELECT * FROM apart;
 SELECT next('s');
 SELECT eack('s', 17);
--- The cursor has passed it: no row is needed any more.
+-- The cursor has moved past it: the row is no longer needed.
 SELECT * FROM apart;
 SELECT next('s');
 SELECT eack('s', 18);
 
--- In the middle of a batch: earlier events of the stream count as done, those of others come again.
+-- In the middle of a batch: earlier events of the stream count as processed, those of others come
+-- again.
 SELECT esub('middle', start_from => 'earliest');
 SELECT next('middle', 6);
 SELECT enack('middle', 3, '1 hour');
@@ -91,12 +95,12 @@ SELECT make_due('middle');
 SELECT next('middle');
 SELECT eack('middle', 17);
 SELECT next('middle');
--- the failed one is level; what it has done does not come again with the others
+-- the failed stream is drained; its processed events do not come again with the others
 SELECT eack('middle', 18);
 SELECT * FROM apart WHERE subscription = 'middle';
 
--- What went out before the failure and is acknowledged after it: the page has events of the
--- stream that were not processed, and the cursor passes them; they come with the stream.
+-- Delivered before the failure and acknowledged after it: the page has events of the stream that
+-- were not processed, and the cursor moves past them; they come with the stream.
 SELECT esub('late', start_from => 'earliest');
 SELECT next('late', 12);
 SELECT enack('late', 0, '1 hour');
@@ -104,7 +108,8 @@ SELECT eack('late', 11);
 SELECT next('late');
 SELECT make_due('late');
 SELECT next('late');
--- Acknowledged with a page that left the stream out: it must not take over too early.
+-- Acknowledged with a page that left the stream out: the cursor must not count for the stream too
+-- early.
 SELECT eack('late', 17);
 SELECT next('late');
 SELECT eack('late', 18);
@@ -112,7 +117,7 @@ SELECT next('late') IS NULL AS caught_up;
 SELECT count(*) FROM emappend(NULL, ARRAY['a'], ARRAY['E19']);
 SELECT next('late');
 
--- A level stream fails again.
+-- A drained stream fails again.
 SELECT esub('again', ARRAY['a', 'b'], start_from => '11');
 SELECT enack('again', 12, '0');
 SELECT next('again');
@@ -132,7 +137,8 @@ SELECT eack('again', 21);
 SELECT * FROM apart WHERE subscription = 'again';
 SELECT next('again') IS NULL AS caught_up;
 
--- Several failing streams: each by itself within the window, the one furthest back first.
+-- Several failing streams: each in batches of its own within the window, the one furthest behind
+-- first.
 SELECT esub('several', start_from => 'earliest', window_size => 5);
 SELECT enack('several', 1, '1 hour'), enack('several', 2, '1 hour'), enack('several', 0, '1 hour');
 SELECT next('several') IS NULL AS no_other_stream;
@@ -151,7 +157,7 @@ SELECT eack('several', 21);
 SELECT next('several') IS NULL AS level;
 SELECT stream_id, state, position FROM apart WHERE subscription = 'several';
 
--- Parked at once, skipped, and what waits behind comes next.
+-- Parked at once, then skipped; the events that wait behind come next.
 SELECT esub('skip', ARRAY['a'], start_from => 'earliest');
 SELECT enack('skip', 3, reason => 'poison', park => true);
 SELECT next('skip') IS NULL AS parked;
@@ -170,7 +176,7 @@ SELECT esub('all', start_from => 'earliest');
 SELECT enack('all', 0, park => true), enack('all', 1, '1 hour'), enack('all', 2);
 SELECT eretry('all');
 SELECT next('all', 1);
--- What is apart and was not handed out yet cannot have failed again.
+-- Events of a diverted stream that were not delivered yet cannot have failed again.
 SELECT enack('all', 1);
 :sqlstate
 SELECT enack('all', 0, park => true);
@@ -183,7 +189,7 @@ SELECT eretry('all', 'b');
 SELECT next('all', 1);
 SELECT eretry('all', 'no such stream');
 
--- The filter holds for what waits behind too.
+-- The filter applies to the events that wait behind, too.
 SELECT esub('filter', event_names => ARRAY['E0', 'E6', 'E12'], start_from => 'earliest');
 SELECT enack('filter', 0, '0');
 SELECT next('filter');
@@ -196,7 +202,7 @@ SELECT esub('start', ARRAY['a'], start_from => 'latest', start_versions => '{"a"
 SELECT enack('start', 9, '0');
 SELECT next('start');
 
--- an undone failure
+-- a failure that is rolled back
 BEGIN;
 SELECT enack('start', 9, '0', 'undone');
 ROLLBACK;
@@ -206,7 +212,7 @@ SELECT * FROM apart WHERE subscription = 'start';
 SELECT esub('once', ARRAY['b'], start_from => 'earliest', max_attempts => 1);
 SELECT enack('once', 1);
 SELECT state, attempts FROM apart WHERE subscription = 'once';
--- What is dropped takes its failures along.
+-- Dropping a subscription drops its failures.
 SELECT eunsub('once');
 SELECT count(*) FROM apart WHERE subscription = 'once';
 

@@ -1,4 +1,4 @@
--- failed events in a group: a stream apart stays with who holds its partition
+-- failed events in a group: a diverted stream stays with the holder of its partition
 \set SHOW_CONTEXT never
 \set sqlstate '\\echo SQLSTATE :LAST_ERROR_SQLSTATE'
 SELECT create_event_store('es', 4);
@@ -15,7 +15,7 @@ SELECT count(*) AS joined FROM enext('s', consumer => 'two');
 SELECT next('one', 1), next('two', 1);
 SELECT partition_id, cursor, consumer FROM event_leases();
 
--- An event of a partition that another holds is not for this one to fail.
+-- An event of a partition that another consumer holds cannot be failed by this one.
 SELECT enack('s', 2, '0', consumer => 'one');
 :sqlstate
 SELECT enack('s', 1, '0', consumer => 'two');
@@ -23,10 +23,10 @@ SELECT enack('s', 1, '0', consumer => 'two');
 SELECT enack('s', 2, '0', 'of two', consumer => 'two');
 SELECT * FROM apart;
 SELECT partition_id, last_error FROM es.subscription_cursors ORDER BY 1;
--- Due, it is handed out to two only.
+-- When it is due, it is delivered to two only.
 SELECT next('one');
 SELECT next('two');
--- A position of its events is no acknowledgement of it by somebody else.
+-- A position of its events, passed by another consumer, does not acknowledge it.
 SELECT eack('s', 2, 'one');
 :sqlstate
 SELECT * FROM apart;
@@ -38,10 +38,10 @@ SELECT eack('s', 10, 'two');
 SELECT next('two');
 SELECT eack('s', 11, 'two');
 
--- Leases move once nothing is out: one holds on to its events, so two gets no more.
+-- Leases move only when no delivered event is open: one has open events, so two gets no more.
 SELECT enack('s', 9, '1 hour', consumer => 'one');
 SELECT eack('s', 8, 'one');
--- ... also if its last event was set apart, which no acknowledgement reaches
+-- ... also if its last event was diverted, which no acknowledgement reaches
 SELECT handed_out > acknowledged AS out FROM event_consumers() WHERE consumer = 'one';
 SELECT next('one') IS NULL AS nothing_but_e;
 SELECT handed_out > acknowledged AS out FROM event_consumers() WHERE consumer = 'one';
@@ -49,7 +49,7 @@ SELECT count(*) AS joined FROM enext('s', consumer => 'three');
 SELECT next('one') IS NULL AS nothing, next('two') IS NULL AS nothing;
 SELECT count(*) AS leased FROM enext('s', consumer => 'three');
 SELECT consumer, partitions FROM event_consumers();
--- A stream apart that is in hand keeps the leases where they are, as other events do.
+-- Delivered events of a diverted stream keep the leases where they are, as other events do.
 SELECT eleave('s', 'three');
 UPDATE es.subscription_streams SET retry_at = clock_timestamp() WHERE stream_id = 'e';
 SELECT count(*) AS leased FROM enext('s', consumer => 'two') UNION ALL SELECT count(*) FROM enext('s', consumer => 'one');
@@ -67,7 +67,7 @@ SELECT eleave('s', 'alpha');
 SELECT next('one') IS NULL AS leased, next('two') IS NULL AS leased;
 SELECT consumer, partitions FROM event_consumers();
 
--- Whose consumer goes leaves the failed stream to the next one.
+-- When its consumer leaves, the next one gets the failed stream.
 SELECT count(*) FROM emappend(NULL, ARRAY['a', 'e', 'd', 'f'], ARRAY['x', 'x', 'x', 'x']);
 SELECT next('two');
 SELECT enack('s', 14, '0', 'of two', consumer => 'two');
@@ -86,7 +86,7 @@ SELECT eack('s', 15, 'one');
 SELECT next('one') IS NULL AS caught_up;
 SELECT * FROM apart;
 
--- Failed before there was a group: the row goes along.
+-- Failed before there was a group: the row becomes part of the group.
 SELECT eunsub('s');
 SELECT esub('s', start_from => 'earliest');
 SELECT enack('s', 4, '0', 'before the group');

@@ -1,8 +1,8 @@
--- the cursor moves over what the filter leaves out
+-- the cursor moves past events that the filter leaves out
 \set SHOW_CONTEXT never
 \set sqlstate '\\echo SQLSTATE :LAST_ERROR_SQLSTATE'
 SELECT create_event_store('es', 4);
--- 3000 events that nobody wants, a rare one, and 3000 more
+-- 3000 events that do not match, a rare one that does, and 3000 more
 SELECT count(*) FROM emappend(NULL, (SELECT array_agg('noise-' || n % 50) FROM generate_series(1, 3000) AS n), array_fill('Noise'::text, ARRAY[3000]));
 SELECT global_position FROM eappend('rare', 'Rare');
 SELECT count(*) FROM emappend(NULL, (SELECT array_agg('noise-' || n % 50) FROM generate_series(1, 3000) AS n), array_fill('Noise'::text, ARRAY[3000]));
@@ -13,10 +13,10 @@ SELECT esub('never', ARRAY['never-*'], start_from => 'earliest');
 SELECT count(*) FROM enext('never');
 SELECT cursor_of('never');
 SELECT acknowledged_at IS NULL AS not_acknowledged FROM es.subscription_cursors WHERE subscription = 'never';
--- ... however often it is asked
+-- ... however often enext() is called
 SELECT count(*) FROM enext('never');
 SELECT cursor_of('never');
--- Something matches: up to what comes before it.
+-- Something matches: up to the event before it.
 SELECT esub('rare', ARRAY['rare'], start_from => 'earliest');
 SELECT global_position FROM enext('rare');
 SELECT cursor_of('rare');
@@ -32,14 +32,14 @@ SELECT esub('by version', start_from => '100000', start_versions => '{"rare": 0}
 SELECT global_position FROM enext('by version');
 SELECT epsub('by sequence', ARRAY[0], '100000', '{"0": 1000000}');
 SELECT count(*) FROM enext('by sequence');
--- A little is not worth a row version: under a thousand positions the cursor stays.
+-- A few positions are not worth a row version: under a thousand positions the cursor stays.
 SELECT esub('little', ARRAY['never'], start_from => '5002');
 SELECT count(*) FROM enext('little');
 SELECT cursor_of('little');
 SELECT esub('just enough', ARRAY['never'], start_from => '5000');
 SELECT count(*) FROM enext('just enough');
 SELECT cursor_of('just enough');
--- Peeking, and what is rolled back, move nothing.
+-- epeek(), and a call that is rolled back, move nothing.
 SELECT esub('peeked', ARRAY['never'], start_from => 'earliest');
 SELECT count(*) FROM epeek('peeked');
 SELECT cursor_of('peeked');
@@ -48,7 +48,7 @@ SELECT count(*) FROM enext('peeked');
 SELECT cursor_of('peeked');
 ROLLBACK;
 SELECT cursor_of('peeked');
--- With after the window is looked through from the cursor on: that moves it too.
+-- With after the window is scanned from the cursor on: that moves the cursor too.
 SELECT count(*) FROM enext('peeked', after => 10);
 SELECT cursor_of('peeked');
 -- A group's consumer moves the cursors that it holds.

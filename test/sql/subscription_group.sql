@@ -9,7 +9,7 @@ CREATE FUNCTION next(consumer text, max_count int DEFAULT 100, after bigint DEFA
 CREATE FUNCTION shares(subscription text DEFAULT 's') RETURNS text LANGUAGE sql STABLE AS
     $$ SELECT string_agg(format('%s %s', consumer, partitions), ', ' ORDER BY consumer) FROM event_consumers() WHERE event_consumers.subscription = $1 $$;
 
--- The first consumer makes a group of it: one cursor becomes one for each partition.
+-- The first consumer makes the subscription a group: one cursor becomes one for each partition.
 SELECT esub('s', start_from => 'earliest');
 SELECT eack('s', 1);
 SELECT partition_id, cursor, consumer FROM es.subscription_cursors;
@@ -31,7 +31,7 @@ SELECT next('a', 3, 4);
 SELECT eack('s', 3, 'a');
 SELECT partition_id, cursor, lag_events FROM event_leases();
 
--- Another joins: it waits until the first has nothing in hand.
+-- Another joins: it waits until the first has no open events.
 SELECT next('b') IS NULL AS nothing_yet;
 SELECT shares();
 SELECT next('a', 2);
@@ -41,13 +41,13 @@ SELECT shares();
 SELECT next('a', 100, 7);
 SELECT shares() AS who_fetches_ahead_keeps_leases;
 SELECT eack('s', 11, 'a');
--- The call that gives leases away may return nothing; the next one finds the share that is left.
+-- The call that gives up leases may return nothing; the next one finds the remaining share.
 SELECT next('a') IS NULL AS gave;
 SELECT shares();
 SELECT next('b') IS NULL AS got;
 SELECT shares();
 SELECT partition_id, consumer, epoch FROM event_leases();
--- Each gets its own partitions only, and a stream is never in two hands.
+-- Each gets the events of its own partitions only, and no stream is delivered to two consumers.
 SELECT count(*) FROM emappend(NULL, ARRAY['a', 'e', 'd', 'f', 'a', 'f'], ARRAY['x', 'x', 'x', 'x', 'x', 'x']);
 SELECT next('a');
 SELECT next('b');
@@ -58,7 +58,7 @@ SELECT eack('s', 17, 'b');
 SELECT partition_id, cursor, consumer FROM event_leases();
 SELECT next('a') IS NULL AND next('b') IS NULL AS caught_up;
 
--- Shares differ by one at most: three consumers of four partitions, then five.
+-- Shares differ by at most one: three consumers of four partitions, then five.
 SELECT count(*) FROM enext('s', consumer => 'c');
 SELECT next('a') IS NULL AS kept, next('b') IS NULL AS gave;
 SELECT count(*) FROM enext('s', consumer => 'c');
@@ -81,7 +81,7 @@ SELECT eleave('s', 'd'), eleave('s', 'd') AS again, eleave('s', 'nobody') AS nev
 SELECT partition_id, cursor, consumer, epoch FROM event_leases() WHERE consumer IS NULL;
 SELECT next('e');
 SELECT shares();
--- who left is no member: its acknowledgement fails, whatever the position
+-- a consumer that left is not a member: its acknowledgement fails, whatever the position
 SELECT eack('s', 21, 'd');
 :sqlstate
 SELECT eack('s', 0, 'd');
@@ -98,7 +98,7 @@ SELECT next('a') IS NULL AS nothing_is_left;
 SELECT shares();
 SELECT partition_id, cursor, consumer FROM event_leases();
 
--- Not seen for the lease time: the next call of any other member takes the leases.
+-- No sign of life for the lease time: the next call of any other member takes the leases.
 SELECT count(*) FROM emappend(NULL, ARRAY['a', 'e', 'd', 'f'], ARRAY['x', 'x', 'x', 'x']);
 SELECT next('a', 2);
 UPDATE es.subscription_consumers SET seen_at = seen_at - interval '31 seconds' WHERE consumer = 'a';
@@ -106,7 +106,7 @@ SELECT consumer, alive FROM event_consumers();
 SELECT consumers FROM event_subscriptions();
 SELECT next('b');
 SELECT shares();
--- The old one comes back to life: what it was handed out it cannot acknowledge any more.
+-- The old one comes back: it can no longer acknowledge what was delivered to it.
 SELECT eack('s', 23, 'a');
 :sqlstate
 SELECT enack('s', 22, consumer => 'a');
@@ -114,7 +114,8 @@ SELECT enack('s', 22, consumer => 'a');
 SELECT enext('s', after => 23, consumer => 'a');
 :sqlstate
 SELECT partition_id, cursor, consumer FROM event_leases();
--- It joins again, and gets nothing that the other has in hand; its old events are not its own now.
+-- It joins again, and gets no event that is open at the other one; its old events are not its own
+-- now.
 SELECT next('a') IS NULL AS nothing_yet;
 SELECT shares();
 SELECT eack('s', 22, 'a');
@@ -123,7 +124,7 @@ SELECT eack('s', 25, 'b');
 SELECT next('b') IS NULL AS gave;
 SELECT next('a') IS NULL AS got;
 SELECT shares();
--- An acknowledgement and a call are signs of life.
+-- An acknowledgement and a call are both signs of life.
 UPDATE es.subscription_consumers SET seen_at = seen_at - interval '31 seconds';
 SELECT eack('s', 25, 'b');
 SELECT consumer, alive FROM event_consumers();
@@ -145,13 +146,13 @@ SELECT esub('f', ARRAY['a', 'd'], start_from => '4', window_size => 2);
 SELECT next('a', subscription => 'f');
 SELECT next('a', 100, 6, 'f');
 SELECT next('a', 100, 8, 'f') IS NULL AS full;
--- Consumers are told apart byte by byte.
+-- Names of consumers are compared byte by byte.
 SELECT count(*) FROM enext('f', consumer => 'A') UNION ALL SELECT count(*) FROM enext('f', consumer => 'a ');
 SELECT shares('f');
 SELECT eack('f', 6, 'A');
 :sqlstate
 
--- What is undone gives no lease.
+-- A call that is rolled back gives no lease.
 SELECT esub('undone', start_from => 'earliest');
 BEGIN;
 SELECT next('a', 1, subscription => 'undone');
@@ -159,7 +160,7 @@ SELECT shares('undone');
 ROLLBACK;
 SELECT shares('undone') IS NULL AS no_group;
 SELECT global_position FROM enext('undone', 1);
--- No consumer, no group: it never was in one.
+-- Without a consumer there is no group.
 SELECT eack('undone', 0, 'a');
 :sqlstate
 SELECT enack('undone', 0, consumer => 'a');

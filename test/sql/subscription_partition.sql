@@ -14,7 +14,7 @@ SELECT next('one');
 SELECT epsub('two', ARRAY[3, 1, 3], 'earliest');
 SELECT next('two');
 SELECT partitions FROM es.subscriptions WHERE subscription = 'two';
--- The cursor moves over what other partitions have.
+-- The cursor moves past events of other partitions.
 SELECT eack('two', 5);
 SELECT next('two');
 SELECT eack('two', 11);
@@ -61,7 +61,7 @@ SELECT epsub('rest earliest', ARRAY[0, 1], 'earliest', '{"1": 4}');
 SELECT next('rest earliest');
 SELECT epsub('rest from 10', ARRAY[0, 1], '10', '{"1": 1}');
 SELECT next('rest from 10');
--- a sequence that is yet to come; a partition that is not subscribed to counts for nothing
+-- a sequence that does not exist yet; a partition that is not subscribed to is ignored
 SELECT epsub('to come', ARRAY[0, 1], start_sequences => '{"0": 6, "1": 5, "3": 0}');
 SELECT next('to come') IS NULL AS nothing_yet;
 SELECT count(*) FROM emappend(NULL, ARRAY['a', 'a', 'e', 'f'], ARRAY['x', 'x', 'x', 'x']);

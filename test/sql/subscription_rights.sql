@@ -1,4 +1,5 @@
--- a consumer's rights: SELECT on events, and on the tables of subscriptions what it does with them
+-- a consumer's rights: SELECT on events, and on the tables of subscriptions the rights for what it
+-- does with them
 \set SHOW_CONTEXT never
 \set sqlstate '\\echo SQLSTATE :LAST_ERROR_SQLSTATE'
 SELECT create_event_store('es', 4);
@@ -9,7 +10,7 @@ GRANT SELECT ON es.events TO regress_sierra_consumer;
 GRANT SELECT, INSERT, UPDATE, DELETE ON es.subscriptions, es.subscription_cursors, es.subscription_consumers, es.subscription_streams
    TO regress_sierra_consumer;
 
--- With these everything can be done.
+-- With these rights everything can be done.
 CREATE TABLE calls (n int, statement text);
 INSERT INTO calls VALUES
     (1, $$SELECT esub('mine', ARRAY['*'], start_versions => '{"a": 0}')$$), (2, $$SELECT epsub('mine too', ARRAY[0])$$),
@@ -26,7 +27,7 @@ GRANT SELECT ON calls TO PUBLIC;
 SELECT esub('alone', start_from => 'earliest'), esub('failing', start_from => 'earliest'), esub('group', start_from => 'earliest');
 SELECT enack('failing', 0, '0');
 SELECT count(*) FROM enext('failing') UNION ALL SELECT count(*) FROM enext('group', 1, consumer => 'one');
--- Each call is undone again.
+-- Each call is rolled back.
 CREATE FUNCTION outcome(statement text) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE result text;
 BEGIN
@@ -39,13 +40,13 @@ END
 $$;
 SET ROLE regress_sierra_consumer;
 SELECT n, outcome(statement) FROM calls ORDER BY n;
--- ... but nothing that is not a consumer's
+-- ... but only what a consumer does
 SELECT outcome($$SELECT eappend('a', 'x')$$);
 SELECT outcome($$DELETE FROM es.events$$);
 SELECT outcome($$SELECT drop_event_store('es', true)$$);
 RESET ROLE;
 
--- Without each of them: what fails says which table.
+-- Without each of them: the error says which table.
 CREATE FUNCTION refused() RETURNS TABLE (refused text, calls int[]) LANGUAGE sql AS $$
     SELECT o, array_agg(n ORDER BY n) FROM calls, LATERAL outcome(statement) AS o WHERE o LIKE '_____ %' GROUP BY o ORDER BY o $$;
 CREATE VIEW lacking AS
@@ -68,12 +69,12 @@ BEGIN
 END
 $$;
 SELECT relation, privilege, refused, calls FROM results ORDER BY 1, 2, 3;
--- Who may only look, looks: SELECT is enough for what changes nothing.
+-- A role that may only read can read: SELECT is enough for calls that change nothing.
 REVOKE INSERT, UPDATE, DELETE ON es.subscriptions, es.subscription_cursors, es.subscription_consumers, es.subscription_streams FROM regress_sierra_consumer;
 SET ROLE regress_sierra_consumer;
 SELECT n, outcome(statement) FROM calls WHERE n BETWEEN 14 AND 21 ORDER BY n;
 RESET ROLE;
--- Strangers can do nothing.
+-- Other roles can do nothing.
 CREATE ROLE regress_sierra_stranger;
 GRANT USAGE ON SCHEMA es TO regress_sierra_stranger;
 SET ROLE regress_sierra_stranger;

@@ -1,4 +1,5 @@
--- row-level security of the events: what a policy hides is not delivered, and does not stall
+-- row-level security of the events: events that a policy hides are not delivered, and do not stall
+-- others
 \set SHOW_CONTEXT never
 \set sqlstate '\\echo SQLSTATE :LAST_ERROR_SQLSTATE'
 SELECT create_event_store('es', 4);
@@ -17,7 +18,7 @@ CREATE POLICY tenant ON es.events TO regress_sierra_consumer USING (starts_with(
 SET ROLE regress_sierra_consumer;
 SET app.tenant = 'a-';
 SELECT esub('s', start_from => 'earliest', window_size => 3);
--- The window counts what may be seen.
+-- The window counts visible events.
 SELECT array_agg(global_position) FROM enext('s');
 SELECT array_agg(global_position) FROM enext('s', 2);
 SELECT array_agg(global_position) FROM enext('s', 1, after => 2);
@@ -25,7 +26,7 @@ SELECT array_agg(global_position) FROM epeek('s');
 SELECT eack('s', 4);
 SELECT array_agg(global_position) FROM enext('s');
 SELECT eack('s', 6);
--- Two thousand hidden events do not hold it up.
+-- Two thousand hidden events do not delay it.
 SELECT array_agg(global_position) FROM enext('s');
 SELECT eack('s', 2008);
 SELECT count(*) FROM enext('s');
@@ -34,18 +35,18 @@ SELECT esub('hidden', ARRAY['b-1'], start_from => 'earliest');
 SELECT count(*) FROM enext('hidden');
 SET app.tenant = 'b-';
 SELECT global_position FROM enext('hidden', 2);
--- Of a failed event that is hidden only its place is shown.
+-- Of a hidden failed event only its place is shown.
 SELECT enack('hidden', 1, '1 hour');
 SELECT stream_id, global_position, event_name, waiting FROM event_failures();
 SET app.tenant = 'a-';
 SELECT stream_id, global_position, event_name, waiting FROM event_failures();
--- What is hidden cannot be failed by guessing: that would tell its stream.
+-- A hidden event cannot be failed by guessing its position: that would reveal its stream.
 SELECT esub('guess', start_from => 'earliest');
 SELECT enack('guess', 3);
 :sqlstate
 SELECT count(*) FROM es.subscription_streams WHERE subscription = 'guess';
 SELECT eunsub('guess');
--- A stream apart is delivered as far as it may be seen.
+-- A diverted stream is delivered as far as it is visible.
 SELECT eunsub('s');
 SELECT esub('s', start_from => 'earliest');
 SELECT enack('s', 0, '0');
@@ -57,7 +58,7 @@ SELECT esub('group', start_from => 'earliest');
 SELECT array_agg(global_position) FROM enext('group', 3, consumer => 'one');
 SELECT eack('group', 4, 'one');
 SELECT array_agg(global_position) FROM enext('group', consumer => 'one');
--- its leases move though its last event was set apart
+-- its leases move although its last event was diverted
 SELECT enack('group', 2008, '1 hour', consumer => 'one');
 SELECT eack('group', 6, 'one');
 SELECT count(*) FROM enext('group', consumer => 'one');
@@ -72,7 +73,7 @@ RESET ROLE;
 SELECT count(*) FROM emappend(NULL, ARRAY['b-1', 'a-1'], ARRAY['x', 'x']);
 SET ROLE regress_sierra_consumer;
 SELECT array_agg(stream_id) FROM enext('latest');
--- no policy for it: nothing to see
+-- no policy for it: it sees nothing
 RESET ROLE;
 DROP POLICY tenant ON es.events;
 SET ROLE regress_sierra_consumer;

@@ -26,7 +26,7 @@ SELECT next('latest of own');
 COMMIT;
 SELECT next('latest of own');
 
--- a position: what follows it
+-- a position: the events after it
 SELECT esub('from 7', start_from => '7');
 SELECT next('from 7', 3);
 SELECT esub('from -1', start_from => '-1');
@@ -35,7 +35,7 @@ SELECT esub('from 0', start_from => '0');
 SELECT next('from 0', 1);
 SELECT esub('from the newest', start_from => (SELECT max(global_position)::text FROM es.events));
 SELECT next('from the newest') IS NULL AS nothing_yet;
--- ... also one that the store has yet to reach
+-- ... also one that the store has not reached yet
 SELECT esub('from 20', start_from => '20');
 SELECT next('from 20') IS NULL AS nothing_yet;
 SELECT count(*) FROM generate_series(18, 22) AS n, LATERAL eappend('a', 'x', to_json(n));
@@ -45,7 +45,7 @@ SELECT next('from the end') IS NULL AS never;
 SELECT esub('from zeros', start_from => '0000000000000000000000000019');
 SELECT next('from zeros', 1);
 
--- A version per stream comes before where the others start.
+-- A version for a stream takes precedence over the start of the others.
 SELECT esub('versions', ARRAY['a', 'd', 'e'], start_from => 'latest', start_versions => '{"a": 2, "d": 0}');
 SELECT next('versions');
 SELECT count(*) FROM emappend(NULL, ARRAY['a', 'e'], ARRAY['x', 'x']);
@@ -53,7 +53,7 @@ SELECT next('versions');
 -- ... also later than the others
 SELECT esub('later', ARRAY['a', 'd'], start_from => 'earliest', start_versions => '{"a": 8}');
 SELECT next('later');
--- a stream that is not there yet, and a version that it has not reached
+-- a stream that does not exist yet, and a version that it has not reached
 SELECT esub('to come', ARRAY['t*'], start_from => 'latest', start_versions => '{"t1": 0, "t2": 2}');
 SELECT count(*) FROM emappend(NULL, ARRAY['t1', 't2', 't1', 't2', 't2', 't3'], ARRAY['x', 'x', 'x', 'x', 'x', 'x']);
 SELECT next('to come');
@@ -64,7 +64,7 @@ SELECT next('all');
 SELECT esub('twice', ARRAY['a', 'd', 'e'], start_from => '24', start_versions => '{"e": 4, "d": 1, "d": 3, "a": 9}');
 SELECT next('twice');
 SELECT start_streams, start_versions FROM es.subscriptions WHERE subscription = 'twice';
--- empty and null: as none
+-- empty and null: the same as no map
 SELECT esub('empty map', ARRAY['a'], start_from => '22', start_versions => '{}'), esub('null map', ARRAY['a'], start_from => '22', start_versions => NULL);
 SELECT next('empty map'), next('null map');
 -- Values may be strings; a stream of a partition key is found too.
@@ -74,7 +74,7 @@ SELECT next('keyed');
 SELECT eack('keyed', (SELECT max(global_position) FROM es.events));
 SELECT next('keyed') IS NULL AS caught_up;
 
--- A pattern is not taken for one in the map.
+-- A pattern in the map is not treated as a pattern.
 SELECT esub('no pattern', ARRAY['a'], start_from => 'latest', start_versions => '{"*": 0}');
 SELECT next('no pattern') IS NULL AS nothing_yet;
 

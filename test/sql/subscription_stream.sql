@@ -8,7 +8,7 @@ SELECT count(*) FROM emappend(NULL,
 CREATE FUNCTION next(subscription text, max_count int DEFAULT 100) RETURNS text LANGUAGE sql AS
     $$ SELECT string_agg(format('%s:%s/%s', global_position, stream_id, stream_version), ' ') FROM enext($1, $2) $$;
 
--- Making one returns its acknowledged cursor: what follows it is delivered.
+-- Making one returns its acknowledged cursor: the events after it are delivered.
 SELECT esub('everything', start_from => 'earliest');
 SELECT next('everything');
 -- All columns are those of the event.
@@ -24,7 +24,7 @@ SELECT esub('placed', event_names => ARRAY['Placed', 'Shipped'], start_from => '
 SELECT next('placed');
 SELECT esub('orders placed', ARRAY['order-*'], ARRAY['Placed'], 'earliest');
 SELECT next('orders placed');
--- An empty list lets nothing pass, null everything.
+-- An empty list matches nothing, null matches everything.
 SELECT esub('no stream', ARRAY[]::text[], start_from => 'earliest');
 SELECT next('no stream');
 SELECT esub('no name', event_names => ARRAY[]::text[], start_from => 'earliest');
@@ -32,7 +32,7 @@ SELECT next('no name');
 SELECT esub('nothing like it', ARRAY['invoice-*'], start_from => 'earliest');
 SELECT next('nothing like it');
 
--- Nothing is kept by a call: it returns the same until it is acknowledged.
+-- A call records nothing: it returns the same until it is acknowledged.
 SELECT next('orders', 2) UNION ALL SELECT next('orders', 2);
 SELECT next('orders', 3);
 SELECT eack('orders', 1);
@@ -46,7 +46,8 @@ SELECT next('orders');
 -- Each subscription has a cursor of its own.
 SELECT subscription, cursor FROM es.subscription_cursors ORDER BY 1;
 
--- Order is that of the whole store, whatever the partitions; a session other than this goes on alike.
+-- The order is that of the whole store, whatever the partitions are; another session continues in
+-- the same way.
 SELECT bool_and(step > 0) AS rising, count(*) FROM
     (SELECT global_position - lag(global_position, 1, -1::bigint) OVER (ORDER BY n) AS step
        FROM (SELECT row_number() OVER () AS n, global_position FROM enext('everything')) AS o) AS s;
@@ -75,22 +76,22 @@ SELECT esub('orders', ARRAY['order-*'], max_attempts => 6);
 SELECT epsub('orders');
 :sqlstate
 SELECT next('orders');
--- what is kept of it
+-- what is stored of it
 SELECT streams, event_names, partitions, start_after, start_sequences, start_streams, start_versions, window_size, lease_time, max_attempts
   FROM es.subscriptions WHERE subscription = 'orders placed';
 
--- Names are compared byte by byte; they may have all text but control characters.
+-- Names are compared byte by byte; all text except control characters is allowed.
 SELECT esub(name, ARRAY['order-2'], start_from => 'earliest'), next(name)
   FROM unnest(ARRAY['Orders', 'orders ', 'a "b" ''c'' %s %I', repeat('s', 255), 'Bücher', '*']) AS name;
 
--- A dropped one is gone with all that was kept for it, and can be made anew.
+-- A dropped subscription is removed with everything that was stored for it, and can be made again.
 SELECT eunsub('orders');
 SELECT next('orders');
 :sqlstate
 SELECT count(*) FROM es.subscription_cursors WHERE subscription = 'orders';
 SELECT esub('orders', ARRAY['cart-*'], start_from => 'earliest');
 SELECT next('orders');
--- What a transaction made or dropped, it can undo.
+-- When a transaction that made or dropped one rolls back, so does that.
 BEGIN;
 SELECT eunsub('orders');
 ROLLBACK;

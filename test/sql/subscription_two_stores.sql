@@ -1,4 +1,4 @@
--- subscriptions of one name in two stores have nothing to do with each other
+-- subscriptions of the same name in two stores are independent
 \set SHOW_CONTEXT never
 \set sqlstate '\\echo SQLSTATE :LAST_ERROR_SQLSTATE'
 SELECT create_event_store('es', 4);
@@ -25,7 +25,7 @@ SELECT next('s');
 :sqlstate
 RESET sierra_es.store;
 SELECT next('s') IS NULL AS caught_up;
--- The views look where the setting says, or the argument.
+-- The views use the store of the setting, or of the argument.
 SELECT subscription, window_size, cursor, parked FROM event_subscriptions();
 SELECT subscription, window_size, cursor, parked FROM event_subscriptions('The "other"');
 SELECT count(*) FROM event_consumers() UNION ALL SELECT count(*) FROM event_consumers('The "other"');

@@ -1,4 +1,4 @@
--- what is to be seen of subscriptions: event_subscriptions(), event_consumers(), event_leases(),
+-- the views of subscriptions: event_subscriptions(), event_consumers(), event_leases(),
 -- event_failures(), epeek(), ehead()
 \set SHOW_CONTEXT never
 \set sqlstate '\\echo SQLSTATE :LAST_ERROR_SQLSTATE'
@@ -10,14 +10,14 @@ SELECT (SELECT count(*) FROM event_subscriptions()) AS subscriptions, (SELECT co
 SELECT count(*) FROM generate_series(0, 7) AS n,
        LATERAL eappend((ARRAY['a', 'e', 'd', 'f'])[n % 4 + 1], 'E' || n, "timestamp" => CASE WHEN n < 4 THEN now() - interval '1 hour' END);
 SELECT ehead();
--- A position that was rolled back is no end.
+-- A position that was rolled back is not the end.
 BEGIN;
 SELECT global_position FROM eappend('a', 'undone');
 SELECT ehead();
 ROLLBACK;
 SELECT ehead() >= 7 AND NOT EXISTS (SELECT FROM es.events WHERE global_position > 7) AS nothing_above;
 
--- A new one: what it wants, how far behind it is.
+-- A new one: its definition, and how far it is behind.
 SELECT esub('all', start_from => 'earliest');
 SELECT esub('orders', ARRAY['order-*'], ARRAY['Placed', 'Paid'], window_size => 7);
 SELECT epsub('two', ARRAY[1, 3], 'earliest', window_size => 3);
@@ -34,16 +34,16 @@ SELECT subscription, state, lag_events, window_used, cursor, lag < interval '1 m
   FROM event_subscriptions() WHERE subscription = 'all';
 SELECT eack('all', 7);
 SELECT state, lag_events, lag, window_used, cursor FROM event_subscriptions() WHERE subscription = 'all';
--- stuck: something is there, and for a minute nothing was acknowledged
+-- stuck: there are events, and for a minute nothing was acknowledged
 UPDATE es.subscriptions SET created_at = now() - interval '61 seconds' WHERE subscription IN ('a', 'two');
 SELECT subscription, state FROM event_subscriptions();
 SELECT eack('a', 0);
 SELECT subscription, state FROM event_subscriptions() WHERE subscription = 'a';
--- ... but an event that came a moment ago is no sign of that
+-- ... but an event that was appended a moment ago does not make it stuck
 UPDATE es.subscription_cursors SET acknowledged_at = now() - interval '1 hour' WHERE subscription = 'a';
 SELECT subscription, state FROM event_subscriptions() WHERE subscription = 'a';
 
--- Failures: what, why, how often, and how much waits behind.
+-- Failures: which events, why, how often, and how many events wait behind.
 SELECT enack('two', 1, '1 hour', 'no such customer');
 SELECT enack('two', 3, park => true);
 SELECT state, window_used, retrying, parked, last_error, last_error_at <= clock_timestamp() AS just_now FROM event_subscriptions() WHERE subscription = 'two';
@@ -52,14 +52,14 @@ SELECT f.stream_id, f.event_id = e.event_id AS right_event, retry_at - failed_at
   FROM event_failures() AS f JOIN es.events AS e ON e.global_position = f.global_position ORDER BY 1;
 SELECT count(*) FROM emappend(NULL, ARRAY['e', 'e'], ARRAY['x', 'x']);
 SELECT stream_id, waiting FROM event_failures();
--- What waits behind is no failure, nor is a level stream.
+-- An event that waits behind is not a failure, nor is a drained stream.
 SELECT eretry('two', 'e');
 SELECT count(*) FROM enext('two');
 SELECT eack('two', 1);
 SELECT subscription, stream_id, state FROM event_failures();
 SELECT state, retrying, parked FROM event_subscriptions() WHERE subscription = 'two';
 
--- Peeking is what enext() would return, without the streams that are apart.
+-- epeek() returns what enext() would return, without diverted streams.
 SELECT array_agg(global_position) FROM epeek('a');
 SELECT array_agg(global_position) FROM epeek('two');
 SELECT array_agg(global_position) FROM epeek('orders');

@@ -12,11 +12,11 @@ BEGIN
 END
 $$;
 
--- What is there is returned at once.
+-- Existing events are returned at once.
 SELECT elapsed($$SELECT enext('s', wait => '1 day')$$) < interval '10 seconds' AS at_once;
 SELECT count(*) FROM enext('s', 3, wait => '1 hour');
 SELECT eack('s', 9);
--- Nothing is there: as long as asked for, not longer than that by much.
+-- There are none: it waits as long as requested, not much longer.
 SELECT elapsed($$SELECT enext('s', wait => '300 milliseconds')$$) BETWEEN interval '0.3 seconds' AND interval '10 seconds' AS waited;
 SELECT count(*) FROM enext('s', wait => '10 milliseconds');
 -- A group's consumer waits half the lease time at most.
@@ -24,7 +24,7 @@ SELECT esub('g', start_from => '9', lease_time => '400 milliseconds');
 SELECT count(*) AS leases_changed FROM enext('g', wait => '1 day', consumer => 'a');
 SELECT elapsed($$SELECT enext('g', wait => '1 day', consumer => 'a')$$) BETWEEN interval '0.2 seconds' AND interval '10 seconds' AS half_of_it;
 
--- A transaction that keeps its snapshot cannot wait, but look.
+-- A transaction that keeps its snapshot can look, but cannot wait.
 BEGIN ISOLATION LEVEL REPEATABLE READ;
 SELECT count(*) FROM enext('s');
 SELECT enext('s', wait => '1 second');
@@ -39,7 +39,7 @@ SELECT ewait('s', 9, '0');
 SELECT ewait('s', 9, '1 second');
 :sqlstate
 ROLLBACK;
--- in a read-only transaction nothing is consumed, but asked
+-- a read-only transaction can ask, but not consume
 BEGIN READ ONLY;
 SELECT ewait('s', 9), ewait(NULL, 9);
 SELECT count(*) FROM epeek('s');
@@ -64,7 +64,7 @@ SELECT ewait('half', 4) AS by_default;
 -- without subscription: can it be read here?
 SELECT position, ewait(NULL, position, '0') AS visible FROM generate_series(8, 11) AS position;
 SELECT elapsed($$SELECT ewait(NULL, 100, '300 milliseconds')$$) BETWEEN interval '0.3 seconds' AND interval '10 seconds' AS waited;
--- An event that the filter leaves out is never pending.
+-- An event that the filter leaves out is never waited for.
 SELECT esub('odd', event_names => ARRAY['Odd'], start_from => '3');
 SELECT position, ewait('odd', position, '0') AS processed FROM generate_series(0, 9) AS position;
 SELECT epsub('partition', ARRAY[1], 'earliest');
@@ -73,7 +73,7 @@ SELECT position, ewait('partition', position, '0') AS processed FROM generate_se
 SELECT count(*) FROM enext('odd', 1, consumer => 'a');
 SELECT eack('odd', 5, 'a');
 SELECT position, ewait('odd', position, '0') AS processed FROM generate_series(4, 9) AS position;
--- A failed event is not processed, nor what waits behind; other streams are.
+-- A failed event is not processed, nor are the events that wait behind it; other streams are.
 SELECT enack('half', 6, '1 hour');
 SELECT eack('half', 9);
 SELECT position, ewait('half', position, '0') AS processed FROM generate_series(4, 9) AS position;

@@ -1,4 +1,5 @@
--- the window bounds what is handed out and not acknowledged; after fetches ahead inside it
+-- the window limits the events that are delivered and not acknowledged; after fetches ahead inside
+-- it
 \set SHOW_CONTEXT never
 \set sqlstate '\\echo SQLSTATE :LAST_ERROR_SQLSTATE'
 SELECT create_event_store('es', 4);
@@ -21,7 +22,7 @@ SELECT eack('five', 0);
 SELECT next('five', 2, 4);
 SELECT eack('five', 3);
 SELECT next('five', 100, 5);
--- after below the acknowledged cursor: what follows the cursor
+-- after below the acknowledged cursor: the events after the cursor
 SELECT next('five', 2, 0);
 SELECT next('five', 2, -1);
 

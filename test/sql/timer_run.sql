@@ -1,10 +1,12 @@
--- run_timers(): due events are appended, in order, each once; what fails waits and holds up nobody
+-- run_timers(): due events are appended, in order, each once; an event that fails waits and delays
+-- no other
 \set SHOW_CONTEXT never
 \set sqlstate '\\echo SQLSTATE :LAST_ERROR_SQLSTATE'
 SELECT create_event_store('es', 4);
 SELECT run_timers();
 
--- In the order in which they are due, whatever the order of scheduling; what is not due stays.
+-- In the order in which they are due, whatever the order of scheduling; timers that are not due
+-- stay.
 SELECT count(eschedule(now() - n * interval '1 minute', 's' || n % 3, 'Due', to_json(n))) FROM unnest(ARRAY[3, 9, 1, 7, 5, 2, 8, 6, 4]) AS n;
 SELECT eschedule(now() + interval '1 hour', 's0', 'Later') IS NOT NULL AS scheduled;
 SELECT run_timers(4);
@@ -14,12 +16,12 @@ SELECT run_timers();
 SELECT run_timers();
 SELECT stream_id, stream_version, payload FROM eall();
 SELECT event_name FROM event_timers();
--- Those of one moment come in the order of scheduling.
+-- Timers of the same time come in the order of scheduling.
 SELECT count(eschedule('2020-01-01', 'same', 'Due', to_json(n))) FROM generate_series(1, 20) AS n;
 SELECT run_timers();
 SELECT array_agg(payload::text::int ORDER BY stream_version) FROM escan('same');
 
--- Everything of the event arrives as it was scheduled; its id is that of the timer.
+-- Every column of the event is as it was scheduled; its id is that of the timer.
 CREATE TABLE scheduled AS
     SELECT eschedule('2020-01-01', 'exact', 'Due', '{ "b":1,  "a": "\u0000" }', '[ 1 ]', 'my key') AS id
     UNION ALL SELECT eschedule('2020-01-02', 'exact', 'Due', payload_bytes => '\x00ff');
@@ -34,14 +36,14 @@ SELECT run_timers();
 SELECT esver('new'), esver('exact');
 RESET sierra_es.strict_versioning;
 
--- A timer that cannot be appended waits, ever longer, and the others go on.
+-- A timer that cannot be appended waits, longer each time, and the others continue.
 SELECT FROM eappend('keyed', 'x', partition_key => 'one');
 ALTER TABLE es.events ADD CONSTRAINT no_bad CHECK (event_name <> 'Bad');
 SELECT count(eschedule('2020-01-01'::timestamptz + n * interval '1 day', 'q', CASE n WHEN 2 THEN 'Bad' ELSE 'Good' END, to_json(n)))
   FROM generate_series(1, 4) AS n;
 SELECT eschedule('2019-01-01', 'keyed', 'Due', partition_key => 'another') IS NOT NULL AS scheduled;
 CREATE FUNCTION come_due() RETURNS void LANGUAGE sql AS $$ UPDATE es.timers SET run_at = clock_timestamp() WHERE attempts > 0 $$;
--- Does each failing timer wait so long, counted from the run?
+-- Is the pause of each failing timer as long as it must be, counted from the run?
 CREATE FUNCTION waits(begun timestamptz, wait interval) RETURNS TABLE (stream_id text, attempts int, waits boolean) LANGUAGE sql AS $$
     SELECT t.stream_id, t.attempts, t.run_at BETWEEN begun + wait AND clock_timestamp() + wait
       FROM event_timers() AS t WHERE t.state = 'failing' $$;
@@ -60,7 +62,7 @@ SELECT count(eschedule('2020-01-01', 'q', 'Good', to_json(n))) FROM generate_ser
 SELECT clock_timestamp() AS begun \gset
 SELECT run_timers();
 SELECT * FROM waits(:'begun', '1 hour');
--- not before it is time
+-- not before its time
 SELECT run_timers();
 SELECT attempts FROM event_timers() WHERE state = 'failing';
 -- When the cause is gone, it is appended after all.
@@ -71,7 +73,7 @@ SELECT stream_version, payload FROM escan('q');
 SELECT stream_id, event_name FROM event_timers();
 SELECT ecancel(timer_id) FROM event_timers();
 
--- An error of the moment is the error of the call, and costs no timer an attempt.
+-- A transient error is the error of the call, and does not count as an attempt of a timer.
 SELECT eschedule('2020-01-01', 'q', 'Good') IS NOT NULL AS scheduled;
 CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'no space left' USING ERRCODE = 'disk_full'; END $$;
 CREATE TRIGGER fail AFTER INSERT ON es.events FOR EACH ROW EXECUTE FUNCTION fail();
@@ -88,7 +90,7 @@ BEGIN;
 SELECT run_timers();
 ROLLBACK;
 SELECT count(*) FROM event_timers();
--- An event that stands already, as after a restored table of timers, is not appended again.
+-- An event that already exists, as after a restore of the table of timers, is not appended again.
 CREATE TEMPORARY TABLE saved AS SELECT * FROM es.timers;
 SELECT run_timers();
 INSERT INTO es.timers SELECT * FROM saved;
@@ -113,7 +115,7 @@ SELECT run_timers(NULL);
 :sqlstate
 SELECT run_timers(-1);
 :sqlstate
--- One that is set back by hand is due from then on.
+-- A timer that is set back by hand is due from then on.
 SELECT eschedule('2999-01-01', 'early', 'Due') IS NOT NULL AS scheduled;
 SELECT state, overdue IS NULL AS not_overdue FROM event_timers() WHERE stream_id = 'early';
 UPDATE es.timers SET run_at = clock_timestamp() - interval '1 minute' WHERE stream_id = 'early';

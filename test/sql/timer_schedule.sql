@@ -40,7 +40,7 @@ SELECT n, outcome(call) FROM calls ORDER BY n;
 SELECT eschedule('2020-01-01', 'scan', 'Scanned', payload_bytes => '\x00ff', timer_id => :'t2');
 :sqlstate
 
--- What ran stays known by its event.
+-- A timer that ran is still known by its event.
 SELECT run_timers();
 SELECT stream_id, stream_version, event_id, event_name, payload_bytes FROM escan('scan');
 SELECT eschedule('2020-01-01 12:00+00', 'scan', 'Scanned', payload_bytes => '\x00ff', timer_id => :'t2');
@@ -49,7 +49,7 @@ SELECT eschedule('2099-01-01', 'order-1', 'x', timer_id => event_id) FROM eappen
 :sqlstate
 SELECT count(*) FROM es.timers;
 
--- Cancelled is gone; its id may be used again.
+-- A cancelled timer is removed; its id may be used again.
 SELECT ecancel(:'t1'), ecancel(:'t1'), ecancel(:'t2'), ecancel(NULL);
 SELECT eschedule('2099-01-02', 'order-1', 'Other', timer_id => :'t1');
 SELECT event_name FROM event_timers('es');
@@ -61,7 +61,7 @@ SELECT event_name FROM event_timers();
 ROLLBACK;
 SELECT event_name FROM event_timers();
 
--- What no append would take is refused at once.
+-- Arguments that an append would refuse are refused at once.
 SELECT eschedule(NULL, 'a', 'x');
 :sqlstate
 SELECT eschedule(now(), NULL, 'x');

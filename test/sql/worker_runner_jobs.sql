@@ -18,14 +18,14 @@ SELECT stream_id FROM event_timers();
 -- Nothing is due: no effect.
 CALL run_event_jobs();
 SELECT count(*) FROM transactions;
--- What fails does not keep it going for ever, nor the others from running.
+-- Failures neither keep it running for ever, nor keep the others from running.
 CREATE FUNCTION refuse(e sierra_event) RETURNS void LANGUAGE plpgsql AS $$ BEGIN RAISE 'refused'; END $$;
 SELECT create_projection('refusing', 'refuse(sierra_event)', retry_after => '1 hour');
 SELECT count(eappend('late-0', 'Happened')) FROM generate_series(1, 3);
 CALL run_event_jobs();
 SELECT count(*) FROM transactions;
 SELECT state, attempts FROM es.projections WHERE projection = 'refusing';
--- A whole job of timers that fail does not hide those after it.
+-- A whole job of timers that fail does not hide the timers after it.
 ALTER TABLE es.events ADD CONSTRAINT no_bad CHECK (event_name <> 'Bad');
 SELECT count(eschedule('2020-01-01', 'late-0', 'Bad')) FROM generate_series(1, 1000) AS n;
 SELECT eschedule('2020-01-02', 'late-9', 'Due') IS NOT NULL AS scheduled;
@@ -36,7 +36,7 @@ SELECT count(*) FROM escan('late-9');
 SELECT count(*), min(attempts) > 0 AS tried FROM event_timers() WHERE state = 'failing';
 SELECT count(ecancel(timer_id)) FROM event_timers() WHERE state = 'failing';
 ALTER TABLE es.events DROP CONSTRAINT no_bad;
--- Another store by name; the setting stays.
+-- Another store by name; the setting does not change.
 SELECT create_event_store('other', 1);
 SET sierra_es.store = 'other';
 SELECT eschedule('2020-01-01', 'late-0', 'Due') IS NOT NULL AS scheduled;

@@ -5,7 +5,7 @@ SELECT rolname FROM pg_roles WHERE rolname LIKE 'regress%';
 SELECT gid FROM pg_prepared_xacts;
 SELECT datname FROM pg_database WHERE datname LIKE 'regress%';
 DROP EXTENSION sierra_es;
--- Whatever was made after initdb and is still here.
+-- Everything that was made after initdb and still exists.
 SELECT 'schema' AS kind, nspname::text AS name FROM pg_namespace WHERE oid >= 16384 AND nspname !~ '^pg_(toast_)?temp_'
 UNION ALL SELECT 'relation', oid::regclass::text FROM pg_class WHERE oid >= 16384 AND relnamespace::regnamespace::text !~ '^pg_(toast_)?temp_'
 UNION ALL SELECT 'function', oid::regprocedure::text FROM pg_proc WHERE oid >= 16384

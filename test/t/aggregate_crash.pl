@@ -15,8 +15,8 @@ my $node  = new_server('derived', allows_streaming => 1);
 my $files = PostgreSQL::Test::Utils::tempdir();
 create_store($node, 8);
 
-# Every event numbers its stream from the state that was loaded: a decision on
-# a stale or a wrong state shows as a number that is not its version.
+# Every event numbers its stream from the state that was loaded: a decision on a
+# stale or a wrong state shows as a number that is not its version.
 $node->safe_psql('postgres', <<'SQL');
 CREATE FUNCTION fold_number(state jsonb, event sierra_event) RETURNS jsonb LANGUAGE sql IMMUTABLE
     RETURN to_jsonb(state::bigint + 1);
@@ -41,8 +41,8 @@ SQL
     return;
 }
 
-# A child that calls a statement, with ever other values, until the server is gone,
-# and writes down what came back.
+# A child that calls a statement again and again, each time with other values,
+# until the server is gone, and logs the results.
 sub repeat_until_lost {
     my ($name, $statement, @values) = @_;
     return fork_process(sub {
@@ -72,7 +72,8 @@ sub written {
     return @lines;
 }
 
-# Streams are 0, 1, 2, ... in their payloads, and states are what folding everything gives.
+# The payloads of streams are 0, 1, 2, ..., and states are the result of folding
+# all events.
 sub decisions_are_right {
     my ($dbh, $when) = @_;
     no_complaints(
@@ -99,7 +100,7 @@ sub states_are_right {
     return;
 }
 
-# Each timer is either still there or its event is, once.
+# For each timer, either the timer still exists or its event does, once.
 sub timers_are_right {
     my ($dbh, $wanted, $when) = @_;
     no_complaints($dbh->selectcol_arrayref(
@@ -137,7 +138,7 @@ for (1 .. 3) {
     });
     $dbh->disconnect;
     kill_everything($node);
-    is(scalar(grep { !wait_for_process($_) } @pids), 0, "round $round: all sessions went on until the crash");
+    is(scalar(grep { !wait_for_process($_) } @pids), 0, "round $round: all sessions continued until the crash");
     start_again($node);
     $dbh = connect_to($node);
     decisions_are_right($dbh, "after crash $round");
@@ -149,7 +150,8 @@ no_complaints([ grep { my ($state, $number) = split /\t/; $state ne $number } wr
     'every state that was loaded beside them fits its version');
 cmp_ok(scalar(grep { $_ > 0 } written('dropped')), '>', 0, 'snapshots were dropped beside them');
 
-# What the crashes left runs now, also timers that the crash interrupted.
+# Everything that the crashes left runs now, also timers that the crash
+# interrupted.
 my $dbh = connect_to($node);
 1 while one_value($dbh, 'SELECT run_timers(500)') > 0;
 is(one_value($dbh, 'SELECT count(*) FROM es.timers'), 0, 'every timer has run');

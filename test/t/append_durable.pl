@@ -1,5 +1,5 @@
-# durable, gapless: what was acknowledged survives kill -9 of the server under
-# load, with the numbers it was acknowledged with, and leaves no gaps.
+# durable, gapless: acknowledged appends survive kill -9 of the server under
+# load, with the numbers of their acknowledgement, and leave no gaps.
 
 use strict;
 use warnings;
@@ -38,8 +38,8 @@ for my $round (1 .. 3) {
     everything_is_there("after crash $round");
 }
 
-# One backend: the server throws out all others and recovers by itself.  The
-# sessions connect again and repeat what they do not know the outcome of.
+# One backend: the server ends all others and recovers by itself.  The sessions
+# connect again and repeat the calls whose result they do not know.
 my $load = SierraLoad->new(dsn => dsn_of($node), sessions => 4, seed => 4, reconnect => 1)->start;
 push @loads, $load;
 for my $round (1 .. 4) {
@@ -51,10 +51,10 @@ for my $round (1 .. 4) {
           ORDER BY state = 'active' DESC, pid LIMIT 1});
     kill 'KILL', $pid;
     wait_until('the killed backend takes the others along', sub { !$dbh->ping });
-    # Not by psql: IPC::Run dies when that ends before it has read its input.
+    # Not by psql: IPC::Run dies when psql ends before it has read its input.
     wait_until('the server has recovered', sub { eval { connect_to($node)->disconnect; 1 } });
 }
-ok($load->stop, 'the sessions go on after backends were killed');
+ok($load->stop, 'the sessions continue after backends were killed');
 everything_is_there('after kills of single backends');
 
 done_testing();

@@ -1,8 +1,8 @@
 # gapless, byte_exact: a real history as input.  The changes of the files of a
-# git repository, appended by several sessions at once, come back as they were.
+# git repository, appended by several sessions at once, are read back unchanged.
 #
-# SIERRA_TEST_REPOSITORY names the repository, SIERRA_TEST_HISTORY how many
-# events at most are read of it.
+# SIERRA_TEST_REPOSITORY names the repository, SIERRA_TEST_HISTORY is the
+# maximum number of events that are read from it.
 
 use strict;
 use warnings;
@@ -47,7 +47,7 @@ sub append {
 }
 
 # ---------------------------------------------------------------------------
-# The streams are shared out among the sessions: no append is refused.
+# The streams are divided among the sessions: no append is refused.
 # ---------------------------------------------------------------------------
 
 my $next = 0;
@@ -65,7 +65,7 @@ sub append_owned {
 }
 
 # ---------------------------------------------------------------------------
-# All sessions want to append all events: whoever is late reads again.
+# All sessions want to append all events: a session that is late reads again.
 # ---------------------------------------------------------------------------
 
 sub append_contested {
@@ -78,8 +78,8 @@ sub append_contested {
         while ($version < $#$events) {
             my %event = %{ $events->[ $version + 1 ] };
 
-            # With its id, an event that another session has appended would count
-            # as done: so half of the streams go without.
+            # With its id, an event that another session has appended would
+            # count as done: so half of the streams have no ids.
             delete $event{event_id} if $owner{$stream} % 2;
             if (eval { append($dbh, \%event); 1 }) {
                 $won++;
@@ -96,7 +96,7 @@ sub append_contested {
 }
 
 # ---------------------------------------------------------------------------
-# Both, and what came of them
+# Both stores, and the result
 # ---------------------------------------------------------------------------
 
 # An event as text; times as the server spells them.

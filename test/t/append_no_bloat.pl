@@ -33,11 +33,11 @@ for my $i (1 .. 200) {
     sqlstate_of($dbh, q{SELECT * FROM eappend('own', 'Refused', expected_version => 'empty')}) eq 'SE001'
       or die 'expected a refusal';
 }
-ok($load->stop, 'appends went on beside');
+ok($load->stop, 'appends continued beside');
 no_complaints([ $load->complaints($dbh) ], 'and none failed');
 
-# Sessions report now and then and when they leave.  Wait until the figures
-# tell of every event, so that zeros among them mean something.
+# Sessions report statistics now and then and when they end.  Wait until the
+# figures include every event, so that zeros among them mean something.
 my $appended = one_value($dbh, 'SELECT count(*) FROM es.events') + $rolled_back;
 $dbh->do('SELECT pg_stat_force_next_flush()');
 wait_until('the statistics are complete', sub {

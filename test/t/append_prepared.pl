@@ -1,5 +1,6 @@
 # gapless, commit_order: a prepared append keeps its partitions and holds back
-# who reads the whole store, also through a crash, until it ends either way.
+# readers of the whole store, also through a crash, until it is committed or
+# rolled back.
 
 use strict;
 use warnings;
@@ -76,12 +77,13 @@ sub try_ending {
         is_held('crashed', $held, $before);
     }
 
-    # Others go on beside it; who follows the whole store sees them later.
+    # Other sessions continue beside it; a reader that follows the whole store
+    # sees their events later.
     $dbh = connect_to($node);
     my $beside = append($dbh, @stream[ 1, 3, 1 ]);
     is_held("beside others ($how)", $held, $before);
     is(one_value($dbh, 'SELECT esver($1)', $stream[1]), $beside->[2]{stream_version},
-        'no_stall: streams of other partitions go on');
+        'no_stall: streams of other partitions continue');
     is(one_value($dbh, 'SELECT epseq(3)'), $beside->[1]{partition_sequence}, 'so do other partitions');
 
     if ($crashes) {
@@ -113,7 +115,7 @@ for my $crashes (0, 1) {
     try_ending($_, $crashes) for 'COMMIT PREPARED', 'ROLLBACK PREPARED';
 }
 
-# Who waits for a prepared append goes on behind it.
+# A session that waits for a prepared append continues after it.
 my $dbh = connect_to($node);
 $dbh->begin_work;
 my $held = append($dbh, $stream[0])->[0];

@@ -51,7 +51,7 @@ for my $session (1 .. $sessions) {
 }
 
 # ---------------------------------------------------------------------------
-# Trouble, until the sessions are through
+# Trouble, until the sessions have finished
 # ---------------------------------------------------------------------------
 
 # The backend of some session or reader; undef while the server recovers.
@@ -108,7 +108,7 @@ no_complaints(\@everify, 'everify() finds nothing while appends run');
 ok((!grep { !$_->stop } @readers), 'the readers have read to the end');
 
 # ---------------------------------------------------------------------------
-# What came of it
+# The result
 # ---------------------------------------------------------------------------
 
 my $dbh = connect_to($node);
@@ -138,7 +138,7 @@ for my $event (@$stored) {
     $there{ $event->{event_id} } = 1;
     if ($event->{metadata} =~ /command/) {
 
-        # One that nobody got an answer for may stand all the same.
+        # An append whose answer was lost may be stored all the same.
         my $command = $command{ $event->{event_id} } or next;
         push @complaints, map { "command $event->{event_id}: $_ is $event->{$_}, acknowledged $command->{$_}" }
           grep { $event->{$_} ne $command->{$_} } sort keys %$command;

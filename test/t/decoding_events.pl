@@ -34,10 +34,10 @@ is_deeply([ map { decode_json($_)->{type} } @sent ], [ (qw(begin event commit)) 
     'each in its transaction');
 {
     my ($begin, undef, $commit) = map { decode_json($_) } @sent;
-    is(join(' ', sort keys %$begin), 'commit_lsn commit_time type xid', 'what begin tells');
-    is(join(' ', sort keys %$commit), 'commit_lsn commit_time end_lsn type xid', 'what commit tells');
+    is(join(' ', sort keys %$begin), 'commit_lsn commit_time type xid', 'the fields of begin');
+    is(join(' ', sort keys %$commit), 'commit_lsn commit_time end_lsn type xid', 'the fields of commit');
     is_deeply([ @$begin{qw(xid commit_lsn commit_time)} ], [ @$commit{qw(xid commit_lsn commit_time)} ],
-        'begin and commit tell of the same transaction');
+        'begin and commit are of the same transaction');
     ok(one_value($dbh, 'SELECT $1::pg_lsn < $2::pg_lsn AND $2::pg_lsn <= pg_current_wal_lsn()',
             @$commit{qw(commit_lsn end_lsn)}), 'it ends behind its commit record');
     ok(one_value($dbh, q{SELECT $1::timestamptz BETWEEN now() - interval '1 hour' AND now()},
@@ -88,7 +88,7 @@ is_deeply([ map { decode_json($_)->{type} } @sent ], [ (qw(begin event commit)) 
             $commit->{commit_time}), qq("$json->{commit_time}"), 'binary: its time');
 }
 is(sqlstate_of($dbh, q{SELECT * FROM pg_logical_slot_get_changes('events', NULL, NULL, 'format', 'binary')}),
-    '0A000', 'binary messages are no text');
+    '0A000', 'binary messages are not text');
 
 # ---- one commit ----
 
@@ -141,7 +141,7 @@ for my $ending ('COMMIT', 'ROLLBACK') {
         $ending eq 'COMMIT' ? ['Prepared for COMMIT'] : [], "$ending PREPARED decides");
 }
 
-# ---- what is no event ----
+# ---- what is not an event ----
 
 $dbh->do('INSERT INTO own VALUES (1)');
 $dbh->do('UPDATE own SET n = 2');

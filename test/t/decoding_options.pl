@@ -1,4 +1,5 @@
-# Logical decoding: every option does what it says, and nonsense is refused.
+# Logical decoding: every option does what it says, and wrong options are
+# refused.
 
 use strict;
 use warnings;
@@ -92,7 +93,7 @@ $dbh->do('SELECT pg_replication_origin_session_reset()');
 is_deeply([ take_events($dbh, 'events', peek => 1, origin => 'none') ], [], 'origin none: nothing that was replicated');
 is(scalar(take_events($dbh, 'events')), 1, 'origin any, by default: that too');
 
-# ---- nonsense ----
+# ---- wrong options ----
 
 my @refused = (
     [ 'no option "nonsense"', nonsense => '1' ],

@@ -1,4 +1,5 @@
-# Logical decoding: who is interrupted goes on; a slot that starts too late is noticed.
+# Logical decoding: a client that is interrupted continues; a slot that starts
+# too late is noticed.
 
 use strict;
 use warnings;
@@ -18,7 +19,8 @@ my @stream = map { stream_of_partition($dbh, $_, 4) } 0 .. 3;
 
 sub append { return $dbh->selectrow_hashref('SELECT * FROM eappend($1, $2)', undef, @_) }
 
-# What a slot says to sequences: the places of its events, or what it refuses with.
+# What a slot returns for these sequences: the places of its events, or its
+# error.
 sub resume {
     my ($slot, $sequences, @options) = @_;
     my @messages = eval {
@@ -49,10 +51,10 @@ is(resume('late', '{"0": 1, "1": 1, "2": 0}'), '55000: Read epscan(0, 2, 3), the
 is(resume('late', '{"0": 3, "1": 1, "2": 0}'), '0/4 3/0', 'a reader that is where the slot is');
 drop_slot($dbh, 'late');
 
-# An event that is in the log before the slot, and visible only after it was
-# looked for.  The slot waits for the transactions $first, then $second; the
-# append comes after that, and commits while its session is still waiting for a
-# standby.
+# An event that is in the log before the slot, and becomes visible only after
+# the consumer has looked for it.  The slot waits for the transactions $first,
+# then $second; the append comes after that, and commits while its session is
+# still waiting for a standby.
 $dbh->do(q{ALTER SYSTEM SET synchronous_standby_names = 'nobody'});
 $dbh->do(q{ALTER SYSTEM SET synchronous_commit = 'local'});
 $node->reload;
@@ -102,7 +104,7 @@ $node->reload;
     is(resume('race', '{"0": 4, "1": 1, "2": 0, "3": 0}'),
         '55000: Read epscan(3, 1, 1), then start again after 1.', 'an event between slot and reader is noticed');
     is(one_value($dbh, 'SELECT event_name FROM epscan(3, 1, 1)'), 'Hidden', 'it can be read');
-    is(resume('race', '{"0": 4, "1": 1, "2": 0, "3": 1}'), '3/2', 'and the slot goes on after it');
+    is(resume('race', '{"0": 4, "1": 1, "2": 0, "3": 1}'), '3/2', 'and the slot continues after it');
     drop_slot($dbh, 'race');
 }
 $dbh->do('ALTER SYSTEM RESET synchronous_standby_names');
@@ -124,7 +126,7 @@ sub receive {
     return { file => $file, process => $process, messages => \$messages };
 }
 
-# Waits until a receiver has confirmed all that is there now.
+# Waits until a receiver has confirmed everything that exists now.
 sub wait_for_receiver {
     my ($session, $slot) = @_;
     my $end = one_value($session, 'SELECT pg_current_wal_lsn()');
@@ -179,14 +181,14 @@ for my $round (1 .. 3) {
     wait_until_free($dbh, 'text');
     push @json, receive('text', '-o', 'single_line', '-o', 'streams=*');
     $load->wait_for(60);
-    ok($load->stop, "round $round: appends go on");
+    ok($load->stop, "round $round: appends continue");
 }
 wait_for_receiver($dbh, $_) for 'text', 'bytes';
 $_->{process}->signal('INT'), $_->{process}->finish for $json[-1], $binary;
 my %received;
 my @faults;
 for my $run (@json) {
-    # Who is killed leaves a line unfinished.
+    # A program that is killed leaves a line unfinished.
     my @places = places(slurp_file($run->{file}) =~ /^(\{"type":"event".*\})\n/mg);
     push @faults, order_faults(@places);
     $received{$_} = 1 for @places;
@@ -275,12 +277,12 @@ for my $round (1 .. 6) {
     }
     $consumer = start_consumer($script);
     $load->wait_for(60);
-    ok($load->stop, "round $round: appends go on");
+    ok($load->stop, "round $round: appends continue");
     wait_for_consumer($dbh, $consumer);
     everything_is_counted($dbh, "round $round");
 }
 
-# A slot that was given up because it kept too much of the log.
+# A slot that was invalidated because it kept too much of the log.
 kill_consumer($consumer);
 wait_until_free($dbh, 'stream_totals');
 $dbh->do(q{ALTER SYSTEM SET max_slot_wal_keep_size = '1MB'});

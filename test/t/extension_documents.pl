@@ -1,7 +1,7 @@
 # The documents must not lie: every SQL block of README.md and docs/*.md is run,
 # in order, in a fresh database per document, and where a block is followed by
-# a text block, that text must be what psql prints.  The reference tables must
-# name everything that the extension has.
+# a text block, that text must be what psql prints.  The reference must have
+# everything that the extension has.  Links lead to a file and a heading.
 use strict;
 use warnings;
 
@@ -9,6 +9,7 @@ use FindBin;
 use lib "$FindBin::Bin/../lib";
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
+use Encode qw(decode encode);
 use SierraDecoding;
 use Test::More;
 
@@ -107,14 +108,69 @@ sub check_document
 	return scalar @blocks;
 }
 
-# The part of the README behind a heading, up to the next of the same rank.
+# A document as characters.
+sub slurp_document
+{
+	my ($file) = @_;
+	return decode('UTF-8', slurp_file($file));
+}
+
+# The part of a document behind a heading, up to the next of the same rank.
 sub section
 {
 	my ($text, $heading) = @_;
 	my ($rank) = $heading =~ /^(#+)/;
 
-	$text =~ /^\Q$heading\E\n(.*?)(?=^$rank [^#]|\z)/ms or die "README.md has no heading \"$heading\"";
+	$text =~ /^\Q$heading\E\n(.*?)(?=^$rank [^#]|\z)/ms or die "the reference has no heading \"$heading\"";
 	return $1;
+}
+
+# The signatures of a text: the lines of its blocks, each with the indented lines behind it.
+sub read_signatures
+{
+	my ($text) = @_;
+	my @signatures;
+
+	foreach my $line (map { split /\n/ } $text =~ /^```text\n(.*?)^```$/msg)
+	{
+		if ($line =~ /^\s+(.*)/)
+		{
+			$signatures[-1] .= ($signatures[-1] =~ /\($/ ? '' : ' ') . $1;
+		}
+		else
+		{
+			push @signatures, $line;
+		}
+	}
+	return @signatures;
+}
+
+# A signature taken apart: {kind, name, arguments => [{name, type, default}], result}.
+sub parse_signature
+{
+	my ($signature) = @_;
+	my ($kind, $name, $arguments, $result) =
+	  $signature =~ /^(procedure )?(\w+)(\((?:[^()]|(?3))*\))(?: returns (.*))?$/
+	  or die "no signature: $signature";
+	my @arguments;
+
+	foreach my $argument (split /, (?=\w+ \w)/, $arguments =~ s/^\(|\)$//gr)
+	{
+		my ($argument_name, $type, $default) = $argument =~ /^(\w+) (\w+(?:\[\])?)(?: = (.*))?$/
+		  or die "no argument: $argument of $name()";
+		push @arguments, { name => $argument_name, type => $type, default => $default };
+	}
+	return { kind => $kind // '', name => $name, arguments => \@arguments, result => $result // 'void' };
+}
+
+# A signature without the values of its defaults, to be compared.
+sub form_signature
+{
+	my ($function) = @_;
+	my $arguments = join ', ',
+	  map { "$_->{name} $_->{type}" . (defined $_->{default} ? ' =' : '') } @{ $function->{arguments} };
+
+	return "$function->{kind}$function->{name}($arguments) returns $function->{result}";
 }
 
 # The arguments of functions that are passed, with their types and defaults.
@@ -124,55 +180,66 @@ my $arguments_passed = q{
 	  FROM pg_proc AS p, generate_series(1, coalesce(cardinality(p.proallargtypes), p.pronargs)) AS n
 	 WHERE coalesce(p.proargmodes[n], 'i') IN ('i', 'b', 'v')};
 
+# The signatures of the functions of the extension that are for users: those in its schema.
+sub public_signatures
+{
+	my ($node) = @_;
+	return map { s/timestamp with time zone/timestamptz/gr } split /\n/, $node->safe_psql('readme', qq{
+		SELECT CASE p.prokind WHEN 'p' THEN 'procedure ' ELSE '' END || p.proname || '(' || coalesce((
+				SELECT string_agg(format('%s %s%s', a.argument, format_type(a.type, NULL),
+				                         CASE WHEN a.value IS NOT NULL THEN ' =' END), ', ' ORDER BY a.n)
+				  FROM ($arguments_passed) AS a WHERE a.oid = p.oid), '') || ') returns ' ||
+		       CASE WHEN p.proretset THEN 'set of ' ELSE '' END || coalesce((
+				SELECT '(' || string_agg(p.proargnames[n], ', ' ORDER BY n) || ')'
+				  FROM generate_series(1, cardinality(p.proargmodes)) AS n
+				 WHERE p.proargmodes[n] IN ('b', 'o', 't')
+				HAVING count(*) > 0 AND p.prokind <> 'p'),
+		       CASE p.prokind WHEN 'p' THEN 'void' ELSE format_type(p.prorettype, NULL) END)
+		  FROM pg_extension AS e
+		  JOIN pg_depend AS d ON d.refobjid = e.oid AND d.classid = 'pg_proc'::regclass AND d.deptype = 'e'
+		  JOIN pg_proc AS p ON p.oid = d.objid AND p.pronamespace = e.extnamespace
+		 WHERE e.extname = 'sierra_es' AND p.proname !~ '^expected_version'
+		 ORDER BY 1});
+}
+
 # Defaults that the reference shows are those of the functions.
 sub check_defaults
 {
-	my ($node, $table) = @_;
+	my ($node, $function) = @_;
 
-	foreach my $row (grep { /^\| `/ } split /\n/, $table)
+	foreach my $argument (grep { defined $_->{default} } @{ $function->{arguments} })
 	{
-		my ($name, $arguments) = $row =~ /^\| `(\w+)\((.*?)\)`/ or die "no function: $row";
+		my ($shown, $name) = ($argument->{default}, $argument->{name});
+		my $same = $node->safe_psql('readme', qq{
+			SELECT format('SELECT (%s)::%s::text IS NOT DISTINCT FROM (%s)::text', \$shown\$$shown\$shown\$,
+					format_type(a.type, NULL), a.value)
+			  FROM ($arguments_passed) AS a
+			 WHERE a.proname = '$function->{name}' AND a.argument = '$name' \\gexec});
 
-		while ($arguments =~ /(\w+) = ('[^']*'|[\w-]+)/g)
-		{
-			my ($argument, $shown) = ($1, $2);
-			my $same = $node->safe_psql('readme', qq{
-				SELECT format('SELECT (%s)::%s::text IS NOT DISTINCT FROM (%s)::text', \$shown\$$shown\$shown\$,
-						format_type(a.type, NULL), a.value)
-				  FROM ($arguments_passed) AS a
-				 WHERE a.proname = '$name' AND a.argument = '$argument' \\gexec});
-
-			like($same, qr/^t(\nt)*$/, "the default of $argument of $name() is $shown");
-		}
+		like($same, qr/^t(\nt)*$/, "the default of $name of $function->{name}() is $shown");
 	}
 	return;
 }
 
-# Each function is in a row of the table, with all its arguments in their order,
-# and = behind those that may be left out.
+# The reference has exactly the functions that are there, with all arguments in their
+# order, their types, and the columns of the result; each has a row with what it does.
 sub check_functions
 {
-	my ($node, $table) = @_;
-	my $functions = $node->safe_psql('readme', qq{
-		SELECT p.proname, coalesce((
-			SELECT string_agg(a.argument || CASE WHEN a.value IS NULL THEN '' ELSE ' =' END, ', ' ORDER BY a.n)
-			  FROM ($arguments_passed) AS a WHERE a.oid = p.oid), '')
-		  FROM pg_depend AS d JOIN pg_proc AS p ON p.oid = d.objid
-		 WHERE d.refobjid = (SELECT oid FROM pg_extension WHERE extname = 'sierra_es')
-		   AND d.classid = 'pg_proc'::regclass AND d.deptype = 'e'
-		   AND p.proname <> 'expected_version' AND p.pronamespace <> 'sierra_internal'::regnamespace
-		 ORDER BY 1, 2});
+	my ($node, $text) = @_;
+	my @functions = map { parse_signature($_) } read_signatures($text);
+	my %shown = map { form_signature($_) => 1 } @functions;
+	my %rows = map { $_ => 1 } $text =~ /^\| `(\w+)\(\)` \|/mg;
+	my %there = map { $_ => 1 } public_signatures($node);
 
-	foreach my $function (split /\n/, $functions)
+	cmp_ok(scalar keys %there, '>', 50, 'there are functions');
+	ok($shown{$_}, "the reference has $_") foreach sort keys %there;
+	ok($there{$_}, "there is $_") foreach sort keys %shown;
+	ok($rows{ $_->{name} }, "the reference says what $_->{name}() does") foreach @functions;
+	foreach my $name (sort keys %rows)
 	{
-		my ($name, $arguments) = split /[|]/, $function;
-		my @rows = map { /^\| `\Q$name\E\((.*?)\)`/ } split /\n/, $table;
-		# A type may stand behind the name of an argument.
-		my @shown = map { join ', ', map { s/^(\w+)(?: \w+)?( =)?.*/$1 . ($2 \/\/ '')/er } split /, / } @rows;
-
-		ok((grep { $_ eq ($arguments // '') } @shown), "the reference has $name(" . ($arguments // '') . ')')
-		  or diag("it shows: ", join ' and ', @shown);
+		ok((grep { $_->{name} eq $name } @functions), "the reference has the signature of $name()");
 	}
+	check_defaults($node, $_) foreach @functions;
 	return;
 }
 
@@ -191,28 +258,28 @@ sub check_names
 sub check_reference
 {
 	my ($node) = @_;
-	my $readme = slurp_file('README.md');
+	my $reference = slurp_document('docs/reference.md');
 	my @errors = slurp_file('src/base/errors.h') =~ /MAKE_SQLSTATE\(([^)]*)\)/g;
 
-	check_functions($node, section($readme, '### Functions'));
-	check_defaults($node, section($readme, '### Functions'));
-	check_names('setting and default', section($readme, '### Settings'),
+	check_functions($node, section($reference, '## Functions'));
+	check_names('setting and default', section($reference, '## Settings'),
 		split /\n/, $node->safe_psql('readme', q{
 			LOAD 'sierra_es';
 			SELECT name || '` | `' || coalesce(nullif(current_setting(name), ''), '''''') FROM pg_settings WHERE name LIKE 'sierra\_es.%'}));
-	check_names('SQLSTATE', section($readme, '### Errors'), map { tr/', //dr } @errors);
-	check_names('table', section($readme, '### Tables of a store'),
+	check_names('SQLSTATE', section($reference, '## Errors'), map { tr/', //dr } @errors);
+	check_names('table', section($reference, '## Tables of a store'),
 		split /\n/, $node->safe_psql('readme', q{
 			SELECT relname FROM pg_class
 			 WHERE relnamespace = 'es'::regnamespace AND relkind IN ('r', 'p', 'S', 'v')
 			   AND NOT relispartition}));
-	check_names('column', section($readme, '### Types'),
+	check_names('column', section($reference, '## Types'),
 		split /\n/, $node->safe_psql('readme',
 			q{SELECT attname FROM pg_attribute WHERE attrelid = 'sierra_event'::regclass AND attnum > 0}));
 	return;
 }
 
-# What the reference says of a store that is NULL holds for the first call of a session too.
+# What the reference says of a store that is NULL is true for the first call of
+# a session too.
 sub check_first_calls
 {
 	my ($node) = @_;
@@ -225,38 +292,67 @@ sub check_first_calls
 	return;
 }
 
-# Files that the documents link to.
-sub check_links
+# A document without its blocks.
+sub prose
 {
 	my ($file) = @_;
-	my ($directory) = $file =~ m{^(.*/)};
-
-	foreach my $link (slurp_file($file) =~ /\]\(([^)#:]+)(?:#[^)]*)?\)/g)
-	{
-		my $path = ($directory // '') . $link;
-		ok(-e $path, "$file links to $path");
-	}
-	return;
+	return slurp_document($file) =~ s/^```.*?^```$//msgr;
 }
 
-# Links within the README must meet a heading.
-sub check_anchors
+# The anchors of the headings of a document, as GitHub makes them.
+sub anchors
 {
 	my ($file) = @_;
-	my $text = slurp_file($file);
 	my %anchors;
 
-	$text =~ s/^```.*?^```$//msg;
-	foreach my $heading ($text =~ /^#+ +(.*)$/mg)
+	foreach my $heading (prose($file) =~ /^#+ +(.*)$/mg)
 	{
 		my $anchor = lc $heading;
 		$anchor =~ s/[^\w\- ]//g;
 		$anchor =~ tr/ /-/;
 		$anchors{$anchor} = 1;
 	}
-	foreach my $anchor ($text =~ /\]\(#([^)]+)\)/g)
+	return \%anchors;
+}
+
+# Links lead to files that are there, and to headings that they have.
+sub check_links
+{
+	my ($file) = @_;
+	my ($directory) = $file =~ m{^(.*/)};
+
+	foreach my $link (grep { !/^\w+:/ } prose($file) =~ /\]\(([^)]+)\)/g)
 	{
-		ok($anchors{$anchor}, "$file has a heading for #$anchor");
+		my ($path, $anchor) = $link =~ /^([^#]*)(?:#(.*))?$/;
+		my $target = $path eq '' ? $file : ($directory // '') . $path;
+
+		ok(-e $target, "$file links to $target");
+		ok($target =~ /\.md$/ && -e $target && anchors($target)->{$anchor}, "$file: $target has a heading for #$anchor")
+		  if defined $anchor;
+	}
+	return;
+}
+
+# Prose has lines of at most 100 characters; what cannot be broken may be longer.
+sub check_width
+{
+	my ($file) = @_;
+	my @wide = grep { length > 100 && !/^\|/ && !/\]\(/ } split /\n/, prose($file);
+
+	is(scalar @wide, 0, "$file has lines of at most 100 characters") or diag(encode('UTF-8', join "\n", @wide));
+	return;
+}
+
+# The README fits a reader's patience, and leads to every other document.
+sub check_readme
+{
+	my (@documents) = @_;
+	my $readme = slurp_document('README.md');
+
+	cmp_ok($readme =~ tr/\n//, '<=', 480, 'README.md has at most 480 lines');
+	foreach my $document (grep { $_ ne 'README.md' } @documents)
+	{
+		like($readme, qr/\]\(\Q$document\E\)/, "README.md links to $document");
 	}
 	return;
 }
@@ -288,9 +384,13 @@ foreach my $document (@documents)
 	my ($database) = lc($document) =~ /(\w+)\.md$/;
 
 	$checked += check_document($node, $document, $database);
-	check_links($document);
-	check_anchors($document);
 }
+foreach my $document (@documents, 'CHANGELOG.md')
+{
+	check_links($document);
+	check_width($document);
+}
+check_readme(@documents);
 cmp_ok($checked, '>=', 30, 'the documents have SQL blocks');
 check_reference($node);
 check_first_calls($node);

@@ -14,7 +14,7 @@ create_store($node, 2, 'second');
 my $dbh   = connect_to($node);
 my $other = connect_to($node);
 
-# A function of the extension may be the first thing that a session calls.
+# A function of the extension may be the first function that a session calls.
 for my $call ('everify()', 'event_partitions()', 'event_stores()', 'guard_event_store()',
     q{esver('s')}, 'eall()')
 {

@@ -34,7 +34,8 @@ foreach my $file (@files)
 $node->stop;
 done_testing();
 
-# Repeats each result of the file as one of this test's own, under the file's plan.
+# Repeats each result of the file as one of this test's own, under the file's
+# plan.
 sub run_file
 {
 	my ($node, $database, $file) = @_;
@@ -48,7 +49,7 @@ sub run_file
 	my ($plan) = $out =~ /^1\.\.(\d+)$/m;
 	my $results = 0;
 
-	# The exit status and the errors are tests besides the plan's.
+	# The exit status and the errors are tests in addition to the plan's.
 	plan tests => ($plan // 0) + 3;
 	foreach my $line (split /\n/, $out)
 	{

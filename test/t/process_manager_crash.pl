@@ -1,5 +1,6 @@
-# Process managers: one reaction to each event, whatever is killed meanwhile; a
-# manager that reads what it appends, and timers that come back to it.
+# Process managers: one reaction to each event, whatever is killed in the
+# meantime; a manager that reads what it appends, and timers that come back to
+# it.
 
 use strict;
 use warnings;
@@ -16,7 +17,8 @@ my $files = PostgreSQL::Test::Utils::tempdir();
 create_store($node, 4);
 my $dbh = connect_to($node);
 
-# orders: asks for a payment, and is told of it or of a time-out; either ends it.
+# orders: asks for a payment, and gets the payment or a time-out as an event;
+# either ends it.
 # counts: reacts to every order, but for some at first.
 $dbh->do($_) for split /;;\n/, <<'SQL';
 CREATE TABLE noted (event_id uuid PRIMARY KEY);;
@@ -49,7 +51,7 @@ SELECT create_process_manager('counts', 'count_order(jsonb, sierra_event)', even
 SQL
 $dbh->disconnect;
 
-# Works until the file is there; a session that is killed is replaced.
+# Works until the file exists; a session that is killed is replaced.
 sub work {
     my ($stop, $code) = @_;
     until (-e $stop) {
@@ -62,7 +64,7 @@ sub work {
     }
 }
 
-# What is missing or twice, counted from the events.
+# What is missing or duplicate, counted from the events.
 sub faults {
     my ($session) = @_;
     my %query = (
@@ -74,7 +76,7 @@ sub faults {
           q{SELECT o.stream_id, string_agg(o.event_name, ' ' ORDER BY o.stream_version) FROM es.events AS o
              WHERE o.stream_id LIKE 'order-%' GROUP BY 1
             HAVING string_agg(o.event_name, ' ' ORDER BY o.stream_version) <> 'OrderPlaced PaymentTimedOut OrderCancelled'},
-        'each is told its cause' =>
+        'each knows its cause' =>
           q{SELECT r.stream_id, r.event_name FROM es.events AS r LEFT JOIN es.events AS c
                 ON c.event_id::text = r.metadata ->> 'causation_id'
                AND c.event_name = CASE r.event_name WHEN 'OrderCancelled' THEN 'PaymentTimedOut' ELSE 'OrderPlaced' END
@@ -132,7 +134,7 @@ for my $round (1 .. $rounds) {
         start_again($node);
     }
     else {
-        # One backend of many: the server starts anew by itself.
+        # One backend of many: the server restarts all processes by itself.
         kill 'KILL', $pid;
         wait_until('the server ends all sessions', sub { !$session->ping });
         wait_until('the server is back', sub { eval { connect_to($node)->disconnect; 1 } });
@@ -160,7 +162,7 @@ cmp_ok(one_value($dbh, q{SELECT count(*) FROM es.events WHERE event_name = 'Orde
 is(one_value($dbh, 'SELECT is_called FROM failures'), 1, 'a handler failed at times');
 store_is_sound($dbh, 'after all rounds');
 
-# A restored store goes on: states, cursor and timers are in the dump.
+# A restored store continues: states, cursor and timers are in the dump.
 $dbh->do('SET client_min_messages = error');
 $dbh->do(q{SELECT eappend('order-last', 'OrderPlaced', '{"user": 7}')});
 $dbh->do('SELECT run_projections()') until one_value($dbh, q{SELECT count(*) FROM estates('counts') WHERE key = '7'});
@@ -178,7 +180,7 @@ for (1 .. 3) {
     $restored->do('SELECT run_projections()');
 }
 is(one_value($restored, q{SELECT string_agg(event_name, ' ' ORDER BY stream_version) FROM escan('order-last')}),
-    'OrderPlaced PaymentTimedOut OrderCancelled', 'the restored process goes on');
+    'OrderPlaced PaymentTimedOut OrderCancelled', 'the restored process continues');
 no_complaints([ faults($restored) ], 'the restored store has one reaction to each event');
 $restored->disconnect;
 $node->stop;

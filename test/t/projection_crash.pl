@@ -1,5 +1,6 @@
 # Projections: each event exactly once into states and into the tables of
-# handlers, whatever is killed meanwhile; dumps carry them; waiting for one.
+# handlers, whatever is killed in the meantime; dumps include them; waiting for
+# one.
 
 use strict;
 use warnings;
@@ -36,7 +37,7 @@ SELECT create_projection('rebuilt', 'tally(jsonb, sierra_event)', initial => '0'
 SQL
 $dbh->disconnect;
 
-# Works until the file is there; a session that is killed is replaced.
+# Works until the file exists; a session that is killed is replaced.
 sub work {
     my ($stop, $code) = @_;
     until (-e $stop) {
@@ -69,7 +70,7 @@ sub faults {
         'SELECT coalesce(e.global_position, s.position)
            FROM es.events AS e FULL JOIN seen AS s ON s.position = e.global_position
           WHERE s.position IS NULL OR e.global_position IS NULL') };
-    # A parked stream stands where it failed, the others are done.
+    # A parked stream stopped where it failed, the others are processed.
     push @faults, map { "poison: $_->[0] $_->[1]" } @{ $session->selectall_arrayref(
         'SELECT e.stream_id, e.stream_version
            FROM es.events AS e FULL JOIN poisoned AS p
@@ -112,7 +113,7 @@ for my $round (1 .. $rounds) {
     }) });
     push @workers, fork_process(sub { srand($round + 5); work($stop, \&look) });
 
-    # A rebuild is under way when everything is killed, and one may have ended.
+    # A rebuild is running when everything is killed, and one may have ended.
     my $session = connect_to($node);
     my $before  = one_value($session, 'SELECT count(*) FROM es.events');
     $session->do(q{SELECT rebuild_projection('rebuilt')})
@@ -127,7 +128,7 @@ for my $round (1 .. $rounds) {
         start_again($node);
     }
     else {
-        # One backend of many: the server starts anew by itself.
+        # One backend of many: the server restarts all processes by itself.
         my $pid;
         wait_until('a projection runs', sub {
             $pid = one_value($session,
@@ -172,7 +173,7 @@ my $runner = fork_process(sub {
 is(one_value($dbh, q{SELECT ewait_projection('rows', ?, '1 minute')}, $position), 1, 'handled');
 ok(wait_for_process($runner), 'the runner ended well');
 
-# A version that goes while somebody waits for it.
+# A version is dropped while a session waits for it.
 $dbh->do(q{SELECT rebuild_projection('rebuilt', automatic => false)});
 $position = one_value($dbh, q{SELECT (eappend('stream-1', 'E', '{"user": "user-1"}')).global_position});
 $runner = fork_process(sub {
@@ -185,7 +186,7 @@ $runner = fork_process(sub {
 is(one_value($dbh, q{SELECT ewait_projection('rebuilt', ?, '1 minute')}, $position), 1, 'handled by the new version');
 ok(wait_for_process($runner), 'the rebuild ended well');
 
-# A dump carries projections with their states and progress.
+# A dump includes projections with their states and progress.
 $dbh->do(q{SELECT run_projections(10)});
 $dbh->do(q{SELECT rebuild_projection('streams')});
 $dbh->do(q{SELECT eappend('stream-' || n, 'E', '{"user": "user-2"}') FROM generate_series(0, 20) AS n});
@@ -204,7 +205,7 @@ for my $query ($states, $status) {
 $restored->do('SET client_min_messages = error');
 $restored->do(q{SELECT eappend('stream-' || n, 'E', '{"user": "user-1"}') FROM generate_series(0, 9) AS n});
 1 while one_value($restored, 'SELECT run_projections(1000)');
-no_complaints([ faults($restored) ], 'the restored store goes on');
+no_complaints([ faults($restored) ], 'the restored store continues');
 $restored->disconnect;
 $dbh->disconnect;
 $node->stop;

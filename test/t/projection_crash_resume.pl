@@ -1,7 +1,7 @@
 # kill -9 in the middle of everything that derives from events: folds, handlers
 # of events and of batches, rebuilds and their take-over, inline projections,
-# snapshots, timers, command handlers.  Afterwards every effect is there once,
-# in order: as SQL folds and counts it from the events.
+# snapshots, timers, command handlers.  Afterwards every effect exists once, in
+# order: as SQL folds and counts it from the events.
 
 use strict;
 use warnings;
@@ -21,8 +21,9 @@ my $node  = new_server('projection_crash');
 my $files = PostgreSQL::Test::Utils::tempdir();
 create_store($node, 4);
 
-# nap() is how a session is caught in the middle: it naps at the place that it
-# was told, at times, and has uncommitted effects then.  A state has a chain that tells in which order events came into it.
+# nap() stops a session in the middle of its work: at times it naps at the place
+# that the test names, and has uncommitted effects then.  A state has a chain
+# that shows in which order events came into it.
 my $dbh = connect_to($node);
 $dbh->do($_) for split /;;\n/, <<'SQL';
 CREATE FUNCTION nap(place name) RETURNS void LANGUAGE plpgsql AS $$
@@ -101,7 +102,7 @@ sub run_one {
 
 sub rebuild {
     my ($session) = @_;
-    # Refused while the other session's is under way.
+    # Refused while the other session's is running.
     my $state = sqlstate_of($session, q{SELECT rebuild_projection('rebuilt')}) // '';
     die $session->errstr if $state && $state ne '55000';
     run_one($session, 'rebuilt');
@@ -110,7 +111,8 @@ sub rebuild {
 
 sub run_timers { $_[0]->do('SELECT run_timers(20)'); sleep 0.01; return }
 
-# Works until the file is there.  A session that is killed is replaced; any other error is a fault.
+# Works until the file exists.  A session that is killed is replaced; any other
+# error is a fault.
 sub work {
     my ($stop, $code, $place, $odds) = @_;
     $place //= '';
@@ -133,7 +135,8 @@ sub work {
     return;
 }
 
-# What is being done when the server is killed: where a nap is, how often, and what two sessions do.
+# The work during which the server is killed: where a nap is, how often, and
+# what two sessions do.
 my @phases = (
     [ 'a batch of a fold',        'fold',        0.01, sub { run_one($_[0], 'fold') } ],
     [ 'a handler of events',      'event',       0.02, sub { run_one($_[0], 'event') } ],
@@ -152,7 +155,7 @@ my @others = (
     sub { run_timers($_[0]); sleep 0.02 });
 
 # ---------------------------------------------------------------------------
-# What must be there
+# The expected result
 # ---------------------------------------------------------------------------
 
 my %key = (
@@ -213,7 +216,8 @@ sub schedule {
 # Kill
 # ---------------------------------------------------------------------------
 
-# Kills the server, or one backend of it: then it starts anew by itself.
+# Kills the server, or one backend of it: then it restarts all processes by
+# itself.
 sub kill_it {
     my ($session, $pid) = @_;
     if (int rand 2) {

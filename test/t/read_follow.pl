@@ -1,6 +1,6 @@
 # commit_order, no_stall: two sessions follow the whole store while others
-# append to few partitions, so that locks are taken, waited for and given back,
-# by commits, rollbacks, savepoints, refusals and deadlocks, all the time.  Both
+# append to few partitions, so that locks are taken, waited for and released, by
+# commits, rollbacks, savepoints, refusals and deadlocks, all the time.  Both
 # must have seen every event exactly once.
 #
 # SIERRA_TEST_SECONDS sets how long.

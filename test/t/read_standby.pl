@@ -1,5 +1,5 @@
-# portable_positions, gapless: a physical standby serves reads, and goes on
-# with the numbers when it is promoted under load.
+# portable_positions, gapless: a physical standby serves reads, and continues
+# the numbers when it is promoted under load.
 
 use strict;
 use warnings;
@@ -59,8 +59,8 @@ is(sqlstate_of($on_standby, q{SELECT * FROM eappend('shared-0', 'Happened')}),
 is(sqlstate_of($on_standby, q{SELECT * FROM emappend(NULL, '[{"stream_id": "s", "event_name": "e"}]')}),
     '25006', 'emappend() refuses on a standby');
 
-# A prepared transaction moves along with its lock.  It has a store of its own:
-# beside it, appends to its partition would wait.
+# A prepared transaction is replicated with its lock.  It has a store of its
+# own: in the same store, appends to its partition would wait.
 create_store($primary, 2, 'held');
 $on_primary->do('SET sierra_es.store = held');
 $on_primary->do(q{SELECT * FROM eappend('order', 'Placed')});
@@ -69,7 +69,7 @@ my $prepared = $on_primary->selectrow_hashref(q{SELECT * FROM eappend('order', '
 $on_primary->do(q{PREPARE TRANSACTION 'on the way'});
 $on_primary->disconnect;
 
-# Who appends gets its answer when the standby has the append, too.
+# An appending session gets its answer when the standby has the append, too.
 $primary->append_conf('postgresql.conf', q{synchronous_standby_names = '*'});
 $primary->reload;
 $primary->poll_query_until('postgres', q{SELECT sync_state = 'sync' FROM pg_stat_replication})

@@ -1,5 +1,6 @@
-# Sagas: each step and each compensation once, whatever is killed meanwhile, and
-# money is neither made nor lost; a dump carries sagas that are under way.
+# Sagas: each step and each compensation once, whatever is killed in the
+# meantime, and money is neither created nor lost; a dump includes sagas that
+# are running.
 
 use strict;
 use warnings;
@@ -75,7 +76,7 @@ sub faults {
 
 sub left { return one_value($_[0], 'SELECT count(*) FROM es.saga_instances WHERE ended_at IS NULL') }
 
-# Runs sagas until the file is there; a session that is killed is replaced.
+# Runs sagas until the file exists; a session that is killed is replaced.
 sub run_until {
     my ($stop) = @_;
     until (-e $stop) {
@@ -111,7 +112,7 @@ is($ended{compensated}, 200, 'as many as go to the closed account');
 no_complaints([ faults($dbh) ], 'each step and compensation once, and no money lost');
 store_is_sound($dbh, 'after all');
 
-# A dump in the middle goes on elsewhere.
+# A store that was dumped in the middle continues on another server.
 start_transfers($dbh, 'dump-', 100);
 $dbh->do('SELECT run_sagas(70)');
 my $under_way = left($dbh);
@@ -135,7 +136,7 @@ sub goes_on_elsewhere {
     push @restored, my $session = connect_to($node, $database);
     is(left($session), $under_way, "$name: the dump carries them");
     $session->do('SELECT run_sagas(1000)') while left($session);
-    no_complaints([ faults($session) ], "$name: after a restore they go on where they were");
+    no_complaints([ faults($session) ], "$name: after a restore they continue where they were");
     return;
 }
 goes_on_elsewhere('whole', dump_to('whole'));

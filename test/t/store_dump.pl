@@ -1,5 +1,5 @@
 # portable_positions, byte_exact: stores survive every kind of dump and restore
-# with all their bytes and numbers, cursors stay valid, and appends go on.
+# with all their bytes and numbers, cursors stay valid, and appends continue.
 
 use strict;
 use warnings;
@@ -39,7 +39,8 @@ $source->do('SELECT set_config($1, $2, false)', undef, 'sierra_es.store', $other
 $source->do(q{SELECT * FROM emappend(NULL, ARRAY['a', 'b', 'a', 'c'], ARRAY['e', 'e', 'e', 'e'])});
 $source->do('RESET sierra_es.store');
 
-# A store whose other partitions are empty: there no event tells how far positions are.
+# A store whose other partitions are empty: they have no event that shows the
+# current position.
 create_store($node, 8, 'sparse');
 $source->do('SET sierra_es.store = sparse');
 $source->do('SELECT eappend($1, $2) FROM generate_series(1, 20)', undef, streams_of_partitions(0), 'e');
@@ -77,7 +78,7 @@ sub psql_ok {
     return;
 }
 
-# Everything that must hold for a restored copy of the source.
+# Everything that must be true for a restored copy of the source.
 sub is_restored {
     my ($database, $how, $user) = @_;
     subtest "portable_positions: $how" => sub {
@@ -86,7 +87,7 @@ sub is_restored {
             same_text(store_text($dbh, $store), $text{$store}, "byte_exact: store $store");
             no_complaints([ everify_rows($dbh, $store) ], "everify() finds nothing in $store");
         }
-        same_text(follow($dbh, $cursor), $after_cursor, 'a cursor goes on where it was');
+        same_text(follow($dbh, $cursor), $after_cursor, 'a cursor continues where it was');
         is_usable($dbh);
         append_continues($dbh, [qw(a b c d)], "gapless: appends continue store $other", $other);
         no_complaints([ everify_rows($dbh, $other) ], 'everify() finds nothing after them');
@@ -137,7 +138,7 @@ $node->command_ok([ 'pg_restore', '--exit-on-error', '-j2', '-d', $database, "$f
 is_restored($database, 'directory format, two jobs');
 
 # ---------------------------------------------------------------------------
-# Schema and data apart
+# Schema and data separately
 # ---------------------------------------------------------------------------
 
 my $schema = dump_to('schema', '--schema-only');
@@ -187,8 +188,8 @@ sub streams_of_partitions {
     } @_;
 }
 
-# The first append of a session puts the sequence above the events: of both, if
-# two begin at once.
+# The first append of a session puts the sequence above the events: so do both
+# sessions, if two begin at once.
 sub goes_above {
     my ($database, $how, @sessions) = @_;
     my $newest = one_value($source, 'SELECT max(global_position) FROM es.events');
@@ -220,7 +221,8 @@ $sparse->disconnect;
 $database = new_database();
 $node->safe_psql($database, q{CREATE EXTENSION sierra_es; SELECT create_event_store('es', 8)});
 
-# This session has appended before: it must notice what was loaded beside it.
+# This session has appended before: it must notice rows that another session
+# loads.
 my $early = connect_to($node, $database);
 $early->begin_work;
 $early->do(q{SELECT * FROM eappend('early', 'Undone')});
@@ -235,7 +237,7 @@ is_behind($database, 'COPY', ['es']);
 goes_above($database, 'COPY', $early);
 
 # ---------------------------------------------------------------------------
-# Restored by an owner without superuser's rights
+# Restored by an owner who is not a superuser
 # ---------------------------------------------------------------------------
 
 $node->safe_psql('postgres', 'CREATE ROLE keeper LOGIN; CREATE ROLE clerk LOGIN');
@@ -255,7 +257,7 @@ sub is_kept {
     my ($server, $database, $how) = @_;
     my $dbh = connect_to($server, $database, 'keeper');
     same_text(store_text($dbh), store_text($keeper), "byte_exact: $how");
-    append_continues($dbh, [qw(a b c)], "gapless: $how, the owner goes on");
+    append_continues($dbh, [qw(a b c)], "gapless: $how, the owner continues");
     no_complaints([ everify_rows($dbh) ], "$how, everify() finds nothing");
     my $clerk = connect_to($server, $database, 'clerk');
     append_continues($clerk, [qw(a b c)], "$how, others have their rights");
@@ -288,7 +290,7 @@ $load->wait_for(50);
 my @acknowledged = map { $_->{event_id} } map { @{ $_->{answer} // [] } } values %{ $load->calls };
 my $busy = dump_to('busy', '-Fd', '-j2');
 $load->wait_for(50);
-ok($load->stop, 'appends go on beside a dump');
+ok($load->stop, 'appends continue beside a dump');
 $database = new_database();
 $node->command_ok([ 'pg_restore', '--exit-on-error', '-j2', '-d', $database, $busy ], 'pg_restore');
 my $restored = connect_to($node, $database);

@@ -14,11 +14,12 @@ use Test::More;
 my $publisher  = new_server('publisher', allows_streaming => 'logical');
 my $subscriber = new_server('subscriber', allows_streaming => 'logical');
 
-# So many partitions that some stay empty.
+# Enough partitions for some to stay empty.
 create_store($_, 64) for $publisher, $subscriber;
 my ($source, $copy) = map { connect_to($_) } $publisher, $subscriber;
 
-# This session has appended before: it must notice later what came in meanwhile.
+# This session has appended before: later it must notice the rows that arrived
+# in the meantime.
 $copy->begin_work;
 $copy->do(q{SELECT * FROM eappend('early', 'Undone')});
 $copy->rollback;
@@ -35,7 +36,7 @@ my $publisher_dsn = $publisher->connstr . ' dbname=postgres';
 $copy->do("CREATE SUBSCRIPTION follower CONNECTION '$publisher_dsn' PUBLICATION whole_store");
 $subscriber->wait_for_subscription_sync($publisher, 'follower');
 $loads[1]->wait_for(300);
-ok($loads[1]->stop, 'appends go on beside the copy');
+ok($loads[1]->stop, 'appends continue beside the copy');
 $publisher->wait_for_catchup('follower');
 ok((!grep { !$_->stop } @readers), 'readers read beside it');
 
@@ -66,7 +67,7 @@ for my $statement (
 }
 my $cursor = one_value($source, 'SELECT global_position FROM es.events ORDER BY 1 OFFSET 100 LIMIT 1');
 
-# A prepared or open append on the publisher does not show.
+# A prepared or open append on the publisher is not visible.
 $source->begin_work;
 $source->do(q{SELECT * FROM eappend('shared-0', 'Open')});
 is(one_value($copy, q{SELECT esver('shared-0')}),

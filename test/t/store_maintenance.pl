@@ -40,7 +40,7 @@ for my $round (@rounds) {
     is(join(' ', map { sqlstate_of($dbh, $_) } @statements), ' ' x $#statements, "$name beside load");
     $load->wait_for(20);
 }
-ok($load->stop, 'the sessions went on');
+ok($load->stop, 'the sessions continued');
 ok((!grep { !$_->stop } @readers), 'the readers read on');
 
 no_complaints([ $load->complaints($dbh) ],

@@ -1,5 +1,5 @@
 # portable_positions: subscriptions survive every kind of dump and restore;
-# their cursors stay valid, and consumption goes on where it was.
+# their cursors stay valid, and consumption continues where it was.
 
 use strict;
 use warnings;
@@ -45,7 +45,7 @@ sub subscription_text {
     } @tables;
 }
 
-# What each subscription delivers, to the end; nothing of it is kept.
+# What each subscription delivers, to the end; the calls are rolled back.
 sub deliveries {
     my ($dbh) = @_;
     my %delivered;
@@ -66,7 +66,7 @@ sub deliveries {
     return \%delivered;
 }
 
-# A retried event is due some time; it must not become so in between.
+# A retried event will be due at some time; it must not become due in between.
 $source->do(q{UPDATE es.subscription_streams SET retry_at = 'infinity' WHERE state = 'retrying'});
 my $text      = subscription_text($source);
 my $delivered = deliveries($source);

@@ -31,7 +31,7 @@ sub effects {
     return one_value($dbh, 'SELECT count(*) FROM effects');
 }
 
-# Waits until consumers have done so much more.
+# Waits until consumers have processed this number of events more.
 sub wait_for_effects {
     my ($more) = @_;
     my $goal = effects() + $more;
@@ -39,8 +39,8 @@ sub wait_for_effects {
     return;
 }
 
-# Kills a consumer's backend that has effects or locks in hand; the server
-# starts all its processes anew.
+# Kills a consumer's backend that has effects or locks; the server restarts all
+# its processes.
 for my $round (1 .. 4) {
     wait_for_effects(40);
     my $victim;
@@ -62,9 +62,9 @@ for my $round (1 .. 2) {
     pass("round $round: the server was killed");
 }
 wait_for_effects(40);
-ok($load->stop, 'the appenders went on');
+ok($load->stop, 'the appenders continued');
 SierraProcessor::wait_until_done($dbh, $_) for qw(once again);
-ok($_->stop, "a consumer of '$_->{subscription}' went on") for @consumers;
+ok($_->stop, "a consumer of '$_->{subscription}' continued") for @consumers;
 
 cmp_ok(one_value($dbh, 'SELECT count(*) FROM es.events'), '>', 100, 'there are events');
 no_complaints([ SierraProcessor::complaints($dbh, 'once') ],

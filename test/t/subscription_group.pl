@@ -1,5 +1,6 @@
 # exactly_once, one_stream_one_hand: members of a group join, leave, die, and
-# wake up as zombies; every event has its effect once, in the order of its stream.
+# wake up as zombies; every event has its effect once, in the order of its
+# stream.
 
 use strict;
 use warnings;
@@ -27,7 +28,7 @@ sub join_group {
     return;
 }
 
-# Waits until these, and nobody else, hold all partitions, evenly.
+# Waits until these consumers, and no others, hold all partitions, evenly.
 sub wait_until_even {
     my (@names) = @_;
     my $share = 8 / @names;
@@ -40,7 +41,7 @@ sub wait_until_even {
     return;
 }
 
-# Waits until members have done so much more.
+# Waits until members have processed this number of events more.
 sub wait_for_effects {
     my ($more, $name) = @_;
     my $count = sub {
@@ -80,8 +81,8 @@ for my $round (1 .. 3) {
     kill 'STOP', $members{sleeper}{pid};
 
     # In the middle of a transaction its session would keep the leases, perhaps
-    # only once its last statement ends: it is ended, as a broken connection is
-    # after a while.
+    # until its last statement ends: the test ends the session, as a broken
+    # connection is ended after a while.
     wait_until('the sleeper has lost its leases', sub {
         $dbh->do(q{SELECT pg_terminate_backend(a.pid) FROM pg_stat_activity AS a
                     WHERE a.application_name = 'sierra consumer' AND a.state LIKE 'idle in transaction%'
@@ -96,8 +97,8 @@ for my $round (1 .. 3) {
     wait_until_even(qw(c d));
 }
 
-# A zombie with a batch in hand: it is told that it lost its partitions, and its
-# effects go with its transaction.
+# A zombie with delivered events: it gets the error that it lost its partitions,
+# and its effects are rolled back with its transaction.
 my $zombie = connect_to($node);
 my $events = [];
 wait_until('the zombie gets events', sub {
@@ -115,7 +116,7 @@ $zombie->rollback;
 is(sqlstate_of($zombie, q{SELECT enack('group', $1, consumer => 'zombie')}, $events->[-1]{global_position}), 'SE008', 'so does enack()');
 is(sqlstate_of($zombie, q{SELECT * FROM enext('group', after => $1, consumer => 'zombie')}, $events->[-1]{global_position}), 'SE008', 'and fetching ahead');
 
-# The server dies, too.
+# The server crashes, too.
 wait_for_effects(20);
 ok($load->stop, 'the appenders end');
 kill_everything($node);

@@ -29,7 +29,7 @@ sub next_of {
             undef, $subscription, $consumer) };
 }
 
-# Polls, processes, acknowledges, and prepares all that.
+# Polls, processes, acknowledges, and prepares all of that.
 sub prepare_batch {
     my ($subscription, $consumer) = @_;
     my $session = connect_to($node);
@@ -114,7 +114,7 @@ for my $crashes (0, 1) {
     }
 }
 
-# Who waits is not told of COMMIT PREPARED, but looks.
+# A session that waits is not woken by COMMIT PREPARED, but looks by itself.
 $dbh->do(q{SELECT eack('s', max(global_position)) FROM es.events});
 $dbh->begin_work;
 my ($held) = append('a');

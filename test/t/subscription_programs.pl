@@ -20,7 +20,7 @@ sub start_program {
     return IPC::Run::start([@command], '<', \undef, '>&', \$output);
 }
 
-# kill -9: the program gets no chance to tidy up.
+# kill -9: the program has no chance to clean up.
 sub kill_program {
     my ($program) = @_;
     $program->kill_kill(grace => 0);
@@ -32,7 +32,7 @@ sub append {
     return one_value($dbh, 'SELECT global_position FROM eappend(?, ?, ?)', $stream, $event_name, $payload);
 }
 
-# What the table should be, counted from the events; streams that are apart are left out.
+# The expected table, counted from the events; diverted streams are left out.
 sub expected_totals {
     my ($dbh) = @_;
     return join "\n", @{ $dbh->selectcol_arrayref(<<'SQL') };
@@ -53,7 +53,7 @@ SELECT concat_ws(' ', stream_id, nullif(total, 0), status) FROM order_totals
 SQL
 }
 
-# Everything is processed, failed streams apart, and the table is what it should be.
+# Everything except failed streams is processed, and the table is as expected.
 sub is_up_to_date {
     my ($dbh, $position, $name) = @_;
     is(one_value($dbh, q{SELECT ewait('order-totals', ?, '1 minute')}, $position), 1, "$name: processed");
@@ -83,7 +83,7 @@ sub check_program {
         sub { one_value($dbh, q{SELECT count(*) FROM event_subscriptions()}) == 1 });
     is_up_to_date($dbh, append_orders($dbh, 'first', 10), "$name, orders come in");
 
-    # It is stopped between two events of a batch by a row that it cannot have.
+    # It is stopped between two events of a batch by a row that it cannot lock.
     my $blocker = connect_to($node, $database);
     my $before  = totals($dbh);
     $blocker->begin_work;
@@ -105,13 +105,13 @@ sub check_program {
     $program = start_program(@command);
     is_up_to_date($dbh, $position, "$name, started again");
 
-    # The server restarts under it.
+    # The server restarts while it runs.
     $node->restart;
     $dbh = connect_to($node, $database);
     is_up_to_date($dbh, append_orders($dbh, 'second', 10), "$name, after a restart of the server");
     ok($program->pumpable, "$name: it is still the same process");
 
-    # An event that fails is parked, and holds up its own stream only.
+    # An event that fails is parked, and delays its own stream only.
     append($dbh, 'order-broken', 'OrderCreated', '{"customer": "bob"}');
     append($dbh, 'order-broken', 'ItemAdded',    '{"price": "much"}');
     my $behind = append($dbh, 'order-broken', 'ItemAdded', '{"price": 7}');

@@ -2,7 +2,7 @@
 # Consumers fail, are killed, stopped and resumed; groups come and go; sessions
 # are terminated; the server crashes.  In the end every consumer must have
 # processed every event that it wants: in the order of its stream, and exactly
-# once where it said so.
+# once if it uses that mode.
 #
 # SIERRA_TEST_SEED repeats the random choices of an earlier run (the order in
 # which sessions meet remains free); SIERRA_TEST_TRANSACTIONS sets the length.
@@ -47,7 +47,7 @@ append_to_file($progress, '');
 
 my %subscriptions;
 
-# definition: arguments of esub() or epsub(); wants: the same in words of Perl.
+# definition: arguments of esub() or epsub(); wants: the same in Perl.
 sub subscribe {
     my ($name, $definition, $wants, %options) = @_;
     my $subscription = $subscriptions{$name} = {
@@ -96,7 +96,8 @@ sub subscribe_at_first {
     return;
 }
 
-# Amid the load: the snapshot that the subscription sees tells what is too old for it.
+# Under load: the snapshot that the subscription uses decides what is too old
+# for it.
 sub subscribe_to_the_latest {
     my ($name) = @_;
     $dbh->do('BEGIN ISOLATION LEVEL REPEATABLE READ');
@@ -152,7 +153,7 @@ sub some_consumer {
     return $pids[ rand @pids ];
 }
 
-# Who was killed comes again, under the same name or another one.
+# A consumer that was killed comes again, under the same name or another one.
 sub kill_consumer {
     my $pid      = some_consumer();
     my $consumer = delete $running{$pid};
@@ -213,7 +214,7 @@ sub operate {
     };
     if ($@) {
 
-        # A consumer that is stopped can have the row.
+        # A consumer that is stopped may hold the row.
         die $@ if $dbh->state ne '55P03';
         return 0;
     }
@@ -315,7 +316,8 @@ sub effects_of {
     return $dbh->selectcol_arrayref('SELECT position FROM effects WHERE subscription = $1 ORDER BY id', undef, $name);
 }
 
-# Lets out what is parked until nothing is missing, or nothing has moved for long.
+# Retries what is parked until nothing is missing, or nothing has moved for
+# long.
 my ($deadline, $least) = (time + 60, 1e9);
 while (time < $deadline) {
     operate($subscriptions{$_}, 'retry', undef) for grep { $subscriptions{$_}{fails} } sort keys %subscriptions;
@@ -332,8 +334,9 @@ for my $name (sort keys %judge) {
 kill 'TERM', keys %running;
 end_consumer($_) for sort keys %running;
 
-# What was processed, but perhaps not acknowledged, comes once more.  A new member of a
-# group waits until the leases of those who just went are over.
+# An event that was processed, but perhaps not acknowledged, comes once more.  A
+# new member of a group waits until the leases of the members that just left are
+# over.
 for my $name (sort keys %subscriptions) {
     my $pid = start_consumer($subscriptions{$name}, $subscriptions{$name}{group} ? 'last' : undef,
         idle => $subscriptions{$name}{group} ? 20 : 3);
@@ -344,7 +347,7 @@ for my $pid (sort keys %running) {
 }
 
 # ---------------------------------------------------------------------------
-# What came of it
+# The result
 # ---------------------------------------------------------------------------
 
 is($ended_badly // 0, 0, 'producers and consumers ended well');

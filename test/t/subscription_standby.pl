@@ -1,5 +1,5 @@
 # On a hot standby, ewait() waits for replay and for what consumers acknowledge
-# on the primary; consuming is refused there, and goes on after a promotion.
+# on the primary; consuming is refused there, and continues after a promotion.
 
 use strict;
 use warnings;
@@ -28,7 +28,8 @@ sub append {
     return one_value($on_primary, q{SELECT global_position FROM eappend('a', 'e')});
 }
 
-# Starts a wait on the standby, does something once it waits, and tells how it ended.
+# Starts a wait on the standby, does something once it waits, and returns how it
+# ended.
 sub waits_for {
     my ($what, $subscription, $position, $code) = @_;
     my $waiter = fork_process(
@@ -64,7 +65,7 @@ my $failed = append();
 $on_primary->do(q{SELECT enack('s', $1, '0')}, undef, $failed);
 waits_for('or skipped', 's', $failed, sub { $on_primary->do(q{SELECT eskip('s', 'a')}) });
 
-# Views work there; what writes does not.
+# Views work there; calls that write do not.
 is(one_value($on_standby, q{SELECT count(*) FROM es.subscriptions}), 2, 'subscriptions are there');
 my %refused = (
     q{SELECT * FROM enext('s')}                           => 'enext()',
@@ -79,7 +80,8 @@ my %refused = (
 );
 is(sqlstate_of($on_standby, $_), '25006', "$refused{$_} is refused on the standby") for sort keys %refused;
 
-# Promotion in the middle of consuming.  The standby has all that was answered.
+# Promotion in the middle of consuming.  The standby has everything that was
+# answered.
 $primary->append_conf('postgresql.conf', q{synchronous_standby_names = '*'});
 $primary->reload;
 $primary->poll_query_until('postgres', q{SELECT sync_state = 'sync' FROM pg_stat_replication})
@@ -99,7 +101,7 @@ ok($_->stop, "a consumer of '$_->{subscription}' went over") for @consumers;
 no_complaints([ SierraProcessor::complaints($on_standby, $_) ],
     "exactly_once: '$_' through the promotion") for qw(once group);
 is(one_value($on_standby, q{SELECT eack('s', max(global_position)) FROM enext('s')}) > $failed, 1,
-    'the other subscription goes on where it was');
+    'the other subscription continues where it was');
 store_is_sound($on_standby, 'after the promotion');
 
 done_testing();

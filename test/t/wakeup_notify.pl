@@ -1,4 +1,5 @@
-# Notifications: what is announced, by whom, how often, and what rings no bell.
+# Notifications: what is announced, by which process, how often, and which
+# changes send no signal.
 
 use strict;
 use warnings;
@@ -20,7 +21,7 @@ sub append {
     return one_value($dbh, 'SELECT global_position FROM eappend($1, $2)', $stream, 'Happened');
 }
 
-# A reload makes the worker look at all stores.  Returns when it has.
+# A reload makes the notifier look at all stores.  Returns when it has.
 sub configure {
     my ($dbh, %settings) = @_;
     my $start = one_value($dbh, 'SELECT clock_timestamp()');
@@ -33,7 +34,7 @@ sub configure {
     return;
 }
 
-# So that nothing of what was committed before is announced later.
+# So that nothing that was committed before is announced later.
 sub settle {
     my ($dbh, $listener) = @_;
     configure($dbh);
@@ -78,7 +79,7 @@ $dbh->rollback;
 $position = append($dbh, 'order-1');
 is($listener->next_heard->{position}, $position, 'what rolls back is not announced');
 
-# Stores beyond those that are remembered are announced, too.
+# Stores beyond the number that is remembered are announced, too.
 $dbh->do('SELECT create_event_store($1, 1)', undef, "many_$_") for 1 .. 20;
 $dbh->begin_work;
 append($dbh, 's', "many_$_") for 1 .. 20;
@@ -90,7 +91,7 @@ $dbh->disconnect;
 $listener->end;
 
 # ---------------------------------------------------------------------------
-# The worker
+# The notifier
 # ---------------------------------------------------------------------------
 
 $node->append_conf('postgresql.conf', <<'CONF');
@@ -102,7 +103,7 @@ $dbh = connect_to($node);
 my $worker = worker_pid($dbh);
 $listener = SierraListen->new($node);
 
-# No sweep comes to help here: what is heard, the bell rang for.
+# No sweep helps here: every notification comes from a signal.
 $position = append($dbh, 'order-1');
 $heard = ($listener->heard_until('es', $position))[-1];
 is_deeply($heard, { channel => 'sierra_es', store => 'es', position => $position, pid => $worker },
@@ -116,7 +117,7 @@ my $characters = $strange;
 utf8::decode($characters);
 is(($listener->heard_until($characters, $position))[-1]{position}, $position, 'any name of a store arrives');
 
-# Many stores ring at once; next_heard() dies if one is missing.
+# Many stores signal at once; next_heard() dies if one is missing.
 $dbh->do('SELECT create_event_store($1, 1)', undef, "many_$_") for 1 .. 20;
 $dbh->begin_work;
 append($dbh, 's', "many_$_") for 1 .. 20;
@@ -138,8 +139,8 @@ is_deeply([ sort { $a <=> $b } map { $_->{position} } @heard ], [ map { $_->{pos
     'their positions grow');
 configure($dbh, 'sierra_es.notify_interval' => '10ms');
 
-# What rolls back, and what is to be silent.  Another store, which rings later,
-# tells when the worker has heard of it.
+# Rollbacks, and changes that must send nothing.  Another store, which signals
+# later, shows when the notifier has looked.
 sub is_silent {
     my ($what, $code) = @_;
     settle($dbh, $listener);
@@ -168,14 +169,14 @@ is(($listener->heard_until('es', $position))[-1]{pid}, $dbh->{pg_pid},
     'sierra_es.notify = transaction: the session announces');
 $dbh->do('RESET sierra_es.notify');
 
-# A worker that starts announces what is there.
+# A notifier that starts announces the existing events.
 $listener->forget;
 $dbh->do('SELECT pg_terminate_backend($1)', undef, worker_pid($dbh));
 my %last = map { $listener->next_heard->{store} => 1 } 1 .. 2;
 is_deeply([ sort keys %last ], [ sort 'es', $characters ], 'a worker that starts announces every store');
 
 # ---------------------------------------------------------------------------
-# What rings no bell is found by the sweep
+# Changes that send no signal are found by the sweep
 # ---------------------------------------------------------------------------
 
 configure($dbh, 'sierra_es.sweep_interval' => '100ms');
@@ -187,8 +188,8 @@ settle($dbh, $listener);
 $dbh->do(q{COMMIT PREPARED 'p'});
 is($listener->next_heard->{position}, $position, 'COMMIT PREPARED is announced');
 
-# A prepared append holds back who reads the whole store: when it goes, there is
-# something to read that was announced before.
+# A prepared append holds back readers of the whole store: when it ends, events
+# that were announced before become readable.
 my $other = one_value($dbh, q{SELECT 's-' || i FROM generate_series(1, 1000) AS i
     WHERE sierra_partition_id(sierra_stream_key('s-' || i), 4) <> sierra_partition_id(sierra_stream_key('order-1'), 4) LIMIT 1});
 $dbh->begin_work;
@@ -201,7 +202,7 @@ $dbh->do(q{ROLLBACK PREPARED 'p'});
 is($listener->next_heard->{position}, $position, 'ROLLBACK PREPARED announces what it held back');
 is(one_value($dbh, 'SELECT count(*) FROM eall($1)', $held - 1), 1, 'which can be read then');
 
-# The same when an ordinary transaction rolls back; that rings.
+# The same when an ordinary transaction rolls back; that sends a signal.
 configure($dbh, 'sierra_es.sweep_interval' => '1h');
 my $holder = connect_to($node);
 $holder->begin_work;
@@ -263,7 +264,8 @@ for my $client ([ $^X, "$examples/follow.pl" ], [ '/usr/bin/python3', "$examples
     my $run = IPC::Run::start([ @$client, $connection, $from ], '>', \$out, '2>', \$err);
     my $expected = '';
 
-    # One that it finds when it starts, then some that it must be woken for.
+    # One event that it finds when it starts, then some for which it must be
+    # woken.
     for my $i (1 .. 5) {
         my $began = time;
         my $new = append($dbh, "live-$i");

@@ -1,5 +1,6 @@
-# Waiting for events when the library is preloaded: only the bell wakes here, for
-# sweeps are an hour apart.  So a wake-up that is lost is a test that hangs.
+# Waiting for events when the library is preloaded: only the signal of a commit
+# wakes a session here, because sweeps are an hour apart.  So a lost wake-up
+# makes the test hang.
 use strict;
 use warnings;
 
@@ -49,7 +50,8 @@ sub waiting {
         q{SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 1511});
 }
 
-# Asleep or about to look: the append can come at any moment of the other's call.
+# Asleep or about to look: the append can come at any moment of the other's
+# call.
 my ($slowest, $wrong) = (0, 0);
 for my $round (1 .. $rounds) {
     my $waits = start($consumer, q{SELECT global_position FROM enext('s', wait => '10 minutes')});
@@ -64,7 +66,7 @@ for my $round (1 .. $rounds) {
 is($wrong, 0, "each of $rounds appends ended a wait");
 cmp_ok($slowest, '<', 30, 'and none by the end of its time');
 
-# An acknowledgement wakes who waits for the consumer.
+# An acknowledgement wakes a session that waits for the consumer.
 ($slowest, $wrong) = (0, 0);
 for my $round (1 .. 20) {
     my $position = one_value($appender, 'SELECT global_position FROM eappend($1, $2)', 'a', 'E');
@@ -79,7 +81,8 @@ for my $round (1 .. 20) {
 is($wrong, 0, 'each acknowledgement ended the ewait() for it');
 cmp_ok($slowest, '<', 30, 'and none by the end of its time');
 
-# Not more than max_waiters; the place of one who is cancelled is free again.
+# Not more than max_waiters; the place of a session that is cancelled is free
+# again.
 my @sessions = map { connect_to($node) } 1 .. 2;
 my @waits    = map { start($_, q{SELECT count(*) FROM enext('s', wait => '10 minutes')}) } @sessions;
 wait_until('two wait', sub { waiting() == 2 });
@@ -90,13 +93,14 @@ wait_until('the place is free', sub { waiting() == 1 });
 is(sqlstate_of($consumer, q{SELECT enext('s', wait => '10 milliseconds')}), '',
     'the place of one who was cancelled is free');
 
-# Who waits holds up no DDL on the events.
+# A session that waits delays no DDL on the events.
 $appender->do(q{SET lock_timeout = '10s'});
 is(sqlstate_of($appender, 'ALTER TABLE es.events ALTER COLUMN payload SET STATISTICS 10'),
     '', 'a waiting session does not hold up ALTER TABLE');
 $sessions[1]->pg_cancel;
 
-# The worker dies: who waits looks by himself, then it is back.
+# The notifier dies: a session that waits looks by itself, then the notifier is
+# back.
 my $worker = one_value($watcher, q{SELECT pid FROM sierra_workers() WHERE state = 'running'});
 my $waits  = start($consumer, q{SELECT global_position FROM enext('s', wait => '10 minutes')});
 wait_until('one waits', sub { waiting() == 1 });

@@ -1,5 +1,5 @@
-# The worker of a database: that it is there when it is needed, out of the way
-# of statements that need the database for themselves, and back afterwards.
+# The notifier of a database: it exists when it is needed, leaves for statements
+# that need exclusive use of the database, and comes back afterwards.
 
 use strict;
 use warnings;
@@ -27,7 +27,8 @@ sub worker_of {
     return all_rows($session // $dbh, 'SELECT * FROM sierra_workers() WHERE database = $1', $database)->[0] // {};
 }
 
-# Waits until a database has a worker, another than the one given; returns its pid.
+# Waits until a database has a notifier, another than the given one; returns its
+# pid.
 sub running_worker {
     my ($database, $old, $session) = @_;
     my $worker;
@@ -43,7 +44,7 @@ sub append {
     return one_value($session, q{SELECT global_position FROM eappend('order-1', 'Happened')});
 }
 
-# One test: the worker announces an append.
+# One test: the notifier announces an append.
 sub announces {
     my ($name, $database, $where) = @_;
     my $listener = SierraListen->new($where // $node, $database);
@@ -82,7 +83,7 @@ announces('the extension is back', 'shop');
 $shop->disconnect;
 
 # ---------------------------------------------------------------------------
-# Statements that need the database for themselves
+# Statements that need exclusive use of the database
 # ---------------------------------------------------------------------------
 
 my $tablespace = PostgreSQL::Test::Utils::tempdir();
@@ -102,7 +103,7 @@ for my $statement (
 }
 announces('the copy', 'copy');
 
-# In a transaction that goes on, and rolls back.
+# In a transaction that continues, and rolls back.
 my $before = running_worker('shop');
 $dbh->begin_work;
 is(sqlstate_of($dbh, 'ALTER DATABASE shop RENAME TO store'), '', 'RENAME in a transaction');
@@ -124,7 +125,7 @@ my $stranger = connect_to($node, 'postgres', 'regress_sierra_stranger');
 is(sqlstate_of($stranger, 'DROP DATABASE shop'), '42501', 'who may not drop a database');
 is(running_worker('shop'), $before, 'does not send its worker away');
 
-# Owners that are no superusers.
+# Owners that are not superusers.
 $dbh->do('CREATE ROLE regress_sierra_owner LOGIN CREATEDB');
 $dbh->do('ALTER DATABASE shop OWNER TO regress_sierra_owner');
 my $owner = connect_to($node, 'postgres', 'regress_sierra_owner');
@@ -136,7 +137,8 @@ $owner->disconnect;
 
 $dbh->do('DROP TABLESPACE elsewhere');
 
-# A database may be dropped and made again many times: its bell is free again.
+# A database may be dropped and created again many times: its slot is free
+# again.
 for my $i (1 .. 3) {
     $node->safe_psql('postgres', 'CREATE DATABASE again');
     $node->safe_psql('again', 'CREATE EXTENSION sierra_es; SELECT create_event_store()');
@@ -146,7 +148,7 @@ for my $i (1 .. 3) {
 is(one_value($dbh, 'SELECT count(*) FROM sierra_workers()'), 1, 'CREATE and DROP DATABASE again and again');
 
 # ---------------------------------------------------------------------------
-# Workers that end
+# Notifiers that end
 # ---------------------------------------------------------------------------
 
 $before = running_worker('postgres');
@@ -207,7 +209,7 @@ $on_standby->disconnect;
 $standby->stop;
 
 # ---------------------------------------------------------------------------
-# No room for a worker
+# No room for a notifier
 # ---------------------------------------------------------------------------
 
 $node->append_conf('postgresql.conf', <<'CONF');
@@ -216,7 +218,7 @@ max_logical_replication_workers = 0
 CONF
 $node->start;
 $dbh = connect_to($node);
-cmp_ok(append($dbh), '>', 0, 'no room for a worker: appends go on');
+cmp_ok(append($dbh), '>', 0, 'no room for a notifier: appends continue');
 wait_until('the log says so', sub { slurp_file($node->logfile) =~ /could not start a worker of sierra_es/ });
 like(slurp_file($node->logfile), qr/HINT:  Increase "max_worker_processes"/, 'with a hint');
 wait_until('sierra_workers() shows it', sub { worker_of('postgres')->{state} eq 'wanted' });
@@ -237,7 +239,8 @@ is(sqlstate_of($stranger, 'SELECT * FROM sierra_workers()'), '42501', 'sierra_wo
 $dbh->do('GRANT pg_monitor TO regress_sierra_stranger');
 is(sqlstate_of($stranger, 'SELECT * FROM sierra_workers()'), '', 'but for pg_monitor');
 
-# What looks like a store may be a trap: code that runs when the table is opened.
+# A table that looks like a store's may be an attack: code that runs when the
+# table is opened.
 $dbh->do('CREATE SCHEMA trap AUTHORIZATION regress_sierra_stranger');
 $dbh->do('GRANT USAGE ON SCHEMA es TO regress_sierra_stranger');
 $dbh->do('GRANT SELECT ON ALL TABLES IN SCHEMA es TO regress_sierra_stranger');
@@ -263,7 +266,7 @@ unlike(slurp_file($node->logfile), qr/LOG:  the trap runs as (?!regress_sierra_s
     'the worker looks at a store as its owner');
 announces('beside a trap', 'postgres');
 
-# Who locks a store does not hold up the others.
+# A session that locks a store does not delay the others.
 $dbh->do(q{SELECT create_event_store('locked', 1)});
 $dbh->begin_work;
 $dbh->do('LOCK TABLE locked.events IN ACCESS EXCLUSIVE MODE');

@@ -1,5 +1,5 @@
-# Runners are superusers, and run what others have written: as its owner, who can
-# neither become somebody else nor leave anything behind.
+# Runners are superusers, and run code that others have written: as its owner,
+# and the code can neither become another role nor leave anything behind.
 
 use strict;
 use warnings;
@@ -81,11 +81,11 @@ for my $place (qw(handler trigger)) {
     is($got{$_}, '42501', "a $place may not: $_") for sort keys %got;
 }
 is(one_value($dbh, 'SELECT count(*) FROM treasure'), 0, 'nothing was written as somebody else');
-is(one_value($dbh, q{SELECT rolsuper FROM pg_roles WHERE rolname = 'regress_sierra_mallory'}), 0, 'and she is no superuser');
+is(one_value($dbh, q{SELECT rolsuper FROM pg_roles WHERE rolname = 'regress_sierra_mallory'}), 0, 'and she is not a superuser');
 wait_until('locks of the session are gone', sub { one_value($dbh, q{SELECT count(*) = 0 FROM pg_locks WHERE locktype = 'advisory' AND objid = 42}) });
 pass('locks that a handler left are let go of');
 
-# What one job sets, the next one does not see.
+# Settings of one job are not visible to the next one.
 $dbh->do($_) for split /;;\n/, <<'SQL';
 SELECT create_event_store('es', 2);;
 CREATE TABLE settings (name text, value text);;
@@ -123,7 +123,7 @@ is(sqlstate_of($mallory, 'SELECT * FROM event_runners()'), '42501', 'event_runne
 $dbh->do('GRANT pg_monitor TO regress_sierra_mallory');
 is(sqlstate_of($mallory, 'SELECT * FROM event_runners()'), '', 'but for pg_monitor');
 
-# A store whose tables are locked does not hold up the others.
+# A store whose tables are locked does not delay the others.
 $mallory->begin_work;
 $mallory->do('LOCK TABLE lair.projections, lair.timers, lair.events IN ACCESS EXCLUSIVE MODE');
 my $position = one_value($dbh, q{SELECT global_position FROM eappend('order-1', 'Happened')});
@@ -132,12 +132,12 @@ $mallory->rollback;
 
 # An error of a job is in the log once, and in event_runners().
 $dbh->do(q{ALTER TABLE lair.timers RENAME COLUMN run_at TO ran_at});
-wait_until('the error is told', sub { slurp_file($node->logfile) =~ /column t\.run_at does not exist/ });
+wait_until('the error is logged', sub { slurp_file($node->logfile) =~ /column t\.run_at does not exist/ });
 sleep 3;
 my @told = slurp_file($node->logfile) =~ /ERROR:  column t\.run_at does not exist/g;
 is(@told, 1, 'an error that comes again is logged once');
 $position = one_value($dbh, q{SELECT global_position FROM eappend('order-1', 'Happened')});
-is(one_value($dbh, q{SELECT ewait_projection('noting', $1, '10 s')}, $position), 1, 'and the others go on');
+is(one_value($dbh, q{SELECT ewait_projection('noting', $1, '10 s')}, $position), 1, 'and the others continue');
 
 $_->disconnect for $dbh, $mallory;
 $node->stop;

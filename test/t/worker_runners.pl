@@ -1,5 +1,5 @@
 # Runners: timers and projections run by themselves, in every store and database
-# of the server, in turn, each event exactly once whatever ends meanwhile.
+# of the server, in turn, each event exactly once whatever ends in the meantime.
 
 use strict;
 use warnings;
@@ -22,7 +22,7 @@ max_worker_processes = 16
 CONF
 $node->restart;
 
-# Makes the store of a database with what the tests below count.
+# Makes the store of a database with the tables that the tests below count.
 sub prepare {
     my ($database) = @_;
     my $session = connect_to($node, $database);
@@ -39,7 +39,8 @@ SQL
     return $session;
 }
 
-# Appends, and waits until both projections have it and all before, once each.
+# Appends, and waits until both projections have handled this event and all
+# before it, once each.
 sub follows {
     my ($name, $session) = @_;
     my $position = one_value($session, q{SELECT global_position FROM eappend('order-1', 'Happened')});
@@ -85,7 +86,7 @@ cmp_ok(one_value($dbh, q{SELECT extract(epoch FROM "timestamp" - $1::timestamptz
 is(one_value($dbh, q{SELECT "timestamp" < $1::timestamptz + interval '400ms' FROM es.events WHERE stream_id = 'late-2'}, $due),
     1, 'and less than a sweep after it');
 
-# A prepared transaction rings no bell when it commits.
+# A prepared transaction sends no signal when it commits.
 $dbh->begin_work;
 $dbh->do(q{SELECT eappend('prepared-1', 'Happened')});
 $dbh->do(q{PREPARE TRANSACTION 'p'});
@@ -98,7 +99,7 @@ $other->disconnect;
 wait_until('the prepared event is handled', sub { one_value($dbh, q{SELECT count(*) = (SELECT count(*) FROM es.events) FROM seen}) });
 pass('COMMIT PREPARED');
 
-# To be seen.
+# Long enough to be seen.
 is($dbh->selectrow_array(q{SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'sierra_es runner'}), 1, 'one runner');
 my $row = runners('postgres')->[0];
 cmp_ok($row->{events}, '>', 5, 'event_runners() counts events');
@@ -113,7 +114,7 @@ is(one_value($dbh, q{SELECT query FROM pg_stat_activity WHERE backend_type = 'si
     'projection "dozing" of store es', 'pg_stat_activity says what runs');
 $dbh->do(q{SELECT drop_projection('dozing')});
 
-# What fails is tried again by itself, and told once.
+# An event that fails is tried again without a call, and logged once.
 $dbh->do($_) for split /;;\n/, <<'SQL';
 CREATE TABLE wanted (ok boolean);;
 CREATE FUNCTION fail_once(e sierra_event) RETURNS void LANGUAGE plpgsql AS $$
@@ -151,7 +152,7 @@ my $late = one_value($dbh, q{
       FROM es.events AS e WHERE e.stream_id = 'fair-1'});
 cmp_ok($late, '<', 1, 'one runner: timers of a store wait less than a slice for a backlog of another');
 note("the latest timer was $late s late");
-is(one_value($dbh, q{SELECT processed BETWEEN 200 AND 50000 FROM busy.projections}), 1, 'which goes on meanwhile');
+is(one_value($dbh, q{SELECT processed BETWEEN 200 AND 50000 FROM busy.projections}), 1, 'which continues meanwhile');
 
 # With more places another runner comes to help.
 $node->append_conf('postgresql.conf', 'sierra_es.workers = 3');
@@ -198,7 +199,8 @@ for my $database (qw(shop bank)) {
 for my $round (1 .. 2) {
     follows("one runner, database $_", $session{$_}) for sort keys %session;
 }
-# The runner goes round: who waits for the place gets it when it is idle, or still starting.
+# The runner moves on: a database that waits for the place gets it when the
+# runner is idle, or still starting.
 my $latest = 0;
 for my $round (1 .. 12) {
     my $delay = (0.1, 0.5, 1)[$round % 3];
@@ -212,7 +214,7 @@ for my $round (1 .. 12) {
 cmp_ok($latest, '<', 5, 'one runner: timers of all databases');
 note("the latest was $latest s late");
 
-# All busy at a time: each gets its slice.
+# All are busy at the same time: each gets its share.
 for my $database (sort keys %session) {
     $session{$database}->do(q{CREATE OR REPLACE FUNCTION see(e sierra_event) RETURNS void LANGUAGE sql
                               AS 'SELECT pg_sleep(0.002); INSERT INTO seen VALUES ($1.global_position)'});
@@ -269,7 +271,7 @@ $dbh->do(q{SELECT eschedule(clock_timestamp(), 'by-hand', 'Due')});
 $dbh->do('CALL run_event_jobs()');
 is(one_value($dbh, q{SELECT ewait_projection('seen', $1, '0') AND (SELECT count(*) = 1 FROM es.events WHERE stream_id = 'by-hand')}, $position), 1,
     'but for run_event_jobs()');
-is(one_value($dbh, q{SELECT count(*) = (SELECT count(*) FROM es.events) FROM seen}), 1, 'which goes on until nothing is due');
+is(one_value($dbh, q{SELECT count(*) = (SELECT count(*) FROM es.events) FROM seen}), 1, 'which continues until nothing is due');
 set_workers(1);
 follows('one runner again', $dbh);
 
@@ -277,7 +279,8 @@ follows('one runner again', $dbh);
 # The first job in a database that had none for a while
 # ---------------------------------------------------------------------------
 
-# Nothing but the bell wakes a runner; one without any jobs leaves after 5 s.
+# Only the signal of a commit wakes a runner; one without any jobs leaves after
+# 5 s.
 $node->append_conf('postgresql.conf', "sierra_es.sweep_interval = '1min'");
 set_workers(4);
 my $began;
@@ -346,7 +349,7 @@ pass('DROP EXTENSION ends the runner');
 $market->disconnect;
 is(sqlstate_of($dbh, "DROP DATABASE $_"), '', "DROP DATABASE $_") for qw(market copy);
 
-# A database without anything to run gets no runner for long.
+# A database without anything to run has no runner for long.
 $node->safe_psql('postgres', 'CREATE DATABASE plain');
 $node->safe_psql('plain', q{CREATE EXTENSION sierra_es; SELECT create_event_store(); SELECT eappend('order-1', 'Happened')});
 wait_until('nobody stays', sub { sleep 6; !@{ runners('plain') } });
@@ -385,7 +388,7 @@ $dbh = connect_to($node);
 wait_until('the log says so', sub { slurp_file($node->logfile) =~ /could not start a runner of sierra_es/ });
 sleep 3;
 my @complaints = slurp_file($node->logfile) =~ /could not start a runner of sierra_es/g;
-is(@complaints, 1, 'no room for a runner: told once');
+is(@complaints, 1, 'no room for a runner: logged once');
 like(slurp_file($node->logfile), qr/HINT:  Increase "max_worker_processes", or decrease "sierra_es.workers"/, 'with a hint');
 $dbh->disconnect;
 $node->stop;

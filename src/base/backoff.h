@@ -1,0 +1,18 @@
+/*
+ * backoff.h
+ *		The pause before the next attempt: it doubles with each failure.
+ */
+#ifndef SIERRA_BACKOFF_H
+#define SIERRA_BACKOFF_H
+
+/*
+ * Milliseconds to wait after this many failures in a row (from 1): first, twice
+ * as much, four times as much, ..., at most max.
+ */
+static inline int64
+sierra_backoff(uint32 failures, int64 first, int64 max)
+{
+	return Min(max, first << Min(Max(failures, 1) - 1, 20));
+}
+
+#endif /* SIERRA_BACKOFF_H */
