@@ -14,7 +14,7 @@
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
-PG_FUNCTION_INFO_V1(event_notifiers);
+PG_FUNCTION_INFO_V1(sierra_event_notifiers);
 PG_FUNCTION_INFO_V1(sierra_event_runners);
 PG_FUNCTION_INFO_V1(sierra_call_runners);
 
