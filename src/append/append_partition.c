@@ -7,6 +7,7 @@
 #include "append/append_partition.h"
 #include "store/direct_insert.h"
 #include "store/event.h"
+#include "store/table_shape.h"
 
 #include "access/table.h"
 #include "access/tableam.h"
@@ -15,32 +16,31 @@
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 
+/* Finds an index among those that are open already. */
+static Relation
+find_index(SierraAppendPartition *leaf, SierraIndex kind)
+{
+	for (int i = 0; i < leaf->result->ri_NumIndices; i++)
+	{
+		Relation index = leaf->result->ri_IndexRelationDescs[i];
+
+		if (sierra_shape_is_index(index, &sierra_partition_shape.indexes[kind]))
+			return index;
+	}
+	sierra_shape_report_index(leaf->rel, &sierra_partition_shape, kind);
+	return NULL; /* not reached */
+}
+
 void
 sierra_append_partition_open(const SierraStore *store, int partition, SierraAppendPartition *leaf)
 {
 	leaf->partition = partition;
 	leaf->rel = sierra_scan_open_leaf(store, partition, RowExclusiveLock);
 	leaf->result = sierra_direct_insert_open(leaf->rel);
-	leaf->sequence_index = leaf->stream_index = leaf->event_id_index = NULL;
 	leaf->lock_is_new = false;
-
-	for (int i = 0; i < leaf->result->ri_NumIndices; i++)
-	{
-		Relation index = leaf->result->ri_IndexRelationDescs[i];
-
-		if (!leaf->sequence_index && sierra_scan_is_index(index, SIERRA_INDEX_SEQUENCE))
-			leaf->sequence_index = index;
-		else if (!leaf->stream_index && sierra_scan_is_index(index, SIERRA_INDEX_STREAM))
-			leaf->stream_index = index;
-		else if (!leaf->event_id_index && sierra_scan_is_index(index, SIERRA_INDEX_EVENT_ID))
-			leaf->event_id_index = index;
-	}
-	if (!leaf->sequence_index || !leaf->stream_index || !leaf->event_id_index)
-		ereport(ERROR, errcode(ERRCODE_UNDEFINED_OBJECT),
-				errmsg("table \"%s\" has lost a unique index", RelationGetRelationName(leaf->rel)),
-				errdetail("It needs them on (partition_sequence), (stream_id, stream_version) and "
-						  "(event_id)."),
-				errhint("Put it back: it keeps the numbers of the event store gapless."));
+	leaf->sequence_index = find_index(leaf, SIERRA_INDEX_SEQUENCE);
+	leaf->stream_index = find_index(leaf, SIERRA_INDEX_STREAM);
+	leaf->event_id_index = find_index(leaf, SIERRA_INDEX_EVENT_ID);
 }
 
 void

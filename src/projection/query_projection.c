@@ -53,15 +53,13 @@ is_pending(const SierraSubscription *subscription, TupleTableSlot *slot)
 {
 	int64 position = sierra_slot_int8(slot, Anum_events_global_position);
 	SierraStreamSlot *found = NULL;
-	bool isnull;
-	int32 partition = DatumGetInt32(slot_getattr(slot, Anum_events_partition_id, &isnull));
+	int32 partition = sierra_slot_int4(slot, Anum_events_partition_id);
 
 	if (!sierra_subscription_matches(subscription, slot))
 		return false;
 	if (subscription->apart != NULL)
-		found = sierra_streams_lookup(
-			subscription->apart,
-			DatumGetTextPP(slot_getattr(slot, Anum_events_stream_id, &isnull)));
+		found = sierra_streams_lookup(subscription->apart,
+									  sierra_slot_text(slot, Anum_events_stream_id));
 	if (found != NULL)
 	{
 		const SierraApart *apart = found->value;

@@ -192,11 +192,11 @@ keep_answered(SierraSink *base, TupleTableSlot *slot)
 {
 	Answered *event = (Answered *) base;
 	MemoryContext old = MemoryContextSwitchTo(event->context);
-	bool isnull;
 
 	event->matches = sierra_subscription_matches(event->subscription, slot);
-	event->partition = DatumGetInt32(slot_getattr(slot, Anum_events_partition_id, &isnull));
-	event->stream_id = DatumGetTextPCopy(slot_getattr(slot, Anum_events_stream_id, &isnull));
+	event->partition = sierra_slot_int4(slot, Anum_events_partition_id);
+	event->stream_id =
+		DatumGetTextPCopy(PointerGetDatum(sierra_slot_text(slot, Anum_events_stream_id)));
 	event->version = sierra_slot_int8(slot, Anum_events_stream_version);
 	MemoryContextSwitchTo(old);
 	return false;

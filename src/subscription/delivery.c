@@ -24,6 +24,7 @@
 #include "read/read_stream.h"
 #include "store/event.h"
 #include "store/query.h"
+#include "store/scan.h"
 #include "subscription/await.h"
 #include "subscription/delivery.h"
 #include "subscription/subscription.h"
@@ -346,8 +347,7 @@ static bool
 put_apart(SierraSink *base, TupleTableSlot *slot)
 {
 	ApartSink *sink = (ApartSink *) base;
-	bool isnull;
-	text *stream_id = DatumGetTextPP(slot_getattr(slot, Anum_events_stream_id, &isnull));
+	text *stream_id = sierra_slot_text(slot, Anum_events_stream_id);
 	SierraStreamSlot *found = sierra_streams_lookup(sink->subscription->apart, stream_id);
 
 	sink->apart = found != NULL ? found->value : NULL;

@@ -307,7 +307,6 @@ sierra_subscription_load_apart(SierraSubscription *subscription, bool read_only)
 static bool
 is_after_start(const SierraSubscription *subscription, TupleTableSlot *slot, const text *stream_id)
 {
-	bool isnull;
 	int32 partition;
 
 	if (subscription->start_versions != NULL)
@@ -317,7 +316,7 @@ is_after_start(const SierraSubscription *subscription, TupleTableSlot *slot, con
 		if (start != NULL)
 			return sierra_slot_int8(slot, Anum_events_stream_version) >= *(int64 *) start->value;
 	}
-	partition = DatumGetInt32(slot_getattr(slot, Anum_events_partition_id, &isnull));
+	partition = sierra_slot_int4(slot, Anum_events_partition_id);
 	if (subscription->start_sequences != NULL &&
 		subscription->start_sequences[partition] != SIERRA_NONE)
 		return sierra_slot_int8(slot, Anum_events_partition_sequence) >=
@@ -328,9 +327,8 @@ is_after_start(const SierraSubscription *subscription, TupleTableSlot *slot, con
 static text *
 stream_of(TupleTableSlot *slot)
 {
-	bool isnull;
 
-	return DatumGetTextPP(slot_getattr(slot, Anum_events_stream_id, &isnull));
+	return sierra_slot_text(slot, Anum_events_stream_id);
 }
 
 bool
@@ -362,8 +360,7 @@ sierra_subscription_wants(void *arg, TupleTableSlot *slot)
 bool
 sierra_subscription_matches(const SierraSubscription *subscription, TupleTableSlot *slot)
 {
-	bool isnull;
-	int32 partition = DatumGetInt32(slot_getattr(slot, Anum_events_partition_id, &isnull));
+	int32 partition = sierra_slot_int4(slot, Anum_events_partition_id);
 
 	return subscription->wanted[partition] &&
 		   sierra_filter_passes(&subscription->streams, &subscription->event_names, slot) &&
