@@ -28,42 +28,150 @@ is_root() { [ "$(id -u)" -eq 0 ]; }
 # Packages
 # ---------------------------------------------------------------------------
 
-# Runs a command as root.
-with_root() {
-    if is_root; then
-        "$@"
-    elif [ -t 0 ]; then
-        sudo "$@"
-    else
-        sudo -n "$@"
-    fi
-}
+# Debian packages that are missing.
+packages=()
 
-# Installs Debian packages; asks for nothing.
-install_packages() {
-    [ $# -gt 0 ] || return 0
-    command -v apt-get >/dev/null || die "please install what corresponds to these Debian packages: $*"
-    is_root || command -v sudo >/dev/null ||
-        die "packages are missing and there is no sudo; as root, run: apt-get install $*"
-    say "Installing with apt-get: $*"
-    with_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "$@" \
-        </dev/null >"$log_dir/apt.log" 2>&1 || {
-        tail -n 20 "$log_dir/apt.log" >&2
-        die "could not install packages; as root, try: apt-get install $*"
-    }
-}
+need() { packages+=("$@"); }
 
-# Refreshes apt's lists, once; a machine without network may have what is needed.
-refresh_packages() {
-    [ -z "${packages_refreshed:-}" ] && command -v apt-get >/dev/null || return 0
-    packages_refreshed=1
-    is_root || command -v sudo >/dev/null || return 0
+# Calls function $1, which notes with need() what is missing, until nothing is.
+install_missing() {
+    local lists_are_new=
+    packages=()
+    "$1"
+    [ ${#packages[@]} -gt 0 ] || return 0
+    command -v apt-get >/dev/null || die "please install what corresponds to these Debian packages: ${packages[*]}"
+    require_root
     say "Refreshing the list of packages"
-    with_root apt-get update -q </dev/null >"$log_dir/apt.log" 2>&1 ||
-        say "apt-get update failed; going on with the lists that are there"
+    apt_as_root update || {
+        grep -E '^[EW]:' "$log_dir/apt.log" >&2 || true
+        say "apt-get update failed; the lists that are there are used"
+    }
+    # Names depend on what these lists offer.
+    lists_are_new=1
+    packages=()
+    "$1"
+    install_packages
+    packages=()
+    "$1"
+    [ ${#packages[@]} -eq 0 ] || die "apt-get installed everything, but something is still missing: ${packages[*]}"
 }
 
-has_package() { apt-cache show "$1" >/dev/null 2>&1; }
+# Sees to it that sudo works, before it is needed; says what to do if it does not.
+require_root() {
+    local remedy="as root, run: apt-get update && apt-get install --no-install-recommends ${packages[*]}"
+    is_root && return
+    command -v sudo >/dev/null || die "packages are missing and there is no sudo; $remedy"
+    sudo -n true 2>/dev/null && return
+    can_ask || die "packages are missing, and there is no terminal on which sudo could ask for your password; $remedy"
+    say "Some packages are missing: ${packages[*]}"
+    say "To install them, sudo asks for your password."
+    sudo true || die "packages are missing; $remedy"
+}
+
+# Whether sudo can ask for a password.  It does so on the terminal itself, wherever
+# our input and output go; a job in the background would be stopped by that.
+can_ask() {
+    local group terminal_group
+    (: </dev/tty) 2>/dev/null || return
+    read -r _ _ group _ _ terminal_group _ <<<"$(sed 's/.*) //' "/proc/$$/stat")"
+    [ "$group" = "$terminal_group" ]
+}
+
+# Runs apt-get as root; asks nothing.
+apt_as_root() {
+    local command=(bash -c "$(declare -f apt_without_server); apt_without_server \"\$@\"" apt_without_server "$@")
+    is_root || command=(sudo "${command[@]}")
+    "${command[@]}" </dev/null >"$log_dir/apt.log" 2>&1
+}
+
+# Runs apt-get, in a shell of its own.  Debian's packages make and start a server when
+# they are installed first, and start servers that are stopped.  Both are prevented,
+# by files that exist only meanwhile.
+apt_without_server() {
+    settings=/etc/postgresql-common/createcluster.d
+    setting=$settings/zz_sierra_es.conf
+    policy=/usr/sbin/policy-rc.d
+    made_policy=
+    made_settings=
+    clean_up() {
+        rm -f "$setting" ${made_policy:+"$policy"}
+        [ -z "$made_settings" ] || rmdir -p "$settings" 2>/dev/null
+    }
+    trap clean_up EXIT
+    trap 'exit 130' INT TERM HUP
+    umask 022
+    # "su" keeps the path of an ordinary user, which dpkg cannot work with.
+    PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
+    [ -d "$settings" ] || made_settings=1
+    mkdir -p "$settings"
+    echo "create_main_cluster = false" >"$setting"
+    # A policy of the administrator is left alone; one of ours was left by a crash.
+    if [ ! -e "$policy" ] || grep -q sierra_es "$policy"; then
+        made_policy=1
+        printf '%s\n' '#!/bin/sh' '# Made by sierra_es while it installs packages' \
+            'case $* in *postgresql*) exit 101 ;; esac' >"$policy"
+        chmod 755 "$policy"
+    fi
+    # Wait for other programs that install packages, as a new machine does by itself.
+    # NEEDRESTART_SUSPEND: services are not restarted.
+    DEBIAN_FRONTEND=noninteractive NEEDRESTART_SUSPEND=1 apt-get -q -o DPkg::Lock::Timeout=300 "$@"
+}
+
+# Installs packages, and nothing that would disturb the machine's own servers.
+install_packages() {
+    local plan name new=()
+    plan=$(apt-get -s -q --no-install-recommends install "${packages[@]}" 2>&1) || {
+        tail -n 20 <<<"$plan" >&2
+        die "apt-get cannot install these packages: ${packages[*]}"
+    }
+    plan=$(sed -nE 's/^Inst (postgresql-[0-9]+) \[.*/\1/p; s/^Remv ([^ ]+).*/\1/p' <<<"$plan")
+    [ -z "$plan" ] || die "to install ${packages[*]}, apt-get would replace or remove ${plan//$'\n'/, };" \
+        "that may stop servers, so please do it yourself"
+    for name in "${packages[@]}"; do is_installed "$name" || new+=("$name"); done
+    say "Installing with apt-get: ${packages[*]}"
+    apt_as_root install -y --no-install-recommends "${packages[@]}" || {
+        tail -n 20 "$log_dir/apt.log" >&2
+        die "could not install packages; as root, try: apt-get install --no-install-recommends ${packages[*]}"
+    }
+    record_packages "${new[@]}"
+}
+
+is_installed() { [[ $(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null) == installed ]]; }
+
+has_package() { [[ $(apt-cache policy "$1" 2>/dev/null) =~ Candidate:\ [^\(] ]]; }
+
+# Keeps the names of packages that were installed, for show_packages.
+record_packages() {
+    local list
+    list=$(package_list)
+    [ $# -gt 0 ] && is_own_list "$list" || return 0
+    printf '%s\n' "$@" >>"$list"
+}
+
+package_list() { printf '/var/tmp/sierra_es_packages.%s' "$(id -u)"; }
+
+# The name is known, so another user may have made a file or a link of this name.
+is_own_list() { [ ! -L "$1" ] && { [ ! -e "$1" ] || [ -O "$1" ]; }; }
+
+# Says which packages these scripts have installed that are still there.
+show_packages() {
+    local list name present=() sudo="sudo "
+    list=$(package_list)
+    [ -f "$list" ] && is_own_list "$list" || return 0
+    while read -r name; do
+        ! is_installed "$name" || present+=("$name")
+    done < <(sort -u "$list")
+    if [ ${#present[@]} -eq 0 ]; then
+        rm -f "$list"
+        return
+    fi
+    ! is_root || sudo=
+    say
+    say "These packages were installed by scripts/demo or scripts/test, and stay installed."
+    say "To remove them, if nothing else needs them by now:"
+    say
+    say "    ${sudo}apt-get remove --autoremove ${present[*]}"
+}
 
 # ---------------------------------------------------------------------------
 # PostgreSQL
@@ -75,16 +183,20 @@ has_headers() { [ -f "$("$1" --includedir-server)/postgres.h" ] && [ -f "$("$1" 
 
 major_version() { "$1" --version | sed -E 's/^PostgreSQL ([0-9]+).*/\1/'; }
 
-is_supported() { [[ " $pg_versions " == *" $(major_version "$1") "* ]]; }
+is_supported() { [[ " $pg_versions " == *" $1 "* ]]; }
 
 debian_pg_config() { printf '/usr/lib/postgresql/%s/bin/pg_config' "$1"; }
 
-# The version that apt can install: the oldest supported one, else the distribution's.
+# The version that apt can install: one that only lacks its headers, else the oldest
+# supported one, else the distribution's.
 packaged_version() {
-    local version
-    for version in ${pg_versions%% *} $(apt-cache depends postgresql 2>/dev/null |
+    local version present=()
+    for version in $pg_versions; do
+        ! is_installed "postgresql-$version" || present+=("$version")
+    done
+    for version in "${present[@]}" ${pg_versions%% *} $(apt-cache depends postgresql 2>/dev/null |
         sed -nE 's/.*Depends: postgresql-([0-9]+)$/\1/p') $pg_versions; do
-        [[ " $pg_versions " == *" $version "* ]] && has_package "postgresql-$version" &&
+        is_supported "$version" && has_package "postgresql-$version" &&
             has_package "postgresql-server-dev-$version" && echo "$version" && return
     done
     return 1
@@ -95,57 +207,75 @@ installed_pg_config() {
     local candidate version
     for candidate in "$(command -v pg_config)" \
         $(for version in $pg_versions; do debian_pg_config "$version"; echo; done); do
-        is_server "$candidate" && is_supported "$candidate" && has_headers "$candidate" &&
+        is_server "$candidate" && is_supported "$(major_version "$candidate")" && has_headers "$candidate" &&
             echo "$candidate" && return
     done
     return 1
 }
 
-# Sets pg_config.  $1: empty, a major version, or the path of a pg_config.
+# Sets pg_config and pg_version, and notes what is missing.
+# $1: empty, a major version, or the path of a pg_config.
 find_postgres() {
-    local wanted=${1:-${PG_CONFIG:-}} version
+    local wanted=${1:-${PG_CONFIG:-}}
     case $wanted in
-    '')
-        pg_config=$(installed_pg_config) && return
-        command -v apt-get >/dev/null || die "no PostgreSQL ${pg_versions// /, } with headers found; pass --pg PG_CONFIG"
-        refresh_packages
-        version=$(packaged_version) || die "apt has no PostgreSQL ${pg_versions// /, }"
-        ;;
-    *[!0-9]*)
-        pg_config=$(command -v "$wanted") || die "no such program: $wanted"
-        is_server "$pg_config" || die "there is no server beside $wanted"
-        has_headers "$pg_config" || die "there are no server headers for $wanted"
-        is_supported "$pg_config" || die "$("$pg_config" --version) is not supported; one of $pg_versions is"
-        return
-        ;;
+    '') find_any_postgres ;;
+    *[!0-9]*) find_given_postgres "$wanted" ;;
     *)
-        version=$wanted
-        [[ " $pg_versions " == *" $version "* ]] || die "PostgreSQL $version is not supported; one of $pg_versions is"
+        is_supported "$wanted" || die "PostgreSQL $wanted is not supported; one of $pg_versions is"
+        find_packaged_postgres "$wanted"
         ;;
     esac
-    pg_config=$(debian_pg_config "$version")
-    if ! is_server "$pg_config" || ! has_headers "$pg_config"; then
-        refresh_packages
-        install_packages "postgresql-$version" "postgresql-server-dev-$version"
+}
+
+find_any_postgres() {
+    if pg_config=$(installed_pg_config); then
+        pg_version=$(major_version "$pg_config")
+    elif pg_version=$(packaged_version); then
+        find_packaged_postgres "$pg_version"
+    else
+        [ -z "$lists_are_new" ] || die "apt has no PostgreSQL ${pg_versions// /, }"
+        need postgresql postgresql-server-dev-all
     fi
-    is_server "$pg_config" && has_headers "$pg_config" || die "PostgreSQL $version is not where Debian puts it"
 }
 
-# Installs what compiles an extension.
+find_given_postgres() {
+    pg_config=$(command -v "$1") || die "no such program: $1"
+    is_server "$pg_config" || die "there is no server beside $1"
+    has_headers "$pg_config" || die "there are no server headers for $1"
+    pg_version=$(major_version "$pg_config")
+    is_supported "$pg_version" || die "$("$pg_config" --version) is not supported; one of $pg_versions is"
+}
+
+find_packaged_postgres() {
+    pg_version=$1
+    pg_config=$(debian_pg_config "$pg_version")
+    [ -z "$lists_are_new" ] || has_package "postgresql-$pg_version" || die "apt has no PostgreSQL $pg_version"
+    [ -x "${pg_config%/*}/postgres" ] || need "postgresql-$pg_version"
+    [ -x "$pg_config" ] && has_headers "$pg_config" || need "postgresql-server-dev-$pg_version"
+}
+
+# Notes what is missing to compile an extension.
 find_compiler() {
-    local missing=()
-    command -v make >/dev/null || missing+=(make)
-    command -v gcc >/dev/null || command -v cc >/dev/null || missing+=(gcc)
-    [ -f /usr/include/stdlib.h ] || missing+=(libc6-dev)
-    [ ${#missing[@]} -eq 0 ] || refresh_packages
-    install_packages "${missing[@]}"
+    local compiler=gcc
+    command -v make >/dev/null || need make
+    # PostgreSQL's own compiler is the one that make will call.
+    [ ! -x "${pg_config:-}" ] || compiler=$("$pg_config" --cc)
+    compiler=${compiler%% *}
+    if ! command -v "$compiler" >/dev/null; then
+        case $compiler in
+        *gcc*) need gcc ;;
+        *clang*) need clang ;;
+        *) die "the compiler that PostgreSQL was built with is missing: $compiler" ;;
+        esac
+    fi
+    [ -f /usr/include/stdlib.h ] || need libc6-dev
 }
 
-# Installs what the Python programs connect with.
+# Notes what is missing for Python programs that connect.  Debian's Python has
+# Debian's modules; another python3 in the path need not.
 find_psycopg2() {
-    /usr/bin/python3 -c 'import psycopg2' 2>/dev/null && return
-    refresh_packages
-    install_packages python3 python3-psycopg2
+    [ -x /usr/bin/python3 ] || need python3
+    /usr/bin/python3 -c 'import psycopg2' 2>/dev/null || need python3-psycopg2
 }
 
 # ---------------------------------------------------------------------------
@@ -155,11 +285,14 @@ find_psycopg2() {
 # PostgreSQL refuses to run as root, so root works as the user postgres.
 server_user() { if is_root; then echo postgres; else id -un; fi; }
 
-# Runs a command as the server's user in the work directory.
+# Runs a command as the server's user in the work directory.  Variables that name root's
+# own directories are not passed on.  setpriv becomes the command, as exec does, so signals
+# reach it, and it starts no login session.
 as_server() (
     cd "$work" || exit
     if is_root; then
-        exec runuser -u postgres -- env HOME="$work" "$@"
+        exec setpriv --reuid=postgres --regid=postgres --init-groups \
+            env -u TMPDIR -u XDG_RUNTIME_DIR HOME="$work" USER=postgres LOGNAME=postgres "$@"
     else
         exec "$@"
     fi
@@ -167,9 +300,14 @@ as_server() (
 
 # Gives the work directory to the server's user alone.
 own_work() {
-    is_root || return 0
-    id postgres >/dev/null 2>&1 || die "root needs an operating system user postgres to run the server"
-    chown postgres: "$work"
+    if is_root; then
+        id postgres >/dev/null 2>&1 || die "root needs an operating system user postgres to run the server"
+        chown postgres: "$work"
+        as_server true 2>/dev/null || die "the user postgres cannot enter $work; set TMPDIR to another directory"
+    fi
+    # Programs that tests run find these first.
+    as_server mkdir -p "$work/tools"
+    as_server ln -sf /usr/bin/python3 "$work/tools/python3"
 }
 
 # Copies the source tree without anything built, so that it stays as it is.

@@ -7,7 +7,7 @@
 --
 -- Snapshots have a uuid in their key, so that nobody who loads a state waits for
 -- another who takes the same snapshot: twice the same is harmless.
-CREATE FUNCTION sierra_create_aggregate_tables(store name) RETURNS void
+CREATE FUNCTION sierra_internal.create_aggregate_tables(store name) RETURNS void
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -39,7 +39,7 @@ BEGIN
                    'states of streams at some version, to fold from there; may be deleted at any time');
 END
 $$;
-COMMENT ON FUNCTION sierra_create_aggregate_tables(name) IS
+COMMENT ON FUNCTION sierra_internal.create_aggregate_tables(name) IS
     'makes the tables of a store for aggregates and snapshots; create_event_store() calls it';
 
 CREATE FUNCTION create_aggregate(aggregate text,
@@ -54,21 +54,21 @@ CREATE FUNCTION create_aggregate(aggregate text,
 AS $$
 #variable_conflict use_variable
 DECLARE
-    store constant name := @extschema@.sierra_require_store();
+    store constant name := sierra_internal.require_store();
     fold_name text;
     same boolean;
 BEGIN
-    PERFORM @extschema@.sierra_require_name('aggregate', aggregate);
-    PERFORM @extschema@.sierra_require_value('fold', fold IS NULL);
-    PERFORM @extschema@.sierra_require_value('snapshot_every', snapshot_every IS NULL);
-    PERFORM @extschema@.sierra_require_value('fold_version', fold_version IS NULL);
+    PERFORM sierra_internal.require_name('aggregate', aggregate);
+    PERFORM sierra_internal.require_value('fold', fold IS NULL);
+    PERFORM sierra_internal.require_value('snapshot_every', snapshot_every IS NULL);
+    PERFORM sierra_internal.require_value('fold_version', fold_version IS NULL);
     IF snapshot_every < 0 THEN
         RAISE invalid_parameter_value USING
             MESSAGE = 'snapshot_every must not be negative',
             DETAIL = format('The value is %s.', snapshot_every),
             HINT = 'Pass 0 to take no snapshots.';
     END IF;
-    fold_name := @extschema@.sierra_require_function(
+    fold_name := sierra_internal.require_function(
         fold, ARRAY['jsonb', '@extschema@.sierra_event']::regtype[], 'jsonb', 'fold',
         'A fold takes (state jsonb, event sierra_event) and returns jsonb.');
 
@@ -108,7 +108,7 @@ CREATE FUNCTION drop_snapshots(aggregate text, stream_id text DEFAULT NULL) RETU
 AS $$
 #variable_conflict use_variable
 DECLARE
-    store constant name := @extschema@.sierra_require_store();
+    store constant name := sierra_internal.require_store();
     dropped bigint;
 BEGIN
     EXECUTE format('DELETE FROM %I.snapshots AS s'
@@ -127,7 +127,7 @@ CREATE FUNCTION drop_aggregate(aggregate text) RETURNS boolean
 AS $$
 #variable_conflict use_variable
 DECLARE
-    store constant name := @extschema@.sierra_require_store();
+    store constant name := sierra_internal.require_store();
     dropped bigint;
 BEGIN
     EXECUTE format('DELETE FROM %I.aggregates AS a WHERE a.aggregate = $1', store) USING aggregate;
@@ -170,7 +170,7 @@ CREATE FUNCTION event_aggregates(store name DEFAULT NULL)
 AS $$
 #variable_conflict use_column
 DECLARE
-    wanted constant name := @extschema@.sierra_require_store(store);
+    wanted constant name := sierra_internal.require_store(store);
 BEGIN
     RETURN QUERY EXECUTE format(
         'SELECT a.aggregate, a.fold, a.initial, a.snapshot_every, a.fold_version,'

@@ -8,15 +8,15 @@
 -- ---------------------------------------------------------------------------
 
 -- Takes all leases from consumers.  A new epoch tells the lease from the old one.
-CREATE FUNCTION sierra_free_leases(store name, subscription text, consumers text[]) RETURNS void
+CREATE FUNCTION sierra_internal.release_leases(store name, subscription text, consumers text[]) RETURNS void
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_variable
 BEGIN
-    EXECUTE format('UPDATE %1$I.subscription_streams AS t SET handed_out = NULL'
+    EXECUTE format('UPDATE %1$I.subscription_streams AS t SET delivered = NULL'
                    '  FROM %1$I.subscription_cursors AS c'
-                   ' WHERE t.subscription = $1 AND t.handed_out IS NOT NULL'
+                   ' WHERE t.subscription = $1 AND t.delivered IS NOT NULL'
                    '   AND c.subscription = $1 AND c.partition_id = t.partition_id'
                    '   AND c.consumer = ANY ($2)', store) USING subscription, consumers;
     EXECUTE format('UPDATE %I.subscription_cursors AS c SET consumer = NULL, epoch = c.epoch + 1'
@@ -24,11 +24,12 @@ BEGIN
       USING subscription, consumers;
 END
 $$;
-COMMENT ON FUNCTION sierra_free_leases(name, text, text[]) IS
+COMMENT ON FUNCTION sierra_internal.release_leases(name, text, text[]) IS
     'takes the leases of consumers of a group; enext() and eleave() call it';
 
 -- One cursor becomes one for each partition, when the first consumer comes.
-CREATE FUNCTION sierra_split_cursor(store name, subscription text, partitions integer[]) RETURNS void
+CREATE FUNCTION sierra_internal.split_cursor(store name, subscription text, partitions integer[])
+    RETURNS void
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -41,15 +42,15 @@ BEGIN
                    '   FROM whole AS w, unnest($2) AS p', store)
       USING subscription,
             coalesce(partitions, ARRAY(SELECT p FROM generate_series(
-                0, @extschema@.sierra_partitions(store) - 1) AS p));
+                0, sierra_internal.partition_count(store) - 1) AS p));
 END
 $$;
-COMMENT ON FUNCTION sierra_split_cursor(name, text, integer[]) IS
+COMMENT ON FUNCTION sierra_internal.split_cursor(name, text, integer[]) IS
     'gives each partition of a subscription a cursor of its own; enext() calls it for a group';
 
--- Gives a consumer as many leases as its share is, if what was handed out to it
+-- Gives a consumer as many leases as its share is, if what was delivered to it
 -- is acknowledged; true if that changed something.
-CREATE FUNCTION sierra_balance_leases(store name, subscription text, consumer text) RETURNS boolean
+CREATE FUNCTION sierra_internal.balance_leases(store name, subscription text, consumer text) RETURNS boolean
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -88,9 +89,9 @@ BEGIN
     END IF;
     GET DIAGNOSTICS changed = ROW_COUNT;
     IF changed > 0 THEN
-        -- What is handed out from now on begins at the lowest cursor held.
+        -- What is delivered from now on begins at the lowest cursor held.
         EXECUTE format(
-            'UPDATE %1$I.subscription_consumers AS m SET acknowledged = c.lowest, handed_out = c.lowest'
+            'UPDATE %1$I.subscription_consumers AS m SET acknowledged = c.lowest, delivered = c.lowest'
             '  FROM (SELECT coalesce(min(c.cursor), -1) AS lowest FROM %1$I.subscription_cursors AS c'
             '         WHERE c.subscription = $1 AND c.consumer = $2) AS c'
             ' WHERE m.subscription = $1 AND m.consumer = $2', store)
@@ -99,12 +100,12 @@ BEGIN
     RETURN changed > 0;
 END
 $$;
-COMMENT ON FUNCTION sierra_balance_leases(name, text, text) IS
+COMMENT ON FUNCTION sierra_internal.balance_leases(name, text, text) IS
     'gives a consumer of a group its share of the partitions; enext() calls it';
 
 -- Makes a consumer a member of the group, removes those that were not seen for
 -- the lease time, and balances leases; true if the others have to see a change.
-CREATE FUNCTION sierra_lease(store name, subscription text, consumer text) RETURNS boolean
+CREATE FUNCTION sierra_internal.join_group(store name, subscription text, consumer text) RETURNS boolean
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -123,7 +124,7 @@ BEGIN
                    '  FROM %1$I.subscriptions AS s WHERE s.subscription = $1', store)
        INTO lease_time, partitions, is_whole USING subscription;
     IF is_whole THEN
-        PERFORM @extschema@.sierra_split_cursor(store, subscription, partitions);
+        PERFORM sierra_internal.split_cursor(store, subscription, partitions);
     END IF;
 
     EXECUTE format('SELECT NOT EXISTS (SELECT FROM %I.subscription_consumers AS m'
@@ -134,7 +135,7 @@ BEGIN
     -- would else remove each other, and wait for each other.
     EXECUTE format(
         'INSERT INTO %I.subscription_consumers AS m'
-        '       (subscription, consumer, acknowledged, handed_out, joined_at, seen_at)'
+        '       (subscription, consumer, acknowledged, delivered, joined_at, seen_at)'
         ' VALUES ($1, $2, -1, -1, clock_timestamp(), clock_timestamp())'
         ' ON CONFLICT (subscription, consumer) DO UPDATE SET seen_at = excluded.seen_at'
         ' WHERE m.seen_at < clock_timestamp() - $3 / 4', store)
@@ -150,25 +151,26 @@ BEGIN
         ' SELECT array_agg(d.consumer) FROM dead AS d', store)
        INTO dead USING subscription, consumer, lease_time;
     IF dead IS NOT NULL THEN
-        PERFORM @extschema@.sierra_free_leases(store, subscription, dead);
+        PERFORM sierra_internal.release_leases(store, subscription, dead);
     END IF;
 
     EXECUTE format(
-        'SELECT m.handed_out > m.acknowledged'
+        'SELECT m.delivered > m.acknowledged'
         '       OR EXISTS (SELECT FROM %1$I.subscription_streams AS t'
         '                    JOIN %1$I.subscription_cursors AS c'
         '                      ON c.subscription = t.subscription AND c.partition_id = t.partition_id'
-        '                   WHERE t.subscription = $1 AND c.consumer = $2 AND t.handed_out IS NOT NULL)'
+        '                   WHERE t.subscription = $1 AND c.consumer = $2 AND t.delivered IS NOT NULL)'
         '  FROM %1$I.subscription_consumers AS m WHERE m.subscription = $1 AND m.consumer = $2', store)
        INTO outstanding USING subscription, consumer;
-    IF NOT outstanding AND @extschema@.sierra_balance_leases(store, subscription, consumer) THEN
+    IF NOT outstanding AND sierra_internal.balance_leases(store, subscription, consumer) THEN
         RETURN true;
     END IF;
     RETURN is_new OR dead IS NOT NULL;
 END
 $$;
-COMMENT ON FUNCTION sierra_lease(name, text, text) IS
+COMMENT ON FUNCTION sierra_internal.join_group(name, text, text) IS
     'joins the group of a subscription, or stays in it; enext() calls it';
+REVOKE EXECUTE ON FUNCTION sierra_internal.join_group(name, text, text) FROM PUBLIC;
 
 CREATE FUNCTION eleave(subscription text, consumer text) RETURNS boolean
     LANGUAGE plpgsql
@@ -176,16 +178,16 @@ CREATE FUNCTION eleave(subscription text, consumer text) RETURNS boolean
 AS $$
 #variable_conflict use_variable
 DECLARE
-    store constant name := @extschema@.sierra_require_store();
+    store constant name := sierra_internal.require_store();
     left_group boolean;
 BEGIN
-    PERFORM @extschema@.sierra_require_subscription(store, subscription);
+    PERFORM sierra_internal.require_subscription(store, subscription);
     EXECUTE format('WITH gone AS (DELETE FROM %I.subscription_consumers AS m'
                    '               WHERE m.subscription = $1 AND m.consumer = $2 RETURNING m.consumer)'
                    ' SELECT count(*) > 0 FROM gone', store)
        INTO left_group USING subscription, consumer;
     IF left_group THEN
-        PERFORM @extschema@.sierra_free_leases(store, subscription, ARRAY[consumer]);
+        PERFORM sierra_internal.release_leases(store, subscription, ARRAY[consumer]);
     END IF;
     RETURN left_group;
 END

@@ -8,12 +8,12 @@ CREATE FUNCTION eretry(subscription text, stream_id text DEFAULT NULL) RETURNS b
 AS $$
 #variable_conflict use_variable
 DECLARE
-    store constant name := @extschema@.sierra_require_store();
+    store constant name := sierra_internal.require_store();
     retried bigint;
 BEGIN
-    PERFORM @extschema@.sierra_require_subscription(store, subscription);
+    PERFORM sierra_internal.require_subscription(store, subscription);
     EXECUTE format('UPDATE %I.subscription_streams AS t'
-                   '   SET state = ''retrying'', retry_at = clock_timestamp(), attempts = 0, handed_out = NULL'
+                   '   SET state = ''retrying'', retry_at = clock_timestamp(), attempts = 0, delivered = NULL'
                    ' WHERE t.subscription = $1 AND t.state IN (''parked'', ''retrying'')'
                    '   AND ($2 IS NULL OR t.stream_id = $2)', store)
       USING subscription, stream_id;
@@ -30,13 +30,13 @@ CREATE FUNCTION eskip(subscription text, stream_id text) RETURNS bigint
 AS $$
 #variable_conflict use_variable
 DECLARE
-    store constant name := @extschema@.sierra_require_store();
+    store constant name := sierra_internal.require_store();
     skipped bigint;
 BEGIN
-    PERFORM @extschema@.sierra_require_subscription(store, subscription);
+    PERFORM sierra_internal.require_subscription(store, subscription);
     EXECUTE format('UPDATE %I.subscription_streams AS t'
-                   '   SET state = ''behind'', position = t.failed_position, version = t.failed_version,'
-                   '       handed_out = NULL, attempts = 0, retry_at = NULL'
+                   '   SET state = ''draining'', position = t.failed_position, version = t.failed_version,'
+                   '       delivered = NULL, attempts = 0, retry_at = NULL'
                    ' WHERE t.subscription = $1 AND t.stream_id = $2 AND t.state IN (''parked'', ''retrying'')'
                    ' RETURNING t.failed_position', store)
        INTO skipped USING subscription, stream_id;
@@ -55,7 +55,7 @@ CREATE FUNCTION event_failures(store name DEFAULT NULL)
 AS $$
 #variable_conflict use_column
 DECLARE
-    wanted constant name := @extschema@.sierra_require_store(store);
+    wanted constant name := sierra_internal.require_store(store);
 BEGIN
     RETURN QUERY EXECUTE format(
         'SELECT t.subscription, t.stream_id, t.partition_id, t.state, t.failed_position, e.event_id,'

@@ -10,11 +10,11 @@ CREATE FUNCTION event_leases(store name DEFAULT NULL)
 AS $$
 #variable_conflict use_column
 DECLARE
-    wanted constant name := @extschema@.sierra_require_store(store);
+    wanted constant name := sierra_internal.require_store(store);
 BEGIN
     RETURN QUERY EXECUTE format(
         'SELECT c.subscription, c.partition_id, c.cursor,'
-        '       @extschema@.sierra_events_after($1, c.partition_id, c.cursor), c.consumer, c.epoch,'
+        '       sierra_internal.count_events_after($1, c.partition_id, c.cursor), c.consumer, c.epoch,'
         '       c.acknowledged_at'
         '  FROM %I.subscription_cursors AS c WHERE c.partition_id >= 0'
         ' ORDER BY c.subscription, c.partition_id', wanted) USING wanted;
@@ -25,19 +25,19 @@ COMMENT ON FUNCTION event_leases(name) IS
 
 CREATE FUNCTION event_consumers(store name DEFAULT NULL)
     RETURNS TABLE (subscription text, consumer text, partitions integer[], acknowledged bigint,
-                   handed_out bigint, alive boolean, joined_at timestamptz, seen_at timestamptz)
+                   delivered bigint, alive boolean, joined_at timestamptz, seen_at timestamptz)
     LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
 DECLARE
-    wanted constant name := @extschema@.sierra_require_store(store);
+    wanted constant name := sierra_internal.require_store(store);
 BEGIN
     RETURN QUERY EXECUTE format(
         'SELECT m.subscription, m.consumer,'
         '       ARRAY(SELECT c.partition_id FROM %1$I.subscription_cursors AS c'
         '              WHERE c.subscription = m.subscription AND c.consumer = m.consumer ORDER BY 1),'
-        '       m.acknowledged, m.handed_out, m.seen_at >= clock_timestamp() - s.lease_time,'
+        '       m.acknowledged, m.delivered, m.seen_at >= clock_timestamp() - s.lease_time,'
         '       m.joined_at, m.seen_at'
         '  FROM %1$I.subscription_consumers AS m'
         '  JOIN %1$I.subscriptions AS s ON s.subscription = m.subscription'
@@ -45,11 +45,11 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION event_consumers(name) IS
-    'consumers of groups: their partitions, what was handed out to them and acknowledged, and when they were last seen';
+    'consumers of groups: their partitions, what was delivered to them and acknowledged, and when they were last seen';
 
 -- One row for each subscription: %1$I is the store.  A subscription without
 -- group has its cursor under partition -1.
-CREATE FUNCTION sierra_subscriptions_query(store name) RETURNS text
+CREATE FUNCTION sierra_internal.subscriptions_query(store name) RETURNS text
     LANGUAGE sql IMMUTABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -69,7 +69,7 @@ SELECT s.subscription,
   FROM %1$I.subscriptions AS s
  CROSS JOIN LATERAL (
        SELECT min(c.cursor) AS cursor, max(c.acknowledged_at) AS acknowledged_at,
-              sum(@extschema@.sierra_events_after($1, p.id, c.cursor))::bigint AS lag_events
+              sum(sierra_internal.count_events_after($1, p.id, c.cursor))::bigint AS lag_events
          FROM %1$I.subscription_cursors AS c
          JOIN generate_series(0, $2 - 1) AS p (id)
            ON c.partition_id = p.id
@@ -82,7 +82,7 @@ SELECT s.subscription,
         ORDER BY c.last_error_at DESC LIMIT 1) AS problem ON true
  CROSS JOIN LATERAL (
        SELECT count(*)::integer AS count, min(e."timestamp") AS oldest
-         FROM @extschema@.sierra_peek($1, s.subscription, s.window_size) AS e) AS pending
+         FROM sierra_internal.peek_subscription($1, s.subscription, s.window_size) AS e) AS pending
  CROSS JOIN LATERAL (
        SELECT (count(*) FILTER (WHERE t.state = 'retrying'))::integer AS retrying,
               (count(*) FILTER (WHERE t.state = 'parked'))::integer AS parked
@@ -90,7 +90,7 @@ SELECT s.subscription,
  ORDER BY s.subscription
 $query$, store)
 $$;
-COMMENT ON FUNCTION sierra_subscriptions_query(name) IS
+COMMENT ON FUNCTION sierra_internal.subscriptions_query(name) IS
     'the query behind event_subscriptions()';
 
 CREATE FUNCTION event_subscriptions(store name DEFAULT NULL)
@@ -104,10 +104,10 @@ CREATE FUNCTION event_subscriptions(store name DEFAULT NULL)
 AS $$
 #variable_conflict use_column
 DECLARE
-    wanted constant name := @extschema@.sierra_require_store(store);
+    wanted constant name := sierra_internal.require_store(store);
 BEGIN
-    RETURN QUERY EXECUTE @extschema@.sierra_subscriptions_query(wanted)
-      USING wanted, @extschema@.sierra_partitions(wanted);
+    RETURN QUERY EXECUTE sierra_internal.subscriptions_query(wanted)
+      USING wanted, sierra_internal.partition_count(wanted);
 END
 $$;
 COMMENT ON FUNCTION event_subscriptions(name) IS

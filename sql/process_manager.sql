@@ -10,7 +10,7 @@ CREATE FUNCTION create_process_manager(manager text,
                                        event_names text[] DEFAULT NULL,
                                        key text DEFAULT NULL,
                                        initial jsonb DEFAULT '{}',
-                                       mode text DEFAULT 'worker',
+                                       mode text DEFAULT 'background',
                                        start_from text DEFAULT 'latest',
                                        batch_size integer DEFAULT 100,
                                        on_error text DEFAULT 'stop',
@@ -23,31 +23,31 @@ CREATE FUNCTION create_process_manager(manager text,
 AS $$
 #variable_conflict use_variable
 DECLARE
-    store constant name := @extschema@.sierra_require_store();
+    store constant name := sierra_internal.require_store();
 BEGIN
-    PERFORM @extschema@.sierra_require_value('manager', manager IS NULL);
-    PERFORM @extschema@.sierra_require_value('handler', handler IS NULL);
-    PERFORM @extschema@.sierra_require_value('search_path', search_path IS NULL);
-    PERFORM @extschema@.sierra_check_projection(manager, mode, batch_size, on_error, max_attempts,
-                                                retry_after);
+    PERFORM sierra_internal.require_value('manager', manager IS NULL);
+    PERFORM sierra_internal.require_value('handler', handler IS NULL);
+    PERFORM sierra_internal.require_value('search_path', search_path IS NULL);
+    PERFORM sierra_internal.check_projection_arguments(manager, mode, batch_size, on_error, max_attempts,
+                                                       retry_after);
     IF mode = 'inline' THEN
         RAISE invalid_parameter_value USING
             MESSAGE = 'a process manager cannot be inline',
             DETAIL = 'It would append events in the middle of an append.',
-            HINT = 'Use ''worker'' or ''manual''.';
+            HINT = 'Use ''background'' or ''manual''.';
     END IF;
-    IF @extschema@.sierra_handler_kind(handler) <> 'fold' THEN
+    IF sierra_internal.handler_kind(handler) <> 'fold' THEN
         RAISE invalid_function_definition USING
             MESSAGE = format('function %s is no handler of a process manager', handler),
             HINT = 'It takes (state jsonb, event sierra_event) and returns jsonb: the new state, null to end the process.';
     END IF;
-    PERFORM @extschema@.sierra_add_projection(
+    PERFORM sierra_internal.add_projection_version(
         store, manager, 1, true, current_user, 'process', handler, streams, event_names, mode, key,
         initial, start_from, batch_size, on_error, max_attempts, retry_after, false, search_path);
 END
 $$;
 COMMENT ON FUNCTION create_process_manager(text, regprocedure, text[], text[], text, jsonb, text, text, integer, text, integer, interval, text) IS
-    'makes a process manager, which is a projection that acts: handler(state jsonb, event sierra_event) returns jsonb gets events of streams (patterns; null: all) and event names (null: all) in the order of their positions, each exactly once, may append and schedule others, and returns the new state of the key (an SQL expression over e; null: the stream), null to end the process; mode worker or manual; batch_size 1 to 100000; runs as who creates it; 42710 if a projection has this name, 42P13 if the handler does not fit';
+    'makes a process manager, which is a projection that acts: handler(state jsonb, event sierra_event) returns jsonb gets events of streams (patterns; null: all) and event names (null: all) in the order of their positions, each exactly once, may append and schedule others, and returns the new state of the key (an SQL expression over e; null: the stream), null to end the process; mode background or manual; batch_size 1 to 100000; runs as who creates it; 42710 if a projection has this name, 42P13 if the handler does not fit';
 
 CREATE FUNCTION event_process_managers(store name DEFAULT NULL)
     RETURNS TABLE (manager text, mode text, state text, processes bigint, cursor bigint,

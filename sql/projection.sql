@@ -5,7 +5,7 @@
 -- A row of projections says what is run, and as whom.  So nobody writes a row
 -- for a role that he is not a member of, and what a row runs never changes: a
 -- rebuild makes another one.  src/projection.c says what else is checked.
-CREATE FUNCTION sierra_guard_projection() RETURNS trigger
+CREATE FUNCTION sierra_internal.guard_projection() RETURNS trigger
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -30,34 +30,35 @@ BEGIN
     RETURN NEW;
 END
 $$;
-COMMENT ON FUNCTION sierra_guard_projection() IS
+COMMENT ON FUNCTION sierra_internal.guard_projection() IS
     'trigger: lets nobody write a projection that runs as a role he is not a member of';
 
-CREATE FUNCTION sierra_inline_trigger(projection text) RETURNS name
+CREATE FUNCTION sierra_internal.inline_trigger_name(projection text) RETURNS name
     LANGUAGE sql IMMUTABLE STRICT
     SET search_path = pg_catalog, pg_temp
 AS $$ SELECT ('sierra_projection_' || md5($1))::name $$;
-COMMENT ON FUNCTION sierra_inline_trigger(text) IS 'the name of the trigger of an inline projection';
+COMMENT ON FUNCTION sierra_internal.inline_trigger_name(text) IS 'the name of the trigger of an inline projection';
 
-CREATE FUNCTION sierra_make_inline_trigger(store name, projection text, event_names text[]) RETURNS void
+CREATE FUNCTION sierra_internal.create_inline_trigger(store name, projection text, event_names text[])
+    RETURNS void
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
     -- OR REPLACE: a rebuilt version may want other events than the one before.
     EXECUTE format('CREATE OR REPLACE TRIGGER %I AFTER INSERT ON %I.events FOR EACH ROW %s'
-                   ' EXECUTE FUNCTION @extschema@.sierra_project_inline(%L)',
-                   @extschema@.sierra_inline_trigger(projection), store,
+                   ' EXECUTE FUNCTION sierra_internal.project_inline(%L)',
+                   sierra_internal.inline_trigger_name(projection), store,
                    CASE WHEN event_names IS NOT NULL
                         THEN format('WHEN (NEW.event_name = ANY (%L::text[]))', event_names) END,
                    projection);
 END
 $$;
-COMMENT ON FUNCTION sierra_make_inline_trigger(name, text, text[]) IS
+COMMENT ON FUNCTION sierra_internal.create_inline_trigger(name, text, text[]) IS
     'makes the trigger of an inline projection';
 
 -- The triggers of projections go with DROP EXTENSION CASCADE, their tables stay.
-CREATE FUNCTION sierra_restore_projection_triggers(store name) RETURNS integer
+CREATE FUNCTION sierra_internal.restore_projection_triggers(store name) RETURNS integer
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -67,11 +68,11 @@ DECLARE
 BEGIN
     IF NOT EXISTS (SELECT FROM pg_trigger AS t
                     WHERE t.tgrelid = to_regclass(format('%I.projections', store))
-                      AND t.tgfoid = '@extschema@.sierra_guard_projection()'::regprocedure) THEN
+                      AND t.tgfoid = 'sierra_internal.guard_projection()'::regprocedure) THEN
         EXECUTE format(
             'CREATE TRIGGER sierra_guard_projection BEFORE INSERT OR UPDATE OF projection, version, owner,'
             ' kind, handler, key, initial, streams, event_names, search_path, subscription'
-            ' ON %I.projections FOR EACH ROW EXECUTE FUNCTION @extschema@.sierra_guard_projection()',
+            ' ON %I.projections FOR EACH ROW EXECUTE FUNCTION sierra_internal.guard_projection()',
             store);
         restored := 1;
     END IF;
@@ -79,19 +80,19 @@ BEGIN
         'SELECT p.projection, p.event_names FROM %1$I.projections AS p'
         ' WHERE p.live AND p.mode = ''inline'' AND p.subscription IS NULL'
         '   AND NOT EXISTS (SELECT FROM pg_trigger AS t WHERE t.tgrelid = to_regclass($1)'
-        '                    AND t.tgfoid = ''@extschema@.sierra_project_inline()''::regprocedure'
-        '                    AND t.tgname = @extschema@.sierra_inline_trigger(p.projection))', store)
+        '                    AND t.tgfoid = ''sierra_internal.project_inline()''::regprocedure'
+        '                    AND t.tgname = sierra_internal.inline_trigger_name(p.projection))', store)
       USING format('%I.events', store) LOOP
-        PERFORM @extschema@.sierra_make_inline_trigger(store, lost.projection, lost.event_names);
+        PERFORM sierra_internal.create_inline_trigger(store, lost.projection, lost.event_names);
         restored := restored + 1;
     END LOOP;
     RETURN restored;
 END
 $$;
-COMMENT ON FUNCTION sierra_restore_projection_triggers(name) IS
+COMMENT ON FUNCTION sierra_internal.restore_projection_triggers(name) IS
     'puts back triggers that projections have lost; guard_event_store() calls it';
 
-CREATE FUNCTION sierra_create_projection_tables(store name) RETURNS void
+CREATE FUNCTION sierra_internal.create_projection_tables(store name) RETURNS void
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -109,7 +110,7 @@ BEGIN
         ' streams text[],'
         ' event_names text[],'
         ' search_path text NOT NULL,'
-        ' mode text NOT NULL CHECK (mode IN (''worker'', ''manual'', ''inline'')),'
+        ' mode text NOT NULL CHECK (mode IN (''background'', ''manual'', ''inline'')),'
         ' subscription text COLLATE "C",'
         ' batch_size integer NOT NULL CHECK (batch_size BETWEEN 1 AND 100000),'
         ' on_error text NOT NULL CHECK (on_error IN (''stop'', ''park'')),'
@@ -146,10 +147,10 @@ BEGIN
                    'states of folding projections, by version and key, and the last event in each');
 END
 $$;
-COMMENT ON FUNCTION sierra_create_projection_tables(name) IS
+COMMENT ON FUNCTION sierra_internal.create_projection_tables(name) IS
     'makes the tables of a store that projections are kept in; create_event_store() calls it';
 
-CREATE FUNCTION sierra_report_no_projection(store name, projection text) RETURNS void
+CREATE FUNCTION sierra_internal.report_no_projection(store name, projection text) RETURNS void
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -160,11 +161,12 @@ BEGIN
         HINT = 'Make it with create_projection(); event_projections() lists them.';
 END
 $$;
-COMMENT ON FUNCTION sierra_report_no_projection(name, text) IS 'raises 42704';
+COMMENT ON FUNCTION sierra_internal.report_no_projection(name, text) IS 'raises 42704';
 
 -- Holds the live version, or all of it if it is to go.  Who waits for it while
 -- another version takes over finds it gone, and must look for the other one.
-CREATE FUNCTION sierra_hold_live(store name, projection text, strength text) RETURNS integer
+CREATE FUNCTION sierra_internal.lock_live_version(store name, projection text, strength text)
+    RETURNS integer
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -175,7 +177,7 @@ DECLARE
 BEGIN
     WHILE version IS NULL LOOP
         IF NOT known THEN
-            PERFORM @extschema@.sierra_report_no_projection(store, projection);
+            PERFORM sierra_internal.report_no_projection(store, projection);
         END IF;
         EXECUTE format('SELECT p.version FROM %I.projections AS p WHERE p.projection = $1 AND p.live FOR %s',
                        store, strength) INTO version USING projection;
@@ -185,10 +187,10 @@ BEGIN
     RETURN version;
 END
 $$;
-COMMENT ON FUNCTION sierra_hold_live(name, text, text) IS
+COMMENT ON FUNCTION sierra_internal.lock_live_version(name, text, text) IS
     'locks the row of the live version of a projection; returns the version; 42704 if there is none';
 
-CREATE FUNCTION sierra_handler_kind(handler regprocedure) RETURNS text
+CREATE FUNCTION sierra_internal.handler_kind(handler regprocedure) RETURNS text
     LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -210,11 +212,11 @@ BEGIN
     RETURN kind;
 END
 $$;
-COMMENT ON FUNCTION sierra_handler_kind(regprocedure) IS
+COMMENT ON FUNCTION sierra_internal.handler_kind(regprocedure) IS
     'what a handler takes: event, batch or fold; 42P13 if it is none';
 
-CREATE FUNCTION sierra_check_projection(projection text, mode text, batch_size integer,
-                                        on_error text, max_attempts integer, retry_after interval)
+CREATE FUNCTION sierra_internal.check_projection_arguments(projection text, mode text, batch_size integer,
+                                                           on_error text, max_attempts integer, retry_after interval)
     RETURNS void
     LANGUAGE plpgsql IMMUTABLE
     SET search_path = pg_catalog, pg_temp
@@ -237,10 +239,10 @@ BEGIN
             MESSAGE = 'the name of a projection has 1 to 200 bytes and no control characters',
             DETAIL = format('It has %s bytes.', octet_length(projection));
     END IF;
-    IF mode NOT IN ('worker', 'manual', 'inline') THEN
+    IF mode NOT IN ('background', 'manual', 'inline') THEN
         RAISE invalid_parameter_value USING
             MESSAGE = format('"%s" is no mode of a projection', mode),
-            HINT = 'Use ''worker'', ''manual'' or ''inline''.';
+            HINT = 'Use ''background'', ''manual'' or ''inline''.';
     END IF;
     IF on_error NOT IN ('stop', 'park') THEN
         RAISE invalid_parameter_value USING
@@ -264,11 +266,11 @@ BEGIN
     END IF;
 END
 $$;
-COMMENT ON FUNCTION sierra_check_projection(text, text, integer, text, integer, interval) IS
+COMMENT ON FUNCTION sierra_internal.check_projection_arguments(text, text, integer, text, integer, interval) IS
     'raises 22023 or 22004 unless the arguments of a projection are within bounds';
 
 -- Who owns the table must be able to become the owner of every projection in it.
-CREATE FUNCTION sierra_check_projection_owner(store name, owner name) RETURNS void
+CREATE FUNCTION sierra_internal.check_projection_owner(store name, owner name) RETURNS void
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -285,17 +287,17 @@ BEGIN
     END IF;
 END
 $$;
-COMMENT ON FUNCTION sierra_check_projection_owner(name, name) IS
+COMMENT ON FUNCTION sierra_internal.check_projection_owner(name, name) IS
     'raises 42501 unless the owner of a store''s tables is a member of the role';
 
 -- Makes a version of a projection: its row, and the subscription that feeds it.
 -- template has what the row shall say.
-CREATE FUNCTION sierra_add_projection(store name, projection text, version integer, live boolean,
-                                      owner name, kind text, handler regprocedure,
-                                      streams text[], event_names text[], mode text, key text, initial jsonb,
-                                      start_from text, batch_size integer, on_error text,
-                                      max_attempts integer, retry_after interval,
-                                      automatic boolean, search_path text) RETURNS void
+CREATE FUNCTION sierra_internal.add_projection_version(store name, projection text, version integer, live boolean,
+                                                       owner name, kind text, handler regprocedure,
+                                                       streams text[], event_names text[], mode text, key text, initial jsonb,
+                                                       start_from text, batch_size integer, on_error text,
+                                                       max_attempts integer, retry_after interval,
+                                                       automatic boolean, search_path text) RETURNS void
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -304,7 +306,7 @@ DECLARE
     subscription constant text := format('projection:%s:%s', projection, version);
     known boolean;
 BEGIN
-    PERFORM @extschema@.sierra_check_projection_owner(store, owner);
+    PERFORM sierra_internal.check_projection_owner(store, owner);
     IF key IS NOT NULL AND kind NOT IN ('fold', 'process') THEN
         RAISE invalid_parameter_value USING
             MESSAGE = 'only a fold has a key',
@@ -336,34 +338,35 @@ BEGIN
                              window_size => greatest(batch_size, 1000),
                              max_attempts => max_attempts);
     -- Fails now rather than later if the owner may not call the handler, or the key is no expression.
-    PERFORM @extschema@.sierra_try_projection(projection, version);
+    PERFORM sierra_internal.try_projection_version(projection, version);
     PERFORM @extschema@.sierra_call_runners();
 END
 $$;
-COMMENT ON FUNCTION sierra_add_projection(name, text, integer, boolean, name, text, regprocedure, text[], text[], text, text, jsonb, text, integer, text, integer, interval, boolean, text) IS
+COMMENT ON FUNCTION sierra_internal.add_projection_version(name, text, integer, boolean, name, text, regprocedure, text[], text[], text, text, jsonb, text, integer, text, integer, interval, boolean, text) IS
     'makes a version of a projection; create_projection() and rebuild_projection() call it';
 
-CREATE FUNCTION sierra_run(projection text, version integer, max_count bigint)
+CREATE FUNCTION sierra_internal.run_projection_version(projection text, version integer, max_count bigint)
     RETURNS bigint
     LANGUAGE c VOLATILE PARALLEL UNSAFE
-    AS 'MODULE_PATHNAME', 'sierra_run';
-COMMENT ON FUNCTION sierra_run(text, integer, bigint) IS
+    AS 'MODULE_PATHNAME', 'sierra_run_projection_version';
+COMMENT ON FUNCTION sierra_internal.run_projection_version(text, integer, bigint) IS
     'runs one version of a projection; run_projection() calls it';
 
-CREATE FUNCTION sierra_try_projection(projection text, version integer) RETURNS void
-    LANGUAGE c VOLATILE PARALLEL UNSAFE
-    AS 'MODULE_PATHNAME', 'sierra_try_projection';
-COMMENT ON FUNCTION sierra_try_projection(text, integer) IS
+CREATE FUNCTION sierra_internal.try_projection_version(projection text, version integer) RETURNS void
+    LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'sierra_try_projection_version';
+COMMENT ON FUNCTION sierra_internal.try_projection_version(text, integer) IS
     'raises what a run would raise if there were no events';
 
-CREATE FUNCTION sierra_project_inline() RETURNS trigger
+CREATE FUNCTION sierra_internal.project_inline() RETURNS trigger
     LANGUAGE c
     AS 'MODULE_PATHNAME', 'sierra_project_inline';
-COMMENT ON FUNCTION sierra_project_inline() IS
+COMMENT ON FUNCTION sierra_internal.project_inline() IS
     'trigger: hands an event to an inline projection, in the appending transaction';
 
 -- Handles what is stored while nobody appends; from then on the trigger does.
-CREATE FUNCTION sierra_go_inline(store name, projection text, version integer) RETURNS void
+CREATE FUNCTION sierra_internal.make_projection_inline(store name, projection text, version integer)
+    RETURNS void
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -382,7 +385,7 @@ BEGIN
     END IF;
     -- Appends in flight end first, and none begins.
     EXECUTE format('LOCK TABLE %I.events IN SHARE ROW EXCLUSIVE MODE', store);
-    PERFORM @extschema@.sierra_run(projection, version, 9223372036854775807);
+    PERFORM sierra_internal.run_projection_version(projection, version, 9223372036854775807);
     EXECUTE format('SELECT p.subscription, p.state, p.event_names,'
                    '       coalesce(p.last_error, (SELECT t.reason FROM %1$I.subscription_streams AS t'
                    '                   WHERE t.subscription = p.subscription'
@@ -398,10 +401,10 @@ BEGIN
     PERFORM @extschema@.eunsub(subscription);
     EXECUTE format('UPDATE %I.projections AS p SET subscription = NULL'
                    ' WHERE p.projection = $1 AND p.version = $2', store) USING projection, version;
-    PERFORM @extschema@.sierra_make_inline_trigger(store, projection, event_names);
+    PERFORM sierra_internal.create_inline_trigger(store, projection, event_names);
 END
 $$;
-COMMENT ON FUNCTION sierra_go_inline(name, text, integer) IS
+COMMENT ON FUNCTION sierra_internal.make_projection_inline(name, text, integer) IS
     'catches up and makes the trigger of an inline projection; create_projection() and finish_rebuild() call it';
 
 -- search_path as a default: inside the function it is another one.
@@ -409,7 +412,7 @@ CREATE FUNCTION create_projection(projection text,
                                   handler regprocedure,
                                   streams text[] DEFAULT NULL,
                                   event_names text[] DEFAULT NULL,
-                                  mode text DEFAULT 'worker',
+                                  mode text DEFAULT 'background',
                                   key text DEFAULT NULL,
                                   initial jsonb DEFAULT '{}',
                                   start_from text DEFAULT 'earliest',
@@ -424,20 +427,20 @@ CREATE FUNCTION create_projection(projection text,
 AS $$
 #variable_conflict use_variable
 DECLARE
-    store constant name := @extschema@.sierra_require_store();
+    store constant name := sierra_internal.require_store();
 BEGIN
-    PERFORM @extschema@.sierra_check_projection(projection, mode, batch_size, on_error,
-                                                max_attempts, retry_after);
+    PERFORM sierra_internal.check_projection_arguments(projection, mode, batch_size, on_error,
+                                                       max_attempts, retry_after);
     IF handler IS NULL OR search_path IS NULL THEN
         RAISE null_value_not_allowed USING
             MESSAGE = 'a projection needs a handler and a search_path';
     END IF;
-    PERFORM @extschema@.sierra_add_projection(
-        store, projection, 1, true, current_user, @extschema@.sierra_handler_kind(handler), handler,
+    PERFORM sierra_internal.add_projection_version(
+        store, projection, 1, true, current_user, sierra_internal.handler_kind(handler), handler,
         streams, event_names, mode, key, initial, start_from, batch_size, on_error, max_attempts,
         retry_after, false, search_path);
     IF mode = 'inline' THEN
-        PERFORM @extschema@.sierra_go_inline(store, projection, 1);
+        PERFORM sierra_internal.make_projection_inline(store, projection, 1);
     END IF;
 END
 $$;

@@ -3,14 +3,15 @@
 -- ---------------------------------------------------------------------------
 
 -- Sets the state of all versions of a projection; returns whether that changed something.
-CREATE FUNCTION sierra_set_projection(projection text, from_states text[], to_state text) RETURNS boolean
+CREATE FUNCTION sierra_internal.set_projection_state(projection text, from_states text[], to_state text)
+    RETURNS boolean
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_variable
 DECLARE
-    store constant name := @extschema@.sierra_require_store();
-    live constant integer := @extschema@.sierra_hold_live(store, projection, 'NO KEY UPDATE');
+    store constant name := sierra_internal.require_store();
+    live constant integer := sierra_internal.lock_live_version(store, projection, 'NO KEY UPDATE');
     mode text;
     changed integer;
 BEGIN
@@ -20,7 +21,7 @@ BEGIN
         RAISE object_not_in_prerequisite_state USING
             MESSAGE = format('projection "%s" is inline', projection),
             DETAIL = 'It runs with each append, and would miss what is appended meanwhile.',
-            HINT = 'Drop it, or create it in mode worker or manual.';
+            HINT = 'Drop it, or create it in mode background or manual.';
     END IF;
     EXECUTE format('UPDATE %I.projections AS p SET state = $3, attempts = 0, retry_at = NULL,'
                    ' updated_at = clock_timestamp()'
@@ -31,20 +32,20 @@ BEGIN
     RETURN changed > 0;
 END
 $$;
-COMMENT ON FUNCTION sierra_set_projection(text, text[], text) IS
+COMMENT ON FUNCTION sierra_internal.set_projection_state(text, text[], text) IS
     'changes the state of a projection; pause_projection() and the like call it';
 
 CREATE FUNCTION pause_projection(projection text) RETURNS boolean
     LANGUAGE sql
     SET search_path = pg_catalog, pg_temp
-AS $$ SELECT @extschema@.sierra_set_projection($1, ARRAY['running', 'retrying', 'stopped'], 'paused') $$;
+AS $$ SELECT sierra_internal.set_projection_state($1, ARRAY['running', 'retrying', 'stopped'], 'paused') $$;
 COMMENT ON FUNCTION pause_projection(text) IS
     'holds a projection, after a run of it that is under way; false if it was paused';
 
 CREATE FUNCTION resume_projection(projection text) RETURNS boolean
     LANGUAGE sql
     SET search_path = pg_catalog, pg_temp
-AS $$ SELECT @extschema@.sierra_set_projection($1, ARRAY['paused'], 'running') $$;
+AS $$ SELECT sierra_internal.set_projection_state($1, ARRAY['paused'], 'running') $$;
 COMMENT ON FUNCTION resume_projection(text) IS 'lets a paused projection go on; false if it was not paused';
 
 CREATE FUNCTION retry_projection(projection text) RETURNS boolean
@@ -53,9 +54,9 @@ CREATE FUNCTION retry_projection(projection text) RETURNS boolean
 AS $$
 #variable_conflict use_variable
 DECLARE
-    store constant name := @extschema@.sierra_require_store();
+    store constant name := sierra_internal.require_store();
     subscription text;
-    retried boolean := @extschema@.sierra_set_projection(projection, ARRAY['retrying', 'stopped'], 'running');
+    retried boolean := sierra_internal.set_projection_state(projection, ARRAY['retrying', 'stopped'], 'running');
 BEGIN
     FOR subscription IN EXECUTE format('SELECT p.subscription FROM %I.projections AS p'
                                        ' WHERE p.projection = $1', store) USING projection LOOP
@@ -73,7 +74,7 @@ CREATE FUNCTION skip_projection_event(projection text, stream_id text DEFAULT NU
 AS $$
 #variable_conflict use_variable
 DECLARE
-    store constant name := @extschema@.sierra_require_store();
+    store constant name := sierra_internal.require_store();
     stopped record;
     skipped bigint;
 BEGIN
@@ -114,8 +115,8 @@ CREATE FUNCTION rebuild_projection(projection text,
 AS $$
 #variable_conflict use_variable
 DECLARE
-    store constant name := @extschema@.sierra_require_store();
-    held constant integer := @extschema@.sierra_hold_live(store, projection, 'NO KEY UPDATE');
+    store constant name := sierra_internal.require_store();
+    held constant integer := sierra_internal.lock_live_version(store, projection, 'NO KEY UPDATE');
     live record;
     building integer;
     kind text;
@@ -136,14 +137,14 @@ BEGIN
             DETAIL = format('Version %s is being built.', building - 1),
             HINT = 'Let it finish, or use cancel_rebuild().';
     END IF;
-    kind := @extschema@.sierra_handler_kind(coalesce(handler, live.handler::regprocedure));
+    kind := sierra_internal.handler_kind(coalesce(handler, live.handler::regprocedure));
     IF kind <> 'fold' AND coalesce(handler::text, live.handler) = live.handler THEN
         RAISE invalid_parameter_value USING
             MESSAGE = 'a handler that keeps its own tables cannot be rebuilt beside itself',
             DETAIL = format('%s would write what the live version has written once more.', live.handler),
             HINT = 'Pass another handler, which writes other tables.';
     END IF;
-    PERFORM @extschema@.sierra_add_projection(
+    PERFORM sierra_internal.add_projection_version(
         store, projection, building, false, live.owner, kind, coalesce(handler, live.handler::regprocedure),
         coalesce(streams, live.streams), coalesce(event_names, live.event_names), live.mode,
         coalesce(key, CASE WHEN kind = 'fold' THEN live.key END), coalesce(initial, live.initial), 'earliest', live.batch_size,
@@ -156,22 +157,22 @@ $$;
 COMMENT ON FUNCTION rebuild_projection(text, regprocedure, text, jsonb, text[], text[], boolean, text) IS
     'builds a new version of a projection beside the live one, from the first event on; null: as it is; a fold takes over by itself when it has caught up, else finish_rebuild() does it; returns the version';
 
-CREATE FUNCTION sierra_take_over(store name, projection text, version integer) RETURNS void
+CREATE FUNCTION sierra_internal.make_version_live(store name, projection text, version integer) RETURNS void
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_variable
 BEGIN
-    PERFORM @extschema@.sierra_drop_versions(store, projection, version);
+    PERFORM sierra_internal.drop_projection_versions(store, projection, version);
     EXECUTE format('UPDATE %I.projections AS p SET live = true, automatic = false'
                    ' WHERE p.projection = $1 AND p.version = $2', store) USING projection, version;
 END
 $$;
-COMMENT ON FUNCTION sierra_take_over(name, text, integer) IS
+COMMENT ON FUNCTION sierra_internal.make_version_live(name, text, integer) IS
     'makes a version of a projection the live one, and drops the other; run_projection() and finish_rebuild() call it';
 
 -- The version that is being built; 55000 if there is none.
-CREATE FUNCTION sierra_building_version(store name, projection text) RETURNS integer
+CREATE FUNCTION sierra_internal.lock_building_version(store name, projection text) RETURNS integer
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -190,7 +191,7 @@ BEGIN
         END IF;
     END LOOP;
     IF live IS NULL THEN
-        PERFORM @extschema@.sierra_report_no_projection(store, projection);
+        PERFORM sierra_internal.report_no_projection(store, projection);
     END IF;
     IF building IS NULL THEN
         RAISE object_not_in_prerequisite_state USING
@@ -200,7 +201,7 @@ BEGIN
     RETURN building;
 END
 $$;
-COMMENT ON FUNCTION sierra_building_version(name, text) IS
+COMMENT ON FUNCTION sierra_internal.lock_building_version(name, text) IS
     'holds a projection until the transaction ends; the version that is being built, 55000 if there is none';
 
 CREATE FUNCTION finish_rebuild(projection text) RETURNS integer
@@ -209,8 +210,8 @@ CREATE FUNCTION finish_rebuild(projection text) RETURNS integer
 AS $$
 #variable_conflict use_variable
 DECLARE
-    store constant name := @extschema@.sierra_require_store();
-    building constant integer := @extschema@.sierra_building_version(store, projection);
+    store constant name := sierra_internal.require_store();
+    building constant integer := sierra_internal.lock_building_version(store, projection);
     mode text;
     state text;
     failure text;
@@ -222,7 +223,7 @@ BEGIN
         -- Appends wait from here on, so that the trigger goes on where this ends.
         EXECUTE format('LOCK TABLE %I.events IN SHARE ROW EXCLUSIVE MODE', store);
     END IF;
-    PERFORM @extschema@.sierra_run(projection, building, 9223372036854775807);
+    PERFORM sierra_internal.run_projection_version(projection, building, 9223372036854775807);
     EXECUTE format('SELECT p.state, p.last_error FROM %I.projections AS p'
                    ' WHERE p.projection = $1 AND p.version = $2', store)
        INTO state, failure USING projection, building;
@@ -232,9 +233,9 @@ BEGIN
             DETAIL = format('It is %s: %s.', state, coalesce(failure, 'no error')),
             HINT = 'Let it go on with resume_projection(), retry_projection() or skip_projection_event().';
     END IF;
-    PERFORM @extschema@.sierra_take_over(store, projection, building);
+    PERFORM sierra_internal.make_version_live(store, projection, building);
     IF mode = 'inline' THEN
-        PERFORM @extschema@.sierra_go_inline(store, projection, building);
+        PERFORM sierra_internal.make_projection_inline(store, projection, building);
     END IF;
     RETURN building;
 END
@@ -243,7 +244,8 @@ COMMENT ON FUNCTION finish_rebuild(text) IS
     'lets the version of a projection that is being built catch up and take over, in this transaction; returns the version';
 
 -- Drops versions of a projection: all, or all but the one that is kept.
-CREATE FUNCTION sierra_drop_versions(store name, projection text, kept integer) RETURNS void
+CREATE FUNCTION sierra_internal.drop_projection_versions(store name, projection text, kept integer)
+    RETURNS void
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -264,7 +266,7 @@ BEGIN
       USING projection, kept;
 END
 $$;
-COMMENT ON FUNCTION sierra_drop_versions(name, text, integer) IS
+COMMENT ON FUNCTION sierra_internal.drop_projection_versions(name, text, integer) IS
     'drops versions of a projection, but for the one that is kept, with their states and subscriptions';
 
 CREATE FUNCTION cancel_rebuild(projection text) RETURNS integer
@@ -273,13 +275,13 @@ CREATE FUNCTION cancel_rebuild(projection text) RETURNS integer
 AS $$
 #variable_conflict use_variable
 DECLARE
-    store constant name := @extschema@.sierra_require_store();
-    building constant integer := @extschema@.sierra_building_version(store, projection);
+    store constant name := sierra_internal.require_store();
+    building constant integer := sierra_internal.lock_building_version(store, projection);
     live integer;
 BEGIN
     EXECUTE format('SELECT p.version FROM %I.projections AS p WHERE p.projection = $1 AND p.live', store)
        INTO live USING projection;
-    PERFORM @extschema@.sierra_drop_versions(store, projection, live);
+    PERFORM sierra_internal.drop_projection_versions(store, projection, live);
     RETURN building;
 END
 $$;
@@ -292,17 +294,17 @@ CREATE FUNCTION drop_projection(projection text) RETURNS void
 AS $$
 #variable_conflict use_variable
 DECLARE
-    store constant name := @extschema@.sierra_require_store();
-    live constant integer := @extschema@.sierra_hold_live(store, projection, 'UPDATE');
+    store constant name := sierra_internal.require_store();
+    live constant integer := sierra_internal.lock_live_version(store, projection, 'UPDATE');
     mode text;
 BEGIN
     EXECUTE format('SELECT p.mode FROM %I.projections AS p WHERE p.projection = $1 AND p.version = $2',
                    store) INTO mode USING projection, live;
     IF mode = 'inline' THEN
         EXECUTE format('DROP TRIGGER IF EXISTS %I ON %I.events',
-                       @extschema@.sierra_inline_trigger(projection), store);
+                       sierra_internal.inline_trigger_name(projection), store);
     END IF;
-    PERFORM @extschema@.sierra_drop_versions(store, projection, NULL);
+    PERFORM sierra_internal.drop_projection_versions(store, projection, NULL);
 END
 $$;
 COMMENT ON FUNCTION drop_projection(text) IS
@@ -320,7 +322,7 @@ CREATE FUNCTION event_projections(store name DEFAULT NULL)
 AS $$
 #variable_conflict use_column
 DECLARE
-    wanted constant name := @extschema@.sierra_require_store(store);
+    wanted constant name := sierra_internal.require_store(store);
     last bigint;
 BEGIN
     EXECUTE format('SELECT max(e.global_position) FROM %I.events AS e'
@@ -346,15 +348,15 @@ BEGIN
         '  FROM %1$I.projections AS p'
         '  LEFT JOIN LATERAL ('
         '       SELECT min(c.cursor) AS cursor,'
-        '              sum(@extschema@.sierra_events_after($1, i, c.cursor))::bigint AS lag_events'
+        '              sum(sierra_internal.count_events_after($1, i, c.cursor))::bigint AS lag_events'
         '         FROM %1$I.subscription_cursors AS c, generate_series(0, $2 - 1) AS i'
         '        WHERE c.subscription = p.subscription) AS done ON true'
         '  LEFT JOIN LATERAL ('
         '       SELECT min(e."timestamp") AS oldest'
-        '         FROM @extschema@.sierra_peek($1, p.subscription, 1) AS e'
+        '         FROM sierra_internal.peek_subscription($1, p.subscription, 1) AS e'
         '        WHERE p.subscription IS NOT NULL) AS waiting ON true'
         ' ORDER BY p.projection, p.version', wanted)
-      USING wanted, @extschema@.sierra_partitions(wanted), last;
+      USING wanted, sierra_internal.partition_count(wanted), last;
 END
 $$;
 COMMENT ON FUNCTION event_projections(name) IS

@@ -8,7 +8,7 @@ CREATE FUNCTION run_projection(projection text, max_count bigint DEFAULT 1000) R
 AS $$
 #variable_conflict use_variable
 DECLARE
-    store constant name := @extschema@.sierra_require_store();
+    store constant name := sierra_internal.require_store();
     versions integer[];
     version integer;
     handled bigint := 0;
@@ -17,10 +17,10 @@ BEGIN
     EXECUTE format('SELECT array_agg(p.version ORDER BY p.live DESC) FROM %I.projections AS p'
                    ' WHERE p.projection = $1', store) INTO versions USING projection;
     IF versions IS NULL THEN
-        PERFORM @extschema@.sierra_report_no_projection(store, projection);
+        PERFORM sierra_internal.report_no_projection(store, projection);
     END IF;
     FOREACH version IN ARRAY versions LOOP
-        handled := handled + @extschema@.sierra_run(projection, version, max_count);
+        handled := handled + sierra_internal.run_projection_version(projection, version, max_count);
     END LOOP;
     IF handled = 0 THEN
         EXECUTE format('SELECT p.state FROM %I.projections AS p WHERE p.projection = $1 AND p.live'
@@ -39,7 +39,7 @@ COMMENT ON FUNCTION run_projection(text, bigint) IS
     'takes up to so many events to the handler of a projection, and of the version that is being built, in this transaction; returns how many';
 
 -- Writes down that a projection could not be run at all.
-CREATE FUNCTION sierra_projection_failed(store name, projection text, version integer, reason text)
+CREATE FUNCTION sierra_internal.record_projection_failure(store name, projection text, version integer, reason text)
     RETURNS void
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
@@ -56,11 +56,11 @@ BEGIN
       USING projection, version, reason;
 END
 $$;
-COMMENT ON FUNCTION sierra_projection_failed(name, text, integer, text) IS
+COMMENT ON FUNCTION sierra_internal.record_projection_failure(name, text, integer, text) IS
     'writes down why a projection could not be run; run_projections() calls it';
 
--- The condition is that of run_projections() and sierra_event_jobs().
-CREATE FUNCTION sierra_run_due(store name, projection text, version integer, max_count bigint)
+-- The condition is that of run_projections() and list_jobs().
+CREATE FUNCTION sierra_internal.run_projection_if_due(store name, projection text, version integer, max_count bigint)
     RETURNS bigint
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
@@ -75,7 +75,7 @@ BEGIN
                    ' FOR NO KEY UPDATE SKIP LOCKED', store)
        INTO free USING projection, version;
     IF free THEN
-        RETURN @extschema@.sierra_run(projection, version, max_count);
+        RETURN sierra_internal.run_projection_version(projection, version, max_count);
     END IF;
     RETURN NULL;
 EXCEPTION
@@ -91,12 +91,12 @@ EXCEPTION
             ERRCODE = SQLSTATE,
             MESSAGE = format('projection "%s" cannot be run', projection),
             DETAIL = SQLERRM;
-        PERFORM @extschema@.sierra_projection_failed(store, projection, version,
-                                                     format('%s: %s', SQLSTATE, SQLERRM));
+        PERFORM sierra_internal.record_projection_failure(store, projection, version,
+                                                          format('%s: %s', SQLSTATE, SQLERRM));
         RETURN 0;
 END
 $$;
-COMMENT ON FUNCTION sierra_run_due(name, text, integer, bigint) IS
+COMMENT ON FUNCTION sierra_internal.run_projection_if_due(name, text, integer, bigint) IS
     'runs one version of a projection that is due unless another session does, and writes down a failure; returns how many events, null if it was not run';
 
 CREATE FUNCTION run_projections(max_count bigint DEFAULT 1000) RETURNS bigint
@@ -105,12 +105,12 @@ CREATE FUNCTION run_projections(max_count bigint DEFAULT 1000) RETURNS bigint
 AS $$
 #variable_conflict use_variable
 DECLARE
-    store constant name := @extschema@.sierra_require_store();
+    store constant name := sierra_internal.require_store();
     due record;
     handled bigint := 0;
 BEGIN
     -- It would count as a failure of each of them.
-    PERFORM @extschema@.sierra_require_value('max_count', max_count IS NULL);
+    PERFORM sierra_internal.require_value('max_count', max_count IS NULL);
     IF max_count < 1 THEN
         RAISE invalid_parameter_value USING
             MESSAGE = 'max_count must be at least 1',
@@ -119,18 +119,18 @@ BEGIN
     -- Those that had to wait longest come first.
     FOR due IN EXECUTE format(
         'SELECT p.projection, p.version FROM %I.projections AS p'
-        ' WHERE p.subscription IS NOT NULL AND (p.mode = ''worker'' OR p.mode = ''inline'' AND NOT p.live)'
+        ' WHERE p.subscription IS NOT NULL AND (p.mode = ''background'' OR p.mode = ''inline'' AND NOT p.live)'
         '   AND p.state IN (''running'', ''retrying'')'
         '   AND (p.retry_at IS NULL OR p.retry_at <= clock_timestamp())'
         ' ORDER BY p.updated_at NULLS FIRST, p.projection, p.version', store) LOOP
-        handled := handled + coalesce(@extschema@.sierra_run_due(store, due.projection, due.version,
+        handled := handled + coalesce(sierra_internal.run_projection_if_due(store, due.projection, due.version,
                                                                  max_count), 0);
     END LOOP;
     RETURN handled;
 END
 $$;
 COMMENT ON FUNCTION run_projections(bigint) IS
-    'runs all projections of mode worker that are due and that nobody else runs, up to so many events each (at least 1, else 22023); a failure of one does not stop the others; returns how many events';
+    'runs all projections of mode background that are due and that nobody else runs, up to so many events each (at least 1, else 22023); a failure of one does not stop the others; returns how many events';
 
 CREATE FUNCTION eproject(projection text, key text) RETURNS jsonb
     LANGUAGE c STABLE PARALLEL RESTRICTED
@@ -145,13 +145,13 @@ CREATE FUNCTION estates(projection text)
 AS $$
 #variable_conflict use_column
 DECLARE
-    store constant name := @extschema@.sierra_require_store();
+    store constant name := sierra_internal.require_store();
     known boolean;
 BEGIN
     EXECUTE format('SELECT true FROM %I.projections AS p WHERE p.projection = $1 AND p.live', store)
        INTO known USING projection;
     IF known IS NULL THEN
-        PERFORM @extschema@.sierra_report_no_projection(store, projection);
+        PERFORM sierra_internal.report_no_projection(store, projection);
     END IF;
     RETURN QUERY EXECUTE format(
         'SELECT s.key, s.state, s.position FROM %1$I.projection_states AS s'
@@ -169,7 +169,7 @@ CREATE FUNCTION ewait_projection(projection text, cursor bigint, timeout interva
 AS $$
 #variable_conflict use_variable
 DECLARE
-    store constant name := @extschema@.sierra_require_store();
+    store constant name := sierra_internal.require_store();
     deadline constant timestamptz := clock_timestamp() + timeout;
     mode text;
     subscription text;
@@ -179,7 +179,7 @@ BEGIN
                        ' WHERE p.projection = $1 AND p.live', store)
            INTO mode, subscription USING projection;
         IF mode IS NULL THEN
-            PERFORM @extschema@.sierra_report_no_projection(store, projection);
+            PERFORM sierra_internal.report_no_projection(store, projection);
         END IF;
         BEGIN
             -- Inline: what can be read is handled.

@@ -73,9 +73,9 @@ CREATE FUNCTION ehead() RETURNS bigint
 COMMENT ON FUNCTION ehead() IS
     'highest global position up to which the store can be read now without skipping; -1 if empty';
 
-CREATE FUNCTION sierra_events_after(store name, partition integer, "position" bigint)
+CREATE FUNCTION sierra_internal.count_events_after(store name, partition integer, "position" bigint)
     RETURNS bigint
     LANGUAGE c STABLE STRICT PARALLEL RESTRICTED
     AS 'MODULE_PATHNAME', 'sierra_events_after';
-COMMENT ON FUNCTION sierra_events_after(name, integer, bigint) IS
+COMMENT ON FUNCTION sierra_internal.count_events_after(name, integer, bigint) IS
     'how many events of a partition are above a global position';

@@ -32,7 +32,7 @@ COMMENT ON FUNCTION saga_step(text, regprocedure, regprocedure, integer, interva
 -- What a row says to run never changes, and nobody writes one for a role that
 -- he is not a member of, nor goes on with a name that is another role's.
 -- src/acting.c says what else is checked.
-CREATE FUNCTION sierra_guard_saga() RETURNS trigger
+CREATE FUNCTION sierra_internal.guard_saga() RETURNS trigger
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -55,29 +55,29 @@ BEGIN
     RETURN NEW;
 END
 $$;
-COMMENT ON FUNCTION sierra_guard_saga() IS
+COMMENT ON FUNCTION sierra_internal.guard_saga() IS
     'trigger: lets nobody write a saga that runs as a role he is not a member of, or change one';
 
 -- The trigger goes with DROP EXTENSION CASCADE, the table stays.
-CREATE FUNCTION sierra_restore_saga_guard(store name) RETURNS integer
+CREATE FUNCTION sierra_internal.restore_saga_guard(store name) RETURNS integer
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
     IF EXISTS (SELECT FROM pg_trigger AS t
                 WHERE t.tgrelid = to_regclass(format('%I.sagas', store))
-                  AND t.tgfoid = '@extschema@.sierra_guard_saga()'::regprocedure) THEN
+                  AND t.tgfoid = 'sierra_internal.guard_saga()'::regprocedure) THEN
         RETURN 0;
     END IF;
     EXECUTE format('CREATE TRIGGER sierra_guard_saga BEFORE INSERT OR UPDATE ON %I.sagas'
-                   ' FOR EACH ROW EXECUTE FUNCTION @extschema@.sierra_guard_saga()', store);
+                   ' FOR EACH ROW EXECUTE FUNCTION sierra_internal.guard_saga()', store);
     RETURN 1;
 END
 $$;
-COMMENT ON FUNCTION sierra_restore_saga_guard(name) IS
+COMMENT ON FUNCTION sierra_internal.restore_saga_guard(name) IS
     'puts back the trigger of the table of sagas; guard_event_store() calls it';
 
-CREATE FUNCTION sierra_create_saga_tables(store name) RETURNS void
+CREATE FUNCTION sierra_internal.create_saga_tables(store name) RETURNS void
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -119,11 +119,11 @@ BEGIN
                    ' makes this from it; INSERT on it lets a role start every saga');
 END
 $$;
-COMMENT ON FUNCTION sierra_create_saga_tables(name) IS
+COMMENT ON FUNCTION sierra_internal.create_saga_tables(name) IS
     'makes the tables of a store that sagas are kept in; create_event_store() calls it';
 
 -- An action or a compensation, as text that means the same in every search_path.
-CREATE FUNCTION sierra_saga_function(procedure regprocedure) RETURNS text
+CREATE FUNCTION sierra_internal.saga_function_name(procedure regprocedure) RETURNS text
     LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -145,7 +145,7 @@ BEGIN
      WHERE p.oid = procedure;
     IF found.fits IS NOT TRUE THEN
         RAISE invalid_function_definition USING
-            MESSAGE = format('function %s is no action of a saga', procedure),
+            MESSAGE = format('function %s is not an action of a saga', procedure),
             HINT = 'An action or compensation takes (data jsonb) or (data jsonb, saga_id text) and returns jsonb or void.';
     END IF;
     IF NOT found.allowed THEN
@@ -156,10 +156,10 @@ BEGIN
     RETURN found.name;
 END
 $$;
-COMMENT ON FUNCTION sierra_saga_function(regprocedure) IS
+COMMENT ON FUNCTION sierra_internal.saga_function_name(regprocedure) IS
     'the qualified name of an action or compensation; 42P13 if it is none, 42501 if the caller may not call it';
 
-CREATE FUNCTION sierra_check_saga_timeout(timeout interval) RETURNS void
+CREATE FUNCTION sierra_internal.check_saga_timeout(timeout interval) RETURNS void
     LANGUAGE plpgsql IMMUTABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -171,19 +171,19 @@ BEGIN
     END IF;
 END
 $$;
-COMMENT ON FUNCTION sierra_check_saga_timeout(interval) IS 'raises 22023 for a time-out out of bounds';
+COMMENT ON FUNCTION sierra_internal.check_saga_timeout(interval) IS 'raises 22023 for a time-out out of bounds';
 
 -- A step as the table keeps it.
-CREATE FUNCTION sierra_saga_step_json(given sierra_saga_step) RETURNS jsonb
+CREATE FUNCTION sierra_internal.saga_step_as_json(given sierra_saga_step) RETURNS jsonb
     LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    PERFORM @extschema@.sierra_require_name('step', given.step);
-    PERFORM @extschema@.sierra_require_value('action', given.action IS NULL);
-    PERFORM @extschema@.sierra_require_value('max_attempts', given.max_attempts IS NULL);
-    PERFORM @extschema@.sierra_require_value('retry_after', given.retry_after IS NULL);
-    PERFORM @extschema@.sierra_require_value('waits', given.waits IS NULL);
+    PERFORM sierra_internal.require_name('step', given.step);
+    PERFORM sierra_internal.require_value('action', given.action IS NULL);
+    PERFORM sierra_internal.require_value('max_attempts', given.max_attempts IS NULL);
+    PERFORM sierra_internal.require_value('retry_after', given.retry_after IS NULL);
+    PERFORM sierra_internal.require_value('waits', given.waits IS NULL);
     IF given.max_attempts NOT BETWEEN 1 AND 1000000 THEN
         RAISE invalid_parameter_value USING
             MESSAGE = 'max_attempts must be 1 to 1000000',
@@ -194,7 +194,7 @@ BEGIN
             MESSAGE = 'argument "retry_after" must be 0 to 1 day',
             DETAIL = format('Step "%s" has %s.', given.step, given.retry_after);
     END IF;
-    PERFORM @extschema@.sierra_check_saga_timeout(given.timeout);
+    PERFORM sierra_internal.check_saga_timeout(given.timeout);
     IF EXISTS (SELECT FROM unnest(given.refusals) AS r (code)
                 WHERE r.code IS NULL OR r.code !~ '^[0-9A-Z]{5}$') THEN
         RAISE invalid_parameter_value USING
@@ -203,17 +203,17 @@ BEGIN
             HINT = 'A SQLSTATE has five digits or upper-case letters, as P0001.';
     END IF;
     RETURN jsonb_build_object(
-        'step', given.step, 'action', @extschema@.sierra_saga_function(given.action),
-        'compensation', @extschema@.sierra_saga_function(given.compensation),
+        'step', given.step, 'action', sierra_internal.saga_function_name(given.action),
+        'compensation', sierra_internal.saga_function_name(given.compensation),
         'max_attempts', given.max_attempts, 'retry_after', given.retry_after,
         'timeout', given.timeout, 'waits', given.waits,
         'refusals', to_jsonb(coalesce(given.refusals, '{}')));
 END
 $$;
-COMMENT ON FUNCTION sierra_saga_step_json(sierra_saga_step) IS
+COMMENT ON FUNCTION sierra_internal.saga_step_as_json(sierra_saga_step) IS
     'a step as the table of sagas keeps it; 22004, 22023, 42P13 or 42501 if it is none';
 
-CREATE FUNCTION sierra_saga_steps_json(steps sierra_saga_step[]) RETURNS jsonb
+CREATE FUNCTION sierra_internal.saga_steps_as_json(steps sierra_saga_step[]) RETURNS jsonb
     LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -228,7 +228,7 @@ BEGIN
             DETAIL = format('It has %s.', coalesce(cardinality(steps), 0));
     END IF;
     FOREACH given IN ARRAY steps LOOP
-        result := result || @extschema@.sierra_saga_step_json(given);
+        result := result || sierra_internal.saga_step_as_json(given);
     END LOOP;
     SELECT s.step ->> 'step' INTO twice FROM jsonb_array_elements(result) AS s (step)
      GROUP BY 1 HAVING count(*) > 1 LIMIT 1;
@@ -240,7 +240,7 @@ BEGIN
     RETURN result;
 END
 $$;
-COMMENT ON FUNCTION sierra_saga_steps_json(sierra_saga_step[]) IS
+COMMENT ON FUNCTION sierra_internal.saga_steps_as_json(sierra_saga_step[]) IS
     'steps as the table of sagas keeps them; create_saga() calls it';
 
 -- search_path as a default: inside the function it is another one.
@@ -254,22 +254,22 @@ CREATE FUNCTION create_saga(saga text,
 AS $$
 #variable_conflict use_variable
 DECLARE
-    store constant name := @extschema@.sierra_require_store();
+    store constant name := sierra_internal.require_store();
     table_owner constant name := (SELECT pg_get_userbyid(c.relowner) FROM pg_class AS c
                                    WHERE c.oid = to_regclass(format('%I.sagas', store)));
     definition jsonb;
     version integer;
 BEGIN
-    PERFORM @extschema@.sierra_require_name('saga', saga);
+    PERFORM sierra_internal.require_name('saga', saga);
     IF octet_length(saga) > 200 THEN
         RAISE invalid_parameter_value USING
             MESSAGE = 'the name of a saga has at most 200 bytes',
             DETAIL = format('It has %s bytes.', octet_length(saga));
     END IF;
-    PERFORM @extschema@.sierra_require_value('steps', steps IS NULL);
-    PERFORM @extschema@.sierra_require_value('search_path', search_path IS NULL);
-    PERFORM @extschema@.sierra_check_saga_timeout(timeout);
-    definition := @extschema@.sierra_saga_steps_json(steps);
+    PERFORM sierra_internal.require_value('steps', steps IS NULL);
+    PERFORM sierra_internal.require_value('search_path', search_path IS NULL);
+    PERFORM sierra_internal.check_saga_timeout(timeout);
+    definition := sierra_internal.saga_steps_as_json(steps);
     IF NOT pg_has_role(table_owner, current_user, 'MEMBER') THEN
         RAISE insufficient_privilege USING
             MESSAGE = format('role "%s" cannot own a saga of store "%s"', current_user, store),
@@ -293,7 +293,7 @@ $$;
 COMMENT ON FUNCTION create_saga(text, sierra_saga_step[], interval, text) IS
     'defines a saga (name of 1 to 200 bytes) of 1 to 1000 steps that run as who calls this, in search_path, and returns the version: 1, or the next one of this name; sagas under way keep theirs; timeout: 1 ms to 100 years for all of it, null: none; 22004, 22023, 42P13, 42501 for what is no definition';
 
-CREATE FUNCTION sierra_report_no_saga(store name, saga text) RETURNS void
+CREATE FUNCTION sierra_internal.report_no_saga(store name, saga text) RETURNS void
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -304,7 +304,7 @@ BEGIN
         HINT = 'Define it with create_saga().';
 END
 $$;
-COMMENT ON FUNCTION sierra_report_no_saga(name, text) IS 'raises 42704';
+COMMENT ON FUNCTION sierra_internal.report_no_saga(name, text) IS 'raises 42704';
 
 CREATE FUNCTION drop_saga(saga text) RETURNS void
     LANGUAGE plpgsql
@@ -312,11 +312,11 @@ CREATE FUNCTION drop_saga(saga text) RETURNS void
 AS $$
 #variable_conflict use_variable
 DECLARE
-    store constant name := @extschema@.sierra_require_store();
+    store constant name := sierra_internal.require_store();
     dropped bigint;
     running bigint;
 BEGIN
-    PERFORM @extschema@.sierra_require_value('saga', saga IS NULL);
+    PERFORM sierra_internal.require_value('saga', saga IS NULL);
     -- Who starts one meanwhile holds the definition, by the foreign key.
     EXECUTE format('SELECT FROM %I.sagas AS d WHERE d.saga = $1 FOR UPDATE', store) USING saga;
     EXECUTE format('SELECT count(*) FROM %I.saga_instances AS i'
@@ -331,7 +331,7 @@ BEGIN
     EXECUTE format('DELETE FROM %I.sagas AS d WHERE d.saga = $1', store) USING saga;
     GET DIAGNOSTICS dropped = ROW_COUNT;
     IF dropped = 0 THEN
-        PERFORM @extschema@.sierra_report_no_saga(store, saga);
+        PERFORM sierra_internal.report_no_saga(store, saga);
     END IF;
 END
 $$;
@@ -339,8 +339,8 @@ COMMENT ON FUNCTION drop_saga(text) IS
     'drops all versions of a saga; the streams of its ended instances stay; 55006 while one is not ended, 42704 if there is none';
 
 -- A time-out is a timer; what this returns goes into the event that begins it.
-CREATE FUNCTION sierra_schedule_saga_timeout(saga_id text, event_name text, payload json,
-                                             correlation_id text, after interval) RETURNS jsonb
+CREATE FUNCTION sierra_internal.schedule_saga_timeout(saga_id text, event_name text, payload json,
+                                                      correlation_id text, after interval) RETURNS jsonb
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -356,11 +356,11 @@ BEGIN
                                           json_build_object('correlation_id', correlation_id)));
 END
 $$;
-COMMENT ON FUNCTION sierra_schedule_saga_timeout(text, text, json, text, interval) IS
+COMMENT ON FUNCTION sierra_internal.schedule_saga_timeout(text, text, json, text, interval) IS
     'schedules a time-out of a saga; its time and timer, null without time-out';
 
 -- Does the stream begin as this saga would?  Null: it has no event.
-CREATE FUNCTION sierra_saga_stands(saga_id text, saga text, data jsonb) RETURNS boolean
+CREATE FUNCTION sierra_internal.saga_was_started(saga_id text, saga text, data jsonb) RETURNS boolean
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -379,15 +379,15 @@ BEGIN
         HINT = 'Choose another saga_id.';
 END
 $$;
-COMMENT ON FUNCTION sierra_saga_stands(text, text, jsonb) IS
+COMMENT ON FUNCTION sierra_internal.saga_was_started(text, text, jsonb) IS
     'was this saga started with these data? null: there is no such stream; 42710 if it began otherwise';
 
-CREATE FUNCTION sierra_check_saga_data(data jsonb) RETURNS void
+CREATE FUNCTION sierra_internal.check_saga_data(data jsonb) RETURNS void
     LANGUAGE plpgsql IMMUTABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    PERFORM @extschema@.sierra_require_value('data', data IS NULL);
+    PERFORM sierra_internal.require_value('data', data IS NULL);
     IF jsonb_typeof(data) <> 'object' THEN
         RAISE invalid_parameter_value USING
             MESSAGE = 'the data of a saga are a JSON object',
@@ -395,7 +395,7 @@ BEGIN
     END IF;
 END
 $$;
-COMMENT ON FUNCTION sierra_check_saga_data(jsonb) IS 'raises 22004 or 22023 unless data is an object';
+COMMENT ON FUNCTION sierra_internal.check_saga_data(jsonb) IS 'raises 22004 or 22023 unless data is an object';
 
 CREATE FUNCTION start_saga(saga text,
                            data jsonb DEFAULT '{}',
@@ -407,7 +407,7 @@ CREATE FUNCTION start_saga(saga text,
 AS $$
 #variable_conflict use_variable
 DECLARE
-    store constant name := @extschema@.sierra_require_store();
+    store constant name := sierra_internal.require_store();
     id constant text := coalesce(saga_id, format('saga-%s-%s', saga,
                                                  @extschema@.sierra_event_id(gen_random_uuid())));
     now constant timestamptz := clock_timestamp();
@@ -417,27 +417,27 @@ DECLARE
     saga_timeout jsonb;
     added bigint;
 BEGIN
-    PERFORM @extschema@.sierra_require_value('saga', saga IS NULL);
-    PERFORM @extschema@.sierra_check_saga_data(data);
-    PERFORM @extschema@.sierra_check_new_event(id, 'SagaStarted', NULL, NULL, NULL);
+    PERFORM sierra_internal.require_value('saga', saga IS NULL);
+    PERFORM sierra_internal.check_saga_data(data);
+    PERFORM sierra_internal.check_new_event(id, 'SagaStarted', NULL, NULL, NULL);
     IF json_typeof(metadata) <> 'object' THEN
         RAISE invalid_parameter_value USING
             MESSAGE = 'the metadata of a saga are a JSON object',
             DETAIL = format('The value is of type %s.', json_typeof(metadata));
     END IF;
-    IF saga_id IS NOT NULL AND @extschema@.sierra_saga_stands(saga_id, saga, data) THEN
+    IF saga_id IS NOT NULL AND sierra_internal.saga_was_started(saga_id, saga, data) THEN
         RETURN saga_id;
     END IF;
     EXECUTE format('SELECT d.version, d.timeout, d.steps -> 0 AS step FROM %I.sagas AS d WHERE d.saga = $1'
                    ' ORDER BY d.version DESC LIMIT 1', store) INTO found USING saga;
     IF found.version IS NULL THEN
-        PERFORM @extschema@.sierra_report_no_saga(store, saga);
+        PERFORM sierra_internal.report_no_saga(store, saga);
     END IF;
     correlation := coalesce(metadata ->> 'correlation_id',
                             nullif(current_setting('sierra_es.metadata'), '')::json ->> 'correlation_id', id);
-    saga_timeout := @extschema@.sierra_schedule_saga_timeout(id, 'SagaTimedOut', '{}', correlation,
-                                                             found.timeout);
-    step_timeout := @extschema@.sierra_schedule_saga_timeout(
+    saga_timeout := sierra_internal.schedule_saga_timeout(id, 'SagaTimedOut', '{}', correlation,
+                                                          found.timeout);
+    step_timeout := sierra_internal.schedule_saga_timeout(
         id, 'SagaStepTimedOut', json_build_object('step', found.step ->> 'step'), correlation,
         (found.step ->> 'timeout')::interval);
     EXECUTE format('INSERT INTO %I.saga_instances (saga_id, saga, version, status, step, attempts, run_at,'
@@ -447,7 +447,7 @@ BEGIN
             least((saga_timeout ->> 'deadline')::timestamptz, (step_timeout ->> 'deadline')::timestamptz),
             correlation;
     GET DIAGNOSTICS added = ROW_COUNT;
-    IF added = 0 AND @extschema@.sierra_saga_stands(id, saga, data) THEN
+    IF added = 0 AND sierra_internal.saga_was_started(id, saga, data) THEN
         -- Another session has just started it: its timers are enough.
         PERFORM @extschema@.ecancel((t.timeout ->> 'timer_id')::uuid)
            FROM unnest(ARRAY[saga_timeout, step_timeout]) AS t (timeout);

@@ -7,7 +7,7 @@
 -- back.  The row in saga_instances is written from the same state.
 -- ---------------------------------------------------------------------------
 
-CREATE TYPE sierra_saga_state AS (
+CREATE TYPE sierra_internal.saga_state AS (
     saga_id text,
     saga text,
     version integer,
@@ -33,10 +33,11 @@ CREATE TYPE sierra_saga_state AS (
     stream_version bigint,
     event_id uuid
 );
-COMMENT ON TYPE sierra_saga_state IS 'what the events of a saga add up to';
+COMMENT ON TYPE sierra_internal.saga_state IS 'what the events of a saga add up to';
 
 -- The last step whose action stands and that can be undone.
-CREATE FUNCTION sierra_saga_undo_next(state sierra_saga_state) RETURNS sierra_saga_state
+CREATE FUNCTION sierra_internal.select_compensation(state sierra_internal.saga_state)
+    RETURNS sierra_internal.saga_state
     LANGUAGE plpgsql IMMUTABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -50,26 +51,27 @@ BEGIN
     RETURN state;
 END
 $$;
-COMMENT ON FUNCTION sierra_saga_undo_next(sierra_saga_state) IS
-    'goes to the next step to compensate; sierra_fold_saga() calls it';
+COMMENT ON FUNCTION sierra_internal.select_compensation(sierra_internal.saga_state) IS
+    'goes to the next step to compensate; fold_saga() calls it';
 
-CREATE FUNCTION sierra_saga_fail(state sierra_saga_state, error text) RETURNS sierra_saga_state
+CREATE FUNCTION sierra_internal.fail_saga(state sierra_internal.saga_state, error text)
+    RETURNS sierra_internal.saga_state
     LANGUAGE plpgsql IMMUTABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
     state.error := error;
     state.begun := false;
-    RETURN @extschema@.sierra_saga_undo_next(state);
+    RETURN sierra_internal.select_compensation(state);
 END
 $$;
-COMMENT ON FUNCTION sierra_saga_fail(sierra_saga_state, text) IS
-    'lets a saga turn back; sierra_fold_saga() calls it';
+COMMENT ON FUNCTION sierra_internal.fail_saga(sierra_internal.saga_state, text) IS
+    'lets a saga turn back; fold_saga() calls it';
 
 -- An event of a saga that runs or waits.  What does not fit, as the time-out of
 -- a step that is over, changes nothing.
-CREATE FUNCTION sierra_fold_saga_forward(state sierra_saga_state, name text, payload jsonb)
-    RETURNS sierra_saga_state
+CREATE FUNCTION sierra_internal.fold_saga_forward(state sierra_internal.saga_state, name text, payload jsonb)
+    RETURNS sierra_internal.saga_state
     LANGUAGE plpgsql IMMUTABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -100,14 +102,14 @@ BEGIN
         state.retry_at := payload ->> 'retry_at';
         state.last_error := format('%s (%s)', payload ->> 'error', payload ->> 'sqlstate');
     ELSIF name = 'SagaStepFailed' AND here THEN
-        state := @extschema@.sierra_saga_fail(
+        state := sierra_internal.fail_saga(
             state, format('step "%s" failed: %s', step, payload ->> 'error'));
     ELSIF name = 'SagaStepTimedOut' AND here THEN
-        state := @extschema@.sierra_saga_fail(state, format('step "%s" timed out', step));
+        state := sierra_internal.fail_saga(state, format('step "%s" timed out', step));
     ELSIF name = 'SagaTimedOut' THEN
-        state := @extschema@.sierra_saga_fail(state, 'the saga timed out');
+        state := sierra_internal.fail_saga(state, 'the saga timed out');
     ELSIF name = 'SagaCancelled' THEN
-        state := @extschema@.sierra_saga_fail(state, format('cancelled: %s', payload ->> 'reason'));
+        state := sierra_internal.fail_saga(state, format('cancelled: %s', payload ->> 'reason'));
     ELSIF name = 'SagaRetried' AND here THEN
         state.retry_at := state.updated_at;
     ELSIF name = 'SagaCompleted' THEN
@@ -117,12 +119,12 @@ BEGIN
     RETURN state;
 END
 $$;
-COMMENT ON FUNCTION sierra_fold_saga_forward(sierra_saga_state, text, jsonb) IS
-    'folds an event of a saga that runs or waits; sierra_fold_saga() calls it';
+COMMENT ON FUNCTION sierra_internal.fold_saga_forward(sierra_internal.saga_state, text, jsonb) IS
+    'folds an event of a saga that runs or waits; fold_saga() calls it';
 
 -- An event of a saga that compensates.
-CREATE FUNCTION sierra_fold_saga_back(state sierra_saga_state, name text, payload jsonb)
-    RETURNS sierra_saga_state
+CREATE FUNCTION sierra_internal.fold_saga_backward(state sierra_internal.saga_state, name text, payload jsonb)
+    RETURNS sierra_internal.saga_state
     LANGUAGE plpgsql IMMUTABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -139,7 +141,7 @@ BEGIN
         state.data := state.data || coalesce(payload -> 'data', '{}');
         state.done := ARRAY(SELECT d.step FROM unnest(state.done) AS d (step)
                              WHERE d.step < state.step_number);
-        state := @extschema@.sierra_saga_undo_next(state);
+        state := sierra_internal.select_compensation(state);
     ELSIF name = 'SagaCompensationFailed' AND here THEN
         state.attempts := payload -> 'attempt';
         state.retry_at := payload ->> 'retry_at';
@@ -156,10 +158,11 @@ BEGIN
     RETURN state;
 END
 $$;
-COMMENT ON FUNCTION sierra_fold_saga_back(sierra_saga_state, text, jsonb) IS
-    'folds an event of a saga that compensates; sierra_fold_saga() calls it';
+COMMENT ON FUNCTION sierra_internal.fold_saga_backward(sierra_internal.saga_state, text, jsonb) IS
+    'folds an event of a saga that compensates; fold_saga() calls it';
 
-CREATE FUNCTION sierra_fold_saga(state sierra_saga_state, e sierra_event) RETURNS sierra_saga_state
+CREATE FUNCTION sierra_internal.fold_saga(state sierra_internal.saga_state, e sierra_event)
+    RETURNS sierra_internal.saga_state
     LANGUAGE plpgsql IMMUTABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -184,23 +187,23 @@ BEGIN
         state.saga_deadline := payload #>> '{saga_timeout,deadline}';
         state.saga_timer := payload #>> '{saga_timeout,timer_id}';
     ELSIF state.status IN ('running', 'waiting') THEN
-        state := @extschema@.sierra_fold_saga_forward(state, e.event_name, payload);
+        state := sierra_internal.fold_saga_forward(state, e.event_name, payload);
     ELSIF state.status IN ('compensating', 'stuck') THEN
-        state := @extschema@.sierra_fold_saga_back(state, e.event_name, payload);
+        state := sierra_internal.fold_saga_backward(state, e.event_name, payload);
     END IF;
     RETURN state;
 END
 $$;
-COMMENT ON FUNCTION sierra_fold_saga(sierra_saga_state, sierra_event) IS
+COMMENT ON FUNCTION sierra_internal.fold_saga(sierra_internal.saga_state, sierra_event) IS
     'the state of a saga after one more event of its stream';
 
-CREATE FUNCTION sierra_saga_state(store name, saga_id text) RETURNS sierra_saga_state
+CREATE FUNCTION sierra_internal.load_saga(store name, saga_id text) RETURNS sierra_internal.saga_state
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_variable
 DECLARE
-    state @extschema@.sierra_saga_state;
+    state sierra_internal.saga_state;
     e @extschema@.sierra_event;
 BEGIN
     FOR e IN SELECT s.* FROM @extschema@.escan(saga_id) AS s LOOP
@@ -213,7 +216,7 @@ BEGIN
               USING e.event_name, e.payload;
             EXIT WHEN state.saga IS NULL;
         END IF;
-        state := @extschema@.sierra_fold_saga(state, e);
+        state := sierra_internal.fold_saga(state, e);
     END LOOP;
     IF state.saga IS NULL THEN
         RAISE undefined_object USING
@@ -224,12 +227,13 @@ BEGIN
     RETURN state;
 END
 $$;
-COMMENT ON FUNCTION sierra_saga_state(name, text) IS
+COMMENT ON FUNCTION sierra_internal.load_saga(name, text) IS
     'what the events of a saga add up to; 42704 if there is no such saga';
 
 -- Appends to a saga's stream at the version of the state, and folds it in.
-CREATE FUNCTION sierra_append_saga(state sierra_saga_state, event_name text, payload jsonb,
-                                   event_id uuid DEFAULT NULL) RETURNS sierra_saga_state
+CREATE FUNCTION sierra_internal.append_saga_event(state sierra_internal.saga_state, event_name text, payload jsonb,
+                                                  event_id uuid DEFAULT NULL)
+    RETURNS sierra_internal.saga_state
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -244,13 +248,14 @@ BEGIN
       INTO e.stream_version, e.event_id, e."timestamp"
       FROM @extschema@.eappend(state.saga_id, event_name, e.payload, e.metadata,
                                state.stream_version::@extschema@.expected_version, event_id) AS r;
-    RETURN @extschema@.sierra_fold_saga(state, e);
+    RETURN sierra_internal.fold_saga(state, e);
 END
 $$;
-COMMENT ON FUNCTION sierra_append_saga(sierra_saga_state, text, jsonb, uuid) IS
+COMMENT ON FUNCTION sierra_internal.append_saga_event(sierra_internal.saga_state, text, jsonb, uuid) IS
     'appends an event to the stream of a saga; SE001 if that is not as it was read';
 
-CREATE FUNCTION sierra_write_saga(store name, state sierra_saga_state) RETURNS void
+CREATE FUNCTION sierra_internal.write_saga_instance(store name, state sierra_internal.saga_state)
+    RETURNS void
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -284,11 +289,12 @@ BEGIN
     END IF;
 END
 $$;
-COMMENT ON FUNCTION sierra_write_saga(name, sierra_saga_state) IS
+COMMENT ON FUNCTION sierra_internal.write_saga_instance(name, sierra_internal.saga_state) IS
     'writes the row of a saga from what its events add up to';
 
 -- Timers go before anything is appended: who runs timers locks them in this order too.
-CREATE FUNCTION sierra_cancel_saga_timers(state sierra_saga_state, all_of_them boolean) RETURNS void
+CREATE FUNCTION sierra_internal.cancel_saga_timers(state sierra_internal.saga_state, all_of_them boolean)
+    RETURNS void
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -301,11 +307,12 @@ BEGIN
     END IF;
 END
 $$;
-COMMENT ON FUNCTION sierra_cancel_saga_timers(sierra_saga_state, boolean) IS
+COMMENT ON FUNCTION sierra_internal.cancel_saga_timers(sierra_internal.saga_state, boolean) IS
     'cancels the time-out of a step, or all of a saga';
 
 -- The step is done: the next one, or the end.
-CREATE FUNCTION sierra_complete_saga_step(state sierra_saga_state, answer jsonb) RETURNS sierra_saga_state
+CREATE FUNCTION sierra_internal.append_step_completed(state sierra_internal.saga_state, answer jsonb)
+    RETURNS sierra_internal.saga_state
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -317,85 +324,88 @@ DECLARE
                                         'data', coalesce(answer, '{}'));
     step_timeout jsonb;
 BEGIN
-    PERFORM @extschema@.sierra_cancel_saga_timers(state, next IS NULL);
-    step_timeout := @extschema@.sierra_schedule_saga_timeout(
+    PERFORM sierra_internal.cancel_saga_timers(state, next IS NULL);
+    step_timeout := sierra_internal.schedule_saga_timeout(
         state.saga_id, 'SagaStepTimedOut', json_build_object('step', next -> 'step'),
         state.correlation_id, (next ->> 'timeout')::interval);
     IF step_timeout IS NOT NULL THEN
         payload := payload || jsonb_build_object('step_timeout', step_timeout);
     END IF;
-    state := @extschema@.sierra_append_saga(state, 'SagaStepCompleted', payload);
+    state := sierra_internal.append_saga_event(state, 'SagaStepCompleted', payload);
     IF next IS NULL THEN
-        state := @extschema@.sierra_append_saga(state, 'SagaCompleted', jsonb_build_object('data', state.data));
+        state := sierra_internal.append_saga_event(state, 'SagaCompleted', jsonb_build_object('data', state.data));
     END IF;
     RETURN state;
 END
 $$;
-COMMENT ON FUNCTION sierra_complete_saga_step(sierra_saga_state, jsonb) IS
+COMMENT ON FUNCTION sierra_internal.append_step_completed(sierra_internal.saga_state, jsonb) IS
     'notes that the step of a saga is done, and schedules the time-out of the next one';
 
 -- The events tell already why; none of them needs a timer any more.
-CREATE FUNCTION sierra_turn_saga_back(state sierra_saga_state) RETURNS sierra_saga_state
+CREATE FUNCTION sierra_internal.start_compensation(state sierra_internal.saga_state)
+    RETURNS sierra_internal.saga_state
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_variable
 BEGIN
-    PERFORM @extschema@.sierra_cancel_saga_timers(state, true);
-    state := @extschema@.sierra_append_saga(state, 'SagaCompensationStarted',
-                                            jsonb_build_object('error', state.error));
-    RETURN @extschema@.sierra_end_saga_back(state);
+    PERFORM sierra_internal.cancel_saga_timers(state, true);
+    state := sierra_internal.append_saga_event(state, 'SagaCompensationStarted',
+                                               jsonb_build_object('error', state.error));
+    RETURN sierra_internal.end_compensation(state);
 END
 $$;
-COMMENT ON FUNCTION sierra_turn_saga_back(sierra_saga_state) IS 'begins the compensation of a saga';
+COMMENT ON FUNCTION sierra_internal.start_compensation(sierra_internal.saga_state) IS 'begins the compensation of a saga';
 
-CREATE FUNCTION sierra_end_saga_back(state sierra_saga_state) RETURNS sierra_saga_state
+CREATE FUNCTION sierra_internal.end_compensation(state sierra_internal.saga_state)
+    RETURNS sierra_internal.saga_state
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
     IF state.step_number IS NULL THEN
-        state := @extschema@.sierra_append_saga(state, 'SagaCompensated',
-                                                jsonb_build_object('error', state.error));
+        state := sierra_internal.append_saga_event(state, 'SagaCompensated',
+                                                   jsonb_build_object('error', state.error));
     END IF;
     RETURN state;
 END
 $$;
-COMMENT ON FUNCTION sierra_end_saga_back(sierra_saga_state) IS
+COMMENT ON FUNCTION sierra_internal.end_compensation(sierra_internal.saga_state) IS
     'ends a saga that has nothing left to compensate';
 
 -- Calls with the rights of who calls this; see src/saga.c.
-CREATE FUNCTION sierra_call_saga(procedure text, data jsonb, saga_id text, search_path text,
-                                 metadata text) RETURNS jsonb
+CREATE FUNCTION sierra_internal.call_saga_function(procedure text, data jsonb, saga_id text, search_path text,
+                                                   metadata text) RETURNS jsonb
     LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
     AS 'MODULE_PATHNAME', 'sierra_call_saga';
-COMMENT ON FUNCTION sierra_call_saga(text, jsonb, text, text, text) IS
+COMMENT ON FUNCTION sierra_internal.call_saga_function(text, jsonb, text, text, text) IS
     'calls an action of a saga in a search_path, with metadata for the events it appends; null if it returns nothing';
 
-CREATE FUNCTION sierra_act_for_saga(state sierra_saga_state, procedure text) RETURNS jsonb
+CREATE FUNCTION sierra_internal.call_with_saga_data(state sierra_internal.saga_state, procedure text)
+    RETURNS jsonb
     LANGUAGE sql
     SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT @extschema@.sierra_call_saga(
+    SELECT sierra_internal.call_saga_function(
         procedure, (state).data, (state).saga_id, (state).search_path,
         json_build_object('correlation_id', (state).correlation_id, 'causation_id', (state).event_id)::text)
 $$;
-COMMENT ON FUNCTION sierra_act_for_saga(sierra_saga_state, text) IS
+COMMENT ON FUNCTION sierra_internal.call_with_saga_data(sierra_internal.saga_state, text) IS
     'calls an action or a compensation of a saga';
 
 -- Errors that say nothing about the action: they are for who runs sagas.  A lock
 -- that was not had at once is one only for who does not wait for it.
-CREATE FUNCTION sierra_is_no_failure(sqlstate text, patient boolean) RETURNS boolean
+CREATE FUNCTION sierra_internal.is_transient_saga_error(sqlstate text, patient boolean) RETURNS boolean
     LANGUAGE sql IMMUTABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT $1 IN ('40001', '40P01') OR left($1, 2) IN ('53', '57', '58') OR $1 = '55P03' AND NOT $2
 $$;
-COMMENT ON FUNCTION sierra_is_no_failure(text, boolean) IS
+COMMENT ON FUNCTION sierra_internal.is_transient_saga_error(text, boolean) IS
     'is it an error of the moment, that is no failed attempt of an action?';
 
 -- What a failed attempt is noted with: the next one, or that it was the last.
-CREATE FUNCTION sierra_saga_failure(state sierra_saga_state, error text, sqlstate text, refused boolean)
+CREATE FUNCTION sierra_internal.failed_attempt(state sierra_internal.saga_state, error text, sqlstate text, refused boolean)
     RETURNS jsonb
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
@@ -413,11 +423,11 @@ BEGIN
                          + least(pause * 2 ^ least(state.attempts, 20), greatest(pause, '1 hour'))) END;
 END
 $$;
-COMMENT ON FUNCTION sierra_saga_failure(sierra_saga_state, text, text, boolean) IS
+COMMENT ON FUNCTION sierra_internal.failed_attempt(sierra_internal.saga_state, text, text, boolean) IS
     'the payload of the event of a failed attempt; the pause doubles up to an hour';
 
-CREATE FUNCTION sierra_do_saga_step(store name, state sierra_saga_state, patient boolean)
-    RETURNS sierra_saga_state
+CREATE FUNCTION sierra_internal.run_saga_action(store name, state sierra_internal.saga_state, patient boolean)
+    RETURNS sierra_internal.saga_state
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -428,37 +438,38 @@ DECLARE
     failure jsonb;
 BEGIN
     BEGIN
-        answer := @extschema@.sierra_act_for_saga(state, step ->> 'action');
+        answer := sierra_internal.call_with_saga_data(state, step ->> 'action');
         IF (step -> 'waits')::boolean THEN
-            RETURN @extschema@.sierra_append_saga(
+            RETURN sierra_internal.append_saga_event(
                 state, 'SagaStepStarted',
                 jsonb_build_object('step', step -> 'step', 'attempt', state.attempts + 1,
                                    'data', coalesce(answer, '{}')));
         END IF;
-        RETURN @extschema@.sierra_complete_saga_step(state, answer);
+        RETURN sierra_internal.append_step_completed(state, answer);
     EXCEPTION WHEN OTHERS OR assert_failure THEN
-        IF @extschema@.sierra_is_no_failure(SQLSTATE, patient) THEN
+        IF sierra_internal.is_transient_saga_error(SQLSTATE, patient) THEN
             RAISE;
         END IF;
-        failure := @extschema@.sierra_saga_failure(state, SQLERRM, SQLSTATE,
-                                                   step -> 'refusals' ? SQLSTATE);
+        failure := sierra_internal.failed_attempt(state, SQLERRM, SQLSTATE,
+                                                  step -> 'refusals' ? SQLSTATE);
     END;
     -- The action lost against a time-out or somebody who cancelled: it counts for nothing.
     IF @extschema@.esver(state.saga_id) > state.stream_version THEN
-        RETURN @extschema@.sierra_saga_state(store, state.saga_id);
+        RETURN sierra_internal.load_saga(store, state.saga_id);
     END IF;
     IF failure ? 'final' THEN
-        PERFORM @extschema@.sierra_cancel_saga_timers(state, true);
-        state := @extschema@.sierra_append_saga(state, 'SagaStepFailed', failure);
-        RETURN @extschema@.sierra_turn_saga_back(state);
+        PERFORM sierra_internal.cancel_saga_timers(state, true);
+        state := sierra_internal.append_saga_event(state, 'SagaStepFailed', failure);
+        RETURN sierra_internal.start_compensation(state);
     END IF;
-    RETURN @extschema@.sierra_append_saga(state, 'SagaStepFailed', failure);
+    RETURN sierra_internal.append_saga_event(state, 'SagaStepFailed', failure);
 END
 $$;
-COMMENT ON FUNCTION sierra_do_saga_step(name, sierra_saga_state, boolean) IS
+COMMENT ON FUNCTION sierra_internal.run_saga_action(name, sierra_internal.saga_state, boolean) IS
     'runs the action of a saga''s step, and notes how that went';
 
-CREATE FUNCTION sierra_undo_saga_step(state sierra_saga_state, patient boolean) RETURNS sierra_saga_state
+CREATE FUNCTION sierra_internal.run_saga_compensation(state sierra_internal.saga_state, patient boolean)
+    RETURNS sierra_internal.saga_state
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -467,29 +478,30 @@ DECLARE
     step constant jsonb := state.steps -> state.step_number - 1;
     answer jsonb;
     failure jsonb;
-    undone @extschema@.sierra_saga_state;
+    undone sierra_internal.saga_state;
 BEGIN
     BEGIN
-        answer := @extschema@.sierra_act_for_saga(state, step ->> 'compensation');
-        undone := @extschema@.sierra_append_saga(
+        answer := sierra_internal.call_with_saga_data(state, step ->> 'compensation');
+        undone := sierra_internal.append_saga_event(
             state, 'SagaStepCompensated',
             jsonb_build_object('step', step -> 'step', 'data', coalesce(answer, '{}')));
-        RETURN @extschema@.sierra_end_saga_back(undone);
+        RETURN sierra_internal.end_compensation(undone);
     EXCEPTION WHEN OTHERS OR assert_failure THEN
-        IF @extschema@.sierra_is_no_failure(SQLSTATE, patient) THEN
+        IF sierra_internal.is_transient_saga_error(SQLSTATE, patient) THEN
             RAISE;
         END IF;
-        failure := @extschema@.sierra_saga_failure(state, SQLERRM, SQLSTATE, false);
+        failure := sierra_internal.failed_attempt(state, SQLERRM, SQLSTATE, false);
     END;
-    RETURN @extschema@.sierra_append_saga(state, 'SagaCompensationFailed', failure);
+    RETURN sierra_internal.append_saga_event(state, 'SagaCompensationFailed', failure);
 END
 $$;
-COMMENT ON FUNCTION sierra_undo_saga_step(sierra_saga_state, boolean) IS
+COMMENT ON FUNCTION sierra_internal.run_saga_compensation(sierra_internal.saga_state, boolean) IS
     'runs the compensation of a saga''s step, and notes how that went';
 
 -- Time is over, and run_timers() may have said so, or be about to.  The event
 -- has the id of the timer, so it can come only once.
-CREATE FUNCTION sierra_time_out_saga(store name, state sierra_saga_state) RETURNS sierra_saga_state
+CREATE FUNCTION sierra_internal.time_out_saga(store name, state sierra_internal.saga_state)
+    RETURNS sierra_internal.saga_state
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -498,30 +510,30 @@ DECLARE
     whole constant boolean := coalesce(state.saga_deadline <= clock_timestamp(), false);
     timer constant uuid := CASE WHEN whole THEN state.saga_timer ELSE state.step_timer END;
 BEGIN
-    PERFORM @extschema@.sierra_cancel_saga_timers(state, whole);
-    state := @extschema@.sierra_saga_state(store, state.saga_id);
+    PERFORM sierra_internal.cancel_saga_timers(state, whole);
+    state := sierra_internal.load_saga(store, state.saga_id);
     IF state.status NOT IN ('running', 'waiting') THEN
         RETURN state;
     END IF;
-    RETURN @extschema@.sierra_append_saga(
+    RETURN sierra_internal.append_saga_event(
         state, CASE WHEN whole THEN 'SagaTimedOut' ELSE 'SagaStepTimedOut' END,
         CASE WHEN whole THEN '{}'
              ELSE jsonb_build_object('step', state.steps -> state.step_number - 1 -> 'step') END, timer);
 END
 $$;
-COMMENT ON FUNCTION sierra_time_out_saga(name, sierra_saga_state) IS
+COMMENT ON FUNCTION sierra_internal.time_out_saga(name, sierra_internal.saga_state) IS
     'appends the event of a time-out that is due, unless run_timers() did';
 
 -- Runs as the owner of the definition, from src/saga.c.  Anybody else who calls
 -- it does with his own rights what he could do anyway.
-CREATE FUNCTION sierra_advance_saga(store name, saga_id text, saga text, version integer, patient boolean)
+CREATE FUNCTION sierra_internal.advance_saga(store name, saga_id text, saga text, version integer, patient boolean)
     RETURNS boolean
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_variable
 DECLARE
-    state @extschema@.sierra_saga_state := @extschema@.sierra_saga_state(store, saga_id);
+    state sierra_internal.saga_state := sierra_internal.load_saga(store, saga_id);
     before bigint;
 BEGIN
     IF (state.saga, state.version) <> (saga, version) THEN
@@ -534,29 +546,30 @@ BEGIN
     before := state.stream_version;
     IF state.status IN ('running', 'waiting')
        AND least(state.step_deadline, state.saga_deadline) <= clock_timestamp() THEN
-        state := @extschema@.sierra_time_out_saga(store, state);
+        state := sierra_internal.time_out_saga(store, state);
     END IF;
     IF state.status = 'compensating' AND NOT state.begun THEN
-        state := @extschema@.sierra_turn_saga_back(state);
+        state := sierra_internal.start_compensation(state);
     ELSIF state.status = 'compensating' AND state.step_number IS NULL THEN
-        state := @extschema@.sierra_end_saga_back(state);
+        state := sierra_internal.end_compensation(state);
     ELSIF state.status = 'running' AND state.steps -> state.step_number - 1 IS NULL THEN
         -- Somebody else wrote the end of the last step.
-        state := @extschema@.sierra_append_saga(state, 'SagaCompleted', jsonb_build_object('data', state.data));
+        state := sierra_internal.append_saga_event(state, 'SagaCompleted', jsonb_build_object('data', state.data));
     ELSIF state.status = 'compensating' AND state.retry_at <= clock_timestamp() THEN
-        state := @extschema@.sierra_undo_saga_step(state, patient);
+        state := sierra_internal.run_saga_compensation(state, patient);
     ELSIF state.status = 'running' AND state.retry_at <= clock_timestamp() THEN
-        state := @extschema@.sierra_do_saga_step(store, state, patient);
+        state := sierra_internal.run_saga_action(store, state, patient);
     END IF;
-    PERFORM @extschema@.sierra_write_saga(store, state);
+    PERFORM sierra_internal.write_saga_instance(store, state);
     RETURN state.stream_version > before;
 END
 $$;
-COMMENT ON FUNCTION sierra_advance_saga(name, text, text, integer, boolean) IS
-    'takes a saga one step further, if it is time; sierra_run_saga() calls it as the owner of the saga';
+COMMENT ON FUNCTION sierra_internal.advance_saga(name, text, text, integer, boolean) IS
+    'takes a saga one step further, if it is time; run_saga() calls it as the owner of the saga';
+REVOKE EXECUTE ON FUNCTION sierra_internal.advance_saga(name, text, text, integer, boolean) FROM PUBLIC;
 
-CREATE FUNCTION sierra_run_saga(saga_id text, patient boolean) RETURNS boolean
+CREATE FUNCTION sierra_internal.run_saga(saga_id text, patient boolean) RETURNS boolean
     LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
     AS 'MODULE_PATHNAME', 'sierra_run_saga';
-COMMENT ON FUNCTION sierra_run_saga(text, boolean) IS
+COMMENT ON FUNCTION sierra_internal.run_saga(text, boolean) IS
     'takes a saga one step further as the owner of its definition, waiting for locks no longer than a moment unless patient; run_sagas() calls it; needs UPDATE on saga_instances';

@@ -3,7 +3,7 @@
 -- ---------------------------------------------------------------------------
 
 -- The saga itself cannot be run, as when its definition is gone: not this time.
-CREATE FUNCTION sierra_postpone_saga(store name, saga_id text, error text) RETURNS void
+CREATE FUNCTION sierra_internal.postpone_saga(store name, saga_id text, error text) RETURNS void
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -14,7 +14,7 @@ BEGIN
       USING saga_id, error;
 END
 $$;
-COMMENT ON FUNCTION sierra_postpone_saga(name, text, text) IS
+COMMENT ON FUNCTION sierra_internal.postpone_saga(name, text, text) IS
     'notes why a saga cannot be run, and lets it wait a minute; run_sagas() calls it';
 
 CREATE FUNCTION run_sagas(max_count integer DEFAULT 100) RETURNS bigint
@@ -23,12 +23,12 @@ CREATE FUNCTION run_sagas(max_count integer DEFAULT 100) RETURNS bigint
 AS $$
 #variable_conflict use_variable
 DECLARE
-    store constant name := @extschema@.sierra_require_store();
+    store constant name := sierra_internal.require_store();
     due text[];
     saga_id text;
     steps bigint := 0;
 BEGIN
-    PERFORM @extschema@.sierra_require_value('max_count', max_count IS NULL);
+    PERFORM sierra_internal.require_value('max_count', max_count IS NULL);
     IF max_count < 0 THEN
         RAISE invalid_parameter_value USING
             MESSAGE = 'max_count must not be negative',
@@ -45,20 +45,20 @@ BEGIN
         END IF;
         FOREACH saga_id IN ARRAY due LOOP
             BEGIN
-                steps := steps + @extschema@.sierra_run_saga(saga_id, steps = 0)::integer;
+                steps := steps + sierra_internal.run_saga(saga_id, steps = 0)::integer;
             EXCEPTION WHEN OTHERS THEN
                 IF SQLSTATE IN ('40001', '40P01', '55P03', 'SE001')
                    AND current_setting('transaction_isolation') = 'read committed' THEN
                     -- It comes again.  What is done can be committed, and its locks freed.
                     RETURN steps;
-                ELSIF @extschema@.sierra_is_no_failure(SQLSTATE, false) THEN
+                ELSIF sierra_internal.is_transient_saga_error(SQLSTATE, false) THEN
                     RAISE;
                 END IF;
                 RAISE WARNING USING
                     ERRCODE = SQLSTATE,
                     MESSAGE = format('saga instance "%s" cannot be run', saga_id),
                     DETAIL = SQLERRM;
-                PERFORM @extschema@.sierra_postpone_saga(store, saga_id, format('%s (%s)', SQLERRM, SQLSTATE));
+                PERFORM sierra_internal.postpone_saga(store, saga_id, format('%s (%s)', SQLERRM, SQLSTATE));
             END;
         END LOOP;
     END LOOP;
@@ -69,28 +69,29 @@ COMMENT ON FUNCTION run_sagas(integer) IS
 
 -- Holds a saga until the transaction ends: nobody runs it, and no time-out of it
 -- can come.
-CREATE FUNCTION sierra_hold_saga(store name, saga_id text) RETURNS sierra_saga_state
+CREATE FUNCTION sierra_internal.lock_saga(store name, saga_id text) RETURNS sierra_internal.saga_state
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_variable
 DECLARE
-    state @extschema@.sierra_saga_state;
+    state sierra_internal.saga_state;
 BEGIN
-    PERFORM @extschema@.sierra_require_value('saga_id', saga_id IS NULL);
+    PERFORM sierra_internal.require_value('saga_id', saga_id IS NULL);
     EXECUTE format('SELECT FROM %I.saga_instances AS i WHERE i.saga_id = $1 FOR NO KEY UPDATE', store)
       USING saga_id;
-    state := @extschema@.sierra_saga_state(store, saga_id);
+    state := sierra_internal.load_saga(store, saga_id);
     EXECUTE format('SELECT FROM %I.timers AS t WHERE t.timer_id IN ($1, $2) ORDER BY t.timer_id FOR UPDATE', store)
       USING state.step_timer, state.saga_timer;
     -- One may have come while this waited for it.
-    RETURN @extschema@.sierra_saga_state(store, saga_id);
+    RETURN sierra_internal.load_saga(store, saga_id);
 END
 $$;
-COMMENT ON FUNCTION sierra_hold_saga(name, text) IS
+COMMENT ON FUNCTION sierra_internal.lock_saga(name, text) IS
     'holds a saga and its timers until the transaction ends; 42704 if there is none';
 
-CREATE FUNCTION sierra_report_saga_status(state sierra_saga_state, message text, hint text) RETURNS void
+CREATE FUNCTION sierra_internal.report_saga_status(state sierra_internal.saga_state, message text, hint text)
+    RETURNS void
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -102,17 +103,17 @@ BEGIN
         HINT = hint;
 END
 $$;
-COMMENT ON FUNCTION sierra_report_saga_status(sierra_saga_state, text, text) IS 'raises 55000';
+COMMENT ON FUNCTION sierra_internal.report_saga_status(sierra_internal.saga_state, text, text) IS 'raises 55000';
 
 -- Does the saga wait at this step?  False: this was said before.
-CREATE FUNCTION sierra_saga_waits(state sierra_saga_state, step text, event_name text, said jsonb)
+CREATE FUNCTION sierra_internal.saga_waits_at(state sierra_internal.saga_state, step text, event_name text, said jsonb)
     RETURNS boolean
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_variable
 BEGIN
-    PERFORM @extschema@.sierra_require_value('step', step IS NULL);
+    PERFORM sierra_internal.require_value('step', step IS NULL);
     IF state.status = 'waiting' AND state.steps -> state.step_number - 1 ->> 'step' = step THEN
         RETURN true;
     END IF;
@@ -128,12 +129,12 @@ BEGIN
                       AND e.payload::jsonb @> said) THEN
         RETURN false;
     END IF;
-    PERFORM @extschema@.sierra_report_saga_status(
+    PERFORM sierra_internal.report_saga_status(
         state, format('step "%s" of saga instance "%s" does not wait', step, state.saga_id),
         'Only a step that waits is ended from outside; its stream tells what came before.');
 END
 $$;
-COMMENT ON FUNCTION sierra_saga_waits(sierra_saga_state, text, text, jsonb) IS
+COMMENT ON FUNCTION sierra_internal.saga_waits_at(sierra_internal.saga_state, text, text, jsonb) IS
     'does a saga wait at a step? false: the same was said before; 55000 or 42704 otherwise';
 
 CREATE FUNCTION complete_saga_step(saga_id text, step text, data jsonb DEFAULT '{}') RETURNS boolean
@@ -142,15 +143,15 @@ CREATE FUNCTION complete_saga_step(saga_id text, step text, data jsonb DEFAULT '
 AS $$
 #variable_conflict use_variable
 DECLARE
-    store constant name := @extschema@.sierra_require_store();
-    state @extschema@.sierra_saga_state;
+    store constant name := sierra_internal.require_store();
+    state sierra_internal.saga_state;
 BEGIN
-    PERFORM @extschema@.sierra_check_saga_data(data);
-    state := @extschema@.sierra_hold_saga(store, saga_id);
-    IF NOT @extschema@.sierra_saga_waits(state, step, 'SagaStepCompleted', jsonb_build_object('data', data)) THEN
+    PERFORM sierra_internal.check_saga_data(data);
+    state := sierra_internal.lock_saga(store, saga_id);
+    IF NOT sierra_internal.saga_waits_at(state, step, 'SagaStepCompleted', jsonb_build_object('data', data)) THEN
         RETURN false;
     END IF;
-    PERFORM @extschema@.sierra_write_saga(store, @extschema@.sierra_complete_saga_step(state, data));
+    PERFORM sierra_internal.write_saga_instance(store, sierra_internal.append_step_completed(state, data));
     RETURN true;
 END
 $$;
@@ -163,21 +164,21 @@ CREATE FUNCTION fail_saga_step(saga_id text, step text, reason text) RETURNS boo
 AS $$
 #variable_conflict use_variable
 DECLARE
-    store constant name := @extschema@.sierra_require_store();
-    state @extschema@.sierra_saga_state;
+    store constant name := sierra_internal.require_store();
+    state sierra_internal.saga_state;
 BEGIN
-    PERFORM @extschema@.sierra_require_value('reason', reason IS NULL);
-    state := @extschema@.sierra_hold_saga(store, saga_id);
-    IF NOT @extschema@.sierra_saga_waits(state, step, 'SagaStepFailed',
+    PERFORM sierra_internal.require_value('reason', reason IS NULL);
+    state := sierra_internal.lock_saga(store, saga_id);
+    IF NOT sierra_internal.saga_waits_at(state, step, 'SagaStepFailed',
                                          jsonb_build_object('error', reason, 'final', true)) THEN
         RETURN false;
     END IF;
-    PERFORM @extschema@.sierra_cancel_saga_timers(state, true);
-    state := @extschema@.sierra_append_saga(
+    PERFORM sierra_internal.cancel_saga_timers(state, true);
+    state := sierra_internal.append_saga_event(
         state, 'SagaStepFailed',
         jsonb_build_object('step', step, 'attempt', state.attempts + 1, 'error', reason,
                            'sqlstate', NULL, 'final', true));
-    PERFORM @extschema@.sierra_write_saga(store, @extschema@.sierra_turn_saga_back(state));
+    PERFORM sierra_internal.write_saga_instance(store, sierra_internal.start_compensation(state));
     RETURN true;
 END
 $$;
@@ -190,22 +191,22 @@ CREATE FUNCTION cancel_saga(saga_id text, reason text) RETURNS boolean
 AS $$
 #variable_conflict use_variable
 DECLARE
-    store constant name := @extschema@.sierra_require_store();
-    state @extschema@.sierra_saga_state;
+    store constant name := sierra_internal.require_store();
+    state sierra_internal.saga_state;
 BEGIN
-    PERFORM @extschema@.sierra_require_value('reason', reason IS NULL);
-    state := @extschema@.sierra_hold_saga(store, saga_id);
+    PERFORM sierra_internal.require_value('reason', reason IS NULL);
+    state := sierra_internal.lock_saga(store, saga_id);
     IF state.status NOT IN ('running', 'waiting') THEN
         IF EXISTS (SELECT FROM @extschema@.escan(saga_id) AS e WHERE e.event_name = 'SagaCancelled') THEN
             RETURN false;
         END IF;
-        PERFORM @extschema@.sierra_report_saga_status(
+        PERFORM sierra_internal.report_saga_status(
             state, format('saga instance "%s" cannot be cancelled', saga_id),
             'Only a saga that runs or waits can.');
     END IF;
-    PERFORM @extschema@.sierra_cancel_saga_timers(state, true);
-    state := @extschema@.sierra_append_saga(state, 'SagaCancelled', jsonb_build_object('reason', reason));
-    PERFORM @extschema@.sierra_write_saga(store, @extschema@.sierra_turn_saga_back(state));
+    PERFORM sierra_internal.cancel_saga_timers(state, true);
+    state := sierra_internal.append_saga_event(state, 'SagaCancelled', jsonb_build_object('reason', reason));
+    PERFORM sierra_internal.write_saga_instance(store, sierra_internal.start_compensation(state));
     RETURN true;
 END
 $$;
@@ -218,15 +219,15 @@ CREATE FUNCTION retry_saga(saga_id text) RETURNS void
 AS $$
 #variable_conflict use_variable
 DECLARE
-    store constant name := @extschema@.sierra_require_store();
-    state @extschema@.sierra_saga_state := @extschema@.sierra_hold_saga(store, saga_id);
+    store constant name := sierra_internal.require_store();
+    state sierra_internal.saga_state := sierra_internal.lock_saga(store, saga_id);
 BEGIN
     IF state.status <> 'stuck' AND (state.status NOT IN ('running', 'compensating') OR state.attempts = 0) THEN
-        PERFORM @extschema@.sierra_report_saga_status(
+        PERFORM sierra_internal.report_saga_status(
             state, format('saga instance "%s" has nothing to retry', saga_id),
             'Only a saga that is stuck, or pauses after an error, can be retried.');
     END IF;
-    PERFORM @extschema@.sierra_write_saga(store, @extschema@.sierra_append_saga(
+    PERFORM sierra_internal.write_saga_instance(store, sierra_internal.append_saga_event(
         state, 'SagaRetried', jsonb_build_object('step', state.steps -> state.step_number - 1 -> 'step')));
 END
 $$;
@@ -239,19 +240,19 @@ CREATE FUNCTION skip_saga_step(saga_id text, reason text) RETURNS text
 AS $$
 #variable_conflict use_variable
 DECLARE
-    store constant name := @extschema@.sierra_require_store();
-    state @extschema@.sierra_saga_state := @extschema@.sierra_hold_saga(store, saga_id);
+    store constant name := sierra_internal.require_store();
+    state sierra_internal.saga_state := sierra_internal.lock_saga(store, saga_id);
     step constant text := state.steps -> state.step_number - 1 ->> 'step';
 BEGIN
-    PERFORM @extschema@.sierra_require_value('reason', reason IS NULL);
+    PERFORM sierra_internal.require_value('reason', reason IS NULL);
     IF state.status <> 'stuck' THEN
-        PERFORM @extschema@.sierra_report_saga_status(
+        PERFORM sierra_internal.report_saga_status(
             state, format('saga instance "%s" is not stuck', saga_id),
             'Only the compensation that a saga is stuck at can be skipped.');
     END IF;
-    state := @extschema@.sierra_append_saga(state, 'SagaCompensationSkipped',
-                                            jsonb_build_object('step', step, 'reason', reason));
-    PERFORM @extschema@.sierra_write_saga(store, @extschema@.sierra_end_saga_back(state));
+    state := sierra_internal.append_saga_event(state, 'SagaCompensationSkipped',
+                                               jsonb_build_object('step', step, 'reason', reason));
+    PERFORM sierra_internal.write_saga_instance(store, sierra_internal.end_compensation(state));
     RETURN step;
 END
 $$;
@@ -264,7 +265,7 @@ CREATE FUNCTION rebuild_saga_instances() RETURNS bigint
 AS $$
 #variable_conflict use_variable
 DECLARE
-    store constant name := @extschema@.sierra_require_store();
+    store constant name := sierra_internal.require_store();
     saga_id text;
     known boolean;
     written bigint := 0;
@@ -277,7 +278,7 @@ BEGIN
         '                             AND d.version::text = e.payload ->> ''version'')'
         '  FROM %1$I.events AS e WHERE e.event_name = ''SagaStarted'' AND e.stream_version = 0', store) LOOP
         IF known THEN
-            PERFORM @extschema@.sierra_write_saga(store, @extschema@.sierra_saga_state(store, saga_id));
+            PERFORM sierra_internal.write_saga_instance(store, sierra_internal.load_saga(store, saga_id));
             written := written + 1;
         ELSE
             RAISE WARNING USING
@@ -297,10 +298,10 @@ CREATE FUNCTION forget_sagas(before timestamptz) RETURNS bigint
 AS $$
 #variable_conflict use_variable
 DECLARE
-    store constant name := @extschema@.sierra_require_store();
+    store constant name := sierra_internal.require_store();
     forgotten bigint;
 BEGIN
-    PERFORM @extschema@.sierra_require_value('before', before IS NULL);
+    PERFORM sierra_internal.require_value('before', before IS NULL);
     EXECUTE format('DELETE FROM %I.saga_instances AS i WHERE i.ended_at < $1', store) USING before;
     GET DIAGNOSTICS forgotten = ROW_COUNT;
     RETURN forgotten;
@@ -321,7 +322,7 @@ CREATE FUNCTION event_sagas(store name DEFAULT NULL, OUT saga_id text, OUT saga 
 AS $$
 #variable_conflict use_variable
 DECLARE
-    wanted constant name := @extschema@.sierra_require_store(store);
+    wanted constant name := sierra_internal.require_store(store);
 BEGIN
     IF status NOT IN ('running', 'waiting', 'compensating', 'stuck', 'completed', 'compensated') THEN
         RAISE invalid_parameter_value USING

@@ -4,14 +4,14 @@
 -- ---------------------------------------------------------------------------
 
 -- Unlike current_setting(), this loads the library that defines the setting.
-CREATE FUNCTION sierra_current_store() RETURNS name
+CREATE FUNCTION sierra_internal.current_store() RETURNS name
     LANGUAGE c STABLE STRICT PARALLEL SAFE
     AS 'MODULE_PATHNAME', 'sierra_current_store';
-COMMENT ON FUNCTION sierra_current_store() IS 'the store that calls use: the setting sierra_es.store';
+COMMENT ON FUNCTION sierra_internal.current_store() IS 'the store that calls use: the setting sierra_es.store';
 
 -- Is there a store of this name?  Told by its tables, whose columns must be
 -- exactly those of a store: what reads them then calls no code of their owner.
-CREATE FUNCTION sierra_is_store(store name) RETURNS boolean
+CREATE FUNCTION sierra_internal.is_store(store name) RETURNS boolean
     LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -43,23 +43,23 @@ AS $$
                             WHERE leaf.relkind <> 'r')
       FROM tables
 $$;
-COMMENT ON FUNCTION sierra_is_store(name) IS 'does a store of this name exist?';
+COMMENT ON FUNCTION sierra_internal.is_store(name) IS 'does a store of this name exist?';
 
 -- The number of partitions that a store has, attached or not.
-CREATE FUNCTION sierra_partitions(store name) RETURNS integer
+CREATE FUNCTION sierra_internal.partition_count(store name) RETURNS integer
     LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT replace(encode(g.tgargs, 'escape'), '\000', '')::integer
       FROM pg_trigger AS g
      WHERE g.tgrelid = to_regclass(format('%I.events', $1))
-       AND g.tgfoid = '@extschema@.sierra_guard_events()'::regprocedure
+       AND g.tgfoid = 'sierra_internal.guard_events()'::regprocedure
 $$;
-COMMENT ON FUNCTION sierra_partitions(name) IS
+COMMENT ON FUNCTION sierra_internal.partition_count(name) IS
     'how many partitions a store has, as the guard of its events tells; null without guard';
 
 -- Tables of a store that hold no events, in the order in which they are locked.
-CREATE FUNCTION sierra_state_tables() RETURNS text[]
+CREATE FUNCTION sierra_internal.state_tables() RETURNS text[]
     LANGUAGE sql IMMUTABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -67,30 +67,30 @@ AS $$
              subscription_cursors, subscription_consumers, subscription_streams, aggregates,
              snapshots, upcasters}'::text[]
 $$;
-COMMENT ON FUNCTION sierra_state_tables() IS 'names of the tables of a store that hold no events';
+COMMENT ON FUNCTION sierra_internal.state_tables() IS 'names of the tables of a store that hold no events';
 
-CREATE FUNCTION sierra_missing_tables(store name) RETURNS text[]
+CREATE FUNCTION sierra_internal.missing_tables(store name) RETURNS text[]
     LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT ARRAY(SELECT t.name FROM unnest(@extschema@.sierra_state_tables()) AS t (name)
+    SELECT ARRAY(SELECT t.name FROM unnest(sierra_internal.state_tables()) AS t (name)
                   WHERE NOT EXISTS (SELECT FROM pg_class AS c
                                       JOIN pg_namespace AS n ON n.oid = c.relnamespace
                                      WHERE n.nspname = $1 AND c.relname = t.name
                                        AND c.relkind = 'r') ORDER BY t.name)
 $$;
-COMMENT ON FUNCTION sierra_missing_tables(name) IS
+COMMENT ON FUNCTION sierra_internal.missing_tables(name) IS
     'names of the tables that a store with events has lost';
 
 -- For functions that need the events only, whatever else the store has lost.
-CREATE FUNCTION sierra_find_store(store name) RETURNS name
+CREATE FUNCTION sierra_internal.find_store(store name) RETURNS name
     LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    wanted constant name := coalesce(store, @extschema@.sierra_current_store());
+    wanted constant name := coalesce(store, sierra_internal.current_store());
 BEGIN
-    IF NOT @extschema@.sierra_is_store(wanted) THEN
+    IF NOT sierra_internal.is_store(wanted) THEN
         RAISE EXCEPTION USING
             ERRCODE = 'SE005',
             MESSAGE = format('no event store "%s"', wanted),
@@ -99,16 +99,16 @@ BEGIN
     RETURN wanted;
 END
 $$;
-COMMENT ON FUNCTION sierra_find_store(name) IS
+COMMENT ON FUNCTION sierra_internal.find_store(name) IS
     'the name of a store (default: sierra_es.store); SE005 if its events are not there';
 
-CREATE FUNCTION sierra_require_store(store name DEFAULT NULL) RETURNS name
+CREATE FUNCTION sierra_internal.require_store(store name DEFAULT NULL) RETURNS name
     LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    wanted constant name := @extschema@.sierra_find_store(store);
-    missing constant text[] := @extschema@.sierra_missing_tables(wanted);
+    wanted constant name := sierra_internal.find_store(store);
+    missing constant text[] := sierra_internal.missing_tables(wanted);
 BEGIN
     IF missing <> '{}' THEN
         RAISE EXCEPTION USING
@@ -120,35 +120,36 @@ BEGIN
     RETURN wanted;
 END
 $$;
-COMMENT ON FUNCTION sierra_require_store(name) IS
+COMMENT ON FUNCTION sierra_internal.require_store(name) IS
     'the name of a store (default: sierra_es.store); SE005 if there is none or it is not complete';
 
-CREATE FUNCTION sierra_guard_events() RETURNS trigger
+CREATE FUNCTION sierra_internal.guard_events() RETURNS trigger
     LANGUAGE c
     AS 'MODULE_PATHNAME', 'sierra_guard_events';
-COMMENT ON FUNCTION sierra_guard_events() IS
+COMMENT ON FUNCTION sierra_internal.guard_events() IS
     'trigger: refuses statements that would change events (SE006)';
 
 -- Refuses every way to write a table of a store but the append functions'.  The
 -- guard of events also keeps how many partitions the store has.
-CREATE FUNCTION sierra_guard_table(relation text, partitions integer DEFAULT NULL) RETURNS void
+CREATE FUNCTION sierra_internal.create_event_guard(relation text, partitions integer DEFAULT NULL)
+    RETURNS void
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
     EXECUTE format(
         'CREATE TRIGGER sierra_guard BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON %s'
-        ' FOR EACH STATEMENT EXECUTE FUNCTION @extschema@.sierra_guard_events(%s)',
+        ' FOR EACH STATEMENT EXECUTE FUNCTION sierra_internal.guard_events(%s)',
         relation, partitions);
     -- ALWAYS: session_replication_role must not switch it off.
     EXECUTE format('ALTER TABLE %s ENABLE ALWAYS TRIGGER sierra_guard', relation);
 END
 $$;
-COMMENT ON FUNCTION sierra_guard_table(text, integer) IS
+COMMENT ON FUNCTION sierra_internal.create_event_guard(text, integer) IS
     'makes a table (qualified, quoted) append-only; create_event_store() calls it';
 
 -- Puts the guards of the event tables back; returns how many.
-CREATE FUNCTION sierra_restore_event_guards(store name) RETURNS integer
+CREATE FUNCTION sierra_internal.restore_event_guards(store name) RETURNS integer
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -163,7 +164,7 @@ BEGIN
           FROM pg_class AS c
           LEFT JOIN pg_trigger AS g
             ON g.tgrelid = c.oid
-           AND g.tgfoid = '@extschema@.sierra_guard_events()'::regprocedure
+           AND g.tgfoid = 'sierra_internal.guard_events()'::regprocedure
          WHERE c.relnamespace = (SELECT n.oid FROM pg_namespace AS n WHERE n.nspname = wanted)
            AND (c.relname IN ('events', 'stream_keys', 'event_ids')
                 OR c.oid IN (SELECT i.inhrelid FROM pg_inherits AS i
@@ -175,19 +176,19 @@ BEGIN
             EXECUTE format('ALTER TABLE %I.%I ENABLE ALWAYS TRIGGER sierra_guard', wanted,
                            unguarded.relname);
         ELSIF unguarded.relname = 'events' THEN
-            PERFORM @extschema@.sierra_guard_table(
+            PERFORM sierra_internal.create_event_guard(
                 format('%I.events', wanted),
                 (SELECT count(*)::integer FROM pg_inherits AS i
                   WHERE i.inhparent = to_regclass(format('%I.events', wanted))));
         ELSE
-            PERFORM @extschema@.sierra_guard_table(format('%I.%I', wanted, unguarded.relname));
+            PERFORM sierra_internal.create_event_guard(format('%I.%I', wanted, unguarded.relname));
         END IF;
         guarded := guarded + 1;
     END LOOP;
     RETURN guarded;
 END
 $$;
-COMMENT ON FUNCTION sierra_restore_event_guards(name) IS
+COMMENT ON FUNCTION sierra_internal.restore_event_guards(name) IS
     'puts back the guards of a store''s event tables; guard_event_store() calls it';
 
 CREATE FUNCTION guard_event_store(store name DEFAULT NULL) RETURNS integer
@@ -196,19 +197,19 @@ CREATE FUNCTION guard_event_store(store name DEFAULT NULL) RETURNS integer
 AS $$
 #variable_conflict use_variable
 DECLARE
-    wanted constant name := @extschema@.sierra_require_store(store);
+    wanted constant name := sierra_internal.require_store(store);
 BEGIN
-    RETURN @extschema@.sierra_restore_event_guards(wanted)
-         + @extschema@.sierra_restore_upcaster_guard(wanted)
-         + @extschema@.sierra_restore_projection_triggers(wanted)
-         + @extschema@.sierra_restore_saga_guard(wanted);
+    RETURN sierra_internal.restore_event_guards(wanted)
+         + sierra_internal.restore_upcaster_guard(wanted)
+         + sierra_internal.restore_projection_triggers(wanted)
+         + sierra_internal.restore_saga_guard(wanted);
 END
 $$;
 COMMENT ON FUNCTION guard_event_store(name) IS
     'puts back the triggers that a store (default: sierra_es.store) has lost, as after DROP EXTENSION CASCADE: guards, and those of inline projections; returns how many';
 
 -- The event tables of a store, in an existing schema.
-CREATE FUNCTION sierra_create_event_tables(store name) RETURNS void
+CREATE FUNCTION sierra_internal.create_event_tables(store name) RETURNS void
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -253,11 +254,11 @@ BEGIN
                    'gives out the global positions of this store');
 END
 $$;
-COMMENT ON FUNCTION sierra_create_event_tables(name) IS
+COMMENT ON FUNCTION sierra_internal.create_event_tables(name) IS
     'makes the event tables of a store, without partitions; create_event_store() calls it';
 
 -- One partition: table and unique indexes.
-CREATE FUNCTION sierra_create_partition(store name, partition_id integer) RETURNS void
+CREATE FUNCTION sierra_internal.create_partition(store name, partition_id integer) RETURNS void
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -280,7 +281,7 @@ BEGIN
         format('events_%s_event_id', partition_id));
 END
 $$;
-COMMENT ON FUNCTION sierra_create_partition(name, integer) IS
+COMMENT ON FUNCTION sierra_internal.create_partition(name, integer) IS
     'makes one partition of a store; create_event_store() calls it';
 
 CREATE FUNCTION create_event_store(name name DEFAULT 'es', partitions integer DEFAULT 32)
@@ -305,7 +306,7 @@ BEGIN
             DETAIL = format('The encoding of this database is %s.', getdatabaseencoding()),
             HINT = 'Use CREATE DATABASE ... ENCODING ''UTF8'' TEMPLATE template0.';
     END IF;
-    IF @extschema@.sierra_is_store(name) THEN
+    IF sierra_internal.is_store(name) THEN
         RAISE duplicate_object USING
             MESSAGE = format('event store "%s" already exists', name);
     END IF;
@@ -319,15 +320,15 @@ BEGIN
         EXECUTE format('CREATE SCHEMA %I', name);
         EXECUTE format('COMMENT ON SCHEMA %I IS %L', name, 'event store');
     END IF;
-    PERFORM @extschema@.sierra_create_event_tables(name);
-    PERFORM @extschema@.sierra_create_subscription_tables(name);
-    PERFORM @extschema@.sierra_create_aggregate_tables(name);
-    PERFORM @extschema@.sierra_create_upcaster_table(name);
-    PERFORM @extschema@.sierra_create_timer_table(name);
-    PERFORM @extschema@.sierra_create_projection_tables(name);
-    PERFORM @extschema@.sierra_create_saga_tables(name);
+    PERFORM sierra_internal.create_event_tables(name);
+    PERFORM sierra_internal.create_subscription_tables(name);
+    PERFORM sierra_internal.create_aggregate_tables(name);
+    PERFORM sierra_internal.create_upcaster_table(name);
+    PERFORM sierra_internal.create_timer_table(name);
+    PERFORM sierra_internal.create_projection_tables(name);
+    PERFORM sierra_internal.create_saga_tables(name);
     FOR i IN 0 .. partitions - 1 LOOP
-        PERFORM @extschema@.sierra_create_partition(name, i);
+        PERFORM sierra_internal.create_partition(name, i);
     END LOOP;
     PERFORM @extschema@.guard_event_store(name);
 END
@@ -338,7 +339,7 @@ COMMENT ON FUNCTION create_event_store(name, integer) IS
 -- Appends lock events first, and then what inline projections need; runners lock
 -- what a job is about first, and then events.  So no order is right for both:
 -- this one gives up before it is a deadlock, and tries the other order.
-CREATE FUNCTION sierra_lock_store(store name) RETURNS void
+CREATE FUNCTION sierra_internal.lock_store(store name) RETURNS void
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -353,8 +354,8 @@ DECLARE
     -- A store that has lost some of them can be dropped too.
     others constant text := coalesce((
         SELECT string_agg(format('%I.%I', store, t.name), ', ' ORDER BY t.place)
-          FROM unnest(@extschema@.sierra_state_tables()) WITH ORDINALITY AS t (name, place)
-         WHERE t.name <> ALL (@extschema@.sierra_missing_tables(store))), events);
+          FROM unnest(sierra_internal.state_tables()) WITH ORDINALITY AS t (name, place)
+         WHERE t.name <> ALL (sierra_internal.missing_tables(store))), events);
     events_first boolean := true;
     half boolean;
 BEGIN
@@ -379,7 +380,7 @@ BEGIN
     END LOOP;
 END
 $$;
-COMMENT ON FUNCTION sierra_lock_store(name) IS
+COMMENT ON FUNCTION sierra_internal.lock_store(name) IS
     'keeps everybody else out of a store until the transaction ends; waits as long as lock_timeout allows, then 55P03; drop_event_store() calls it';
 
 CREATE FUNCTION drop_event_store(name name, force boolean DEFAULT false) RETURNS void
@@ -395,9 +396,9 @@ BEGIN
     IF name IS NULL THEN
         RAISE null_value_not_allowed USING MESSAGE = 'argument "name" must not be null';
     END IF;
-    PERFORM @extschema@.sierra_find_store(name);
+    PERFORM sierra_internal.find_store(name);
     -- Appends in flight end first, and none begins.
-    PERFORM @extschema@.sierra_lock_store(name);
+    PERFORM sierra_internal.lock_store(name);
     IF NOT coalesce(force, false) THEN
         -- An older snapshot would not see events that were committed since.
         IF current_setting('transaction_isolation') <> 'read committed' THEN
@@ -414,8 +415,8 @@ BEGIN
         END IF;
     END IF;
     EXECUTE (SELECT format('DROP TABLE %s', string_agg(format('%I.%I', name, t.name), ', '))
-               FROM unnest('{events, stream_keys, event_ids}' || @extschema@.sierra_state_tables()) AS t (name)
-              WHERE t.name <> ALL (@extschema@.sierra_missing_tables(name)));
+               FROM unnest('{events, stream_keys, event_ids}' || sierra_internal.state_tables()) AS t (name)
+              WHERE t.name <> ALL (sierra_internal.missing_tables(name)));
     EXECUTE format('DROP SEQUENCE %I.global_position', name);
     -- The schema goes too if create_event_store() made it and nothing else is in it.
     IF obj_description(to_regnamespace(quote_ident(name)), 'pg_namespace') = 'event store' THEN
@@ -440,7 +441,7 @@ CREATE FUNCTION event_partitions(store name DEFAULT NULL)
 AS $$
 #variable_conflict use_column
 DECLARE
-    wanted constant name := @extschema@.sierra_find_store(store);
+    wanted constant name := sierra_internal.find_store(store);
     leaf record;
 BEGIN
     FOR leaf IN
@@ -477,7 +478,7 @@ AS $$
                + pg_total_relation_size(format('%I.event_ids', n.nspname)::regclass) AS bytes
           FROM pg_namespace AS n
           JOIN pg_class AS c ON c.relnamespace = n.oid AND c.relname = 'events'
-         WHERE @extschema@.sierra_is_store(n.nspname)
+         WHERE sierra_internal.is_store(n.nspname)
            AND has_schema_privilege(n.oid, 'USAGE')
            AND has_table_privilege(c.oid, 'SELECT')
            AND NOT row_security_active(c.oid))

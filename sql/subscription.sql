@@ -5,7 +5,7 @@
 -- What consumers have done is in tables of its own: their rows are updated all
 -- the time, those of subscriptions never.  Half-filled pages keep updates HOT.
 -- No foreign keys: pg_restore --data-only does not load tables in their order.
-CREATE FUNCTION sierra_create_subscription_tables(store name) RETURNS void
+CREATE FUNCTION sierra_internal.create_subscription_tables(store name) RETURNS void
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -40,7 +40,7 @@ BEGIN
         ' subscription text COLLATE "C" NOT NULL,'
         ' consumer text COLLATE "C" NOT NULL,'
         ' acknowledged bigint NOT NULL,'
-        ' handed_out bigint NOT NULL,'
+        ' delivered bigint NOT NULL,'
         ' joined_at timestamptz NOT NULL,'
         ' seen_at timestamptz NOT NULL,'
         ' PRIMARY KEY (subscription, consumer)) WITH (fillfactor = 50)', store);
@@ -49,10 +49,10 @@ BEGIN
         ' subscription text COLLATE "C" NOT NULL,'
         ' stream_id text COLLATE "C" NOT NULL,'
         ' partition_id integer NOT NULL,'
-        ' state text NOT NULL CHECK (state IN (''retrying'', ''parked'', ''behind'', ''level'')),'
+        ' state text NOT NULL CHECK (state IN (''retrying'', ''parked'', ''draining'', ''drained'')),'
         ' position bigint NOT NULL,'
         ' version bigint NOT NULL,'
-        ' handed_out bigint,'
+        ' delivered bigint,'
         ' failed_position bigint,'
         ' failed_version bigint,'
         ' attempts integer NOT NULL,'
@@ -67,15 +67,15 @@ BEGIN
                    'how far subscriptions are acknowledged: partition -1 for the whole, or by'
                    ' partition, leased to a consumer of the group');
     EXECUTE format('COMMENT ON TABLE %I.subscription_consumers IS %L', store,
-                   'consumers of groups: what was handed out to them, when they were last seen');
+                   'consumers of groups: what was delivered to them, when they were last seen');
     EXECUTE format('COMMENT ON TABLE %I.subscription_streams IS %L', store,
                    'streams that do not move with their subscription: one of their events failed');
 END
 $$;
-COMMENT ON FUNCTION sierra_create_subscription_tables(name) IS
+COMMENT ON FUNCTION sierra_internal.create_subscription_tables(name) IS
     'makes the tables of a store that subscriptions are kept in; create_event_store() calls it';
 
-CREATE FUNCTION sierra_report_no_subscription(store name, subscription text) RETURNS void
+CREATE FUNCTION sierra_internal.report_no_subscription(store name, subscription text) RETURNS void
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -87,10 +87,10 @@ BEGIN
         HINT = 'Make it with esub() or epsub(); event_subscriptions() lists them.';
 END
 $$;
-COMMENT ON FUNCTION sierra_report_no_subscription(name, text) IS 'raises SE007';
+COMMENT ON FUNCTION sierra_internal.report_no_subscription(name, text) IS 'raises SE007';
 
 -- For functions whose statements would find no row of a subscription that does not exist.
-CREATE FUNCTION sierra_require_subscription(store name, subscription text) RETURNS void
+CREATE FUNCTION sierra_internal.require_subscription(store name, subscription text) RETURNS void
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -104,16 +104,17 @@ BEGIN
     EXECUTE format('SELECT EXISTS (SELECT FROM %I.subscriptions AS s WHERE s.subscription = $1)', store)
        INTO found_one USING subscription;
     IF NOT found_one THEN
-        PERFORM @extschema@.sierra_report_no_subscription(store, subscription);
+        PERFORM sierra_internal.report_no_subscription(store, subscription);
     END IF;
 END
 $$;
-COMMENT ON FUNCTION sierra_require_subscription(name, text) IS
+COMMENT ON FUNCTION sierra_internal.require_subscription(name, text) IS
     'raises SE007 unless a subscription exists';
 
 -- Checks of the arguments that esub() and epsub() share.
-CREATE FUNCTION sierra_check_subscription(subscription text, start_from text, window_size integer,
-                                          lease_time interval, max_attempts integer) RETURNS void
+CREATE FUNCTION sierra_internal.check_subscription_arguments(subscription text, start_from text, window_size integer,
+                                                             lease_time interval, max_attempts integer)
+    RETURNS void
     LANGUAGE plpgsql IMMUTABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -157,11 +158,11 @@ BEGIN
     END IF;
 END
 $$;
-COMMENT ON FUNCTION sierra_check_subscription(text, text, integer, interval, integer) IS
+COMMENT ON FUNCTION sierra_internal.check_subscription_arguments(text, text, integer, interval, integer) IS
     'raises 22023 or 22004 unless the arguments of a subscription are within bounds';
 
 -- What is kept for a subscription besides its definition.
-CREATE FUNCTION sierra_forget_subscription(store name, subscription text) RETURNS void
+CREATE FUNCTION sierra_internal.delete_subscription_progress(store name, subscription text) RETURNS void
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -178,16 +179,16 @@ BEGIN
     END LOOP;
 END
 $$;
-COMMENT ON FUNCTION sierra_forget_subscription(name, text) IS
+COMMENT ON FUNCTION sierra_internal.delete_subscription_progress(name, text) IS
     'deletes the cursors, consumers and failed streams of a subscription; esub() and eunsub() call it';
 
 -- Writes the rows of a subscription, or finds that it exists already.
-CREATE FUNCTION sierra_add_subscription(store name, subscription text, streams text[],
-                                        event_names text[], partitions integer[],
-                                        start_after bigint, start_sequences bigint[],
-                                        start_streams text[], start_versions bigint[],
-                                        cursor bigint, window_size integer, lease_time interval,
-                                        max_attempts integer) RETURNS bigint
+CREATE FUNCTION sierra_internal.add_subscription(store name, subscription text, streams text[],
+                                                 event_names text[], partitions integer[],
+                                                 start_after bigint, start_sequences bigint[],
+                                                 start_streams text[], start_versions bigint[],
+                                                 cursor bigint, window_size integer, lease_time interval,
+                                                 max_attempts integer) RETURNS bigint
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -207,7 +208,7 @@ BEGIN
     GET DIAGNOSTICS added = ROW_COUNT;
     IF added > 0 THEN
         -- A consumer that was at work while the last of this name was dropped may have left some.
-        PERFORM @extschema@.sierra_forget_subscription(store, subscription);
+        PERFORM sierra_internal.delete_subscription_progress(store, subscription);
         EXECUTE format('INSERT INTO %1$I.subscription_cursors (subscription, partition_id, cursor)'
                        ' VALUES ($1, -1, $2)', store)
           USING subscription, cursor;
@@ -228,11 +229,11 @@ BEGIN
     RETURN acknowledged;
 END
 $$;
-COMMENT ON FUNCTION sierra_add_subscription(name, text, text[], text[], integer[], bigint, bigint[], text[], bigint[], bigint, integer, interval, integer) IS
+COMMENT ON FUNCTION sierra_internal.add_subscription(name, text, text[], text[], integer[], bigint, bigint[], text[], bigint[], bigint, integer, interval, integer) IS
     'writes a subscription; esub() and epsub() call it';
 
 -- Where 'latest' is: the newest event of each partition.  What is in flight now comes after it.
-CREATE FUNCTION sierra_next_sequences(partitions integer[], count integer) RETURNS bigint[]
+CREATE FUNCTION sierra_internal.next_sequences(partitions integer[], count integer) RETURNS bigint[]
     LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -240,7 +241,7 @@ AS $$
                           THEN coalesce(@extschema@.epseq(p) + 1, 0) END ORDER BY p)
       FROM generate_series(0, $2 - 1) AS p
 $$;
-COMMENT ON FUNCTION sierra_next_sequences(integer[], integer) IS
+COMMENT ON FUNCTION sierra_internal.next_sequences(integer[], integer) IS
     'by partition, the sequence that its next event will have; null for partitions that are not wanted';
 
 CREATE FUNCTION esub(subscription text,
@@ -257,15 +258,15 @@ CREATE FUNCTION esub(subscription text,
 AS $$
 #variable_conflict use_variable
 DECLARE
-    store constant name := @extschema@.sierra_require_store();
+    store constant name := sierra_internal.require_store();
     start_after bigint := -1;
     start_sequences bigint[];
     streams_of_map text[];
     versions_of_map bigint[];
     cursor bigint;
 BEGIN
-    PERFORM @extschema@.sierra_check_subscription(subscription, start_from, window_size, lease_time,
-                                                  max_attempts);
+    PERFORM sierra_internal.check_subscription_arguments(subscription, start_from, window_size, lease_time,
+                                                         max_attempts);
     IF array_position(streams, NULL) IS NOT NULL OR array_position(event_names, NULL) IS NOT NULL THEN
         RAISE null_value_not_allowed USING
             MESSAGE = 'streams and event_names must not contain nulls';
@@ -286,8 +287,8 @@ BEGIN
 
     IF start_from = 'latest' THEN
         cursor := @extschema@.ehead();
-        start_sequences := @extschema@.sierra_next_sequences(
-            NULL, @extschema@.sierra_partitions(store));
+        start_sequences := sierra_internal.next_sequences(
+            NULL, sierra_internal.partition_count(store));
     ELSE
         start_after := CASE start_from WHEN 'earliest' THEN -1 ELSE start_from::bigint END;
         cursor := start_after;
@@ -296,7 +297,7 @@ BEGIN
     cursor := least(cursor, (SELECT min(e.global_position) - 1
                                FROM unnest(streams_of_map, versions_of_map) AS m (stream_id, version),
                                     @extschema@.escan(m.stream_id, m.version, m.version) AS e));
-    RETURN @extschema@.sierra_add_subscription(
+    RETURN sierra_internal.add_subscription(
         store, subscription, streams, event_names, NULL, start_after, start_sequences,
         streams_of_map, versions_of_map, cursor, window_size, lease_time, max_attempts);
 END
@@ -317,15 +318,15 @@ CREATE FUNCTION epsub(subscription text,
 AS $$
 #variable_conflict use_variable
 DECLARE
-    store constant name := @extschema@.sierra_require_store();
-    count constant integer := @extschema@.sierra_partitions(store);
+    store constant name := sierra_internal.require_store();
+    count constant integer := sierra_internal.partition_count(store);
     wanted integer[] := (SELECT array_agg(DISTINCT p ORDER BY p) FROM unnest(partitions) AS p);
     start_after bigint := -1;
     sequences bigint[];
     cursor bigint;
 BEGIN
-    PERFORM @extschema@.sierra_check_subscription(subscription, start_from, window_size, lease_time,
-                                                  max_attempts);
+    PERFORM sierra_internal.check_subscription_arguments(subscription, start_from, window_size, lease_time,
+                                                         max_attempts);
     IF partitions IS NOT NULL AND (wanted IS NULL OR array_position(wanted, NULL) IS NOT NULL
                                    OR 0 > ANY (wanted) OR count <= ANY (wanted)) THEN
         RAISE invalid_parameter_value USING
@@ -348,7 +349,7 @@ BEGIN
 
     IF start_from = 'latest' THEN
         cursor := @extschema@.ehead();
-        sequences := @extschema@.sierra_next_sequences(wanted, count);
+        sequences := sierra_internal.next_sequences(wanted, count);
     ELSE
         start_after := CASE start_from WHEN 'earliest' THEN -1 ELSE start_from::bigint END;
         cursor := start_after;
@@ -368,7 +369,7 @@ BEGIN
                                   WHERE (wanted IS NULL OR p = ANY (wanted))
                                     AND sequences[p + 1] IS NOT NULL));
     END IF;
-    RETURN @extschema@.sierra_add_subscription(
+    RETURN sierra_internal.add_subscription(
         store, subscription, NULL, NULL, wanted, start_after, sequences, NULL, NULL, cursor,
         window_size, lease_time, max_attempts);
 END
@@ -377,10 +378,10 @@ COMMENT ON FUNCTION epsub(text, integer[], text, json, integer, interval, intege
     'makes a durable subscription to partitions (null: all), if it does not exist; returns its acknowledged cursor; 42710 if it exists with another definition';
 
 -- Consumers of groups need no lock: their acknowledgements fail once they are no members.
-CREATE FUNCTION sierra_lock_subscription(store name, subscription text) RETURNS void
+CREATE FUNCTION sierra_internal.lock_subscription(store name, subscription text) RETURNS void
     LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
     AS 'MODULE_PATHNAME', 'sierra_lock_subscription';
-COMMENT ON FUNCTION sierra_lock_subscription(name, text) IS
+COMMENT ON FUNCTION sierra_internal.lock_subscription(name, text) IS
     'waits until no transaction consumes a subscription, and keeps others from it; eunsub() calls it';
 
 CREATE FUNCTION eunsub(subscription text) RETURNS void
@@ -389,19 +390,19 @@ CREATE FUNCTION eunsub(subscription text) RETURNS void
 AS $$
 #variable_conflict use_variable
 DECLARE
-    store constant name := @extschema@.sierra_require_store();
+    store constant name := sierra_internal.require_store();
     dropped integer;
 BEGIN
     IF subscription IS NULL THEN
         RAISE null_value_not_allowed USING MESSAGE = 'argument "subscription" must not be null';
     END IF;
-    PERFORM @extschema@.sierra_lock_subscription(store, subscription);
+    PERFORM sierra_internal.lock_subscription(store, subscription);
     EXECUTE format('DELETE FROM %I.subscriptions AS s WHERE s.subscription = $1', store)
       USING subscription;
     GET DIAGNOSTICS dropped = ROW_COUNT;
-    PERFORM @extschema@.sierra_forget_subscription(store, subscription);
+    PERFORM sierra_internal.delete_subscription_progress(store, subscription);
     IF dropped = 0 THEN
-        PERFORM @extschema@.sierra_report_no_subscription(store, subscription);
+        PERFORM sierra_internal.report_no_subscription(store, subscription);
     END IF;
 END
 $$;
@@ -419,17 +420,17 @@ CREATE FUNCTION enext(subscription text,
 COMMENT ON FUNCTION enext(text, integer, interval, bigint, text) IS
     'the next events of a subscription: what follows its acknowledged cursor, or after, within its window; waits for some if there are none; SE007 no such subscription, SE008 stale lease';
 
-CREATE FUNCTION sierra_peek(store name, subscription text, max_count integer)
+CREATE FUNCTION sierra_internal.peek_subscription(store name, subscription text, max_count integer)
     RETURNS SETOF sierra_event
     LANGUAGE c STABLE PARALLEL RESTRICTED ROWS 100
     AS 'MODULE_PATHNAME', 'sierra_peek';
-COMMENT ON FUNCTION sierra_peek(name, text, integer) IS 'epeek() in a store of this name';
+COMMENT ON FUNCTION sierra_internal.peek_subscription(name, text, integer) IS 'epeek() in a store of this name';
 
 CREATE FUNCTION epeek(subscription text, max_count integer DEFAULT 100)
     RETURNS SETOF sierra_event
     LANGUAGE sql STABLE PARALLEL RESTRICTED ROWS 100
 BEGIN ATOMIC
-    SELECT * FROM @extschema@.sierra_peek(@extschema@.sierra_current_store(), $1, $2);
+    SELECT * FROM sierra_internal.peek_subscription(sierra_internal.current_store(), $1, $2);
 END;
 COMMENT ON FUNCTION epeek(text, integer) IS
     'what a subscription would deliver next, without consuming: no lease, no lock, events of failed streams left out';
@@ -439,7 +440,7 @@ CREATE FUNCTION eack(subscription text, cursor bigint, consumer text DEFAULT NUL
     LANGUAGE c VOLATILE PARALLEL UNSAFE
     AS 'MODULE_PATHNAME', 'sierra_eack';
 COMMENT ON FUNCTION eack(text, bigint, text) IS
-    'acknowledges all events of a subscription that were handed out up to a global position; returns the acknowledged cursor; 22023 for a position that was not, SE008 stale lease';
+    'acknowledges all events of a subscription that were delivered up to a global position; returns the acknowledged cursor; 22023 for a position that was not, SE008 stale lease';
 
 CREATE FUNCTION enack(subscription text,
                       cursor bigint,

@@ -2,7 +2,7 @@
 -- Timers: events that are appended when they are due.
 -- ---------------------------------------------------------------------------
 
-CREATE FUNCTION sierra_create_timer_table(store name) RETURNS void
+CREATE FUNCTION sierra_internal.create_timer_table(store name) RETURNS void
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -26,26 +26,26 @@ BEGIN
                    'events that will be appended when they are due; INSERT on it lets a role schedule');
 END
 $$;
-COMMENT ON FUNCTION sierra_create_timer_table(name) IS
+COMMENT ON FUNCTION sierra_internal.create_timer_table(name) IS
     'makes the table of a store for timers; create_event_store() calls it';
 
-CREATE FUNCTION sierra_check_new_event(stream_id text, event_name text, payload json,
-                                       payload_bytes bytea, partition_key text) RETURNS void
+CREATE FUNCTION sierra_internal.check_new_event(stream_id text, event_name text, payload json,
+                                                payload_bytes bytea, partition_key text) RETURNS void
     LANGUAGE c STABLE PARALLEL SAFE
     AS 'MODULE_PATHNAME', 'sierra_check_new_event';
-COMMENT ON FUNCTION sierra_check_new_event(text, text, json, bytea, text) IS
+COMMENT ON FUNCTION sierra_internal.check_new_event(text, text, json, bytea, text) IS
     'raises what appending such an event would, as far as that can be known before';
 
-CREATE FUNCTION sierra_complete_metadata(metadata json) RETURNS json
+CREATE FUNCTION sierra_internal.complete_metadata(metadata json) RETURNS json
     LANGUAGE c STABLE PARALLEL SAFE
     AS 'MODULE_PATHNAME', 'sierra_complete_metadata';
-COMMENT ON FUNCTION sierra_complete_metadata(json) IS
+COMMENT ON FUNCTION sierra_internal.complete_metadata(json) IS
     'metadata with the members of sierra_es.metadata that it lacks';
 
-CREATE FUNCTION sierra_lock_streams(stream_ids text[], partition_keys text[]) RETURNS void
+CREATE FUNCTION sierra_internal.lock_streams(stream_ids text[], partition_keys text[]) RETURNS void
     LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
     AS 'MODULE_PATHNAME', 'sierra_lock_streams';
-COMMENT ON FUNCTION sierra_lock_streams(text[], text[]) IS
+COMMENT ON FUNCTION sierra_internal.lock_streams(text[], text[]) IS
     'locks the partitions of streams in ascending order, so that appends to them cannot deadlock; run_timers() calls it';
 
 -- The event gets the id of the timer.  So an append that is tried twice, for
@@ -64,7 +64,7 @@ CREATE FUNCTION eschedule(at timestamptz,
 AS $$
 #variable_conflict use_variable
 DECLARE
-    store constant name := @extschema@.sierra_require_store();
+    store constant name := sierra_internal.require_store();
     id constant uuid := coalesce(timer_id, @extschema@.sierra_event_id(
         CASE WHEN partition_key <> '' THEN @extschema@.sierra_partition_key(partition_key)
              ELSE @extschema@.sierra_stream_key(stream_id) END));
@@ -72,15 +72,15 @@ DECLARE
     same boolean;
 BEGIN
     -- What the session says now, not what that of run_timers() will say.
-    metadata := @extschema@.sierra_complete_metadata(metadata);
-    PERFORM @extschema@.sierra_require_value('at', at IS NULL);
+    metadata := sierra_internal.complete_metadata(metadata);
+    PERFORM sierra_internal.require_value('at', at IS NULL);
     IF NOT isfinite(at) THEN
         RAISE datetime_field_overflow USING
             MESSAGE = 'a timer needs a finite time',
             DETAIL = format('The value is %s.', at);
     END IF;
-    PERFORM @extschema@.sierra_check_new_event(stream_id, event_name, payload, payload_bytes,
-                                               partition_key);
+    PERFORM sierra_internal.check_new_event(stream_id, event_name, payload, payload_bytes,
+                                            partition_key);
     PERFORM @extschema@.sierra_call_runners();
     EXECUTE format('INSERT INTO %I.timers (timer_id, due_at, run_at, stream_id, event_name, payload,'
                    '                       payload_bytes, metadata, partition_key)'
@@ -126,7 +126,7 @@ CREATE FUNCTION ecancel(timer_id uuid) RETURNS boolean
 AS $$
 #variable_conflict use_variable
 DECLARE
-    store constant name := @extschema@.sierra_require_store();
+    store constant name := sierra_internal.require_store();
     cancelled bigint;
 BEGIN
     EXECUTE format('DELETE FROM %I.timers AS t WHERE t.timer_id = $1', store) USING timer_id;
@@ -138,7 +138,7 @@ COMMENT ON FUNCTION ecancel(uuid) IS
     'cancels a timer; false if there is none: its event was appended, or it was cancelled before';
 
 -- Appends the events of these timers, in order, and deletes the timers.
-CREATE FUNCTION sierra_append_timers(store name, timer_ids uuid[]) RETURNS bigint
+CREATE FUNCTION sierra_internal.append_timers(store name, timer_ids uuid[]) RETURNS bigint
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -164,11 +164,11 @@ BEGIN
     RETURN appended;
 END
 $$;
-COMMENT ON FUNCTION sierra_append_timers(name, uuid[]) IS
+COMMENT ON FUNCTION sierra_internal.append_timers(name, uuid[]) IS
     'appends the events of timers and deletes these; run_timers() calls it';
 
 -- Keeps a timer whose event could not be appended; the pause doubles up to an hour.
-CREATE FUNCTION sierra_postpone_timer(store name, timer_id uuid, error text) RETURNS void
+CREATE FUNCTION sierra_internal.postpone_timer(store name, timer_id uuid, error text) RETURNS void
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -181,17 +181,17 @@ BEGIN
       USING timer_id, error;
 END
 $$;
-COMMENT ON FUNCTION sierra_postpone_timer(name, uuid, text) IS
+COMMENT ON FUNCTION sierra_internal.postpone_timer(name, uuid, text) IS
     'notes why the event of a timer could not be appended, and when to try again; run_timers() calls it';
 
 -- Errors that say nothing about an event: they are for who called run_timers().
-CREATE FUNCTION sierra_is_transient(sqlstate text) RETURNS boolean
+CREATE FUNCTION sierra_internal.is_transient_error(sqlstate text) RETURNS boolean
     LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
     SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT left($1, 2) IN ('08', '25', '40', '53', '55', '57', '58', 'XX')
 $$;
-COMMENT ON FUNCTION sierra_is_transient(text) IS
+COMMENT ON FUNCTION sierra_internal.is_transient_error(text) IS
     'is it an error of the moment or of the server, such as a deadlock, a timeout or a full disk?';
 
 CREATE FUNCTION run_timers(max_count integer DEFAULT 1000) RETURNS bigint
@@ -200,7 +200,7 @@ CREATE FUNCTION run_timers(max_count integer DEFAULT 1000) RETURNS bigint
 AS $$
 #variable_conflict use_variable
 DECLARE
-    store constant name := @extschema@.sierra_require_store();
+    store constant name := sierra_internal.require_store();
     due uuid[];
     stream_ids text[];
     partition_keys text[];
@@ -208,7 +208,7 @@ DECLARE
     appended bigint := 0;
     error text;
 BEGIN
-    PERFORM @extschema@.sierra_require_value('max_count', max_count IS NULL);
+    PERFORM sierra_internal.require_value('max_count', max_count IS NULL);
     IF max_count < 0 THEN
         RAISE invalid_parameter_value USING
             MESSAGE = 'max_count must not be negative',
@@ -227,24 +227,24 @@ BEGIN
     IF due IS NULL THEN
         RETURN 0;
     END IF;
-    PERFORM @extschema@.sierra_lock_streams(stream_ids, partition_keys);
+    PERFORM sierra_internal.lock_streams(stream_ids, partition_keys);
     -- All in one, as a rule.  If one fails, each by itself, to find out which.
     BEGIN
-        RETURN @extschema@.sierra_append_timers(store, due);
+        RETURN sierra_internal.append_timers(store, due);
     EXCEPTION WHEN OTHERS THEN
-        IF @extschema@.sierra_is_transient(SQLSTATE) THEN
+        IF sierra_internal.is_transient_error(SQLSTATE) THEN
             RAISE;
         END IF;
     END;
     FOREACH timer IN ARRAY due LOOP
         BEGIN
-            appended := appended + @extschema@.sierra_append_timers(store, ARRAY[timer]);
+            appended := appended + sierra_internal.append_timers(store, ARRAY[timer]);
         EXCEPTION WHEN OTHERS THEN
-            IF @extschema@.sierra_is_transient(SQLSTATE) THEN
+            IF sierra_internal.is_transient_error(SQLSTATE) THEN
                 RAISE;
             END IF;
             error := format('%s (%s)', SQLERRM, SQLSTATE);
-            PERFORM @extschema@.sierra_postpone_timer(store, timer, error);
+            PERFORM sierra_internal.postpone_timer(store, timer, error);
         END;
     END LOOP;
     RETURN appended;
@@ -262,7 +262,7 @@ CREATE FUNCTION event_timers(store name DEFAULT NULL)
 AS $$
 #variable_conflict use_column
 DECLARE
-    wanted constant name := @extschema@.sierra_require_store(store);
+    wanted constant name := sierra_internal.require_store(store);
 BEGIN
     RETURN QUERY EXECUTE format(
         'SELECT t.timer_id, t.due_at,'

@@ -8,37 +8,44 @@
 -- complain if the script is sourced in psql, rather than by CREATE EXTENSION
 \echo Use "CREATE EXTENSION sierra_es" to load this file. \quit
 
+-- Functions and types that users call or name are in the schema that they chose for
+-- the extension.  All others are here: they are part of no interface.  Functions run
+-- with the rights of whoever calls them, so their callers need these too.
+CREATE SCHEMA sierra_internal;
+GRANT USAGE ON SCHEMA sierra_internal TO PUBLIC;
+COMMENT ON SCHEMA sierra_internal IS 'functions of sierra_es that only sierra_es itself calls';
+
 CREATE TYPE expected_version;
 
-CREATE FUNCTION expected_version_in(cstring) RETURNS expected_version
+CREATE FUNCTION sierra_internal.expected_version_in(cstring) RETURNS expected_version
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
     AS 'MODULE_PATHNAME', 'sierra_expected_version_in';
 
-CREATE FUNCTION expected_version_out(expected_version) RETURNS cstring
+CREATE FUNCTION sierra_internal.expected_version_out(expected_version) RETURNS cstring
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
     AS 'MODULE_PATHNAME', 'sierra_expected_version_out';
 
-CREATE FUNCTION expected_version_recv(internal) RETURNS expected_version
+CREATE FUNCTION sierra_internal.expected_version_recv(internal) RETURNS expected_version
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
     AS 'MODULE_PATHNAME', 'sierra_expected_version_recv';
 
-CREATE FUNCTION expected_version_send(expected_version) RETURNS bytea
+CREATE FUNCTION sierra_internal.expected_version_send(expected_version) RETURNS bytea
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
     AS 'MODULE_PATHNAME', 'sierra_expected_version_send';
 
 CREATE TYPE expected_version (
-    INPUT = expected_version_in,
-    OUTPUT = expected_version_out,
-    RECEIVE = expected_version_recv,
-    SEND = expected_version_send,
+    INPUT = sierra_internal.expected_version_in,
+    OUTPUT = sierra_internal.expected_version_out,
+    RECEIVE = sierra_internal.expected_version_recv,
+    SEND = sierra_internal.expected_version_send,
     LIKE = bigint
 );
 COMMENT ON TYPE expected_version IS
     'what a stream must look like before an append: any, exists, empty, or its version (0, 1, ...)';
-COMMENT ON FUNCTION expected_version_in(cstring) IS 'I/O';
-COMMENT ON FUNCTION expected_version_out(expected_version) IS 'I/O';
-COMMENT ON FUNCTION expected_version_recv(internal) IS 'I/O';
-COMMENT ON FUNCTION expected_version_send(expected_version) IS 'I/O';
+COMMENT ON FUNCTION sierra_internal.expected_version_in(cstring) IS 'I/O';
+COMMENT ON FUNCTION sierra_internal.expected_version_out(expected_version) IS 'I/O';
+COMMENT ON FUNCTION sierra_internal.expected_version_recv(internal) IS 'I/O';
+COMMENT ON FUNCTION sierra_internal.expected_version_send(expected_version) IS 'I/O';
 
 CREATE FUNCTION expected_version(bigint) RETURNS expected_version
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
@@ -113,7 +120,7 @@ CREATE TYPE sierra_append_result AS (
 );
 COMMENT ON TYPE sierra_append_result IS 'what an append gave an event; see sierra_event';
 
-CREATE FUNCTION sierra_require_value(argument text, missing boolean) RETURNS void
+CREATE FUNCTION sierra_internal.require_value(argument text, missing boolean) RETURNS void
     LANGUAGE plpgsql IMMUTABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -124,14 +131,14 @@ BEGIN
     END IF;
 END
 $$;
-COMMENT ON FUNCTION sierra_require_value(text, boolean) IS 'raises 22004 for a missing argument';
+COMMENT ON FUNCTION sierra_internal.require_value(text, boolean) IS 'raises 22004 for a missing argument';
 
-CREATE FUNCTION sierra_require_name(argument text, name text) RETURNS void
+CREATE FUNCTION sierra_internal.require_name(argument text, name text) RETURNS void
     LANGUAGE plpgsql IMMUTABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    PERFORM @extschema@.sierra_require_value(argument, name IS NULL);
+    PERFORM sierra_internal.require_value(argument, name IS NULL);
     IF octet_length(name) NOT BETWEEN 1 AND 255 OR name ~ '[\u0001-\u001f\u007f-\u009f]' THEN
         RAISE invalid_parameter_value USING
             MESSAGE = format('argument "%s" must have 1 to 255 bytes and no control characters', argument),
@@ -139,12 +146,12 @@ BEGIN
     END IF;
 END
 $$;
-COMMENT ON FUNCTION sierra_require_name(text, text) IS
+COMMENT ON FUNCTION sierra_internal.require_name(text, text) IS
     'raises 22004 or 22023 unless a name is within bounds';
 
 -- A function as text that means the same in every search_path.
-CREATE FUNCTION sierra_require_function(procedure regprocedure, arguments regtype[],
-                                        result regtype, kind text, hint text) RETURNS text
+CREATE FUNCTION sierra_internal.require_function(procedure regprocedure, arguments regtype[],
+                                                 result regtype, kind text, hint text) RETURNS text
     LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -169,5 +176,5 @@ BEGIN
     RETURN found.name;
 END
 $$;
-COMMENT ON FUNCTION sierra_require_function(regprocedure, regtype[], regtype, text, text) IS
+COMMENT ON FUNCTION sierra_internal.require_function(regprocedure, regtype[], regtype, text, text) IS
     'the qualified name of a function; 42P13 unless it has these arguments and this result';

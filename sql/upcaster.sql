@@ -2,7 +2,7 @@
 -- Upcasters: functions that give old events the form of today.
 -- ---------------------------------------------------------------------------
 
-CREATE FUNCTION sierra_create_upcaster_table(store name) RETURNS void
+CREATE FUNCTION sierra_internal.create_upcaster_table(store name) RETURNS void
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -17,12 +17,12 @@ BEGIN
                    'functions that take payloads of an event name from one schema version to the next');
 END
 $$;
-COMMENT ON FUNCTION sierra_create_upcaster_table(name) IS
+COMMENT ON FUNCTION sierra_internal.create_upcaster_table(name) IS
     'makes the table of a store for upcasters; create_event_store() calls it';
 
 -- Upcasters run as the owners of projections.  So only who could become the
 -- owner of their table writes them: he could have become these owners anyway.
-CREATE FUNCTION sierra_guard_upcaster() RETURNS trigger
+CREATE FUNCTION sierra_internal.guard_upcaster() RETURNS trigger
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -37,26 +37,26 @@ BEGIN
     RETURN NEW;
 END
 $$;
-COMMENT ON FUNCTION sierra_guard_upcaster() IS
+COMMENT ON FUNCTION sierra_internal.guard_upcaster() IS
     'trigger: lets nobody write upcasters who is no member of the owner of their table';
 
 -- The trigger goes with DROP EXTENSION CASCADE, the table stays.
-CREATE FUNCTION sierra_restore_upcaster_guard(store name) RETURNS integer
+CREATE FUNCTION sierra_internal.restore_upcaster_guard(store name) RETURNS integer
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
     IF EXISTS (SELECT FROM pg_trigger AS t
                 WHERE t.tgrelid = to_regclass(format('%I.upcasters', store))
-                  AND t.tgfoid = '@extschema@.sierra_guard_upcaster()'::regprocedure) THEN
+                  AND t.tgfoid = 'sierra_internal.guard_upcaster()'::regprocedure) THEN
         RETURN 0;
     END IF;
     EXECUTE format('CREATE TRIGGER sierra_guard_upcaster BEFORE INSERT OR UPDATE ON %I.upcasters'
-                   ' FOR EACH ROW EXECUTE FUNCTION @extschema@.sierra_guard_upcaster()', store);
+                   ' FOR EACH ROW EXECUTE FUNCTION sierra_internal.guard_upcaster()', store);
     RETURN 1;
 END
 $$;
-COMMENT ON FUNCTION sierra_restore_upcaster_guard(name) IS
+COMMENT ON FUNCTION sierra_internal.restore_upcaster_guard(name) IS
     'puts back the trigger of upcasters if it is lost; guard_event_store() calls it';
 
 CREATE FUNCTION create_upcaster(event_name text, from_version integer, upcast regprocedure,
@@ -67,22 +67,22 @@ CREATE FUNCTION create_upcaster(event_name text, from_version integer, upcast re
 AS $$
 #variable_conflict use_variable
 DECLARE
-    store constant name := @extschema@.sierra_require_store();
+    store constant name := sierra_internal.require_store();
     type constant regtype := (SELECT p.prorettype FROM pg_proc AS p
                                WHERE p.oid = upcast AND p.prorettype IN ('json'::regtype, 'jsonb'::regtype));
     upcast_name text;
     same boolean;
 BEGIN
-    PERFORM @extschema@.sierra_require_name('event_name', event_name);
-    PERFORM @extschema@.sierra_require_value('from_version', from_version IS NULL);
-    PERFORM @extschema@.sierra_require_value('upcast', upcast IS NULL);
+    PERFORM sierra_internal.require_name('event_name', event_name);
+    PERFORM sierra_internal.require_value('from_version', from_version IS NULL);
+    PERFORM sierra_internal.require_value('upcast', upcast IS NULL);
     IF from_version NOT BETWEEN 1 AND 999999998 THEN
         RAISE invalid_parameter_value USING
             MESSAGE = 'from_version must be 1 to 999999998',
             DETAIL = format('The value is %s.', from_version),
             HINT = 'Events without member "schema_version" in their metadata have version 1.';
     END IF;
-    upcast_name := @extschema@.sierra_require_function(
+    upcast_name := sierra_internal.require_function(
         upcast, ARRAY[type], type, 'upcaster',
         'An upcaster takes json and returns json, or takes jsonb and returns jsonb.');
 
@@ -109,7 +109,7 @@ CREATE FUNCTION drop_upcaster(event_name text, from_version integer) RETURNS boo
 AS $$
 #variable_conflict use_variable
 DECLARE
-    store constant name := @extschema@.sierra_require_store();
+    store constant name := sierra_internal.require_store();
     dropped bigint;
 BEGIN
     EXECUTE format('DELETE FROM %I.upcasters AS u WHERE u.event_name = $1 AND u.from_version = $2', store)

@@ -3,7 +3,7 @@
 -- ---------------------------------------------------------------------------
 
 -- What everify() finds in the catalogs.
-CREATE FUNCTION sierra_verify_structure(store name)
+CREATE FUNCTION sierra_internal.verify_structure(store name)
     RETURNS TABLE (problem text, detail text)
     LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp
@@ -26,7 +26,7 @@ AS $$
      WHERE NOT EXISTS (
         SELECT FROM pg_trigger AS g
          WHERE g.tgrelid = t.oid AND g.tgenabled = 'A'
-           AND g.tgfoid = '@extschema@.sierra_guard_events()'::regprocedure)
+           AND g.tgfoid = 'sierra_internal.guard_events()'::regprocedure)
     UNION ALL
     SELECT 'index missing', format('table "%s" has no valid unique index on (%s)', t.relname, w.columns)
       FROM tables AS t
@@ -46,11 +46,11 @@ AS $$
                              WHERE k.place <= i.indnkeyatts))
     UNION ALL
     SELECT 'table missing', format('table "%s" does not exist', m.name)
-      FROM unnest(@extschema@.sierra_missing_tables($1)) AS m (name)
+      FROM unnest(sierra_internal.missing_tables($1)) AS m (name)
     UNION ALL
     SELECT 'partition missing',
            format('the store has %s partitions, %s are attached', p.declared, p.attached)
-      FROM (SELECT @extschema@.sierra_partitions($1) AS declared,
+      FROM (SELECT sierra_internal.partition_count($1) AS declared,
                    (SELECT count(*) FROM pg_inherits AS i
                      WHERE i.inhparent = to_regclass(format('%I.events', $1))) AS attached) AS p
      WHERE p.declared <> p.attached
@@ -59,10 +59,10 @@ AS $$
                                      c.relname, pg_get_expr(c.relpartbound, c.oid))
       FROM pg_inherits AS i JOIN pg_class AS c ON c.oid = i.inhrelid
      WHERE i.inhparent = to_regclass(format('%I.events', $1))
-       AND @extschema@.sierra_partitions($1) IS NOT NULL
+       AND sierra_internal.partition_count($1) IS NOT NULL
        AND pg_get_expr(c.relpartbound, c.oid) NOT IN (
            SELECT format('FOR VALUES IN (%s)', id)
-             FROM generate_series(0, @extschema@.sierra_partitions($1) - 1) AS id)
+             FROM generate_series(0, sierra_internal.partition_count($1) - 1) AS id)
     UNION ALL
     SELECT 'position sequence',
            format('sequence "global_position" has increment %s, cache %s, cycle %s; it needs 1, 1, false',
@@ -71,12 +71,12 @@ AS $$
      WHERE s.seqrelid = to_regclass(format('%I.global_position', $1))
        AND (s.seqincrement <> 1 OR s.seqcache <> 1 OR s.seqcycle)
 $$;
-COMMENT ON FUNCTION sierra_verify_structure(name) IS
+COMMENT ON FUNCTION sierra_internal.verify_structure(name) IS
     'guards, indexes and settings that a store lacks; everify() calls it';
 
 -- The query behind everify(): %1$I is the store, %2$s its number of partitions.  It reads the
 -- events once; all checks share what it kept of them.
-CREATE FUNCTION sierra_verify_query(store name, partitions integer) RETURNS text
+CREATE FUNCTION sierra_internal.verify_query(store name, partitions integer) RETURNS text
     LANGUAGE sql IMMUTABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -191,7 +191,7 @@ SELECT 'bounds', e.partition_id, e.partition_sequence, e.stream_id, e.stream_ver
  WHERE NOT e.within_bounds
 $query$, store, partitions)
 $$;
-COMMENT ON FUNCTION sierra_verify_query(name, integer) IS
+COMMENT ON FUNCTION sierra_internal.verify_query(name, integer) IS
     'the query that everify() runs over the events of a store';
 
 CREATE FUNCTION everify(store name DEFAULT NULL)
@@ -208,7 +208,7 @@ CREATE FUNCTION everify(store name DEFAULT NULL)
 AS $$
 #variable_conflict use_column
 DECLARE
-    wanted constant name := @extschema@.sierra_find_store(store);
+    wanted constant name := sierra_internal.find_store(store);
     parent constant regclass := to_regclass(format('%I.events', wanted));
     partitions integer;
 BEGIN
@@ -218,12 +218,12 @@ BEGIN
             DETAIL = 'Rows that a policy hides would look like gaps.',
             HINT = 'Run everify() as the owner of the store.';
     END IF;
-    partitions := coalesce(@extschema@.sierra_partitions(wanted),
+    partitions := coalesce(sierra_internal.partition_count(wanted),
                            (SELECT count(*)::integer FROM pg_inherits WHERE inhparent = parent));
     RETURN QUERY SELECT s.problem, NULL::integer, NULL::bigint, NULL::text, NULL::bigint,
                         NULL::uuid, s.detail
-                   FROM @extschema@.sierra_verify_structure(wanted) AS s;
-    RETURN QUERY EXECUTE @extschema@.sierra_verify_query(wanted, partitions);
+                   FROM sierra_internal.verify_structure(wanted) AS s;
+    RETURN QUERY EXECUTE sierra_internal.verify_query(wanted, partitions);
 END
 $$;
 COMMENT ON FUNCTION everify(name) IS

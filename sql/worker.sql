@@ -2,18 +2,18 @@
 -- Background processes: what they do, and the jobs that they run.
 -- ---------------------------------------------------------------------------
 
-CREATE FUNCTION sierra_workers(
+CREATE FUNCTION event_notifiers(
     OUT database_id oid, OUT database name, OUT state text, OUT pid integer,
     OUT started_at timestamptz, OUT last_wake_up timestamptz, OUT last_sweep timestamptz,
     OUT last_notification timestamptz, OUT notifications bigint, OUT unheard bigint,
     OUT failures integer, OUT last_error text, OUT last_error_at timestamptz)
     RETURNS SETOF record
     LANGUAGE c VOLATILE PARALLEL RESTRICTED ROWS 10
-    AS 'MODULE_PATHNAME', 'sierra_workers';
-COMMENT ON FUNCTION sierra_workers() IS
+    AS 'MODULE_PATHNAME', 'sierra_event_notifiers';
+COMMENT ON FUNCTION event_notifiers() IS
     'the worker of each database: its state, what it did last, commits it has not heard yet, its last error';
-REVOKE EXECUTE ON FUNCTION sierra_workers() FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION sierra_workers() TO pg_read_all_stats;
+REVOKE EXECUTE ON FUNCTION event_notifiers() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION event_notifiers() TO pg_read_all_stats;
 
 CREATE FUNCTION sierra_call_runners() RETURNS void
     LANGUAGE c VOLATILE PARALLEL UNSAFE
@@ -23,7 +23,7 @@ COMMENT ON FUNCTION sierra_call_runners() IS
 
 -- How many events a projection gets at a time goes by its rate, so that a slow
 -- handler gives way to others after about a quarter of a second.
-CREATE FUNCTION sierra_event_jobs(store name)
+CREATE FUNCTION sierra_internal.list_jobs(store name)
     RETURNS TABLE (kind text, projection text, version integer, due_at timestamptz,
                    again_at timestamptz, size bigint, row_version bigint)
     LANGUAGE plpgsql
@@ -31,7 +31,7 @@ CREATE FUNCTION sierra_event_jobs(store name)
 AS $$
 #variable_conflict use_column
 BEGIN
-    PERFORM @extschema@.sierra_require_store(store);
+    PERFORM sierra_internal.require_store(store);
     RETURN QUERY EXECUTE format(
         '(SELECT ''timers'', NULL::text, NULL::integer, t.run_at, NULL::timestamptz, 1000::bigint, 0::bigint'
         '   FROM %I.timers AS t ORDER BY t.run_at LIMIT 1)', store);
@@ -47,14 +47,14 @@ BEGIN
         '       least(greatest(coalesce(p.rate, 40) / 4, 1), 10000)::bigint,'
         '       p.xmin::text::bigint'
         '  FROM %1$I.projections AS p'
-        ' WHERE p.subscription IS NOT NULL AND (p.mode = ''worker'' OR p.mode = ''inline'' AND NOT p.live)'
+        ' WHERE p.subscription IS NOT NULL AND (p.mode = ''background'' OR p.mode = ''inline'' AND NOT p.live)'
         '   AND p.state IN (''running'', ''retrying'')', store);
 END
 $$;
-COMMENT ON FUNCTION sierra_event_jobs(name) IS
+COMMENT ON FUNCTION sierra_internal.list_jobs(name) IS
     'what there is to run in a store: timers, sagas and projections, when each is due (null: when there are events), when something is to be tried again, and how much to do at a time';
 
-CREATE FUNCTION sierra_run_job(store name, kind text, projection text, version integer, size bigint)
+CREATE FUNCTION sierra_internal.run_job(store name, kind text, projection text, version integer, size bigint)
     RETURNS bigint
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
@@ -66,18 +66,18 @@ BEGIN
     ELSIF kind = 'sagas' THEN
         RETURN @extschema@.run_sagas(size::integer);
     END IF;
-    RETURN @extschema@.sierra_run_due(store, projection, version, size);
+    RETURN sierra_internal.run_projection_if_due(store, projection, version, size);
 END
 $$;
-COMMENT ON FUNCTION sierra_run_job(name, text, text, integer, bigint) IS
-    'runs a job of sierra_event_jobs(); returns how many events or steps, null if another session is at it';
+COMMENT ON FUNCTION sierra_internal.run_job(name, text, text, integer, bigint) IS
+    'runs a job of list_jobs(); returns how many events or steps, null if another session is at it';
 
 CREATE FUNCTION event_runners(
     OUT pid integer, OUT database name, OUT since timestamptz, OUT job text, OUT jobs bigint,
     OUT events bigint, OUT last_error text, OUT last_error_at timestamptz)
     RETURNS SETOF record
     LANGUAGE c VOLATILE PARALLEL RESTRICTED ROWS 2
-    AS 'MODULE_PATHNAME', 'event_runners';
+    AS 'MODULE_PATHNAME', 'sierra_event_runners';
 COMMENT ON FUNCTION event_runners() IS
     'the runners of the server: where each is and since when, the job it is at (null: none), jobs run and events handled since, its last error; empty without shared_preload_libraries';
 REVOKE EXECUTE ON FUNCTION event_runners() FROM PUBLIC;
@@ -90,7 +90,7 @@ CREATE PROCEDURE run_event_jobs(store name DEFAULT NULL)
 AS $$
 #variable_conflict use_variable
 DECLARE
-    wanted constant pg_catalog.name := @extschema@.sierra_require_store(store);
+    wanted constant pg_catalog.name := sierra_internal.require_store(store);
     job pg_catalog.record;
     handled pg_catalog.int8;
     progressed pg_catalog.bool := true;
@@ -100,14 +100,14 @@ BEGIN
     LOOP
         -- Also if all that was done is that some have failed, and wait now.
         SELECT coalesce(pg_catalog.array_agg(j.due_at), '{}') INTO due
-          FROM @extschema@.sierra_event_jobs(wanted) AS j WHERE j.projection IS NULL;
+          FROM sierra_internal.list_jobs(wanted) AS j WHERE j.projection IS NULL;
         EXIT WHEN NOT progressed AND due OPERATOR(pg_catalog.=) due_before;
         due_before := due;
         progressed := false;
-        FOR job IN SELECT j.* FROM @extschema@.sierra_event_jobs(wanted) AS j LOOP
+        FOR job IN SELECT j.* FROM sierra_internal.list_jobs(wanted) AS j LOOP
             IF coalesce(job.due_at OPERATOR(pg_catalog.<=) pg_catalog.clock_timestamp(), true) THEN
-                handled := @extschema@.sierra_run_job(wanted, job.kind, job.projection, job.version,
-                                                      job.size);
+                handled := sierra_internal.run_job(wanted, job.kind, job.projection, job.version,
+                                                   job.size);
                 progressed := progressed OR coalesce(handled OPERATOR(pg_catalog.>) 0, false);
             END IF;
             COMMIT;
@@ -117,4 +117,4 @@ BEGIN
 END
 $$;
 COMMENT ON PROCEDURE run_event_jobs(name) IS
-    'runs timers, sagas and projections of mode worker of a store (default: sierra_es.store) until nothing is due, and commits after each bounded job; 2D000 inside a transaction block';
+    'runs timers, sagas and projections of mode background of a store (default: sierra_es.store) until nothing is due, and commits after each bounded job; 2D000 inside a transaction block';

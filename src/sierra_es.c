@@ -1,6 +1,7 @@
 /*
  * sierra_es.c
- *		The library's entry: sets up what other modules define.
+ *		The entry point of the library: defines the settings and, if the library is
+ *		preloaded, sets up shared memory and background processes.
  */
 #include "postgres.h"
 

@@ -28,10 +28,10 @@ def memory_bytes():
 class Cluster:
     """initdb, start, psql, stop. Reached only through a socket in a private directory."""
 
-    def __init__(self, parent=None, preload=False, workers=0, server_user="postgres"):
+    def __init__(self, parent=None, preload=False, max_runners=0, server_user="postgres"):
         self.bindir = pg_config("bindir")
         self.preload = preload
-        self.workers = workers
+        self.max_runners = max_runners
         self.home = Path(tempfile.mkdtemp(prefix="sierra_es_bench.", dir=parent))
         self.data = self.home / "data"
         self.log = self.home / "server.log"
@@ -62,8 +62,8 @@ class Cluster:
         if self.preload:
             settings["shared_preload_libraries"] = "'sierra_es'"
             settings["wal_level"] = "logical"
-            if self.workers:
-                settings["sierra_es.workers"] = str(self.workers)
+            if self.max_runners:
+                settings["sierra_es.max_runners"] = str(self.max_runners)
         return settings
 
     def server(self, program, *args):

@@ -61,11 +61,11 @@ def projection(handler):
     """Makes a projection of the handler, and waits until it has handled everything."""
 
     def project(session, environment, dataset):
-        workers = int(session.query("SELECT coalesce(current_setting('sierra_es.workers', true), '0')").value(0, 0))
+        max_runners = int(session.query("SELECT coalesce(current_setting('sierra_es.max_runners', true), '0')").value(0, 0))
         last = session.query(f'SELECT max(global_position) FROM "{dataset}".events').value(0, 0)
         start = time.monotonic()
         session.query(f"SELECT create_projection('bench', '{handler}', initial => '{{\"events\": 0}}')")
-        if workers:
+        if max_runners:
             session.query("SELECT ewait_projection('bench', $1, '10 minutes')", last)
         else:
             while int(session.query("SELECT run_projections(10000)").value(0, 0)):

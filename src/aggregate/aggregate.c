@@ -2,17 +2,19 @@
  * aggregate.c
  *		Aggregates: the state of a stream, folded from its events.
  *
- * A snapshot saves folding the events before it.  It is never more than that:
- * one that is missing, of another definition of the aggregate, or newer than
- * what is asked for is left out, and the state is folded from further back.
+ * With a snapshot, the events before it need not be folded.  It has no other
+ * use.  A snapshot that is missing, belongs to another definition of the
+ * aggregate, or is newer than the version that is asked for, is not used; the
+ * state is then folded from an older snapshot, or from the first event.
  *
- * A snapshot row that is visible tells of events that are visible: who wrote it
- * had seen them, and they were committed before or with it.
+ * If the row of a snapshot is visible, so are the events in it: the transaction
+ * that wrote the row saw these events, and they were committed before or with
+ * it.
  *
- * Loading is reading, so it never waits for another who loads: two may take the
- * same snapshot, as two rows.  The uuid of the definition, which is made anew
- * whenever the state could come out otherwise, keeps a load that is under way
- * from handing its snapshot to the next definition.
+ * Loading is reading, so one load never waits for another.  Two loads can write
+ * the same snapshot, as two rows.  A definition has a uuid, which changes
+ * whenever the state could become another one.  So a snapshot of a load that
+ * began with the old definition is not used with the new one.
  */
 #include "postgres.h"
 
@@ -49,7 +51,7 @@ static const SierraQuery snapshot_query = {
 	5,
 	{TEXTOID, TEXTOID, UUIDOID, INT8OID, TIMESTAMPTZOID}};
 
-static const SierraQuery take_query = {
+static const SierraQuery insert_query = {
 	"INSERT INTO %s.snapshots (aggregate, stream_id, definition, version, newest, state)"
 	" VALUES ($1, $2, $3, $4, $5, $6)",
 	6,
@@ -62,8 +64,8 @@ typedef struct Aggregate
 	Datum initial;
 	bool initial_null;
 	pg_uuid_t definition;
-	int32 snapshot_every; /* 0: never */
-	/* Where to begin. */
+	int32 snapshot_every; /* 0: no snapshots */
+	/* Where folding begins. */
 	Datum state;
 	bool isnull;
 	int64 version;
@@ -133,14 +135,15 @@ has_right(const SierraStore *store, AclMode right)
 }
 
 /*
- * Is a snapshot due, and may the caller write it down, here and now?  Only loads
- * of the newest state take any: who walks backwards through a stream would leave
- * one at every step.  A SERIALIZABLE transaction takes none, or two that only
- * read would be a dangerous structure.
+ * Is a snapshot due, and can this transaction write it?  Only loads of the
+ * newest state write snapshots: otherwise a caller that walks backwards through
+ * a stream would write one at every step.  A SERIALIZABLE transaction writes
+ * none: otherwise two transactions that only read could fail with a
+ * serialization error.
  */
 static bool
-may_take(const SierraStore *store, const SierraLoad *load, const Aggregate *aggregate,
-		 const SierraFold *fold)
+may_write_snapshot(const SierraStore *store, const SierraLoad *load, const Aggregate *aggregate,
+				   const SierraFold *fold)
 {
 	return aggregate->snapshot_every > 0 && fold->count >= aggregate->snapshot_every &&
 		   !fold->isnull && load->at_version == PG_INT64_MAX && load->until == DT_NOEND &&
@@ -149,8 +152,8 @@ may_take(const SierraStore *store, const SierraLoad *load, const Aggregate *aggr
 }
 
 static void
-take_snapshot(const SierraStore *store, const SierraLoad *load, const Aggregate *aggregate,
-			  const SierraFold *fold)
+write_snapshot(const SierraStore *store, const SierraLoad *load, const Aggregate *aggregate,
+			   const SierraFold *fold)
 {
 	Datum values[6] = {PointerGetDatum(load->aggregate),
 					   PointerGetDatum(load->stream_id),
@@ -160,7 +163,7 @@ take_snapshot(const SierraStore *store, const SierraLoad *load, const Aggregate 
 					   fold->state};
 
 	sierra_query_begin();
-	sierra_query(store, &take_query, values, NULL, false);
+	sierra_query(store, &insert_query, values, NULL, false);
 	sierra_query_end();
 }
 
@@ -174,7 +177,7 @@ sierra_aggregate_load(const SierraStore *store, const SierraLoad *load, SierraLo
 	SierraFold fold;
 
 	find_aggregate(store, load, context, &aggregate);
-	/* A snapshot is of all events, and could tell of some that a policy hides. */
+	/* A snapshot contains all events, so it could reveal some that a policy hides. */
 	find_start(store, load, !row_security && has_right(store, ACL_SELECT), context, &aggregate);
 	sierra_query_end();
 
@@ -195,6 +198,6 @@ sierra_aggregate_load(const SierraStore *store, const SierraLoad *load, SierraLo
 	loaded->state = fold.state;
 	loaded->isnull = fold.isnull;
 	loaded->version = Max(fold.version, aggregate.version);
-	if (!row_security && may_take(store, load, &aggregate, &fold))
-		take_snapshot(store, load, &aggregate, &fold);
+	if (!row_security && may_write_snapshot(store, load, &aggregate, &fold))
+		write_snapshot(store, load, &aggregate, &fold);
 }

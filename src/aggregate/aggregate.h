@@ -15,7 +15,7 @@ typedef struct SierraLoad
 	text *stream_id;
 	Oid event_type;	   /* sierra_event */
 	int64 at_version;  /* PG_INT64_MAX: the newest */
-	TimestampTz until; /* events up to the first that is later; DT_NOEND: all */
+	TimestampTz until; /* fold events before the first that is later; DT_NOEND: all */
 } SierraLoad;
 
 typedef struct SierraLoaded
@@ -26,9 +26,10 @@ typedef struct SierraLoaded
 } SierraLoaded;
 
 /*
- * Folds a stream from the newest snapshot that fits, as the active snapshot sees
- * it, and takes a snapshot of its own when many events came after that.  The
- * result is in the current context.  Raises 42704 for an unknown aggregate.
+ * Folds the events of a stream that the active snapshot sees, from the newest
+ * stored snapshot that fits.  Stores a new snapshot if snapshot_every events or
+ * more were folded.  The result is in the current memory context.  Raises 42704
+ * for an unknown aggregate, 42883, 42P13 or 42501 if its fold cannot be called.
  */
 extern void sierra_aggregate_load(const SierraStore *store, const SierraLoad *load,
 								  SierraLoaded *loaded);

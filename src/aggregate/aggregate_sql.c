@@ -10,6 +10,7 @@
 #include "append/append_sql.h"
 #include "base/args.h"
 #include "store/event.h"
+#include "store/extension.h"
 
 #include "access/htup_details.h"
 #include "catalog/pg_type.h"
@@ -28,19 +29,6 @@ PG_FUNCTION_INFO_V1(sierra_eupcast);
 
 #define RETRIES_MAX 1000000
 
-/* Type sierra_event is in the schema of the extension, where the called function is too. */
-static Oid
-find_event_type(FunctionCallInfo fcinfo)
-{
-	Oid schema = get_func_namespace(fcinfo->flinfo->fn_oid);
-	Oid type = GetSysCacheOid2(TYPENAMENSP, Anum_pg_type_oid, CStringGetDatum("sierra_event"),
-							   ObjectIdGetDatum(schema));
-
-	if (!OidIsValid(type))
-		elog(ERROR, "type sierra_event does not exist");
-	return type;
-}
-
 static void
 get_load(FunctionCallInfo fcinfo, SierraLoad *load)
 {
@@ -48,7 +36,7 @@ get_load(FunctionCallInfo fcinfo, SierraLoad *load)
 	sierra_require_argument(fcinfo, 1, "stream_id");
 	load->aggregate = PG_GETARG_TEXT_PP(0);
 	load->stream_id = PG_GETARG_TEXT_PP(1);
-	load->event_type = find_event_type(fcinfo);
+	load->event_type = sierra_extension_event_type();
 	load->at_version = PG_INT64_MAX;
 	load->until = DT_NOEND;
 }
@@ -105,7 +93,7 @@ sierra_edecide(PG_FUNCTION_ARGS)
 				errdetail("The value is %d.", command.retries));
 	sierra_decide_check_function(command.decide);
 
-	/* One at a time: an error then names the right that is missing. */
+	/* Checked one at a time, so that an error names the missing right. */
 	(void) sierra_store_open(ACL_SELECT);
 	store = sierra_store_open(ACL_INSERT);
 	sierra_refusal_report(sierra_decide(store, &command, &decision, &refusal), &refusal);
@@ -119,7 +107,7 @@ sierra_eupcast(PG_FUNCTION_ARGS)
 	HeapTupleHeader event = PG_GETARG_HEAPTUPLEHEADER(0);
 	const SierraCachedUpcasters *cached = sierra_upcasters_find(
 		(SierraUpcastersCache **) &fcinfo->flinfo->fn_extra, fcinfo->flinfo->fn_mcxt,
-		sierra_store_open(ACL_SELECT), find_event_type(fcinfo));
+		sierra_store_open(ACL_SELECT), sierra_extension_event_type());
 	HeapTupleData tuple = {.t_len = HeapTupleHeaderGetDatumLength(event), .t_data = event};
 	Datum values[Natts_events];
 	bool nulls[Natts_events];

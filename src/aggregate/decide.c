@@ -2,13 +2,13 @@
  * decide.c
  *		Command handlers: load a state, decide, append with the version loaded.
  *
- * The version is what makes a decision right: the append goes through only if
- * the stream is as it was when the state was loaded.  Until then no lock is
- * held, so nobody waits for the function of a user.
+ * The version makes a decision safe: the append succeeds only if the stream is
+ * still as it was when the state was loaded.  No lock is held before the
+ * append, so nobody waits while the user's function runs.
  *
- * A refused append has written nothing and has given its locks back, so to try
- * again needs no savepoint.  That holds for the function, too: it is called as
- * in a read-only transaction, because it can be called several times.
+ * A refused append has written nothing and has released its locks, so another
+ * attempt needs no savepoint.  The function must not write either, because it
+ * can be called several times: it is called as in a read-only transaction.
  */
 #include "postgres.h"
 
@@ -38,13 +38,13 @@ sierra_decide_check_function(Oid function)
 	if (!sierra_function_fits(function, 2, arguments, JSONOID) &&
 		!sierra_function_fits(function, 2, arguments, JSONBOID))
 		ereport(ERROR, errcode(ERRCODE_INVALID_FUNCTION_DEFINITION),
-				errmsg("function %s is no command handler", format_procedure(function)),
+				errmsg("function %s is not a command handler", format_procedure(function)),
 				errhint("A command handler takes (state jsonb, command jsonb) and returns json or "
 						"jsonb: an array of events."));
 	sierra_function_check_execute(function);
 }
 
-/* Calls the function; NULL: nothing to append. */
+/* Calls the function; NULL means that there is nothing to append. */
 static text *
 call_function(const SierraCommand *command, const SierraLoaded *loaded)
 {
@@ -61,7 +61,7 @@ call_function(const SierraCommand *command, const SierraLoaded *loaded)
 	fcinfo->args[0].isnull = loaded->isnull;
 	fcinfo->args[1].value = command->command;
 	fcinfo->args[1].isnull = false;
-	/* An error ends the (sub)transaction, which puts it back. */
+	/* If the function fails, the end of the (sub)transaction resets this. */
 	XactReadOnly = true;
 	result = FunctionCallInvoke(fcinfo);
 	XactReadOnly = read_only;
@@ -94,7 +94,7 @@ decide_once(const SierraStore *store, const SierraCommand *command, SierraDecisi
 	SierraLoaded loaded;
 	text *answer;
 
-	/* What is committed now, and what this transaction did so far. */
+	/* The snapshot sees what is committed now, and what this transaction has done so far. */
 	CommandCounterIncrement();
 	PushActiveSnapshot(GetTransactionSnapshot());
 	sierra_aggregate_load(store, &command->load, &loaded);
@@ -134,7 +134,10 @@ sierra_decide(const SierraStore *store, const SierraCommand *command, SierraDeci
 		CHECK_FOR_INTERRUPTS();
 		MemoryContextReset(context);
 		decide_once(store, command, decision);
-		/* What the try before met does not matter if there is nothing to append now. */
+		/*
+		 * The result of the attempt before does not matter if there is nothing
+		 * to append now.
+		 */
 		status = SIERRA_APPEND_DONE;
 		if (decision->count > 0)
 		{

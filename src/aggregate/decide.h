@@ -12,7 +12,7 @@
 
 typedef struct SierraCommand
 {
-	SierraLoad load; /* of the newest state */
+	SierraLoad load; /* at_version and until ask for the newest state */
 	Oid decide;
 	Datum command;	/* jsonb */
 	text *metadata; /* for events that have none of their own, or NULL */
@@ -27,16 +27,17 @@ typedef struct SierraDecision
 } SierraDecision;
 
 /*
- * Raises 42P13 or 42501 unless it is a function that the user may call, that
- * takes (state jsonb, command jsonb) and returns json or jsonb.
+ * Raises 42P13 if the function does not take (state jsonb, command jsonb) and
+ * return json or jsonb, 42501 if the user may not call it.
  */
 extern void sierra_decide_check_function(Oid function);
 
 /*
- * Handles a command; when another appends to the stream meanwhile, loads and
- * decides anew, retries times at most.  The result is that of sierra_append();
- * *decision lives in the current context.  The caller checked the rights to
- * read and to append.
+ * Handles a command.  If another transaction appends to the stream meanwhile,
+ * loads and decides again, at most command->retries times.  Returns the status
+ * of the last sierra_append(), with the same locks held; *refusal is set as by
+ * that.  *decision is allocated in a child of the current memory context.  The
+ * caller has checked the rights to read and to append.
  */
 extern SierraAppendStatus sierra_decide(const SierraStore *store, const SierraCommand *command,
 										SierraDecision *decision, SierraRefusal *refusal);

@@ -2,8 +2,8 @@
  * fold.c
  *		Folds: a state, and a function that takes it from one event to the next.
  *
- * What the function leaves behind is thrown away after each event.  So the
- * state moves between two contexts, as that of a window aggregate does.
+ * Memory that the function allocates is freed after each event.  So the state
+ * moves between two memory contexts, as the state of a window aggregate does.
  */
 #include "postgres.h"
 
@@ -27,13 +27,13 @@ sierra_fold_function(const char *procedure, Oid event_type)
 
 	if (!sierra_function_fits(function, 2, arguments, JSONBOID))
 		ereport(ERROR, errcode(ERRCODE_INVALID_FUNCTION_DEFINITION),
-				errmsg("function %s is no fold", procedure),
+				errmsg("function %s is not a fold", procedure),
 				errhint("A fold takes (state jsonb, event sierra_event) and returns jsonb."));
 	sierra_function_check_execute(function);
 	return function;
 }
 
-/* Calls the function; the event is in the context that the next state will be in. */
+/* Calls the function.  The event is in the context in which the next state will be. */
 static void
 fold_formed(SierraFold *fold, Datum event)
 {
@@ -51,7 +51,7 @@ fold_formed(SierraFold *fold, Datum event)
 		fold->state = FunctionCallInvoke(fcinfo);
 		fold->isnull = fcinfo->isnull;
 		if (!fold->isnull)
-			/* It may be the old state, or lie where the function's own memory is. */
+			/* The result may be the old state, or be part of memory of the function. */
 			fold->state = PointerGetDatum(PG_DETOAST_DATUM_COPY(fold->state));
 	}
 	MemoryContextSwitchTo(old);
@@ -59,7 +59,7 @@ fold_formed(SierraFold *fold, Datum event)
 	fold->current = 1 - fold->current;
 }
 
-/* Makes an event of values, in today's form. */
+/* Makes an event from values, upcast if there are upcasters. */
 static Datum
 form_event(SierraFold *fold, Datum *values, bool *nulls)
 {

@@ -3,8 +3,8 @@
  *		Upcasters: old events in the form that today's code knows.
  *
  * The schema version of an event is the member schema_version of its metadata,
- * or 1.  An upcaster takes payloads of one event name from one version to the
- * next, so they form chains.  Nothing that is stored ever changes.
+ * or 1 without it.  An upcaster converts payloads of one event name from one
+ * version to the next, so upcasters form chains.  Stored events never change.
  */
 #include "postgres.h"
 
@@ -38,7 +38,7 @@ typedef struct Upcaster
 	text *event_name;
 	int32 from_version;
 	char *procedure;
-	bool ready; /* looked up: what follows is set */
+	bool ready; /* the function is looked up, and the next two are set */
 	bool takes_jsonb;
 	FmgrInfo function;
 } Upcaster;
@@ -47,7 +47,7 @@ struct SierraUpcasters
 {
 	MemoryContext context;
 	int count;
-	Upcaster upcasters[FLEXIBLE_ARRAY_MEMBER]; /* by event name, then version */
+	Upcaster upcasters[FLEXIBLE_ARRAY_MEMBER]; /* sorted by event name, then version */
 };
 
 static const SierraQuery upcasters_query = {
@@ -142,7 +142,7 @@ make_ready(SierraUpcasters *upcasters, Upcaster *upcaster)
 	type = get_func_rettype(function);
 	if ((type != JSONOID && type != JSONBOID) || !sierra_function_fits(function, 1, &type, type))
 		ereport(ERROR, errcode(ERRCODE_INVALID_FUNCTION_DEFINITION),
-				errmsg("function %s is no upcaster", upcaster->procedure),
+				errmsg("function %s is not an upcaster", upcaster->procedure),
 				errhint("An upcaster takes json and returns json, or takes jsonb and returns "
 						"jsonb."));
 	sierra_function_check_execute(function);
@@ -182,8 +182,9 @@ call(Upcaster *upcaster, Datum *payload, bool *isnull)
 }
 
 /*
- * The schema version that metadata tells; 0, which no upcaster has, if it is no
- * version.  Of a member that is there twice, the last counts, as for ->>.
+ * The schema version in metadata.  If the member is not a version, 0, for which
+ * there is no upcaster.  If the member occurs twice, the last one counts, as
+ * for the operator ->>.
  */
 static int32
 read_version(const text *metadata)
@@ -206,7 +207,7 @@ read_version(const text *metadata)
 	return pg_strtoint32(pnstrdup(version.start, version.length));
 }
 
-/* Metadata with another schema version; the other members keep their text and order. */
+/* Metadata with another schema version.  The other members keep their text and order. */
 static Datum
 write_version(const text *metadata, int32 version)
 {
@@ -216,7 +217,7 @@ write_version(const text *metadata, int32 version)
 
 	initStringInfo(&result);
 	appendStringInfoChar(&result, '{');
-	/* What is no object has no members to keep. */
+	/* Metadata that is not an object has no members to keep. */
 	if (metadata != NULL && sierra_json_begin_object(&reader, metadata))
 	{
 		while (sierra_json_next_member(&reader, &member))
@@ -239,7 +240,7 @@ sierra_upcast(SierraUpcasters *upcasters, Datum *values, bool *nulls)
 	int32 first;
 	Upcaster *upcaster;
 
-	/* Payloads that are not JSON are as they are. */
+	/* Payloads that are not JSON are not upcast. */
 	if (!nulls[SIERRA_EVENT_PAYLOAD_BYTES])
 		return;
 	if (!nulls[SIERRA_EVENT_METADATA])
@@ -257,7 +258,7 @@ sierra_upcast(SierraUpcasters *upcasters, Datum *values, bool *nulls)
 	nulls[SIERRA_EVENT_METADATA] = false;
 }
 
-/* Filled for one store and one snapshot. */
+/* The content is valid for one store and one snapshot. */
 struct SierraUpcastersCache
 {
 	SierraCachedUpcasters found;
@@ -273,8 +274,9 @@ struct SierraUpcastersCache
 };
 
 /*
- * With the same xmax, transactions can only leave the set of those that run.  So
- * equal numbers mean equal sets, and equal snapshots see the same rows.
+ * As long as xmax is the same, transactions can only leave the set of running
+ * transactions.  So equal numbers of transactions mean equal sets, and equal
+ * snapshots, which see the same rows.
  */
 static bool
 cache_holds(const SierraUpcastersCache *cache, const SierraStore *store, Snapshot snapshot)

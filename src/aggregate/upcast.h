@@ -12,24 +12,27 @@
 typedef struct SierraUpcasters SierraUpcasters;
 
 /*
- * False if the store surely has no upcasters: the table is empty, or missing.
- * Costs next to nothing.
+ * False if the store has no upcasters, because the table has no pages.  True
+ * means that it may have some.  This only asks for the size of the table.
  */
 extern bool sierra_upcasters_exist(const SierraStore *store);
 
 /*
- * The upcasters of the store as the active snapshot sees them, in this context;
- * NULL if there are none.  To be called between sierra_query_begin() and _end().
+ * The upcasters of the store that the active snapshot sees, allocated in this
+ * context; NULL if there are none.  Called between sierra_query_begin() and
+ * sierra_query_end().
  */
 extern SierraUpcasters *sierra_upcasters_load(const SierraStore *store, MemoryContext context);
 
 /*
- * Takes an event, as values in the order of sierra_event, as far as its
- * upcasters go: payload and metadata become new values in the current context.
+ * Converts an event, given as values in the order of sierra_event, with all
+ * upcasters of its chain.  Payload and metadata are replaced by new values in
+ * the current context.  Raises 42883, 42P13 or 42501 if an upcaster cannot be
+ * called.
  */
 extern void sierra_upcast(SierraUpcasters *upcasters, Datum *values, bool *nulls);
 
-/* Upcasters that a call found for later calls, with the row type sierra_event. */
+/* Upcasters that are kept for later calls, with the row type sierra_event. */
 typedef struct SierraCachedUpcasters
 {
 	SierraUpcasters *upcasters; /* NULL: the store has none */
@@ -39,9 +42,9 @@ typedef struct SierraCachedUpcasters
 typedef struct SierraUpcastersCache SierraUpcastersCache;
 
 /*
- * The upcasters of a store; looked up again only when the active snapshot can see
- * other rows of their table.  *cache begins as NULL and is kept, in this context,
- * from one call to the next.
+ * The upcasters of a store.  They are looked up again only if the active
+ * snapshot can see other rows of their table.  *cache is NULL at first; it is
+ * allocated in this context, and the caller keeps it from one call to the next.
  */
 extern const SierraCachedUpcasters *sierra_upcasters_find(SierraUpcastersCache **cache,
 														  MemoryContext context,

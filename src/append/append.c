@@ -125,12 +125,12 @@ fill_results(SierraRoute *route, SierraAppendResult *results)
 	fill_ids(route, now, results);
 	for (int i = 0; i < route->count; i++)
 	{
-		SierraAppendPartition *leaf = route->stream_of[i]->leaf;
+		SierraAppendPartition *partition = route->stream_of[i]->target;
 
-		leaf->position = sierra_position_next(route->store, leaf->position);
-		results[i].global_position = leaf->position;
-		results[i].partition_sequence = ++leaf->sequence;
-		results[i].partition_id = leaf->partition;
+		partition->position = sierra_position_next(route->store, partition->position);
+		results[i].global_position = partition->position;
+		results[i].partition_sequence = ++partition->sequence;
+		results[i].partition_id = partition->id;
 		results[i].partition_key = route->stream_of[i]->key;
 		results[i].timestamp = route->events[i].has_timestamp ? route->events[i].timestamp : now;
 	}
@@ -159,27 +159,27 @@ write_events(SierraRoute *route, SierraAppendResult *results)
 {
 	const SierraNewEvent **events = palloc(sizeof(SierraNewEvent *) * route->count);
 	SierraAppendResult **rows = palloc(sizeof(SierraAppendResult *) * route->count);
-	int *fill = palloc0(sizeof(int) * (route->nleaves + 1));
+	int *fill = palloc0(sizeof(int) * (route->npartitions + 1));
 	int start = 0;
 	bool guard_passed = false;
 
-	/* fill[l]: where the next event of leaf l goes, after a counting sort */
+	/* fill[l]: where the next event of partition l goes, after a counting sort */
 	for (int i = 0; i < route->count; i++)
-		fill[route->stream_of[i]->leaf - route->leaves + 1]++;
-	for (int l = 0; l < route->nleaves; l++)
+		fill[route->stream_of[i]->target - route->partitions + 1]++;
+	for (int l = 0; l < route->npartitions; l++)
 		fill[l + 1] += fill[l];
 	for (int i = 0; i < route->count; i++)
 	{
-		int at = fill[route->stream_of[i]->leaf - route->leaves]++;
+		int at = fill[route->stream_of[i]->target - route->partitions]++;
 
 		events[at] = &route->events[i];
 		rows[at] = &results[i];
 	}
 
-	for (int l = 0; l < route->nleaves; l++)
+	for (int l = 0; l < route->npartitions; l++)
 	{
 		if (fill[l] > start)
-			sierra_insert_events(route->store, &route->leaves[l], route->estate, events + start,
+			sierra_insert_events(route->store, &route->partitions[l], route->estate, events + start,
 								 rows + start, fill[l] - start, &guard_passed);
 		start = fill[l];
 	}

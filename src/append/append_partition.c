@@ -18,36 +18,36 @@
 
 /* Finds an index among those that are open already. */
 static Relation
-find_index(SierraAppendPartition *leaf, SierraIndex kind)
+find_index(SierraAppendPartition *partition, SierraIndex kind)
 {
-	for (int i = 0; i < leaf->result->ri_NumIndices; i++)
+	for (int i = 0; i < partition->result->ri_NumIndices; i++)
 	{
-		Relation index = leaf->result->ri_IndexRelationDescs[i];
+		Relation index = partition->result->ri_IndexRelationDescs[i];
 
 		if (sierra_shape_is_index(index, &sierra_partition_shape.indexes[kind]))
 			return index;
 	}
-	sierra_shape_report_index(leaf->rel, &sierra_partition_shape, kind);
+	sierra_shape_report_index(partition->rel, &sierra_partition_shape, kind);
 	return NULL; /* not reached */
 }
 
 void
-sierra_append_partition_open(const SierraStore *store, int partition, SierraAppendPartition *leaf)
+sierra_append_partition_open(const SierraStore *store, int id, SierraAppendPartition *partition)
 {
-	leaf->partition = partition;
-	leaf->rel = sierra_scan_open_leaf(store, partition, RowExclusiveLock);
-	leaf->result = sierra_direct_insert_open(leaf->rel);
-	leaf->lock_is_new = false;
-	leaf->sequence_index = find_index(leaf, SIERRA_INDEX_SEQUENCE);
-	leaf->stream_index = find_index(leaf, SIERRA_INDEX_STREAM);
-	leaf->event_id_index = find_index(leaf, SIERRA_INDEX_EVENT_ID);
+	partition->id = id;
+	partition->rel = sierra_scan_open_partition(store, id, RowExclusiveLock);
+	partition->result = sierra_direct_insert_open(partition->rel);
+	partition->lock_is_new = false;
+	partition->sequence_index = find_index(partition, SIERRA_INDEX_SEQUENCE);
+	partition->stream_index = find_index(partition, SIERRA_INDEX_STREAM);
+	partition->event_id_index = find_index(partition, SIERRA_INDEX_EVENT_ID);
 }
 
 void
-sierra_append_partition_close(SierraAppendPartition *leaf)
+sierra_append_partition_close(SierraAppendPartition *partition)
 {
-	ExecCloseIndices(leaf->result);
-	table_close(leaf->rel, NoLock);
+	ExecCloseIndices(partition->result);
+	table_close(partition->rel, NoLock);
 }
 
 /*
@@ -55,7 +55,7 @@ sierra_append_partition_close(SierraAppendPartition *leaf)
  * transaction's snapshot: what the caller decided on was not its newest state.
  */
 static bool
-grew_after_snapshot(SierraAppendPartition *leaf, TupleTableSlot *newest)
+grew_after_snapshot(SierraAppendPartition *partition, TupleTableSlot *newest)
 {
 	bool isnull;
 	TransactionId xmin;
@@ -65,7 +65,7 @@ grew_after_snapshot(SierraAppendPartition *leaf, TupleTableSlot *newest)
 	xmin = DatumGetTransactionId(slot_getsysattr(newest, MinTransactionIdAttributeNumber, &isnull));
 	if (TransactionIdIsCurrentTransactionId(xmin))
 		return false;
-	return !table_tuple_satisfies_snapshot(leaf->rel, newest, GetTransactionSnapshot());
+	return !table_tuple_satisfies_snapshot(partition->rel, newest, GetTransactionSnapshot());
 }
 
 /*
@@ -75,37 +75,37 @@ grew_after_snapshot(SierraAppendPartition *leaf, TupleTableSlot *newest)
  * neighbouring streams are no conflicts under SERIALIZABLE.
  */
 bool
-sierra_append_partition_probe_stream(SierraAppendPartition *leaf, const text *stream_id,
+sierra_append_partition_probe_stream(SierraAppendPartition *partition, const text *stream_id,
 									 int64 *version, pg_uuid_t *key, bool *not_serializable)
 {
 	ScanKeyData scan_key;
-	SierraScan *scan = &leaf->stream_scan;
+	SierraScan *scan = &partition->stream_scan;
 
 	/* One scan per partition: a batch looks for many streams. */
-	if (!leaf->stream_scanning)
-		sierra_scan_begin(scan, leaf->rel, leaf->stream_index, false, SnapshotSelf, 1);
-	leaf->stream_scanning = true;
+	if (!partition->stream_scanning)
+		sierra_scan_begin(scan, partition->rel, partition->stream_index, false, SnapshotSelf, 1);
+	partition->stream_scanning = true;
 	sierra_scan_key_text(&scan_key, 1, stream_id);
 	sierra_scan_rescan(scan, &scan_key);
 	if (!sierra_scan_next(scan, BackwardScanDirection))
 		return false;
 	*version = sierra_slot_int8(scan->slot, Anum_events_stream_version);
 	*key = *sierra_slot_uuid(scan->slot, Anum_events_partition_key);
-	*not_serializable = grew_after_snapshot(leaf, scan->slot);
+	*not_serializable = grew_after_snapshot(partition, scan->slot);
 	return true;
 }
 
 void
-sierra_append_partition_end_probes(SierraAppendPartition *leaf)
+sierra_append_partition_end_probes(SierraAppendPartition *partition)
 {
-	if (leaf->stream_scanning)
-		sierra_scan_end(&leaf->stream_scan);
-	leaf->stream_scanning = false;
+	if (partition->stream_scanning)
+		sierra_scan_end(&partition->stream_scan);
+	partition->stream_scanning = false;
 }
 
 void
-sierra_append_partition_probe(SierraAppendPartition *leaf)
+sierra_append_partition_probe(SierraAppendPartition *partition)
 {
-	(void) sierra_scan_newest(leaf->rel, leaf->sequence_index, SnapshotSelf, &leaf->sequence,
-							  &leaf->position);
+	(void) sierra_scan_newest(partition->rel, partition->sequence_index, SnapshotSelf,
+							  &partition->sequence, &partition->position);
 }

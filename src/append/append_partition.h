@@ -10,7 +10,7 @@
 /* The fields that probes fill come last. */
 typedef struct SierraAppendPartition
 {
-	int partition;
+	int id;
 	Relation rel;
 	struct ResultRelInfo *result; /* with its indexes open */
 	Relation sequence_index;
@@ -25,23 +25,23 @@ typedef struct SierraAppendPartition
 } SierraAppendPartition;
 
 /* Opens a partition and its indexes for probing and writing; takes no partition lock. */
-extern void sierra_append_partition_open(const SierraStore *store, int partition,
-										 SierraAppendPartition *leaf);
-extern void sierra_append_partition_close(SierraAppendPartition *leaf);
+extern void sierra_append_partition_open(const SierraStore *store, int id,
+										 SierraAppendPartition *partition);
+extern void sierra_append_partition_close(SierraAppendPartition *partition);
 
 /*
  * Under the partition lock: reads version and key of the newest event of a
  * stream in this partition; false if there is none.  *not_serializable: the
  * stream has grown since the snapshot that the transaction keeps.
  */
-extern bool sierra_append_partition_probe_stream(SierraAppendPartition *leaf, const text *stream_id,
-												 int64 *version, pg_uuid_t *key,
-												 bool *not_serializable);
+extern bool sierra_append_partition_probe_stream(SierraAppendPartition *partition,
+												 const text *stream_id, int64 *version,
+												 pg_uuid_t *key, bool *not_serializable);
 
 /* Ends the scan that these probes share, and with it its pins. */
-extern void sierra_append_partition_end_probes(SierraAppendPartition *leaf);
+extern void sierra_append_partition_end_probes(SierraAppendPartition *partition);
 
 /* Under the partition lock: fills sequence and position with those of the newest event. */
-extern void sierra_append_partition_probe(SierraAppendPartition *leaf);
+extern void sierra_append_partition_probe(SierraAppendPartition *partition);
 
 #endif /* SIERRA_APPEND_PARTITION_H */

@@ -100,7 +100,7 @@ make_durable(TupleTableSlot *slot)
 
 /* Looks in the partition of the event's stream; we hold its lock. */
 static bool
-find_in_partition(SierraAppendPartition *leaf, const SierraNewEvent *event,
+find_in_partition(SierraAppendPartition *partition, const SierraNewEvent *event,
 				  SierraAppendResult *results, bool *same_stream)
 {
 	ScanKeyData key;
@@ -108,13 +108,13 @@ find_in_partition(SierraAppendPartition *leaf, const SierraNewEvent *event,
 	bool found;
 
 	sierra_scan_key_uuid(&key, 1, &event->event_id);
-	sierra_scan_begin(&scan, leaf->rel, leaf->event_id_index, false, SnapshotSelf, 1);
+	sierra_scan_begin(&scan, partition->rel, partition->event_id_index, false, SnapshotSelf, 1);
 	sierra_scan_rescan(&scan, &key);
 	found = sierra_scan_next(&scan, ForwardScanDirection);
 	if (found)
 	{
 		*same_stream = sierra_slot_text_equal(scan.slot, Anum_events_stream_id, event->stream_id);
-		results->partition_id = leaf->partition;
+		results->partition_id = partition->id;
 		read_results(scan.slot, results);
 		make_durable(scan.slot);
 	}
@@ -126,8 +126,8 @@ find_in_partition(SierraAppendPartition *leaf, const SierraNewEvent *event,
 static bool
 stands_in_other_partition(const SierraStore *store, int partition, const pg_uuid_t *event_id)
 {
-	Relation leaf = sierra_scan_open_leaf(store, partition, AccessShareLock);
-	Relation index = sierra_scan_open_index(leaf, SIERRA_INDEX_EVENT_ID);
+	Relation rel = sierra_scan_open_partition(store, partition, AccessShareLock);
+	Relation index = sierra_scan_open_index(rel, SIERRA_INDEX_EVENT_ID);
 	ScanKeyData key;
 	SnapshotData dirty;
 	SierraScan scan;
@@ -137,7 +137,7 @@ stands_in_other_partition(const SierraStore *store, int partition, const pg_uuid
 	for (;;)
 	{
 		InitDirtySnapshot(dirty);
-		sierra_scan_begin(&scan, leaf, index, false, &dirty, 1);
+		sierra_scan_begin(&scan, rel, index, false, &dirty, 1);
 		sierra_scan_rescan(&scan, &key);
 		found = sierra_scan_next(&scan, ForwardScanDirection);
 		sierra_scan_end(&scan);
@@ -146,7 +146,7 @@ stands_in_other_partition(const SierraStore *store, int partition, const pg_uuid
 		XactLockTableWait(dirty.xmin, NULL, NULL, XLTW_None);
 	}
 	index_close(index, AccessShareLock);
-	relation_close(leaf, AccessShareLock);
+	relation_close(rel, AccessShareLock);
 	return found;
 }
 
@@ -159,7 +159,7 @@ check_id(SierraRoute *route, int i, SierraAppendResult *results, SierraRefusal *
 	int generated_in = sierra_uuid_partition(&event->event_id, route->store->partitions);
 	bool same_stream;
 
-	if (find_in_partition(stream->leaf, event, results, &same_stream))
+	if (find_in_partition(stream->target, event, results, &same_stream))
 		return same_stream ? SIERRA_APPEND_REPEATED
 						   : refuse_id(event, "It stands in another stream.", refusal);
 	if (generated_in != stream->partition &&

@@ -138,7 +138,7 @@ insert_statement(const SierraStore *store)
 
 /* A trigger could have changed what was numbered; that must not stand. */
 static void
-check_stored(SierraAppendPartition *leaf, const SierraNewEvent *event,
+check_stored(SierraAppendPartition *partition, const SierraNewEvent *event,
 			 const SierraAppendResult *results)
 {
 	ScanKeyData key;
@@ -146,7 +146,7 @@ check_stored(SierraAppendPartition *leaf, const SierraNewEvent *event,
 	bool same;
 
 	sierra_scan_key_int8(&key, 1, BTEqualStrategyNumber, results->partition_sequence);
-	sierra_scan_begin(&scan, leaf->rel, leaf->sequence_index, false, SnapshotSelf, 1);
+	sierra_scan_begin(&scan, partition->rel, partition->sequence_index, false, SnapshotSelf, 1);
 	sierra_scan_rescan(&scan, &key);
 	same =
 		sierra_scan_next(&scan, ForwardScanDirection) &&
@@ -196,7 +196,7 @@ execute_insert(SPIPlanPtr plan, const SierraNewEvent *event, SierraAppendResult 
  * for somebody else to take.
  */
 static void
-insert_by_executor(const SierraStore *store, SierraAppendPartition *leaf,
+insert_by_executor(const SierraStore *store, SierraAppendPartition *partition,
 				   const SierraNewEvent *const *events, SierraAppendResult *const *results,
 				   int count, bool *guard_passed)
 {
@@ -217,31 +217,31 @@ insert_by_executor(const SierraStore *store, SierraAppendPartition *leaf,
 		*guard_passed = true;
 		execute_insert(plan, events[i], results[i]);
 		sierra_guard_withdraw_permit();
-		check_stored(leaf, events[i], results[i]);
+		check_stored(partition, events[i], results[i]);
 	}
 	SPI_finish();
 }
 
 static bool
-needs_executor(const SierraStore *store, const SierraAppendPartition *leaf)
+needs_executor(const SierraStore *store, const SierraAppendPartition *partition)
 {
-	TriggerDesc *triggers = leaf->result->ri_TrigDesc;
+	TriggerDesc *triggers = partition->result->ri_TrigDesc;
 
 	if (!store->plain_insert || sierra_store_has_row_security(store))
 		return true;
-	if (RelationGetDescr(leaf->rel)->natts != Natts_events)
+	if (RelationGetDescr(partition->rel)->natts != Natts_events)
 		return true;
 	return triggers != NULL &&
 		   (triggers->trig_insert_before_row || triggers->trig_insert_new_table);
 }
 
 void
-sierra_insert_events(const SierraStore *store, SierraAppendPartition *leaf, EState *estate,
+sierra_insert_events(const SierraStore *store, SierraAppendPartition *partition, EState *estate,
 					 const SierraNewEvent *const *events, SierraAppendResult *const *results,
 					 int count, bool *guard_passed)
 {
-	if (needs_executor(store, leaf))
-		insert_by_executor(store, leaf, events, results, count, guard_passed);
+	if (needs_executor(store, partition))
+		insert_by_executor(store, partition, events, results, count, guard_passed);
 	else
-		insert_plain(leaf->result, estate, events, results, count);
+		insert_plain(partition->result, estate, events, results, count);
 }

@@ -30,7 +30,7 @@ typedef struct SierraAppendResult
  * AfterTriggerBeginQuery() and AfterTriggerEndQuery().  *guard_passed begins as
  * false and is kept from one call to the next within that bracket.
  */
-extern void sierra_insert_events(const SierraStore *store, SierraAppendPartition *leaf,
+extern void sierra_insert_events(const SierraStore *store, SierraAppendPartition *partition,
 								 EState *estate, const SierraNewEvent *const *events,
 								 SierraAppendResult *const *results, int count, bool *guard_passed);
 

@@ -118,32 +118,34 @@ open_and_lock(SierraRoute *route)
 		count += (wanted[partition] != NoLock);
 
 	/* Tables before locks: else DDL that queues between two appends deadlocks. */
-	route->leaves = palloc(sizeof(SierraAppendPartition) * count);
-	route->nleaves = 0;
+	route->partitions = palloc(sizeof(SierraAppendPartition) * count);
+	route->npartitions = 0;
 	for (int partition = 0; partition < route->store->partitions; partition++)
 	{
 		if (wanted[partition] == NoLock)
 			continue;
-		route->leaves[route->nleaves].lock = wanted[partition];
-		sierra_append_partition_open(route->store, partition, &route->leaves[route->nleaves++]);
+		route->partitions[route->npartitions].lock = wanted[partition];
+		sierra_append_partition_open(route->store, partition,
+									 &route->partitions[route->npartitions++]);
 	}
-	for (int i = 0; i < route->nleaves; i++)
+	for (int i = 0; i < route->npartitions; i++)
 	{
-		SierraAppendPartition *leaf = &route->leaves[i];
+		SierraAppendPartition *partition = &route->partitions[i];
 
-		leaf->stream_scanning = false;
-		leaf->lock_is_new = sierra_partition_lock(RelationGetRelid(leaf->rel), leaf->lock);
+		partition->stream_scanning = false;
+		partition->lock_is_new =
+			sierra_partition_lock(RelationGetRelid(partition->rel), partition->lock);
 	}
 	pfree(wanted);
 }
 
 static SierraAppendPartition *
-find_leaf(SierraRoute *route, int partition)
+find_partition(SierraRoute *route, int id)
 {
-	for (int i = 0; i < route->nleaves; i++)
+	for (int i = 0; i < route->npartitions; i++)
 	{
-		if (route->leaves[i].partition == partition)
-			return &route->leaves[i];
+		if (route->partitions[i].id == id)
+			return &route->partitions[i];
 	}
 	return NULL;
 }
@@ -186,7 +188,7 @@ settle_new_key(SierraRoute *route, SierraRouteStream *stream, SierraAppendStatus
 		return SETTLED;
 
 	stream->home = sierra_uuid_partition(&name_key, route->store->partitions);
-	home = find_leaf(route, stream->home);
+	home = find_partition(route, stream->home);
 	if (home == NULL)
 		return MOVED;
 	if (sierra_append_partition_probe_stream(home, stream->stream_id, &version, &stream_key,
@@ -203,9 +205,9 @@ settle_stream(SierraRoute *route, SierraRouteStream *stream, SierraAppendStatus 
 	pg_uuid_t stream_key;
 	bool not_serializable = false;
 
-	stream->leaf = find_leaf(route, stream->partition);
+	stream->target = find_partition(route, stream->partition);
 	stream->register_key = false;
-	if (sierra_append_partition_probe_stream(stream->leaf, stream->stream_id, &stream->version,
+	if (sierra_append_partition_probe_stream(stream->target, stream->stream_id, &stream->version,
 											 &stream_key, &not_serializable))
 	{
 		if (route->key != NULL && !sierra_uuid_equal(&stream_key, route->key))
@@ -225,7 +227,7 @@ settle_stream(SierraRoute *route, SierraRouteStream *stream, SierraAppendStatus 
 		if (route->key != NULL && !sierra_uuid_equal(&stream_key, route->key))
 			return refuse_key(stream, route, &stream_key, status, refusal);
 		move_to_key(route, stream, &stream_key);
-		return stream->partition == stream->leaf->partition ? SETTLED : MOVED;
+		return stream->partition == stream->target->id ? SETTLED : MOVED;
 	}
 	if (route->key != NULL)
 		return settle_new_key(route, stream, status, refusal);
@@ -248,8 +250,8 @@ sierra_route_open(SierraRoute *route, SierraRefusal *refusal)
 			if (settle_stream(route, route->streams[i], &status, refusal) == MOVED)
 				moved = true;
 		}
-		for (int i = 0; i < route->nleaves; i++)
-			sierra_append_partition_end_probes(&route->leaves[i]);
+		for (int i = 0; i < route->npartitions; i++)
+			sierra_append_partition_end_probes(&route->partitions[i]);
 		if (status != SIERRA_APPEND_DONE || moved)
 		{
 			sierra_route_unlock(route);
@@ -258,27 +260,28 @@ sierra_route_open(SierraRoute *route, SierraRefusal *refusal)
 		if (status != SIERRA_APPEND_DONE)
 			return status;
 	}
-	for (int i = 0; i < route->nleaves; i++)
-		sierra_append_partition_probe(&route->leaves[i]);
+	for (int i = 0; i < route->npartitions; i++)
+		sierra_append_partition_probe(&route->partitions[i]);
 	return SIERRA_APPEND_DONE;
 }
 
 void
 sierra_route_unlock(SierraRoute *route)
 {
-	for (int i = 0; i < route->nleaves; i++)
+	for (int i = 0; i < route->npartitions; i++)
 	{
-		if (route->leaves[i].lock_is_new)
-			sierra_partition_unlock(RelationGetRelid(route->leaves[i].rel), route->leaves[i].lock);
+		if (route->partitions[i].lock_is_new)
+			sierra_partition_unlock(RelationGetRelid(route->partitions[i].rel),
+									route->partitions[i].lock);
 	}
 }
 
 void
 sierra_route_close(SierraRoute *route)
 {
-	for (int i = 0; i < route->nleaves; i++)
-		sierra_append_partition_close(&route->leaves[i]);
-	pfree(route->leaves);
-	route->leaves = NULL;
-	route->nleaves = 0;
+	for (int i = 0; i < route->npartitions; i++)
+		sierra_append_partition_close(&route->partitions[i]);
+	pfree(route->partitions);
+	route->partitions = NULL;
+	route->npartitions = 0;
 }

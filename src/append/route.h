@@ -18,7 +18,7 @@ typedef struct SierraRouteStream
 	pg_uuid_t key;
 	int partition;
 	int home; /* the partition of the key of its name; -1 while not needed */
-	SierraAppendPartition *leaf;
+	SierraAppendPartition *target;
 	bool register_key;		/* new, under a key that is not that of its name */
 	int64 version;			/* SIERRA_NONE if empty; the append counts it up */
 	int64 repeated_version; /* idempotency.c: version of the last event that stands */
@@ -34,8 +34,8 @@ typedef struct SierraRoute
 	SierraRouteStream **stream_of; /* by event */
 	SierraRouteStream **streams;   /* in the order of their first events */
 	int nstreams;
-	SierraAppendPartition *leaves; /* open and locked, by ascending partition */
-	int nleaves;
+	SierraAppendPartition *partitions; /* open and locked, by ascending partition */
+	int npartitions;
 } SierraRoute;
 
 /*

@@ -54,7 +54,7 @@ sierra_streams_lock(const SierraStore *store, text **stream_ids, text **partitio
 	for (int i = 0; i < store->partitions; i++)
 	{
 		if (wanted[i])
-			relation_close(sierra_scan_open_leaf(store, i, RowExclusiveLock), NoLock);
+			relation_close(sierra_scan_open_partition(store, i, RowExclusiveLock), NoLock);
 	}
 	for (int i = 0; i < store->partitions; i++)
 	{

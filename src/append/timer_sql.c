@@ -26,7 +26,14 @@ sierra_lock_streams(PG_FUNCTION_ARGS)
 	text **partition_keys = sierra_array_texts(PG_GETARG_ARRAYTYPE_P(1), &keys);
 
 	if (keys != count)
-		elog(ERROR, "%d streams, but %d partition keys", count, keys);
+		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				errmsg("%d streams, but %d partition keys", count, keys));
+	for (int i = 0; i < count; i++)
+	{
+		if (stream_ids[i] == NULL)
+			ereport(ERROR, errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+					errmsg("argument \"stream_ids\" must not contain nulls"));
+	}
 	sierra_streams_lock(sierra_store_open(ACL_INSERT), stream_ids, partition_keys, count);
 	PG_RETURN_VOID();
 }

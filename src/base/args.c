@@ -35,7 +35,7 @@ sierra_arg_max_count(FunctionCallInfo fcinfo, int arg)
 	return max_count;
 }
 
-/* At least one: an empty answer to a request for nothing would mean nothing. */
+/* At least one: an empty result of a call for 0 events would not say anything. */
 int64
 sierra_arg_count(FunctionCallInfo fcinfo, int arg)
 {

@@ -6,8 +6,8 @@
 #define SIERRA_BACKOFF_H
 
 /*
- * Milliseconds to wait after this many failures in a row (from 1): first, twice
- * as much, four times as much, ..., at most max.
+ * Milliseconds to wait after this number of failures in a row (at least 1).  The
+ * pause is first, then twice first, four times first, and so on; at most max.
  */
 static inline int64
 sierra_backoff(uint32 failures, int64 first, int64 max)

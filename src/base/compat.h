@@ -1,9 +1,9 @@
 /*
  * compat.h
- *		What differs between PostgreSQL 15 and 18.
+ *		Hides the differences between PostgreSQL 15, 16, 17 and 18.
  *
- * The only file of the project that looks at PG_VERSION_NUM.  Every wrapper
- * has the shape of the newest version.
+ * This is the only file of the project that looks at PG_VERSION_NUM.  Every
+ * wrapper has the arguments and the result of the newest version.
  */
 #ifndef SIERRA_COMPAT_H
 #define SIERRA_COMPAT_H
@@ -110,7 +110,7 @@ sierra_compat_local_transaction_id(void)
 #endif
 }
 
-/* 17 lets extensions name what they wait for (c9af054653) */
+/* 17 lets extensions give names to wait events (c9af054653) */
 static inline uint32
 sierra_compat_wait_event(const char *name)
 {
@@ -133,8 +133,8 @@ sierra_compat_new_tuple(ReorderBufferChange *change)
 }
 
 /*
- * Keeps the receiver from giving up while a transaction yields nothing.  From
- * 16 on the server does so itself.
+ * Sends a keepalive now and then while nothing of a transaction is sent, so that
+ * the receiver does not run into its timeout.  From 16 on the server does it.
  */
 static inline void
 sierra_compat_report_skipped_change(struct LogicalDecodingContext *ctx)
@@ -149,7 +149,7 @@ sierra_compat_report_skipped_change(struct LogicalDecodingContext *ctx)
 #endif
 }
 
-/* from 16 the server declares entry points of extensions itself */
+/* from 16 on the server declares the entry points of extensions */
 #if PG_VERSION_NUM < 160000
 extern PGDLLEXPORT void _PG_init(void);
 extern PGDLLEXPORT void _PG_output_plugin_init(OutputPluginCallbacks *callbacks);

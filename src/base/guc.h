@@ -5,46 +5,50 @@
 #ifndef SIERRA_GUC_H
 #define SIERRA_GUC_H
 
-/* sierra_es.store: the store that calls use; never NULL */
+/* sierra_es.store: the store that function calls use; never NULL */
 extern char *sierra_guc_store;
 
-/* sierra_es.metadata: a JSON object with members for the metadata of each event, or '' */
+/* sierra_es.metadata: a JSON object whose members go into the metadata of each event, or '' */
 extern char *sierra_guc_metadata;
 
-/* sierra_es.strict_versioning: refuse the expected versions any and exists */
+/* sierra_es.strict_versioning: refuses the expected versions any and exists */
 extern bool sierra_guc_strict_versioning;
 
-/* sierra_es.restore: let the owner COPY or INSERT rows of a dump */
+/* sierra_es.restore: lets the owner COPY or INSERT rows of a dump into event tables */
 extern bool sierra_guc_restore;
 
-/* sierra_es.notify: who sends NOTIFY sierra_es for an append */
+/* sierra_es.notify: which process sends NOTIFY sierra_es for an append, if any */
 typedef enum SierraNotify
 {
 	SIERRA_NOTIFY_OFF,
-	SIERRA_NOTIFY_WORKER,
+	SIERRA_NOTIFY_NOTIFIER,
 	SIERRA_NOTIFY_TRANSACTION
 } SierraNotify;
 
 extern int sierra_guc_notify;
 
-/* sierra_es.notify_interval: milliseconds between two rounds of NOTIFY */
+/* sierra_es.notify_interval: milliseconds between two rounds of NOTIFY of the notifier */
 extern int sierra_guc_notify_interval;
 
-/* sierra_es.sweep_interval: milliseconds between two looks for what rang no bell */
+/*
+ * sierra_es.sweep_interval: milliseconds after which the notifier, and a session
+ * that waits, looks for new events although nothing rang the doorbell
+ */
 extern int sierra_guc_sweep_interval;
 
-/* sierra_es.poll_interval: milliseconds between two looks without a bell */
+/* sierra_es.poll_interval: milliseconds between two looks of a session without a notifier */
 extern int sierra_guc_poll_interval;
 
-/* sierra_es.max_waiters: sessions of a database that may wait at a time */
+/* sierra_es.max_waiters: maximum number of sessions of a database that wait at the same time */
 extern int sierra_guc_max_waiters;
 
-/* The most that sierra_es.workers can be; runner slots in shared memory. */
+/* Upper limit of sierra_es.max_runners; shared memory has this number of runner slots. */
 #define SIERRA_RUNNERS_MAX 64
 
-/* sierra_es.workers: runners that the server has at most */
-extern int sierra_guc_workers;
+/* sierra_es.max_runners: maximum number of runners of the server */
+extern int sierra_guc_max_runners;
 
+/* Defines all settings; called once per process, by _PG_init(). */
 extern void sierra_guc_define(void);
 
 #endif /* SIERRA_GUC_H */

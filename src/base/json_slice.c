@@ -1,11 +1,12 @@
 /*
  * json_slice.c
- *		Cutting parts out of a JSON text as the very bytes that are there.
+ *		Cuts parts out of a JSON text and leaves their bytes unchanged.
  *
- * The server's JSON parser cannot: with member names it also de-escapes every
- * string, and refuses \u0000, which type json stores.  But a value of type
- * json has been parsed before, so finding the ends of its parts is all that
- * is left to do.  De-escaping the strings we need is left to the server.
+ * The server's JSON parser cannot do this: when it reports member names it also
+ * removes the escapes of every string, and it refuses \u0000, which a value of
+ * type json may contain.  The server checked the syntax when the value of type
+ * json was made, so here we only have to find where each part ends.  Where we
+ * need a string without escapes, a function of the server removes them.
  */
 #include "postgres.h"
 

@@ -1,17 +1,19 @@
 /*
  * pattern.c
- *		Stream patterns: '*' stands for any bytes, also none; all else is literal.
+ *		Stream patterns: '*' matches any number of bytes, also zero; every other byte
+ *		matches itself.
  *
- * Pure.  Bytes are compared, which is exact for UTF-8: no byte of '*' occurs
- * inside another character.
+ * Comparing bytes is exact for UTF-8, because the byte of '*' never occurs inside
+ * another character.
  */
 #include "postgres.h"
 
 #include "base/pattern.h"
 
 /*
- * Greedy with one point of return: only the last '*' ever has to give back
- * what it took, so the time is at most the product of the two lengths.
+ * Each '*' first matches nothing.  Where the text does not match after it, we
+ * return to the last '*' and let it match one byte more.  Returning to an earlier
+ * '*' is never needed, so the time is at most the product of the two lengths.
  */
 bool
 sierra_pattern_matches(const char *pattern, int pattern_length, const char *text, int text_length)

@@ -1,8 +1,8 @@
 /*
  * routing.c
- *		Partition keys, routing and event ids, bit for bit as SierraDB has them.
+ *		Partition keys, routing and event ids.
  *
- * Pure: no catalogs, no transactions, no relations.
+ * Nothing here reads catalogs or relations, or needs a transaction.
  */
 #include "postgres.h"
 
@@ -21,9 +21,9 @@ static const uint8 sierra_namespace[UUID_LEN] = {0x21, 0x9b, 0xd6, 0x37, 0xe2, 0
 #define URN_PREFIX "urn:uuid:"
 
 /*
- * The context that all keys of the session are computed with: making one takes
- * longer than hashing a name.  A context belongs to a resource owner and goes
- * with it, so this one gets an owner that is never released.
+ * The context that computes all keys of the session: to create one takes longer
+ * than to hash a name.  A context belongs to a resource owner and is freed with
+ * it, so this one gets an owner that is never released.
  */
 static pg_cryptohash_ctx *
 sha1_context(void)
@@ -42,8 +42,9 @@ sha1_context(void)
 }
 
 /*
- * Random bytes, fetched from the system's generator a pool at a time: asking
- * it for the 32 bytes of one append costs as much as for some thousand.
+ * Takes random bytes from a pool, and fills the pool from the system's generator
+ * when it is empty.  A call of the generator costs about the same for the 32 bytes
+ * of one append as for a thousand bytes.
  */
 static void
 take_random(void *bytes, size_t count)
@@ -103,7 +104,7 @@ hex_digit(char c)
 	return -1;
 }
 
-/* Reads 32 hex digits, hyphens at the canonical places or nowhere. */
+/* Reads 32 hex digits, with all hyphens of the form 8-4-4-4-12 or without any. */
 static bool
 parse_digits(const char *text, int length, pg_uuid_t *uuid)
 {

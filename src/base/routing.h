@@ -1,8 +1,9 @@
 /*
  * routing.h
- *		Partition keys, routing and event ids, bit for bit as SierraDB has them.
+ *		Partition keys, routing and event ids.
  *
- * Source of the rules: SierraDB, crates/sierradb/src/id.rs and bucket.rs.
+ * They are the same bit for bit as in SierraDB; the rules are those of
+ * crates/sierradb/src/id.rs and bucket.rs there.
  */
 #ifndef SIERRA_ROUTING_H
 #define SIERRA_ROUTING_H
@@ -18,16 +19,16 @@
 extern void sierra_uuid_of_name(const char *name, int length, pg_uuid_t *key);
 
 /*
- * The UUID that text spells, or sierra_uuid_of_name() of text that spells
- * none.  Spellings: 8-4-4-4-12 or 32 hex digits, either in braces or behind
- * "urn:uuid:".
+ * The UUID that the text spells; if it does not spell one, sierra_uuid_of_name()
+ * of the text.  A UUID is spelled with 32 hex digits, with or without the hyphens
+ * of the form 8-4-4-4-12.  It may be in braces or follow "urn:uuid:".
  */
 extern void sierra_uuid_of_key_text(const char *text, int length, pg_uuid_t *key);
 
 /* Bits 61..46 of a key or an event id: 0..65535. */
 extern uint16 sierra_uuid_hash(const pg_uuid_t *uuid);
 
-/* The partition of a key among so many: hash mod partitions. */
+/* The id of the partition of a key, in a store with this number of partitions. */
 static inline int
 sierra_uuid_partition(const pg_uuid_t *uuid, int partitions)
 {
@@ -35,12 +36,12 @@ sierra_uuid_partition(const pg_uuid_t *uuid, int partitions)
 }
 
 /*
- * Fills ids with count fresh time-ordered ids: 48 bits Unix milliseconds of
- * now, version 7, 12 random bits, variant 2, the 16-bit hash, 46 random bits.
+ * Fills ids with count new ids, ordered by time: 48 bits Unix milliseconds of now,
+ * version 7, 12 random bits, variant 2, the hash (16 bits), 46 random bits.
  */
 extern void sierra_uuid_generate(TimestampTz now, uint16 hash, pg_uuid_t *ids, int count);
 
-/* Puts another hash into a generated id. */
+/* Replaces the hash in a generated id. */
 extern void sierra_uuid_set_hash(pg_uuid_t *id, uint16 hash);
 
 static inline bool

@@ -5,7 +5,7 @@
 #ifndef SIERRA_TEXT_H
 #define SIERRA_TEXT_H
 
-/* Have both the same bytes? */
+/* Do both have the same bytes? */
 static inline bool
 sierra_text_equal(const text *a, const text *b)
 {
@@ -13,7 +13,7 @@ sierra_text_equal(const text *a, const text *b)
 		   memcmp(VARDATA_ANY(a), VARDATA_ANY(b), VARSIZE_ANY_EXHDR(a)) == 0;
 }
 
-/* Less than, equal to or greater than 0, as COLLATE "C" orders them. */
+/* Less than, equal to or greater than 0 as a is before, equal to or after b in COLLATE "C". */
 static inline int
 sierra_text_compare(const text *a, const text *b)
 {

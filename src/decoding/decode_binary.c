@@ -3,10 +3,10 @@
  *		Format binary of the output plugin: messages of fixed and counted fields.
  *
  * A message is a byte that says what it is, a byte with the version of the
- * format, and its fields in network byte order.  A later release may add
- * fields at the end without a new version; readers ignore what they do not
- * know.  Times are PostgreSQL's: microseconds since 2000-01-01 UTC, since the
- * range of timestamptz does not fit into microseconds since 1970.
+ * format, and its fields in network byte order.  A later release may add fields
+ * at the end without a new version; readers ignore fields that they do not
+ * know.  Times are in PostgreSQL's form, microseconds since 2000-01-01 UTC.
+ * Microseconds since 1970 would not fit for all values of timestamptz.
  */
 #include "postgres.h"
 
@@ -55,7 +55,7 @@ write_begin(StringInfo out, const ReorderBufferTXN *txn)
 	pq_sendint64(out, txn->xact_time.commit_time);
 }
 
-/* There are no lines to keep single. */
+/* A binary message has no lines, so single_line has no effect. */
 static void
 write_event(StringInfo out, const SierraDecodedEvent *event, bool single_line)
 {

@@ -2,7 +2,7 @@
  * decode_format.h
  *		What the output plugin sends, in one of its formats.
  *
- * docs/decoding.md describes the formats for who reads them.
+ * docs/decoding.md describes the formats for programs that read them.
  */
 #ifndef SIERRA_DECODE_FORMAT_H
 #define SIERRA_DECODE_FORMAT_H
@@ -28,14 +28,14 @@ typedef struct SierraDecodedEvent
 	const text *metadata;		/* or NULL */
 	const text *payload;		/* or NULL */
 	const bytea *payload_bytes; /* or NULL */
-	bool payload_included;		/* false: not asked for */
+	bool payload_included;		/* false: option include_payload is off */
 } SierraDecodedEvent;
 
 /* A format: each function appends one message to out. */
 typedef struct SierraDecodeFormat
 {
 	const char *name;
-	bool textual; /* else functions of SQL return bytea */
+	bool textual; /* false: the SQL functions that read a slot return bytea */
 	void (*write_begin)(StringInfo out, const ReorderBufferTXN *txn);
 	void (*write_event)(StringInfo out, const SierraDecodedEvent *event, bool single_line);
 	void (*write_commit)(StringInfo out, const ReorderBufferTXN *txn);

@@ -2,8 +2,8 @@
  * decode_json.c
  *		Format json of the output plugin: an object for each message.
  *
- * metadata and payload are embedded as the exact text they were stored with.
- * That is JSON already, so the whole is.
+ * metadata and payload are embedded as the exact text that was stored.  That
+ * text is JSON, so the whole message is JSON.
  */
 #include "postgres.h"
 
@@ -53,7 +53,7 @@ add_lsn(StringInfo out, const char *name, XLogRecPtr lsn)
 	appendStringInfo(out, ",\"%s\":\"%X/%X\"", name, LSN_FORMAT_ARGS(lsn));
 }
 
-/* ISO 8601 in UTC, whatever the session's time zone. */
+/* ISO 8601 in UTC, independent of the session's time zone. */
 static void
 add_time(StringInfo out, const char *name, TimestampTz value)
 {
@@ -65,8 +65,8 @@ add_time(StringInfo out, const char *name, TimestampTz value)
 }
 
 /*
- * In one line, line breaks become spaces: JSON has them between its tokens
- * only, never inside a string.
+ * With single_line, line breaks become spaces.  That does not change a value:
+ * JSON has line breaks only between its tokens, never inside a string.
  */
 static void
 add_json(StringInfo out, const char *name, const text *value, bool single_line)
@@ -102,7 +102,7 @@ add_base64(StringInfo out, const char *name, const bytea *value)
 	length = pg_b64_enc_len(VARSIZE_ANY_EXHDR(value));
 	appendStringInfoChar(out, '"');
 	enlargeStringInfo(out, length);
-	/* as void, since the type of the argument depends on the version */
+	/* cast to void *, since the type of the argument depends on PostgreSQL's version */
 	length = pg_b64_encode((const void *) VARDATA_ANY(value), VARSIZE_ANY_EXHDR(value),
 						   out->data + out->len, length);
 	if (length < 0)

@@ -2,8 +2,8 @@
  * decode_options.c
  *		The options of the output plugin.
  *
- * Everything is refused that is not understood: an option that silently did
- * nothing would let events pass, or not, without anybody noticing.  This runs
+ * An option or value that is not understood is refused.  If it were ignored,
+ * events would be sent, or left out, without anybody noticing.  This runs
  * outside of transactions, so it must not read catalogs.
  */
 #include "postgres.h"
@@ -22,13 +22,13 @@
 typedef struct Option
 {
 	const char *name;
-	bool flag; /* without a value, it is true */
-	/* false: the value makes no sense */
+	bool flag; /* without a value, the option is true */
+	/* returns false if the value is not valid */
 	bool (*read)(SierraDecodeOptions *options, const char *value);
 	const char *hint;
 } Option;
 
-/* A whole number from least to most, and nothing else. */
+/* Reads a whole number from least to most; false if the value is anything else. */
 static bool
 read_number(const char *value, int64 least, int64 most, int64 *number)
 {
@@ -41,7 +41,7 @@ read_number(const char *value, int64 least, int64 most, int64 *number)
 	return errno == 0 && end != value && *end == '\0' && *number >= least && *number <= most;
 }
 
-/* The value as jsonb, or NULL when it is no JSON. */
+/* The value as jsonb, or NULL if it is not JSON. */
 static Jsonb *
 read_json(const char *value)
 {
@@ -65,7 +65,7 @@ read_json(const char *value)
 	return DatumGetPointer(json) == NULL ? NULL : DatumGetJsonbP(json);
 }
 
-/* A JSON array of strings; NIL if it is none. */
+/* Reads a JSON array of strings; NIL if the value is not one, or a string is empty. */
 static List *
 read_json_names(const char *value)
 {
@@ -89,7 +89,10 @@ read_json_names(const char *value)
 	return names;
 }
 
-/* Names with commas between them, without the spaces around; NIL if one is empty. */
+/*
+ * Reads names that are separated by commas, without the spaces around them; NIL
+ * if one is empty.
+ */
 static List *
 read_listed_names(const char *value)
 {
@@ -155,7 +158,7 @@ read_store(SierraDecodeOptions *options, const char *value)
 	return *value != '\0' && strlen(value) < NAMEDATALEN;
 }
 
-/* "0-3,7" */
+/* Reads partitions as in "0-3,7". */
 static bool
 read_partitions(SierraDecodeOptions *options, const char *value)
 {
@@ -185,7 +188,7 @@ read_after(SierraDecodeOptions *options, const char *value)
 	return read_number(value, SIERRA_NONE, PG_INT64_MAX, &options->after);
 }
 
-/* A sequence of the map: the key in front of it was a partition. */
+/* Reads the last sequence of one partition. */
 static bool
 read_after_sequence(SierraDecodeOptions *options, const char *partition, const JsonbValue *value)
 {
@@ -198,7 +201,10 @@ read_after_sequence(SierraDecodeOptions *options, const char *partition, const J
 	return read_number(number, SIERRA_NONE, PG_INT64_MAX - 1, &options->after_sequences[id]);
 }
 
-/* {"0": 17, "3": 5}; nothing was read of the other partitions */
+/*
+ * Reads the last sequences as in {"0": 17, "3": 5}.  The other partitions are
+ * read from their start.
+ */
 static bool
 read_after_sequences(SierraDecodeOptions *options, const char *value)
 {
@@ -288,7 +294,7 @@ report_unknown(const char *name)
 			errhint("Options are %s.", names.data));
 }
 
-/* Returns the index of the option. */
+/* Reads one option; returns its index in known_options. */
 static int
 read_option(SierraDecodeOptions *options, const DefElem *given)
 {
@@ -313,7 +319,7 @@ read_option(SierraDecodeOptions *options, const DefElem *given)
 	return -1;
 }
 
-/* Positions and sequences of two stores have nothing to do with each other. */
+/* Positions and sequences of different stores cannot be compared. */
 static void
 check_together(const SierraDecodeOptions *options)
 {

@@ -17,18 +17,19 @@ typedef struct SierraDecodeOptions
 	List *streams;			/* patterns, char *; NIL: all */
 	List *event_names;		/* char *; NIL: all */
 	Bitmapset *partitions;	/* NULL: all */
-	int64 after;			/* skip events up to this position */
-	int64 *after_sequences; /* skip up to these sequences, by partition; or NULL */
-	bool refuse_gaps;		/* against after_sequences */
+	int64 after;			/* events up to this position are skipped */
+	int64 *after_sequences; /* by partition, up to these sequences; or NULL */
+	bool refuse_gaps;		/* raise an error if events after after_sequences are missing */
 	bool include_payload;
 	bool include_transactions;
 	bool single_line;
-	bool local_only; /* nothing that replication brought */
+	bool local_only; /* no events that logical replication brought here */
 } SierraDecodeOptions;
 
 /*
- * Reads a list of DefElem.  The result is palloc'd in the current context.
- * Raises 22023 for options that are unknown, twice there, or without sense.
+ * Reads a list of DefElem.  The result is allocated in the current memory
+ * context.  Raises 22023 for an option that is unknown, is given twice or has
+ * an invalid value.
  */
 extern SierraDecodeOptions *sierra_decode_options_read(List *given);
 

@@ -3,13 +3,13 @@
  *		Which tables are partitions of stores, while WAL is decoded.
  *
  * Decoding sees the catalogs as they were at the time of the change, and may
- * read nothing else.  So a store is told by its shape: a partitioned table
- * "events" with the columns of one.  The guard is no part of it: a dump that is
- * restored loads the events before it makes triggers.
+ * read nothing else.  So a store is recognised by its shape: a partitioned
+ * table "events" with the columns of a store.  The guard does not count: when a
+ * dump is restored, the events are loaded before the triggers are created.
  *
- * What was found out is kept until an invalidation, which decoding replays
- * along with the changes.  The memory lasts no longer than one decoding:
- * between two, nobody would replay what the catalogs went through.
+ * What is found is kept until an invalidation, which decoding replays along
+ * with the changes.  It is not kept from one decoding to the next: in between,
+ * nobody replays the invalidations.
  */
 #include "postgres.h"
 
@@ -27,10 +27,10 @@
 #include "utils/rel.h"
 #include "utils/syscache.h"
 
-/* NULL when this process decodes nothing. */
+/* NULL while this process decodes nothing. */
 static HTAB *relations = NULL;
 
-/* relid is InvalidOid for "everything". */
+/* relid is InvalidOid if all tables may have changed. */
 static void
 relation_changed(Datum arg, Oid relid)
 {
@@ -54,7 +54,7 @@ schema_changed(Datum arg, int cacheid, uint32 hashvalue)
 	relation_changed(arg, InvalidOid);
 }
 
-/* What is known goes with its context, also when an error ends the decoding. */
+/* The table is freed with its memory context, also when an error ends the decoding. */
 static void
 forget_relations(void *arg)
 {
@@ -83,7 +83,7 @@ sierra_decode_relations_begin(MemoryContext context)
 	MemoryContextRegisterResetCallback(context, callback);
 }
 
-/* Is the parent the events table of a store?  Then fills the entry. */
+/* If the parent is the events table of a store, fills the entry and returns true. */
 static bool
 fill_from_parent(SierraDecodeRelation *entry, Relation relation, Relation parent)
 {
@@ -99,7 +99,7 @@ fill_from_parent(SierraDecodeRelation *entry, Relation relation, Relation parent
 	namestrcpy(&entry->store, schema);
 	pfree(schema);
 
-	/* A partition has all columns of its parent, if in another order. */
+	/* A partition has all columns of its parent, but maybe in another order. */
 	for (int i = 0; i < Natts_events; i++)
 		entry->column[i] = attnameAttNum(
 			relation, NameStr(TupleDescAttr(RelationGetDescr(parent), i)->attname), false);
@@ -111,7 +111,7 @@ refresh_entry(SierraDecodeRelation *entry, Relation relation)
 {
 	Relation parent;
 
-	/* An invalidation during the look-up marks the entry again. */
+	/* Set first: an invalidation during the look-up must mark the entry as invalid again. */
 	entry->valid = true;
 	entry->is_events = false;
 	entry->parent = InvalidOid;

@@ -2,19 +2,21 @@
  * output_plugin.c
  *		The logical decoding output plugin: events as they commit.
  *
- * The server decodes the WAL of the whole database and calls this once for
- * every row of every committed transaction, in the order of commits.  We pass
- * on those that are events of stores.  The partition lock covers the commit
- * record, so the events of a partition come in the order of their sequences.
- * Positions of different partitions are not in order: a lower one can commit
- * later.  That is why readers resume by the sequence of each partition.
+ * The server decodes the WAL of the whole database and calls this plugin for
+ * every row of every committed transaction, in the order of commits.  The
+ * plugin sends those rows that are events of stores.  The partition lock covers
+ * the commit record, so the events of a partition come in the order of their
+ * sequences.  Positions of different partitions are not in order: a lower one
+ * can commit later.  That is why readers resume by the sequence of each
+ * partition.
  *
- * There are no callbacks for streaming and for two-phase commit: half of a
- * transaction, or one that can still roll back, is nothing that happened.  The
- * server then keeps large transactions on disk, and hands them over whole.
+ * There are no callbacks for streaming and for two-phase commit: a part of a
+ * transaction, or a transaction that can still roll back, is not something that
+ * happened.  Without these callbacks the server keeps large transactions on
+ * disk, and passes them to the plugin as a whole.
  *
- * Events are only ever inserted.  Updates, deletes and truncates of who took
- * the guard away are not passed on.
+ * Events are only ever inserted.  An owner who drops the guard can also update,
+ * delete and truncate; these changes are not sent.
  */
 #include "postgres.h"
 
@@ -32,18 +34,18 @@
 #include "utils/memutils.h"
 #include "utils/rel.h"
 
-/* Room for everything in a message but the long values. */
+/* Bytes of a message without its long values (metadata and payload), rounded up. */
 #define MESSAGE_OVERHEAD 16384
 
 typedef struct Decoder
 {
 	SierraDecodeOptions *options;
 	MemoryContext row_context; /* reset after each row */
-	bool sent_begin;		   /* of the transaction at hand */
-	Bitmapset *started;		   /* partitions that after_sequences was compared with */
+	bool sent_begin;		   /* for the current transaction */
+	Bitmapset *started;		   /* partitions that were checked for a gap */
 } Decoder;
 
-/* The columns of a row, found by their numbers in event.h. */
+/* A row, whose columns are found by their numbers in event.h. */
 typedef struct Row
 {
 	const SierraDecodeRelation *relation;
@@ -57,7 +59,7 @@ get_column(const Row *row, int column)
 	return row->values[row->relation->column[column - 1] - 1];
 }
 
-/* A varlena column as it was stored, without toasting; NULL for NULL. */
+/* A varlena column, detoasted; NULL for NULL. */
 static struct varlena *
 get_varlena(const Row *row, int column)
 {
@@ -66,7 +68,7 @@ get_varlena(const Row *row, int column)
 	if (row->nulls[row->relation->column[column - 1] - 1])
 		return NULL;
 	value = (struct varlena *) DatumGetPointer(get_column(row, column));
-	/* The server put the parts together; the TOAST table must not be read here. */
+	/* The server has already put TOAST values together; their table must not be read here. */
 	if (VARATT_IS_EXTERNAL_ONDISK(value))
 		elog(ERROR, "decoded event has a value that is not in its row");
 	return pg_detoast_datum_packed(value);
@@ -88,7 +90,7 @@ startup(LogicalDecodingContext *ctx, OutputPluginOptions *plugin_options, bool i
 	ctx->output_plugin_private = decoder;
 }
 
-/* The message waits for the first event: most transactions have none. */
+/* The message "begin" is sent before the first event: most transactions have no event. */
 static void
 begin_transaction(LogicalDecodingContext *ctx, ReorderBufferTXN *txn)
 {

@@ -101,7 +101,7 @@ sierra_batch_array(const SierraProjection *projection, const SierraBatch *batch)
 						   TYPALIGN_DOUBLE);
 }
 
-/* Asks the owner's expression for the keys; one row for each event, in their order. */
+/* Evaluates the owner's expression for the keys: one row for each event, in their order. */
 static void
 evaluate_keys(const SierraProjection *projection, ArrayType *events, int count, text **keys,
 			  MemoryContext context)

@@ -2,8 +2,8 @@
  * handler.c
  *		Gives events to the handler of a projection, and keeps its states.
  *
- * A fold works on a batch as a whole.  Its events are sorted by key, so that one
- * state at a time is folded through all of its events.
+ * A fold handles a batch as a whole.  The events are sorted by key, so that
+ * each state is folded with all of its events before the next state.
  */
 #include "postgres.h"
 
@@ -15,7 +15,7 @@
 #include "miscadmin.h"
 #include "utils/memutils.h"
 
-/* Folds each state through its events. */
+/* Folds each state with its events. */
 static void
 fold_states(const SierraProjection *projection, const SierraBatch *batch, SierraStates *states)
 {
@@ -108,7 +108,7 @@ sierra_project(const SierraProjection *projection, const SierraBatch *batch)
 	}
 }
 
-/* Folds one event, while others may fold into the same state. */
+/* Folds one event while other transactions may fold events into the same state. */
 static void
 fold_shared(const SierraProjection *projection, const SierraBatch *batch)
 {

@@ -8,12 +8,17 @@
 #include "projection/batch.h"
 
 /*
- * Hands the events to the handler.  Entered, with an active snapshot.  Nobody
- * else writes states of this version: the caller holds the projection.
+ * Calls the handler with the events and saves the states.  Called between
+ * sierra_projection_enter() and sierra_projection_leave(), with an active
+ * snapshot.  The caller has locked the projection (SIERRA_PROJECTION_LOCKED),
+ * so nobody else writes states of this version.
  */
 extern void sierra_project(const SierraProjection *projection, const SierraBatch *batch);
 
-/* The same for one event while others do so too: waits for who writes the same state. */
+/*
+ * The same for a batch of one event, while other transactions do so too.  Waits
+ * for transactions that write the same state.
+ */
 extern void sierra_project_shared(const SierraProjection *projection, const SierraBatch *batch);
 
 #endif /* SIERRA_HANDLER_H */

@@ -1,7 +1,7 @@
 /*
  * inline_projection.c
- *		Inline projections: a trigger on the events table hands each event to its
- *		handler within the transaction of the append.
+ *		Inline projections: a trigger on the events table calls the handler for each
+ *		event, in the transaction of the append.
  */
 #include "postgres.h"
 
@@ -10,6 +10,7 @@
 #include "projection/handler.h"
 #include "projection/projection.h"
 #include "store/event.h"
+#include "store/extension.h"
 
 #include "commands/trigger.h"
 #include "fmgr.h"
@@ -22,20 +23,7 @@
 
 PG_FUNCTION_INFO_V1(sierra_project_inline);
 
-/* Objects of the extension are in the schema where the called function is too. */
-static Oid
-find_event_type(FunctionCallInfo fcinfo)
-{
-	Oid schema = get_func_namespace(fcinfo->flinfo->fn_oid);
-	Oid type = GetSysCacheOid2(TYPENAMENSP, Anum_pg_type_oid, CStringGetDatum("sierra_event"),
-							   ObjectIdGetDatum(schema));
-
-	if (!OidIsValid(type))
-		elog(ERROR, "type sierra_event does not exist");
-	return type;
-}
-
-/* The store of a partition that a trigger fires for. */
+/* The store that the table of the trigger is a partition of. */
 static SierraStore *
 find_store(const TriggerData *trigger)
 {
@@ -48,8 +36,9 @@ find_store(const TriggerData *trigger)
 		if (store->leaf[i] == RelationGetRelid(rel))
 			return store;
 	}
-	ereport(ERROR, errcode(ERRCODE_WRONG_OBJECT_TYPE),
-			errmsg("table \"%s\" is no partition of an event store", RelationGetRelationName(rel)));
+	ereport(
+		ERROR, errcode(ERRCODE_WRONG_OBJECT_TYPE),
+		errmsg("table \"%s\" is not a partition of an event store", RelationGetRelationName(rel)));
 }
 
 static void
@@ -61,13 +50,13 @@ check_trigger(FunctionCallInfo fcinfo)
 		!TRIGGER_FIRED_FOR_ROW(trigger->tg_event) || !TRIGGER_FIRED_BY_INSERT(trigger->tg_event) ||
 		trigger->tg_trigger->tgnargs != 1)
 		ereport(ERROR, errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-				errmsg("sierra_project_inline() is for triggers that create_projection() makes"));
+				errmsg("project_inline() is for triggers that create_projection() makes"));
 }
 
 /*
- * The projection of a trigger, looked up once for all rows of an append.  What
- * makes another version of it live, or drops it, waits until appends in flight
- * have ended; see sierra_go_inline().
+ * The projection of a trigger, looked up once for all rows of an append.  A
+ * transaction that makes another version live, or drops the projection, waits
+ * until appends in flight have ended; see make_projection_inline().
  */
 static SierraProjection *
 find_of_trigger(FunctionCallInfo fcinfo)
@@ -91,17 +80,18 @@ enter_of_trigger(FunctionCallInfo fcinfo, SierraProjection *projection)
 {
 	MemoryContext old = CurrentMemoryContext;
 
-	/* What the first time looks up stays. */
+	/* What the first call looks up has to last for all calls of the append. */
 	if (!projection->upcasters_loaded)
 		MemoryContextSwitchTo(fcinfo->flinfo->fn_mcxt);
-	sierra_projection_enter(projection, find_event_type(fcinfo));
+	sierra_projection_enter(projection, sierra_extension_event_type());
 	MemoryContextSwitchTo(old);
 }
 
 /*
- * AFTER INSERT FOR EACH ROW on events; its argument is the projection.
- * Rows of a dump are left out: their states are in the dump too.  Only the owner
- * loads one; nobody else gets around a projection by a setting.
+ * Trigger function for AFTER INSERT FOR EACH ROW on events; its argument is the
+ * name of the projection.  Events that a dump restores are left out, since the
+ * dump contains their states too.  Only the owner of the table can do that:
+ * nobody else can avoid a projection with the setting sierra_es.restore.
  */
 Datum
 sierra_project_inline(PG_FUNCTION_ARGS)
@@ -119,7 +109,7 @@ sierra_project_inline(PG_FUNCTION_ARGS)
 		return PointerGetDatum(NULL);
 	projection = find_of_trigger(fcinfo);
 	if (projection->subscription != NULL)
-		return PointerGetDatum(NULL); /* it gets its events there */
+		return PointerGetDatum(NULL); /* it gets its events from the subscription */
 	if (!sierra_filter_passes(&projection->streams, &projection->event_names, trigger->tg_trigslot))
 		return PointerGetDatum(NULL);
 	sierra_event_values(trigger->tg_trigslot, values, nulls);

@@ -2,11 +2,11 @@
  * process_manager.c
  *		Process managers: handlers that react to events, and remember by key.
  *
- * A handler looks like a fold, but it acts: it appends events, schedules others,
- * writes tables.  So, unlike folds, events are taken strictly in their order,
- * whatever their keys are, and each call sees what the calls before it did.
- * States are loaded and saved for the batch as a whole, as those of folds are:
- * nobody else writes them meanwhile.
+ * A handler has the arguments of a fold, but it has effects: it appends events,
+ * schedules events, writes tables.  So, unlike for a fold, it is called for the
+ * events in their order, whatever their keys are, and each call sees what the
+ * calls before it did.  States are loaded and saved for the batch as a whole,
+ * as for folds: nobody else writes them meanwhile.
  */
 #include "postgres.h"
 
@@ -29,11 +29,12 @@
 #define NO_STATE (-1)
 
 /*
- * What is appended from here on tells what it comes from: the event, and what
- * that one belongs to.
+ * Sets the metadata of events that are appended from here on: their
+ * causation_id is the id of this event, their correlation_id the same as that
+ * of this event, or its id if it has none.
  */
 static void
-tell_cause(const SierraProjection *projection, Datum event)
+set_cause(const SierraProjection *projection, Datum event)
 {
 	HeapTupleHeader header = DatumGetHeapTupleHeader(event);
 	HeapTupleData tuple = {.t_len = HeapTupleHeaderGetDatumLength(header), .t_data = header};
@@ -60,11 +61,11 @@ tell_cause(const SierraProjection *projection, Datum event)
 							 GUC_ACTION_SAVE, true, 0, false);
 }
 
-/* Calls the handler for one event; its state is i. */
+/* Calls the handler for one event, with the state of index i. */
 static void
 react(SierraFold *fold, const SierraBatch *batch, int place, SierraStates *states, int i)
 {
-	/* The handler sees what it did for the event before. */
+	/* So that the handler sees what it did for the event before. */
 	CommandCounterIncrement();
 	PushActiveSnapshot(GetTransactionSnapshot());
 	sierra_fold_restart(fold, states->values[i], states->nulls[i]);
@@ -98,13 +99,13 @@ react_to_all(const SierraProjection *projection, const SierraBatch *batch, Sierr
 		if (i == NO_STATE)
 			continue;
 		CHECK_FOR_INTERRUPTS();
-		/* A process that has ended begins anew. */
+		/* A process that has ended begins again. */
 		if (states->nulls[i])
 		{
 			states->values[i] = projection->initial;
 			states->nulls[i] = projection->initial_null;
 		}
-		tell_cause(projection, batch->events[place]);
+		set_cause(projection, batch->events[place]);
 		react(&fold, batch, place, states, i);
 	}
 	AtEOXact_GUC(false, settings);

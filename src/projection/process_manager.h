@@ -8,8 +8,10 @@
 #include "projection/batch.h"
 
 /*
- * Hands the events to the handler of a process manager, in their order.  What it
- * appends gets correlation_id and causation_id.  Entered, with an active snapshot.
+ * Calls the handler of a process manager for each event, in their order, and
+ * saves the states.  Events that it appends get correlation_id and
+ * causation_id.  Called between sierra_projection_enter() and
+ * sierra_projection_leave(), with an active snapshot.
  */
 extern void sierra_manage(const SierraProjection *projection, const SierraBatch *batch);
 

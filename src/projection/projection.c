@@ -2,7 +2,7 @@
  * projection.c
  *		Projections: what a handler makes of the events of a subscription.
  *
- * Who may run what as whom: run_as.c.
+ * run_as.c explains who may run what with whose rights.
  */
 #include "postgres.h"
 
@@ -37,16 +37,17 @@ static const SierraQuery find_query = {FIND_PROJECTION, 2, {TEXTOID, INT4OID}};
 static const SierraQuery lock_query = {FIND_PROJECTION " FOR NO KEY UPDATE", 2, {TEXTOID, INT4OID}};
 
 /*
- * Under REPEATABLE READ and above, an appender sees the live version as of its
- * snapshot.  The lock raises 40001 if another one has taken over since: states
- * of a version that is gone are lost.
+ * Under REPEATABLE READ and above, an appender sees the version that was live
+ * at the time of its snapshot.  If another version has taken over since, the
+ * lock raises 40001: otherwise the appender would write states of a version
+ * that is gone.
  */
 static const SierraQuery *
-query_for(SierraProjectionLock look)
+query_for(SierraProjectionLock lock)
 {
-	if (look == SIERRA_PROJECTION_LOCKED)
+	if (lock == SIERRA_PROJECTION_LOCKED)
 		return &lock_query;
-	return look == SIERRA_PROJECTION_KEY_SHARE && IsolationUsesXactSnapshot() ? &share_query
+	return lock == SIERRA_PROJECTION_KEY_SHARE && IsolationUsesXactSnapshot() ? &share_query
 																			  : &find_query;
 }
 
@@ -120,7 +121,7 @@ get_projection(SierraProjection *projection)
 
 SierraProjection *
 sierra_projection_find(SierraStore *store, text *name, int32 version, AclMode rights,
-					   SierraProjectionLock look)
+					   SierraProjectionLock lock)
 {
 	SierraProjection *projection = palloc0(sizeof(SierraProjection));
 	Datum values[2] = {PointerGetDatum(name), Int32GetDatum(version)};
@@ -132,11 +133,11 @@ sierra_projection_find(SierraStore *store, text *name, int32 version, AclMode ri
 
 	projection->store = store;
 	projection->name = name;
-	/* The row is read as its owner: an appender needs no rights on this table. */
+	/* The row is read as the owner of the table, so that an appender needs no rights on it. */
 	sierra_run_as_begin_as(&run_as, table_owner);
 	context = sierra_query_begin();
 	found =
-		sierra_query(store, query_for(look), values, NULL, look == SIERRA_PROJECTION_UNLOCKED) > 0;
+		sierra_query(store, query_for(lock), values, NULL, lock == SIERRA_PROJECTION_UNLOCKED) > 0;
 	if (found)
 	{
 		spi = MemoryContextSwitchTo(context);
@@ -145,7 +146,7 @@ sierra_projection_find(SierraStore *store, text *name, int32 version, AclMode ri
 	}
 	sierra_query_end();
 	sierra_run_as_end(&run_as);
-	if (!found && look == SIERRA_PROJECTION_KEY_SHARE && IsolationUsesXactSnapshot())
+	if (!found && lock == SIERRA_PROJECTION_KEY_SHARE && IsolationUsesXactSnapshot())
 		ereport(ERROR, errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
 				errmsg("could not serialize access due to concurrent update"),
 				errdetail("Projection \"%s\" became inline after this transaction began.",
@@ -160,9 +161,9 @@ sierra_projection_find(SierraStore *store, text *name, int32 version, AclMode ri
 
 SierraProjection *
 sierra_projection_open(SierraStore *store, text *name, int32 version, AclMode rights,
-					   SierraProjectionLock look)
+					   SierraProjectionLock lock)
 {
-	SierraProjection *projection = sierra_projection_find(store, name, version, rights, look);
+	SierraProjection *projection = sierra_projection_find(store, name, version, rights, lock);
 
 	if (projection == NULL)
 		ereport(ERROR, errcode(ERRCODE_UNDEFINED_OBJECT),
@@ -197,18 +198,19 @@ find_handler(const SierraProjection *projection)
 	if (!fits)
 		ereport(
 			ERROR, errcode(ERRCODE_INVALID_FUNCTION_DEFINITION),
-			errmsg("function %s is no handler", projection->procedure),
+			errmsg("function %s is not a handler", projection->procedure),
 			errhint("A handler takes (sierra_event), (sierra_event[]) or (jsonb, sierra_event), "
-					"and returns no set."));
+					"and does not return a set."));
 	if (!sierra_compat_may_execute(function, GetUserId()))
 		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_FUNCTION, get_func_name(function));
 	return function;
 }
 
 /*
- * The upcasters of the store.  They will run as the projection's owner, so what
- * holds for the table of projections holds for theirs too.  They are read as
- * the table's owner: nobody needs rights on it for the sake of a projection.
+ * Loads the upcasters of the store.  They run as the projection's owner, so the
+ * owner of their table must be allowed to become that role, as the owner of the
+ * table of projections must.  They are read as the table's owner, so that a
+ * projection needs no rights on the table.
  */
 static void
 load_upcasters(SierraProjection *projection)

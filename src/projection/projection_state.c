@@ -2,10 +2,11 @@
  * projection_state.c
  *		States of projections: which keys a batch has, loading and saving.
  *
- * A batch is loaded and saved as a whole: one statement reads the states of all
- * of its keys, one changes those that were there, where they were found, one puts
- * the new ones.  Nobody else runs the projection meanwhile; should a row have been
- * moved all the same, its key finds it.
+ * The states of a batch are loaded and saved together.  One statement reads the
+ * states of all keys.  One updates the rows that exist, by their ctids; one
+ * inserts the rows of new states; one deletes the rows of states that became
+ * null.  Nobody else runs the projection meanwhile.  If a row was moved
+ * nevertheless, it is found by its key.
  */
 #include "postgres.h"
 
@@ -19,9 +20,9 @@
 #include "utils/datum.h"
 
 /*
- * A plan is kept, and one for few states would be slow when there are many.  So
- * OFFSET 0 keeps the planner from anything but one look into the index for each
- * key.
+ * The plan is kept, and a plan that was made for few states would be slow when
+ * there are many.  Because of OFFSET 0 the planner can only choose one index
+ * scan for each key.
  */
 static const SierraQuery states_query = {
 	"SELECT l.key, l.state, l.ctid FROM pg_catalog.unnest($3) AS k (key) CROSS JOIN LATERAL"
@@ -31,8 +32,11 @@ static const SierraQuery states_query = {
 	3,
 	{TEXTOID, INT4OID, TEXTARRAYOID}};
 
-/* Functions and not operators, which would offer the planner the index instead. */
-static const SierraQuery change_query = {
+/*
+ * Compared by functions, since operators would let the planner use the index
+ * instead of the ctid.
+ */
+static const SierraQuery update_query = {
 	"UPDATE %s.projection_states AS s"
 	" SET state = v.state, position = v.position, stream_version = v.stream_version"
 	" FROM ROWS FROM (pg_catalog.unnest($3), pg_catalog.unnest($4), pg_catalog.unnest($5),"
@@ -42,7 +46,7 @@ static const SierraQuery change_query = {
 	6,
 	{TEXTOID, INT4OID, TIDARRAYOID, JSONBARRAYOID, INT8ARRAYOID, INT8ARRAYOID}};
 
-static const SierraQuery put_query = {
+static const SierraQuery insert_query = {
 	"INSERT INTO %s.projection_states (projection, version, key, state, position, stream_version)"
 	" SELECT $1, $2, v.key, v.state, v.position, v.stream_version"
 	" FROM ROWS FROM (pg_catalog.unnest($3), pg_catalog.unnest($4), pg_catalog.unnest($5),"
@@ -52,7 +56,7 @@ static const SierraQuery put_query = {
 	6,
 	{TEXTOID, INT4OID, TEXTARRAYOID, JSONBARRAYOID, INT8ARRAYOID, INT8ARRAYOID}};
 
-static const SierraQuery forget_query = {
+static const SierraQuery delete_query = {
 	"DELETE FROM %s.projection_states AS s"
 	" WHERE s.projection OPERATOR(pg_catalog.=) $1 AND s.version OPERATOR(pg_catalog.=) $2"
 	" AND s.key OPERATOR(pg_catalog.=) ANY ($3)",
@@ -110,7 +114,7 @@ sort_by_key(text **keys, int count, SierraKeyedEvent *sorted)
 	return found;
 }
 
-/* Finds the distinct keys; their states are still to be loaded. */
+/* Finds the distinct keys.  Their states are loaded later. */
 static void
 begin_states(SierraStates *states)
 {
@@ -137,7 +141,7 @@ text_array(Datum *values, int count)
 	return PointerGetDatum(construct_array(values, count, TEXTOID, -1, false, TYPALIGN_INT));
 }
 
-/* Fills in the states that are stored; the others begin anew.  Rows come by key. */
+/* Fills in the stored states; the others get the initial state.  Rows are sorted by key. */
 static void
 load_states(const SierraProjection *projection, SierraStates *states, MemoryContext context)
 {
@@ -220,7 +224,7 @@ int8_array(Datum *values, int count)
 		construct_array(values, count, INT8OID, sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
 }
 
-/* Runs a statement on a part; how many rows it changed. */
+/* Runs a statement for a part; returns how many rows it changed. */
 static uint64
 write_part(const SierraProjection *projection, const SierraQuery *query, const Part *part,
 		   Datum where)
@@ -242,9 +246,9 @@ write_part(const SierraProjection *projection, const SierraQuery *query, const P
 	return rows;
 }
 
-/* Those that have a row, or those that have none, by their keys. */
+/* Writes states by their keys: those that were stored, or those that were not. */
 static void
-put_states(const SierraProjection *projection, const SierraStates *states, bool stored)
+insert_states(const SierraProjection *projection, const SierraStates *states, bool stored)
 {
 	Part part = begin_part(states->count);
 
@@ -253,11 +257,11 @@ put_states(const SierraProjection *projection, const SierraStates *states, bool 
 		if (!states->nulls[i] && (states->tids[i] != 0) == stored)
 			add_to_part(&part, states->keys[i], states, i);
 	}
-	(void) write_part(projection, &put_query, &part, text_array(part.where, part.count));
+	(void) write_part(projection, &insert_query, &part, text_array(part.where, part.count));
 }
 
 static void
-change_states(const SierraProjection *projection, const SierraStates *states)
+update_states(const SierraProjection *projection, const SierraStates *states)
 {
 	Part part = begin_part(states->count);
 	Datum where;
@@ -269,12 +273,12 @@ change_states(const SierraProjection *projection, const SierraStates *states)
 	}
 	where = PointerGetDatum(construct_array(part.where, part.count, TIDOID, sizeof(ItemPointerData),
 											false, TYPALIGN_SHORT));
-	if (write_part(projection, &change_query, &part, where) < part.count)
-		put_states(projection, states, true);
+	if (write_part(projection, &update_query, &part, where) < part.count)
+		insert_states(projection, states, true);
 }
 
 static void
-forget_states(const SierraProjection *projection, const SierraStates *states)
+delete_states(const SierraProjection *projection, const SierraStates *states)
 {
 	Datum *gone = palloc(sizeof(Datum) * states->count);
 	int count = 0;
@@ -289,21 +293,21 @@ forget_states(const SierraProjection *projection, const SierraStates *states)
 		return;
 	values[2] = text_array(gone, count);
 	sierra_query_begin();
-	sierra_query(projection->store, &forget_query, values, NULL, false);
+	sierra_query(projection->store, &delete_query, values, NULL, false);
 	sierra_query_end();
 }
 
 void
 sierra_states_save(const SierraProjection *projection, const SierraStates *states)
 {
-	change_states(projection, states);
-	put_states(projection, states, false);
-	forget_states(projection, states);
+	update_states(projection, states);
+	insert_states(projection, states, false);
+	delete_states(projection, states);
 }
 
 /*
- * A state that is not there yet is put there, so that two who begin the same one
- * wait for each other.
+ * A state that does not exist yet is inserted first, so that two transactions
+ * that begin the same state wait for each other.
  */
 Datum
 sierra_state_lock(const SierraProjection *projection, Datum key, bool *isnull)

@@ -7,39 +7,40 @@
 
 #include "projection/projection.h"
 
-/* One event of a batch. */
+/* An event of a batch that has a key. */
 typedef struct SierraKeyedEvent
 {
 	text *key;
-	int place; /* in the batch */
-	int state; /* in SierraStates */
+	int place; /* its index in the batch */
+	int state; /* index of its state in SierraStates */
 } SierraKeyedEvent;
 
-/* The states of a batch: by distinct key, in the order of keys. */
+/* The states of a batch: one for each distinct key, sorted by key. */
 typedef struct SierraStates
 {
 	int nevents;
-	SierraKeyedEvent *events; /* those that have a key, sorted by key, then place */
+	SierraKeyedEvent *events; /* sorted by key, then place */
 	int count;
 	Datum *keys;
-	Datum *tids;   /* where each is stored; 0: nowhere */
+	Datum *tids;   /* ctid of the row of each; 0: it is not stored */
 	Datum *values; /* jsonb */
 	bool *nulls;
-	Datum *positions; /* of the last event in each; set by who changes the state */
+	Datum *positions; /* of the last event in each; the caller sets it with the state */
 	Datum *versions;
 } SierraStates;
 
 /*
- * Sorts the events of a batch by their keys and loads the states of these;
- * states that are not stored begin anew.  False if no event has a key.
+ * Sorts the events of a batch by their keys and loads the states of these keys;
+ * a state that is not stored gets the initial one.  Memory is in the current
+ * context.  Returns false if no event has a key.
  */
 extern bool sierra_states_load(SierraStates *states, const SierraProjection *projection,
 							   text **keys, int count);
 
-/* Saves all of them; a state that is null goes. */
+/* Saves all states; the row of a state that is null is deleted. */
 extern void sierra_states_save(const SierraProjection *projection, const SierraStates *states);
 
-/* One state, and the last event in it. */
+/* One state, and position and stream version of the last event in it. */
 typedef struct SierraState
 {
 	Datum key;
@@ -50,12 +51,13 @@ typedef struct SierraState
 } SierraState;
 
 /*
- * The state of a key, which becomes this transaction's own: waits for who writes
- * it.  Its row is there from then on.
+ * Returns the state of a key and locks its row until the transaction ends;
+ * inserts the row if there is none.  Waits while another transaction writes the
+ * same state.
  */
 extern Datum sierra_state_lock(const SierraProjection *projection, Datum key, bool *isnull);
 
-/* Saves a state that is locked; one that is null goes. */
+/* Saves a state that is locked; the row of a state that is null is deleted. */
 extern void sierra_state_save(const SierraProjection *projection, const SierraState *state);
 
 #endif /* SIERRA_PROJECTION_STATE_H */

@@ -3,10 +3,10 @@
  *		States of projections with all events that can be seen, handled or not.
  *
  * Everything is read with one snapshot: the state, how far the subscription is,
- * and the events above that.  They were written by one transaction each, so they
- * agree.  The horizon of the whole store does not matter here: it is there so
- * that nothing is passed over for ever, and this passes over nothing.  What an
- * append in flight will add belongs to the next look.
+ * and the events above that.  State and progress are written by the same
+ * transactions, so they agree.  The horizon of the store does not matter here:
+ * it prevents that a cursor passes an event for ever, and no cursor is moved
+ * here.  Events of an append in flight are seen by a later call.
  */
 #include "postgres.h"
 
@@ -30,8 +30,8 @@
 #include "utils/memutils.h"
 #include "utils/tuplestore.h"
 
-/* So many events at a time are asked for their keys. */
-#define KEYS_AT_ONCE 1000
+/* The keys of this many events are evaluated at a time. */
+#define KEY_BATCH_SIZE 1000
 
 static const SierraQuery state_query = {
 	"SELECT s.state, s.stream_version FROM %s.projection_states AS s"
@@ -40,7 +40,7 @@ static const SierraQuery state_query = {
 	3,
 	{TEXTOID, INT4OID, TEXTOID}};
 
-/* Lets pending events through. */
+/* A sink that passes on events that are not handled yet. */
 typedef struct PendingSink
 {
 	SierraSink base;
@@ -57,17 +57,17 @@ is_pending(const SierraSubscription *subscription, TupleTableSlot *slot)
 
 	if (!sierra_subscription_matches(subscription, slot))
 		return false;
-	if (subscription->apart != NULL)
-		found = sierra_streams_lookup(subscription->apart,
+	if (subscription->diverted != NULL)
+		found = sierra_streams_lookup(subscription->diverted,
 									  sierra_slot_text(slot, Anum_events_stream_id));
 	if (found != NULL)
 	{
-		const SierraApart *apart = found->value;
+		const SierraDivertedStream *diverted = found->value;
 
-		if (position <= apart->position)
+		if (position <= diverted->position)
 			return false;
-		/* Of a stream that is level the cursor tells the rest. */
-		if (!apart->level)
+		/* Above the position of a drained stream, the cursor decides. */
+		if (!diverted->drained)
 			return true;
 	}
 	return position > subscription->after[partition];
@@ -82,7 +82,10 @@ put_pending(SierraSink *base, TupleTableSlot *slot)
 	return !is_pending(sink->subscription, slot) || sink->next->put(sink->next, slot);
 }
 
-/* How far the subscription is, as its owner sees it. */
+/*
+ * How far the subscription is, as the projection's owner sees it; NULL for an
+ * inline projection.
+ */
 static SierraSubscription *
 load_progress(SierraProjection *projection, Oid event_type)
 {
@@ -95,14 +98,14 @@ load_progress(SierraProjection *projection, Oid event_type)
 	{
 		subscription = sierra_subscription_load(projection->store, projection->subscription,
 												sierra_query_begin(), true);
-		sierra_subscription_load_apart(subscription, true);
+		sierra_subscription_load_diverted(subscription, true);
 		sierra_query_end();
 	}
 	sierra_projection_leave(projection);
 	return subscription;
 }
 
-/* The position below which every event of the partition is handled. */
+/* The position up to which all events of the partition are handled. */
 static int64
 done_in_partition(const SierraSubscription *subscription, int partition)
 {
@@ -110,15 +113,15 @@ done_in_partition(const SierraSubscription *subscription, int partition)
 	sierra_streams_iterator iterator;
 	SierraStreamSlot *slot;
 
-	if (subscription->apart == NULL)
+	if (subscription->diverted == NULL)
 		return done;
-	sierra_streams_start_iterate(subscription->apart, &iterator);
-	while ((slot = sierra_streams_iterate(subscription->apart, &iterator)) != NULL)
-		done = Min(done, ((SierraApart *) slot->value)->position);
+	sierra_streams_start_iterate(subscription->diverted, &iterator);
+	while ((slot = sierra_streams_iterate(subscription->diverted, &iterator)) != NULL)
+		done = Min(done, ((SierraDivertedStream *) slot->value)->position);
 	return done;
 }
 
-/* Reads pending events: of the stream that is the key, or all. */
+/* Reads events that are not handled yet: those of the stream that is the key, or all. */
 static void
 read_pending(const SierraProjection *projection, const SierraSubscription *subscription,
 			 const text *key, int64 from_version, SierraEventRows *result)
@@ -158,7 +161,10 @@ compare_pending(const void *a, const void *b)
 	return left->position < right->position ? -1 : left->position > right->position;
 }
 
-/* Keeps the events of the key; what else is read goes with its batch. */
+/*
+ * Keeps the events of the key, by position.  The memory of the others is freed
+ * with their batch.
+ */
 static Pending *
 keep_of_key(const SierraProjection *projection, const text *key, Tuplestorestate *rows, int *count)
 {
@@ -176,7 +182,7 @@ keep_of_key(const SierraProjection *projection, const text *key, Tuplestorestate
 
 		MemoryContextReset(context);
 		MemoryContextSwitchTo(context);
-		sierra_batch_read(&batch, projection, rows, KEYS_AT_ONCE);
+		sierra_batch_read(&batch, projection, rows, KEY_BATCH_SIZE);
 		batch = sierra_batch_part(projection, &batch, 0, batch.count);
 		keys = sierra_batch_keys(projection, &batch);
 		MemoryContextSwitchTo(caller);
@@ -189,7 +195,7 @@ keep_of_key(const SierraProjection *projection, const text *key, Tuplestorestate
 			pending[*count].position = batch.positions[i];
 			pending[(*count)++].event = PointerGetDatum(PG_DETOAST_DATUM_COPY(batch.events[i]));
 		}
-	} while (batch.count == KEYS_AT_ONCE);
+	} while (batch.count == KEY_BATCH_SIZE);
 	MemoryContextDelete(context);
 	qsort(pending, *count, sizeof(Pending), compare_pending);
 	return pending;
@@ -214,7 +220,7 @@ fold_pending(SierraProjection *projection, const text *key, Tuplestorestate *row
 	return fold.state;
 }
 
-/* The stored state; also the stream version that comes after it. */
+/* The stored state, or the initial one; *from_version is the stream version after it. */
 static Datum
 find_state(const SierraProjection *projection, const text *key, int64 *from_version, bool *isnull)
 {
@@ -257,12 +263,12 @@ sierra_read_projection(SierraProjection *projection, text *key, Oid event_type, 
 	if (projection->kind != SIERRA_FOLDS)
 		ereport(ERROR, errcode(ERRCODE_WRONG_OBJECT_TYPE),
 				errmsg("projection \"%s\" keeps no states", text_to_cstring(projection->name)),
-				errdetail("Its handler %s is no fold.", projection->procedure),
+				errdetail("Its handler %s is not a fold.", projection->procedure),
 				errhint("Read what it writes, after ewait_projection()."));
 	state = find_state(projection, key, &from_version, isnull);
 	subscription = load_progress(projection, event_type);
 	if (subscription == NULL)
-		return state; /* kept by the appending transactions */
+		return state; /* inline: the appending transactions keep it up to date */
 
 	rows = tuplestore_begin_heap(false, false, work_mem);
 	sierra_event_rows_begin_in(&result, projection->store, rows, projection->desc, PG_INT64_MAX);

@@ -1,15 +1,16 @@
 /*
  * run_projection.c
- *		Runs a projection: takes the next events of its subscription to its handler.
+ *		Runs a projection: calls its handler with the next events of its subscription.
  *
- * The events come from the subscription itself, here and nowhere else: nobody
- * can hand events of his own to a handler.  All of the run is done as the
- * projection's owner, so what the handler sees does not depend on who runs it.
+ * The events are read from the subscription here, so nobody can call a handler
+ * with made-up events.  The whole run is done as the projection's owner, so
+ * what the handler sees does not depend on the role that runs it.
  *
  * The handler's effects, the states and the acknowledgement are one
- * transaction.  A batch runs in a subtransaction.  If that fails, half of it is
- * tried, and so on, until the event that fails stands alone: that needs few
- * subtransactions, and what comes before the event is done when it is found.
+ * transaction.  A batch runs in a subtransaction.  If that fails, the first
+ * half of the batch is tried, and so on, until the event that fails is tried
+ * alone.  That needs few subtransactions, and when the failing event is found,
+ * the events before it are handled.
  */
 #include "postgres.h"
 
@@ -38,9 +39,9 @@ typedef struct Running
 	SierraProjection *projection;
 	SierraBatch batch;
 	int64 handled;
-	int64 written;	   /* how many of these the row tells of */
-	TimestampTz since; /* when the first of the others was begun */
-	bool holds_live;   /* the live version cannot run until this transaction ends */
+	int64 written;	   /* how many of these are recorded in the row */
+	TimestampTz since; /* when the first of the others began */
+	bool holds_live;   /* the live version is locked, and cannot run meanwhile */
 } Running;
 
 static const SierraQuery progress_query = {
@@ -54,7 +55,7 @@ static const SierraQuery progress_query = {
 	4,
 	{TEXTOID, INT4OID, INT8OID, FLOAT8OID}};
 
-/* The delay doubles with each attempt, up to an hour. */
+/* The pause doubles with each attempt, up to an hour. */
 static const SierraQuery stop_query = {
 	"UPDATE %s.projections AS p SET attempts = n.attempts,"
 	" state = CASE WHEN n.attempts OPERATOR(pg_catalog.>=) p.max_attempts THEN 'stopped'"
@@ -93,7 +94,7 @@ static const SierraQuery failing_query = {
 	1,
 	{TEXTOID}};
 
-/* Runs a query about the projection; does it return a row? */
+/* Does a query about the projection return a row? */
 static bool
 ask(const SierraProjection *projection, const SierraQuery *query, text *name)
 {
@@ -106,7 +107,7 @@ ask(const SierraProjection *projection, const SierraQuery *query, text *name)
 	return found;
 }
 
-/* Takes the next events into the batch. */
+/* Reads the next events into the batch. */
 static void
 next_batch(Running *running, int max_count)
 {
@@ -121,7 +122,7 @@ next_batch(Running *running, int max_count)
 	tuplestore_end(rows);
 }
 
-/* Handles and acknowledges events from..to - 1. */
+/* Handles and acknowledges the events of the batch from index "from" to "to" - 1. */
 static void
 handle_part(Running *running, int from, int to)
 {
@@ -136,9 +137,9 @@ handle_part(Running *running, int from, int to)
 					   running->batch.positions[to - 1], NULL);
 }
 
-/* What says nothing about the event, and must end the whole transaction. */
+/* Errors that are not caused by the event, and must end the whole transaction. */
 static bool
-is_of_transaction(const ErrorData *error)
+must_end_transaction(const ErrorData *error)
 {
 	int category = ERRCODE_TO_CATEGORY(error->sqlerrcode);
 
@@ -149,7 +150,7 @@ is_of_transaction(const ErrorData *error)
 		   category == ERRCODE_TO_CATEGORY(ERRCODE_INSUFFICIENT_RESOURCES);
 }
 
-/* Handles a part of the batch in a subtransaction; NULL, or the error of it. */
+/* Handles a part of the batch in a subtransaction; returns its error, or NULL. */
 static ErrorData *
 try_part(Running *running, int from, int to)
 {
@@ -174,14 +175,15 @@ try_part(Running *running, int from, int to)
 	PG_END_TRY();
 	MemoryContextSwitchTo(context);
 	CurrentResourceOwner = owner;
-	if (error != NULL && is_of_transaction(error))
+	if (error != NULL && must_end_transaction(error))
 		ReThrowError(error);
 	return error;
 }
 
 /*
- * Handles events from..to - 1.  Returns how far it came: to, or the place of
- * the event that failed, with its error.
+ * Handles the events of the batch from index "from" to "to" - 1.  Returns how
+ * far it came: "to", or the index of the event that failed, with its error in
+ * *error.
  */
 static int
 handle_range(Running *running, int from, int to, ErrorData **error)
@@ -198,7 +200,7 @@ handle_range(Running *running, int from, int to, ErrorData **error)
 	return done < middle ? done : handle_range(running, middle, to, error);
 }
 
-/* Parks or retries the event: its stream waits, the others go on. */
+/* Retries the event later, or parks it: its stream waits, other streams continue. */
 static const char *
 set_aside(const SierraProjection *projection, int64 position, text *reason)
 {
@@ -214,7 +216,7 @@ set_aside(const SierraProjection *projection, int64 position, text *reason)
 	return parked ? "parked the event" : "will retry the event";
 }
 
-/* Stops at the event, for a while or for good. */
+/* Stops at the event: until the next attempt, or until somebody starts the projection again. */
 static const char *
 stop_at(const SierraProjection *projection, int64 position, text *stream_id, text *reason)
 {
@@ -233,7 +235,7 @@ stop_at(const SierraProjection *projection, int64 position, text *stream_id, tex
 }
 
 static void
-write_failure(const Running *running, int failed, const ErrorData *error)
+record_failure(const Running *running, int failed, const ErrorData *error)
 {
 	const SierraProjection *projection = running->projection;
 	int64 position = running->batch.positions[failed];
@@ -251,9 +253,9 @@ write_failure(const Running *running, int failed, const ErrorData *error)
 					  text_to_cstring(stream_id), error->message));
 }
 
-/* Writes down what was handled since the last time. */
+/* Records what was handled since the last call. */
 static void
-write_progress(Running *running)
+record_progress(Running *running)
 {
 	const SierraProjection *projection = running->projection;
 	TimestampTz now = GetCurrentTimestamp();
@@ -272,9 +274,10 @@ write_progress(Running *running)
 }
 
 /*
- * There is no event left: a version that is being built may take over.  First it
- * holds the live one, then looks once more: what that one has handled, this one
- * has too.  True: look once more.
+ * No event is left, so a version that is being built may take over.  It first
+ * locks the live version, and then looks for events once more.  After that, it
+ * has handled all events that the live version has handled.  Returns true if
+ * the caller has to look once more.
  */
 static bool
 take_over(Running *running)
@@ -294,7 +297,10 @@ take_over(Running *running)
 	return false;
 }
 
-/* Entered.  False if the handler failed, and the run ends there. */
+/*
+ * Runs batches between sierra_projection_enter() and sierra_projection_leave().
+ * Returns false if the run ended because the handler failed.
+ */
 static bool
 run_batches(Running *running)
 {
@@ -322,8 +328,8 @@ run_batches(Running *running)
 		running->handled += done;
 		if (done < running->batch.count)
 		{
-			write_progress(running);
-			write_failure(running, done, error);
+			record_progress(running);
+			record_failure(running, done, error);
 			ok = projection->parks;
 		}
 	}
@@ -333,7 +339,7 @@ run_batches(Running *running)
 }
 
 static void
-tell_projection(void *name)
+add_error_context(void *name)
 {
 	errcontext("projection \"%s\"", text_to_cstring(name));
 }
@@ -343,7 +349,7 @@ sierra_run_projection(SierraStore *store, const SierraRun *run)
 {
 	Running running = {.run = run, .since = GetCurrentTimestamp()};
 	ErrorContextCallback context = {
-		.previous = error_context_stack, .callback = tell_projection, .arg = run->projection};
+		.previous = error_context_stack, .callback = add_error_context, .arg = run->projection};
 	SierraProjection *projection;
 
 	PreventCommandDuringRecovery("run_projection()");
@@ -355,10 +361,10 @@ sierra_run_projection(SierraStore *store, const SierraRun *run)
 	running.projection = projection;
 	error_context_stack = &context;
 	sierra_projection_enter(projection, run->event_type);
-	/* The owner's rights decide what he reads. */
+	/* Opened again as the owner, whose rights decide which events are read. */
 	projection->store = sierra_store_open_named(NameStr(store->name), ACL_SELECT);
 	run_batches(&running);
-	write_progress(&running);
+	record_progress(&running);
 	sierra_projection_leave(projection);
 	error_context_stack = context.previous;
 	return running.handled;

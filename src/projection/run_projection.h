@@ -1,6 +1,6 @@
 /*
  * run_projection.h
- *		Runs a projection: takes the next events of its subscription to its handler.
+ *		Runs a projection: calls its handler with the next events of its subscription.
  */
 #ifndef SIERRA_RUN_PROJECTION_H
 #define SIERRA_RUN_PROJECTION_H
@@ -13,16 +13,21 @@ typedef struct SierraRun
 	int32 version; /* 0: the live one */
 	int64 max_count;
 	Oid event_type;
-	Oid take_over; /* sierra_take_over() */
+	Oid take_over; /* make_version_live() */
 } SierraRun;
 
 /*
- * Takes up to max_count events to the handler, all in this transaction, and
- * acknowledges them in it: so each of them exactly once, whatever crashes.
- * Returns how many; 0 for a version that is gone, paused or stopped.
+ * Calls the handler with up to max_count events, and acknowledges them in the
+ * same transaction.  So each event takes effect exactly once, whatever crashes.
+ * Returns the number of events; 0 for a version that does not exist, is paused
+ * or stopped.  Locks the row of the projection until the transaction ends.
  *
- * If the handler fails, its event is found; those before it stand.  The failure
- * is written down, with a WARNING, and is no error of this call.
+ * If the handler fails, the event that caused it is found, and the events
+ * before it count as handled.  The failure is recorded and reported as a
+ * WARNING; this call does not fail.  Errors that are not caused by an event
+ * (cancel, lock timeout, serialization failure, shutdown, lack of resources)
+ * are raised.  So is 42501 if the caller does not have the right UPDATE on the
+ * table projections.
  */
 extern int64 sierra_run_projection(SierraStore *store, const SierraRun *run);
 

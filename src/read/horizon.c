@@ -87,7 +87,7 @@ is_visible(Probe *probe)
  * newest.  What it sees is a prefix: gallop back from the end, then bisect.
  */
 static void
-find_visible_end(Probe *probe, int64 newest, SierraReadPartition *leaf)
+find_visible_end(Probe *probe, int64 newest, SierraReadPartition *partition)
 {
 	int64 seen = SIERRA_NONE;
 	int64 unseen = newest;
@@ -97,7 +97,7 @@ find_visible_end(Probe *probe, int64 newest, SierraReadPartition *leaf)
 		if (fetch_sequence(probe, newest - step) && is_visible(probe))
 		{
 			seen = newest - step;
-			leaf->position = sierra_slot_int8(probe->scan.slot, Anum_events_global_position);
+			partition->position = sierra_slot_int8(probe->scan.slot, Anum_events_global_position);
 			break;
 		}
 		unseen = newest - step;
@@ -109,35 +109,36 @@ find_visible_end(Probe *probe, int64 newest, SierraReadPartition *leaf)
 		if (fetch_sequence(probe, middle) && is_visible(probe))
 		{
 			seen = middle;
-			leaf->position = sierra_slot_int8(probe->scan.slot, Anum_events_global_position);
+			partition->position = sierra_slot_int8(probe->scan.slot, Anum_events_global_position);
 		}
 		else
 			unseen = middle;
 	}
-	leaf->sequence = seen;
+	partition->sequence = seen;
 }
 
 /* Rule a: the bound that the first unseen row sets. */
 static int64
-bound_of_unseen(Probe *probe, SierraReadPartition *leaf, bool locked)
+bound_of_unseen(Probe *probe, SierraReadPartition *partition, bool locked)
 {
-	if (fetch_sequence(probe, leaf->sequence + 1))
+	if (fetch_sequence(probe, partition->sequence + 1))
 		return sierra_slot_int8(probe->scan.slot, Anum_events_global_position) - 1;
 
 	/* Rolled back since, so rule b or c: whoever writes next does so above. */
-	return locked ? leaf->position : PG_INT64_MAX;
+	return locked ? partition->position : PG_INT64_MAX;
 }
 
 /* Step 2 for one partition; rule b only if its lock is held. */
 static int64
-bound_of_partition(SierraReadPartition *leaf, bool locked)
+bound_of_partition(SierraReadPartition *partition, bool locked)
 {
 	int64 bound = PG_INT64_MAX;
-	Probe newest = {.rel = leaf->rel};
+	Probe newest = {.rel = partition->rel};
 
-	leaf->sequence = leaf->position = SIERRA_NONE;
+	partition->sequence = partition->position = SIERRA_NONE;
 	InitDirtySnapshot(newest.dirty);
-	sierra_scan_begin(&newest.scan, leaf->rel, leaf->sequence_index, false, &newest.dirty, 0);
+	sierra_scan_begin(&newest.scan, partition->rel, partition->sequence_index, false, &newest.dirty,
+					  0);
 	sierra_scan_rescan(&newest.scan, NULL);
 	if (!sierra_scan_next(&newest.scan, BackwardScanDirection))
 		bound = locked ? SIERRA_NONE : PG_INT64_MAX;
@@ -147,18 +148,19 @@ bound_of_partition(SierraReadPartition *leaf, bool locked)
 
 		if (is_visible(&newest))
 		{
-			leaf->sequence = sequence;
-			leaf->position = sierra_slot_int8(newest.scan.slot, Anum_events_global_position);
-			bound = locked ? leaf->position : PG_INT64_MAX;
+			partition->sequence = sequence;
+			partition->position = sierra_slot_int8(newest.scan.slot, Anum_events_global_position);
+			bound = locked ? partition->position : PG_INT64_MAX;
 		}
 		else
 		{
-			Probe probe = {.rel = leaf->rel};
+			Probe probe = {.rel = partition->rel};
 
 			InitDirtySnapshot(probe.dirty);
-			sierra_scan_begin(&probe.scan, leaf->rel, leaf->sequence_index, false, &probe.dirty, 1);
-			find_visible_end(&probe, sequence, leaf);
-			bound = bound_of_unseen(&probe, leaf, locked);
+			sierra_scan_begin(&probe.scan, partition->rel, partition->sequence_index, false,
+							  &probe.dirty, 1);
+			find_visible_end(&probe, sequence, partition);
+			bound = bound_of_unseen(&probe, partition, locked);
 			sierra_scan_end(&probe.scan);
 		}
 	}
@@ -167,7 +169,7 @@ bound_of_partition(SierraReadPartition *leaf, bool locked)
 }
 
 int64
-sierra_horizon(const SierraStore *store, SierraReadPartition *const *leaves, int count)
+sierra_horizon(const SierraStore *store, SierraReadPartition *const *partitions, int count)
 {
 	int64 last;
 	int64 newest = SIERRA_NONE;
@@ -178,11 +180,11 @@ sierra_horizon(const SierraStore *store, SierraReadPartition *const *leaves, int
 	for (int i = 0; i < count; i++)
 	{
 		/* Not inside Min(), which would ask twice and could take the second answer. */
-		bool locked = sierra_partition_written_by_other(RelationGetRelid(leaves[i]->rel));
-		int64 bound = bound_of_partition(leaves[i], locked);
+		bool locked = sierra_partition_written_by_other(RelationGetRelid(partitions[i]->rel));
+		int64 bound = bound_of_partition(partitions[i], locked);
 
 		horizon = Min(horizon, bound);
-		newest = Max(newest, leaves[i]->position);
+		newest = Max(newest, partitions[i]->position);
 	}
 
 	/*
@@ -204,15 +206,15 @@ sierra_horizon_in_flight(const SierraStore *store, const bool *wanted, int64 pos
 
 	for (int i = 0; i < store->partitions && !in_flight; i++)
 	{
-		SierraReadPartition leaf = {0};
+		SierraReadPartition partition = {0};
 
 		if (!wanted[i] || !sierra_partition_written_by_other(store->leaf[i]))
 			continue;
-		leaf.rel = sierra_scan_open_leaf(store, i, AccessShareLock);
-		leaf.sequence_index = sierra_scan_open_index(leaf.rel, SIERRA_INDEX_SEQUENCE);
-		in_flight = bound_of_partition(&leaf, false) < position;
-		index_close(leaf.sequence_index, AccessShareLock);
-		relation_close(leaf.rel, AccessShareLock);
+		partition.rel = sierra_scan_open_partition(store, i, AccessShareLock);
+		partition.sequence_index = sierra_scan_open_index(partition.rel, SIERRA_INDEX_SEQUENCE);
+		in_flight = bound_of_partition(&partition, false) < position;
+		index_close(partition.sequence_index, AccessShareLock);
+		relation_close(partition.rel, AccessShareLock);
 	}
 	return in_flight;
 }

@@ -21,12 +21,12 @@ typedef struct SierraReadPartition
 /*
  * The highest global position below which the active snapshot sees all there
  * is and all there will ever be in these partitions: all of the store, or those
- * that the caller reads.  Fills sequence and position of the leaves.
+ * that the caller reads.  Fills sequence and position of the partitions.
  *
  * Raises 0A000 where the partition locks are not: on a physical standby, and in
  * a store that logical replication writes to.
  */
-extern int64 sierra_horizon(const SierraStore *store, SierraReadPartition *const *leaves,
+extern int64 sierra_horizon(const SierraStore *store, SierraReadPartition *const *partitions,
 							int count);
 
 /*

@@ -16,15 +16,15 @@
 
 /* Opens a partition; false if the active snapshot sees no event in it. */
 static bool
-open_source(const SierraStore *store, int partition, SierraSource *source)
+open_source(const SierraStore *store, int id, SierraSource *source)
 {
-	SierraReadPartition *leaf = &source->leaf;
+	SierraReadPartition *partition = &source->partition;
 
 	memset(source, 0, sizeof(*source));
-	leaf->rel = sierra_scan_open_leaf(store, partition, AccessShareLock);
-	leaf->sequence_index = sierra_scan_open_index(leaf->rel, SIERRA_INDEX_SEQUENCE);
-	if (!sierra_scan_newest(leaf->rel, leaf->sequence_index, GetActiveSnapshot(), &leaf->sequence,
-							&leaf->position))
+	partition->rel = sierra_scan_open_partition(store, id, AccessShareLock);
+	partition->sequence_index = sierra_scan_open_index(partition->rel, SIERRA_INDEX_SEQUENCE);
+	if (!sierra_scan_newest(partition->rel, partition->sequence_index, GetActiveSnapshot(),
+							&partition->sequence, &partition->position))
 		return false;
 	sierra_source_begin(source, SIERRA_SEARCH_ENOUGH);
 	return true;
@@ -34,9 +34,9 @@ static void
 close_source(SierraSource *source)
 {
 	sierra_source_end(source);
-	index_close(source->leaf.sequence_index, AccessShareLock);
+	index_close(source->partition.sequence_index, AccessShareLock);
 	/* No lock stays: what is found here are numbers and names. */
-	relation_close(source->leaf.rel, AccessShareLock);
+	relation_close(source->partition.rel, AccessShareLock);
 }
 
 /* Makes the first row at or above a position current. */
@@ -45,7 +45,7 @@ find_place(SierraSource *source, int64 position)
 {
 	int64 place = sierra_source_search(source, position - 1);
 
-	if (position > source->leaf.position ||
+	if (position > source->partition.position ||
 		!sierra_source_start(source, place + 1, ForwardScanDirection))
 		return false;
 	while (source->position < position)
@@ -93,7 +93,7 @@ sierra_locate_count_after(const SierraStore *store, int partition, int64 positio
 	int64 count = 0;
 
 	if (open_source(store, partition, &source) && find_place(&source, position + 1))
-		count = source.leaf.sequence - source.sequence + 1;
+		count = source.partition.sequence - source.sequence + 1;
 	close_source(&source);
 	return count;
 }

@@ -20,7 +20,7 @@
 void
 sierra_source_begin(SierraSource *source, int64 window)
 {
-	sierra_scan_begin(&source->scan, source->leaf.rel, source->leaf.sequence_index, false,
+	sierra_scan_begin(&source->scan, source->partition.rel, source->partition.sequence_index, false,
 					  GetActiveSnapshot(), 2);
 	source->scanning = true;
 	source->window = window;
@@ -75,7 +75,7 @@ sierra_source_advance(SierraSource *source)
 {
 	while (!fetch(source, source->direction))
 	{
-		if (source->next < 0 || source->next > source->leaf.sequence)
+		if (source->next < 0 || source->next > source->partition.sequence)
 			return false;
 		scan_next_window(source);
 	}
@@ -87,7 +87,7 @@ sierra_source_start(SierraSource *source, int64 sequence, ScanDirection directio
 {
 	source->direction = direction;
 	source->next = sequence;
-	if (sequence < 0 || sequence > source->leaf.sequence)
+	if (sequence < 0 || sequence > source->partition.sequence)
 		return false;
 	scan_next_window(source);
 	return sierra_source_advance(source);
@@ -119,8 +119,8 @@ sierra_source_search(SierraSource *source, int64 position)
 {
 	int64 low = SIERRA_NONE;
 	int64 low_position = SIERRA_NONE;
-	int64 high = source->leaf.sequence;
-	int64 high_position = source->leaf.position;
+	int64 high = source->partition.sequence;
+	int64 high_position = source->partition.position;
 	int64 overshoot = SIERRA_SEARCH_ENOUGH / 2;
 
 	if (position < 0)

@@ -14,7 +14,7 @@
 
 typedef struct SierraSource
 {
-	SierraReadPartition leaf; /* filled by sierra_horizon() */
+	SierraReadPartition partition; /* filled by sierra_horizon() */
 	SierraScan scan;
 	bool scanning;
 	ScanDirection direction;
@@ -25,7 +25,7 @@ typedef struct SierraSource
 } SierraSource;
 
 /*
- * Makes a source whose leaf is filled ready to be read.  window is the number
+ * Makes a source whose partition is filled ready to be read.  window is the number
  * of rows that will probably be wanted of it.
  */
 extern void sierra_source_begin(SierraSource *source, int64 window);

@@ -85,31 +85,31 @@ static void
 open_sources(Merge *merge)
 {
 	int partitions = merge->store->partitions;
-	SierraReadPartition **leaves = palloc(sizeof(SierraReadPartition *) * partitions);
+	SierraReadPartition **opened = palloc(sizeof(SierraReadPartition *) * partitions);
 	int count = 0;
 
 	merge->sources = palloc0(sizeof(SierraSource) * partitions);
 	merge->passed = palloc(sizeof(int64) * partitions);
 	for (int i = 0; i < partitions; i++)
 	{
-		SierraReadPartition *leaf = &merge->sources[i].leaf;
+		SierraReadPartition *partition = &merge->sources[i].partition;
 
 		merge->passed[i] = SIERRA_NONE;
 		if (is_left_out(merge->request, i))
 			continue;
-		leaf->rel = sierra_scan_open_leaf(merge->store, i, AccessShareLock);
-		leaf->sequence_index = sierra_scan_open_index(leaf->rel, SIERRA_INDEX_SEQUENCE);
-		leaves[count++] = leaf;
+		partition->rel = sierra_scan_open_partition(merge->store, i, AccessShareLock);
+		partition->sequence_index = sierra_scan_open_index(partition->rel, SIERRA_INDEX_SEQUENCE);
+		opened[count++] = partition;
 	}
-	merge->horizon = sierra_horizon(merge->store, leaves, count);
+	merge->horizon = sierra_horizon(merge->store, opened, count);
 
 	/*
 	 * The end of the store was read, which the scans below do not all touch: an
 	 * append to any partition would have been seen.
 	 */
 	for (int i = 0; i < count && IsolationIsSerializable(); i++)
-		PredicateLockRelation(leaves[i]->sequence_index, GetActiveSnapshot());
-	pfree(leaves);
+		PredicateLockRelation(opened[i]->sequence_index, GetActiveSnapshot());
+	pfree(opened);
 }
 
 static void
@@ -119,16 +119,16 @@ close_sources(Merge *merge)
 	{
 		SierraSource *source = &merge->sources[i];
 
-		if (source->leaf.rel == NULL)
+		if (source->partition.rel == NULL)
 			continue;
 		sierra_source_end(source);
-		index_close(source->leaf.sequence_index, AccessShareLock);
+		index_close(source->partition.sequence_index, AccessShareLock);
 
 		/*
 		 * If there are results, they may still point into the TOAST table.  If
 		 * not, the caller may go on to wait, and must not hold up DDL meanwhile.
 		 */
-		relation_close(source->leaf.rel, merge->has_results ? NoLock : AccessShareLock);
+		relation_close(source->partition.rel, merge->has_results ? NoLock : AccessShareLock);
 	}
 }
 
@@ -167,7 +167,7 @@ start_backward(SierraSource *source, int64 position)
 {
 	int64 place = sierra_source_search(source, position) + SIERRA_SEARCH_ENOUGH;
 
-	if (!sierra_source_start(source, Min(place, source->leaf.sequence), BackwardScanDirection))
+	if (!sierra_source_start(source, Min(place, source->partition.sequence), BackwardScanDirection))
 		return false;
 	while (source->position > position)
 	{
@@ -195,10 +195,10 @@ start_all_forward(Merge *merge)
 		int64 after = start_of(merge->request, i);
 		int64 hint = hinted && last_page.position <= after ? last_page.passed[i] : SIERRA_NONE;
 
-		if (source->leaf.rel == NULL)
+		if (source->partition.rel == NULL)
 			continue;
-		merge->passed[i] = source->leaf.sequence;
-		if (source->leaf.position <= after)
+		merge->passed[i] = source->partition.sequence;
+		if (source->partition.position <= after)
 			continue;
 		sierra_source_begin(source, expected_rows(merge));
 		if (start_forward(source, after, hint, &merge->passed[i]) &&
@@ -218,7 +218,7 @@ start_all_backward(Merge *merge)
 	{
 		SierraSource *source = &merge->sources[i];
 
-		if (source->leaf.sequence == SIERRA_NONE)
+		if (source->partition.sequence == SIERRA_NONE)
 			continue;
 		sierra_source_begin(source, expected_rows(merge));
 		if (start_backward(source, start))

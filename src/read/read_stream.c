@@ -33,11 +33,11 @@ scan_partition(const SierraStore *store, int partition, SierraIndex kind, ScanKe
 			   int nkeys, bool backward, SierraSink *sink)
 {
 	ScanDirection direction = backward ? BackwardScanDirection : ForwardScanDirection;
-	Relation leaf = sierra_scan_open_leaf(store, partition, AccessShareLock);
+	Relation rel = sierra_scan_open_partition(store, partition, AccessShareLock);
 	SierraScan scan;
 	bool any = false;
 
-	sierra_scan_begin(&scan, leaf, sierra_scan_open_index(leaf, kind), true, GetActiveSnapshot(),
+	sierra_scan_begin(&scan, rel, sierra_scan_open_index(rel, kind), true, GetActiveSnapshot(),
 					  nkeys);
 	sierra_scan_rescan(&scan, keys);
 	while (sierra_scan_next(&scan, direction))
@@ -48,7 +48,7 @@ scan_partition(const SierraStore *store, int partition, SierraIndex kind, ScanKe
 	}
 	sierra_scan_end(&scan);
 	/* The lock stays: results may still point into the TOAST table. */
-	relation_close(leaf, NoLock);
+	relation_close(rel, NoLock);
 	return any;
 }
 

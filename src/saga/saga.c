@@ -2,10 +2,11 @@
  * saga.c
  *		Runs sagas as the owner of their definition.
  *
- * What a saga does next is in SQL (sierra_advance_saga); here is only whose
- * rights it has.  run_as.c says why that gives nobody rights that he did not
- * have.  The row of an instance names a definition, and could be changed by who
- * may run sagas: the stream must name the same one, or nothing is run.
+ * What a saga does next is decided in SQL (advance_saga).  This file
+ * decides with whose rights it runs; run_as.c says why that gives nobody
+ * additional rights.  The row of an instance names a definition, but roles that
+ * may run sagas can change that row.  So nothing is run unless the saga's
+ * stream names the same definition.
  */
 #include "postgres.h"
 
@@ -33,7 +34,7 @@ static const SierraQuery find_query = {
 	1,
 	{TEXTOID}};
 
-/* Which saga an instance is of, and whose that is. */
+/* The definition of an instance, and the owner of the definition. */
 typedef struct Found
 {
 	text *saga;
@@ -51,7 +52,7 @@ get_found(Found *found)
 	found->owner = get_role_oid(TextDatumGetCString(sierra_query_value(0, 3, &isnull)), false);
 }
 
-/* Holds the instance; false if there is none. */
+/* Locks the row of the instance until the transaction ends; false if there is none. */
 static bool
 find(const SierraStore *store, text *saga_id, Oid table_owner, Found *found)
 {
@@ -118,7 +119,7 @@ check_action(const char *procedure, Oid function)
 	if ((nargs != 1 && nargs != 2) || (!sierra_function_fits(function, nargs, args, JSONBOID) &&
 									   !sierra_function_fits(function, nargs, args, VOIDOID)))
 		ereport(ERROR, errcode(ERRCODE_INVALID_FUNCTION_DEFINITION),
-				errmsg("function %s is no action of a saga", procedure),
+				errmsg("function %s is not an action of a saga", procedure),
 				errhint("An action or compensation takes (data jsonb) or (data jsonb, saga_id "
 						"text) and returns jsonb or void."));
 	sierra_function_check_execute(function);

@@ -1,31 +1,27 @@
 /*
  * saga_sql.c
- *		What run_sagas() cannot do in SQL.
+ *		The parts of run_sagas() that cannot be written in SQL.
  */
 #include "postgres.h"
 
 #include "saga/saga.h"
+#include "store/extension.h"
 
 #include "catalog/pg_type.h"
 #include "fmgr.h"
 #include "miscadmin.h"
-#include "nodes/value.h"
-#include "parser/parse_func.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 
 PG_FUNCTION_INFO_V1(sierra_run_saga);
 PG_FUNCTION_INFO_V1(sierra_call_saga);
 
-/* It is in the schema where the called function is too. */
 static Oid
-find_advance(FunctionCallInfo fcinfo)
+find_advance(void)
 {
-	char *schema = get_namespace_name(get_func_namespace(fcinfo->flinfo->fn_oid));
-	Oid types[5] = {NAMEOID, TEXTOID, TEXTOID, INT4OID, BOOLOID};
+	static const Oid types[] = {NAMEOID, TEXTOID, TEXTOID, INT4OID, BOOLOID};
 
-	return LookupFuncName(list_make2(makeString(schema), makeString("sierra_advance_saga")), 5,
-						  types, false);
+	return sierra_extension_function("advance_saga", lengthof(types), types);
 }
 
 Datum
@@ -34,7 +30,7 @@ sierra_run_saga(PG_FUNCTION_ARGS)
 	PreventCommandDuringRecovery("run_sagas()");
 	PreventCommandIfReadOnly("run_sagas()");
 	PG_RETURN_BOOL(sierra_saga_run(sierra_store_open(ACL_NO_RIGHTS), PG_GETARG_TEXT_PP(0),
-								   PG_GETARG_BOOL(1), find_advance(fcinfo)));
+								   PG_GETARG_BOOL(1), find_advance()));
 }
 
 Datum

@@ -1,8 +1,9 @@
 /*
  * direct_insert.c
- *		Rows that go into a table and its indexes without the executor.
+ *		Inserts rows into a table and its indexes without the executor.
  *
- * The worker of logical replication does the same (ExecSimpleRelationInsert).
+ * The apply worker of logical replication does the same, in
+ * ExecSimpleRelationInsert().
  */
 #include "postgres.h"
 
@@ -25,7 +26,7 @@ sierra_direct_insert_open(Relation rel)
 void
 sierra_direct_insert_finish(ResultRelInfo *result, TupleTableSlot *slot, EState *estate)
 {
-	/* what deferrable constraints have to look at again */
+	/* indexes of deferrable constraints, which have to be checked later */
 	List *recheck = sierra_compat_insert_index_tuples(result, slot, estate);
 
 	if (result->ri_TrigDesc != NULL && result->ri_TrigDesc->trig_insert_after_row)

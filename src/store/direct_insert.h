@@ -1,6 +1,6 @@
 /*
  * direct_insert.h
- *		Rows that go into a table and its indexes without the executor.
+ *		Inserts rows into a table and its indexes without the executor.
  *
  *		result = sierra_direct_insert_open(rel);
  *		for each row:
@@ -15,10 +15,13 @@
 #include "nodes/execnodes.h"
 #include "utils/relcache.h"
 
-/* Opens the indexes of a table that the caller has opened to write to it. */
+/* Opens the indexes of a table that the caller has opened and locked to write to it. */
 extern ResultRelInfo *sierra_direct_insert_open(Relation rel);
 
-/* Index entries and queued AFTER ROW triggers of a row that is in the table now. */
+/*
+ * For a row that is in the table now: makes its index entries, and queues its
+ * AFTER ROW triggers.
+ */
 extern void sierra_direct_insert_finish(ResultRelInfo *result, TupleTableSlot *slot,
 										EState *estate);
 

@@ -1,6 +1,6 @@
 /*
  * event.c
- *		Events: the bounds of what a caller hands in.
+ *		Events: checks of the events that a caller passes.
  */
 #include "postgres.h"
 
@@ -30,7 +30,7 @@ sierra_event_check_name(const char *what, const text *name)
 		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				errmsg("%s must have 1 to %d bytes", what, SIERRA_NAME_MAX),
 				errdetail("The value has %d bytes.", length),
-				length < 1 ? 0 : errhint("Put what is longer into the payload or the metadata."));
+				length < 1 ? 0 : errhint("Put a longer text into the payload or the metadata."));
 
 	for (const unsigned char *at = start; at < end; at++)
 	{
@@ -107,7 +107,7 @@ sierra_expected_version_parse(const char *text, SierraExpectedVersion *expected)
 	return true;
 }
 
-/* The column of an events table behind each column of sierra_event. */
+/* By column of sierra_event: the column of an event table that it is taken from. */
 static const AttrNumber event_column[Natts_events] = {
 	Anum_events_global_position, Anum_events_partition_id,	 Anum_events_partition_sequence,
 	Anum_events_stream_id,		 Anum_events_stream_version, Anum_events_event_id,

@@ -1,6 +1,7 @@
 /*
  * event.h
- *		Events: the columns of an event table, what a caller hands in, its bounds.
+ *		Events: the columns of an event table, the events that a caller passes, and
+ *		the limits of their values.
  */
 #ifndef SIERRA_EVENT_H
 #define SIERRA_EVENT_H
@@ -25,7 +26,7 @@
 #define Anum_events_payload_bytes 13
 #define Natts_events 13
 
-/* Columns of type sierra_event, as indexes of values: those that code asks for. */
+/* Columns of type sierra_event, as indexes of an array of values; only those the code uses. */
 #define SIERRA_EVENT_POSITION 0
 #define SIERRA_EVENT_STREAM 3
 #define SIERRA_EVENT_VERSION 4
@@ -36,15 +37,16 @@
 #define SIERRA_EVENT_PAYLOAD 11
 #define SIERRA_EVENT_PAYLOAD_BYTES 12
 
-/* Columns of the companion tables: a key, and what is kept for it. */
+/* Columns of the companion tables: a key, and the value that is kept for it. */
 #define Natts_companion 2
 
 /* Longest stream id and event name, in bytes; the shortest is one byte. */
 #define SIERRA_NAME_MAX 255
 
 /*
- * What a stream must look like before an append: a version (0, 1, ...), or one
- * of these.  The values are also the binary form of SQL type expected_version.
+ * The state that a stream must be in before an append: a version (0, 1, ...), or
+ * one of the constants below.  SQL type expected_version has the same values in
+ * its binary form.
  */
 typedef int64 SierraExpectedVersion;
 
@@ -52,10 +54,10 @@ typedef int64 SierraExpectedVersion;
 #define SIERRA_EXPECT_EXISTS INT64CONST(-2)
 #define SIERRA_EXPECT_EMPTY INT64CONST(-3)
 
-/* The version of a stream without events, the sequence of an empty partition. */
+/* The version of a stream, and the sequence of a partition, that has no events. */
 #define SIERRA_NONE INT64CONST(-1)
 
-/* One event as a caller hands it in.  Varlena values are not toasted. */
+/* One event as a caller passes it.  Varlena values are not toasted. */
 typedef struct SierraNewEvent
 {
 	text *stream_id;
@@ -71,31 +73,34 @@ typedef struct SierraNewEvent
 } SierraNewEvent;
 
 /*
- * Raises 22023 or 22008 unless the event obeys the bounds: names of 1 to
- * SIERRA_NAME_MAX bytes without control characters, a finite time, at most one
- * kind of payload.
+ * Raises 22023 or 22008 unless the event keeps to the limits: names of 1 to
+ * SIERRA_NAME_MAX bytes without control characters, a finite time, and not both
+ * kinds of payload.
  */
 extern void sierra_event_check(const SierraNewEvent *event);
 
-/* Raises 22023 unless the name (called what in the message) is within bounds. */
+/* Raises 22023 unless the name keeps to the limits; what is its name in the message. */
 extern void sierra_event_check_name(const char *what, const text *name);
 
 /*
- * The partition key that the text of a partition_key argument means; raises
+ * The partition key that the text of an argument partition_key stands for; raises
  * 22023 for the empty text.
  */
 extern void sierra_event_parse_key(const text *given, pg_uuid_t *key);
 
-/* The word or number that an expected version is written as; palloc'd. */
+/* An expected version as text, a word or a number; palloc'd. */
 extern char *sierra_expected_version_text(SierraExpectedVersion expected);
 
 /*
- * Reads what sierra_expected_version_text() writes.  Returns false when the
- * text is neither one of the words nor a version.
+ * Reads the text of sierra_expected_version_text(), the words in any case.
+ * Returns false if the text is neither one of the words nor a version.
  */
 extern bool sierra_expected_version_parse(const char *text, SierraExpectedVersion *expected);
 
-/* The values of the event in a slot, in the order of sierra_event; they point into the slot. */
+/*
+ * Fills values and nulls, of Natts_events elements each, from the event in the
+ * slot, in the order of sierra_event.  The values point into the slot.
+ */
 extern void sierra_event_values(TupleTableSlot *slot, Datum *values, bool *nulls);
 
 #endif /* SIERRA_EVENT_H */

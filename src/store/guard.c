@@ -1,12 +1,14 @@
 /*
  * guard.c
- *		The guard of event tables: a trigger that lets only the engine write them.
+ *		The guard of event tables: a trigger that lets only the append functions write
+ *		to them.
  */
 #include "postgres.h"
 
 #include "base/compat.h"
 #include "base/errors.h"
 #include "base/guc.h"
+#include "store/extension.h"
 #include "store/guard.h"
 #include "store/partition_lock.h"
 
@@ -25,9 +27,9 @@
 PG_FUNCTION_INFO_V1(sierra_guard_events);
 
 /*
- * The table that an INSERT of our own, under way in this (sub)transaction, may
- * pass the guard of.  A permit that an error left behind dies with its
- * (sub)transaction.
+ * The table whose guard accepts an INSERT of our own in this (sub)transaction.  A
+ * permit that is left after an error is void, because its (sub)transaction has
+ * ended.
  */
 static struct
 {
@@ -50,7 +52,7 @@ sierra_guard_withdraw_permit(void)
 	permit.relation = InvalidOid;
 }
 
-/* True once after the engine announced an INSERT of its own into this table. */
+/* Uses up the permit; true if there was one for this table. */
 static bool
 take_permit(Oid relation)
 {
@@ -65,15 +67,14 @@ take_permit(Oid relation)
 const Trigger *
 sierra_guard_find(Relation rel)
 {
+	Oid guard = sierra_extension_guard();
+
 	for (int i = 0; rel->trigdesc != NULL && i < rel->trigdesc->numtriggers; i++)
 	{
 		const Trigger *trigger = &rel->trigdesc->triggers[i];
-		char *function;
 
-		if (TRIGGER_FOR_ROW(trigger->tgtype) || !TRIGGER_FOR_INSERT(trigger->tgtype))
-			continue;
-		function = get_func_name(trigger->tgfoid);
-		if (function != NULL && strcmp(function, "sierra_guard_events") == 0)
+		if (OidIsValid(guard) && trigger->tgfoid == guard && !TRIGGER_FOR_ROW(trigger->tgtype) &&
+			TRIGGER_FOR_INSERT(trigger->tgtype))
 			return trigger;
 	}
 	return NULL;
@@ -92,8 +93,9 @@ statement_name(TriggerEvent event)
 }
 
 /*
- * Keeps appends out while rows are loaded, and makes every session compare the
- * sequence of positions with the events again before its next append.
+ * Locks all partitions, so that nothing appends while rows are loaded, and makes
+ * every session compare the sequence of positions with the events again before its
+ * next append.
  */
 static void
 begin_restore(Relation rel)
@@ -102,7 +104,7 @@ begin_restore(Relation rel)
 	Relation parent = table_open(events, AccessShareLock);
 	PartitionDesc partitions = RelationGetPartitionDesc(parent, true);
 
-	/* in the order of their bounds, as appends lock them */
+	/* in the order of their bounds, which is the order in which appends lock them */
 	for (int i = 0; i < partitions->nparts; i++)
 		(void) sierra_partition_lock(partitions->oids[i], SIERRA_LOCK_WRITE);
 	table_close(parent, AccessShareLock);
@@ -110,11 +112,11 @@ begin_restore(Relation rel)
 }
 
 /*
- * Rows may also come from the engine, from the initial copy of a logical
- * subscription, and from a dump that the owner restores.
+ * An INSERT is allowed if it is our own, if logical replication does it (the
+ * initial copy of a table), or if the owner restores a dump.
  */
 static bool
-insert_is_sanctioned(Relation rel)
+insert_is_allowed(Relation rel)
 {
 	Oid relid = RelationGetRelid(rel);
 
@@ -138,15 +140,15 @@ sierra_guard_events(PG_FUNCTION_ARGS)
 
 	if (!CALLED_AS_TRIGGER(fcinfo) || !TRIGGER_FIRED_FOR_STATEMENT(trigger->tg_event))
 		ereport(ERROR, errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-				errmsg("sierra_guard_events() must be called as a statement trigger"));
+				errmsg("guard_events() must be called as a statement trigger"));
 
 	insert = TRIGGER_FIRED_BY_INSERT(trigger->tg_event);
-	if (insert && insert_is_sanctioned(trigger->tg_relation))
+	if (insert && insert_is_allowed(trigger->tg_relation))
 		PG_RETURN_POINTER(NULL);
 
 	ereport(ERROR, errcode(ERRCODE_SIERRA_APPEND_ONLY),
 			errmsg("table \"%s\" is append-only", RelationGetRelationName(trigger->tg_relation)),
-			errdetail("%s would change events of store \"%s\" behind the append functions.",
+			errdetail("%s would change events of store \"%s\" without the append functions.",
 					  statement_name(trigger->tg_event),
 					  get_namespace_name(RelationGetNamespace(trigger->tg_relation))),
 			insert ? errhint("Use eappend() or emappend(); to load a data-only dump, set "

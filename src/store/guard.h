@@ -1,8 +1,9 @@
 /*
  * guard.h
- *		The guard of event tables: a trigger that lets only the engine write them.
+ *		The guard of event tables: a trigger that lets only the append functions write
+ *		to them.
  *
- * How many partitions a store has is an argument of this trigger.
+ * The number of partitions of a store is an argument of this trigger.
  */
 #ifndef SIERRA_GUARD_H
 #define SIERRA_GUARD_H
@@ -10,13 +11,14 @@
 #include "utils/relcache.h"
 #include "utils/reltrigger.h"
 
-/* The guard trigger of a table of a store, or NULL; points into the relation. */
+/* The guard trigger of a table, or NULL; points into the relcache entry of the table. */
 extern const Trigger *sierra_guard_find(Relation rel);
 
 /*
- * Around an INSERT of the engine itself that has to go through the executor, and
- * so through the guard.  The guard takes the permit of the first statement;
- * withdrawing what was not taken keeps others from taking it.
+ * An append that has to run an INSERT in the executor, and so fires the guard,
+ * calls these before and after it.  The guard accepts the next INSERT into the
+ * relation and uses up the permit with it.  Withdrawing the permit afterwards
+ * makes sure that no other statement can use it.
  */
 extern void sierra_guard_give_permit(Oid relation);
 extern void sierra_guard_withdraw_permit(void);

@@ -1,11 +1,11 @@
 /*
  * partition_lock.c
- *		The partition lock.
+ *		The partition lock: only the transaction that holds it writes to a partition.
  *
- * It is a heavyweight lock, so that waiting can be interrupted and timed out,
- * deadlocks are found, PREPARE TRANSACTION keeps it and it shows in pg_locks
- * (locktype advisory, objsubid 1509).  Its class keeps it apart from the locks
- * of pg_advisory_lock(), which are of class 1 and 2.
+ * It is a heavyweight lock.  So waiting for it can be cancelled and obeys
+ * lock_timeout, deadlocks are detected, PREPARE TRANSACTION keeps it, and pg_locks
+ * shows it (locktype advisory, objsubid 1509).  It cannot conflict with the locks of
+ * pg_advisory_lock(), because those are of class 1 and 2.
  */
 #include "postgres.h"
 
@@ -24,31 +24,31 @@ set_lock_tag(LOCKTAG *tag, Oid relation)
 }
 
 bool
-sierra_partition_lock(Oid leaf, LOCKMODE mode)
+sierra_partition_lock(Oid relation, LOCKMODE mode)
 {
 	LOCKTAG tag;
 
-	set_lock_tag(&tag, leaf);
+	set_lock_tag(&tag, relation);
 	return LockAcquire(&tag, mode, false, false) != LOCKACQUIRE_ALREADY_HELD;
 }
 
 void
-sierra_partition_unlock(Oid leaf, LOCKMODE mode)
+sierra_partition_unlock(Oid relation, LOCKMODE mode)
 {
 	LOCKTAG tag;
 
-	set_lock_tag(&tag, leaf);
+	set_lock_tag(&tag, relation);
 	LockRelease(&tag, mode, false);
 }
 
-/* RowShareLock conflicts with SIERRA_LOCK_WRITE, but not with KEEP_OUT. */
+/* RowShareLock conflicts with SIERRA_LOCK_WRITE, but not with SIERRA_LOCK_KEEP_OUT. */
 bool
-sierra_partition_written_by_other(Oid leaf)
+sierra_partition_written_by_other(Oid relation)
 {
 	LOCKTAG tag;
 	int holders;
 
-	set_lock_tag(&tag, leaf);
+	set_lock_tag(&tag, relation);
 	pfree(GetLockConflicts(&tag, RowShareLock, &holders));
 	return holders > 0;
 }

@@ -1,12 +1,11 @@
 /*
  * partition_lock.h
- *		The partition lock.
+ *		The partition lock: only the transaction that holds it writes to a partition.
  *
- * Who holds the lock of a partition is its only writer.  The lock is taken
- * after the partition and its indexes are open and lives until the
- * transaction (or the subtransaction, if that rolls back) ends.  So commits
- * reach a partition in the order of its numbers, and what anybody can see of
- * it is always a prefix.
+ * The lock is taken after the partition and its indexes have been opened.  It is
+ * held until the transaction ends, or until the subtransaction rolls back that took
+ * it.  So the events of a partition become visible in the order of their sequences:
+ * each snapshot sees all events up to some sequence, and none after it.
  */
 #ifndef SIERRA_PARTITION_LOCK_H
 #define SIERRA_PARTITION_LOCK_H
@@ -15,23 +14,24 @@
 #include "storage/lockdefs.h"
 
 /*
- * The modes of the lock, which conflict with themselves and with each other.
- * KEEP_OUT is for who will not write to the partition, but must know that
- * nobody creates a stream there meanwhile; it does not hold back readers.
+ * The modes of the lock.  Each conflicts with itself and with the other one.
+ * KEEP_OUT is for a transaction that does not write to the partition, but has to
+ * make sure that no other creates a stream there at the same time.  Unlike WRITE,
+ * it does not hold back readers of the whole store.
  */
 #define SIERRA_LOCK_WRITE ExclusiveLock
 #define SIERRA_LOCK_KEEP_OUT ShareRowExclusiveLock
 
 /*
- * Waits for the lock; true when the transaction did not hold it before.  (The
- * repair of a store's sequence locks that in the same way.)
+ * Waits for the lock; true if the transaction did not hold it before.  relation is
+ * a partition (or the sequence of positions, while that is corrected).
  */
-extern bool sierra_partition_lock(Oid leaf, LOCKMODE mode);
+extern bool sierra_partition_lock(Oid relation, LOCKMODE mode);
 
-/* Gives back a lock that this call took and wrote nothing under. */
-extern void sierra_partition_unlock(Oid leaf, LOCKMODE mode);
+/* Releases a lock that was taken just now, before anything was written under it. */
+extern void sierra_partition_unlock(Oid relation, LOCKMODE mode);
 
-/* Does another transaction, prepared ones included, hold the lock to write? */
-extern bool sierra_partition_written_by_other(Oid leaf);
+/* Does another transaction, which may be a prepared one, hold the lock in mode WRITE? */
+extern bool sierra_partition_written_by_other(Oid relation);
 
 #endif /* SIERRA_PARTITION_LOCK_H */

@@ -2,15 +2,16 @@
  * position.c
  *		Global positions: one sequence object per store.
  *
- * Positions are taken under a partition lock, so they agree with the order of
- * the partition.  A position that rolls back is a hole; nobody waits for it.
+ * Positions are taken under a partition lock, so within a partition they ascend
+ * as the sequences do.  A transaction that rolls back leaves a gap in the
+ * positions; no reader waits for it.
  *
- * Rows can also come from elsewhere: logical replication carries no sequences,
- * and a dump of tables alone has none either.  So a session compares the
- * sequence with the newest event of every partition before its first append.
- * Who loads rows with sierra_es.restore holds all partition locks meanwhile and
- * makes all sessions compare again (store_sql.c); so does the end of a
- * subscription (store.c).
+ * Rows can also come into the tables without their sequence: logical replication
+ * does not copy sequences, and a dump of tables alone does not contain them.  So
+ * before its first append a session compares the sequence with the newest event of
+ * every partition.  A session that loads rows with sierra_es.restore holds all
+ * partition locks while it does so, and makes all sessions compare again (guard.c);
+ * the end of a logical subscription makes them compare again too (store.c).
  */
 #include "postgres.h"
 
@@ -31,8 +32,8 @@
 #include "utils/snapmgr.h"
 
 /*
- * Reads the sequence's only row by itself: pg_sequence_last_value() would ask
- * for rights on the sequence, which readers of events need not have.
+ * Reads the only row of the sequence.  pg_sequence_last_value() would check rights
+ * on the sequence, which readers of events need not have.
  */
 int64
 sierra_position_last(const SierraStore *store)
@@ -58,8 +59,8 @@ sierra_position_last(const SierraStore *store)
 }
 
 /*
- * The position of the newest event; *complete tells whether all partitions
- * could be looked at.  Does not wait for one that is locked, as by VACUUM FULL.
+ * The position of the newest event.  Does not wait for a partition that is locked,
+ * as by VACUUM FULL, but leaves it out; *complete is false then.
  */
 static int64
 newest_position(const SierraStore *store, bool *complete)
@@ -69,7 +70,7 @@ newest_position(const SierraStore *store, bool *complete)
 	*complete = true;
 	for (int i = 0; i < store->partitions; i++)
 	{
-		Relation leaf;
+		Relation rel;
 		Relation index;
 		int64 sequence;
 		int64 position;
@@ -79,17 +80,17 @@ newest_position(const SierraStore *store, bool *complete)
 			*complete = false;
 			continue;
 		}
-		leaf = sierra_scan_open_leaf(store, i, NoLock);
-		index = sierra_scan_open_index(leaf, SIERRA_INDEX_SEQUENCE);
-		if (sierra_scan_newest(leaf, index, SnapshotSelf, &sequence, &position))
+		rel = sierra_scan_open_partition(store, i, NoLock);
+		index = sierra_scan_open_index(rel, SIERRA_INDEX_SEQUENCE);
+		if (sierra_scan_newest(rel, index, SnapshotSelf, &sequence, &position))
 			newest = Max(newest, position);
 		index_close(index, AccessShareLock);
-		relation_close(leaf, AccessShareLock);
+		relation_close(rel, AccessShareLock);
 	}
 	return newest;
 }
 
-/* setval() as the owner: who may append need not have rights on the sequence. */
+/* setval() as the owner: a role that may append need not have rights on the sequence. */
 static void
 set_sequence(const SierraStore *store, int64 position)
 {
@@ -106,7 +107,7 @@ set_sequence(const SierraStore *store, int64 position)
 	SetUserIdAndSecContext(user, context);
 }
 
-/* Puts the sequence above the newest event; one session at a time. */
+/* Sets the sequence to the newest event if it is behind it; one session at a time. */
 static void
 catch_up(const SierraStore *store)
 {
@@ -134,8 +135,9 @@ sierra_position_check(const SierraStore *store)
 }
 
 /*
- * What is being written, innermost last: a trigger that appends opens a level.
- * Levels that an error left behind go with their subtransaction.
+ * What this session is writing.  A trigger that appends while its append is not
+ * finished adds a level; the innermost is the last.  If an error ends an append,
+ * its level is removed with the subtransaction.
  */
 #define WRITING_LEVELS 32
 
@@ -154,7 +156,7 @@ forget_at_end(XactEvent event, void *arg)
 		writing_levels = 0;
 }
 
-/* Subtransactions that began later than the one that aborts lie within it. */
+/* Subtransactions with a higher id than the one that aborts are inside it. */
 static void
 forget_at_abort(SubXactEvent event, SubTransactionId subtransaction, SubTransactionId parent,
 				void *arg)
@@ -179,8 +181,9 @@ sierra_position_begin_writing(const SierraStore *store, int64 first)
 	if (writing_levels == WRITING_LEVELS)
 		ereport(ERROR, errcode(ERRCODE_STATEMENT_TOO_COMPLEX),
 				errmsg("appends are nested too deeply"),
-				errdetail("More than %d triggers append events from within each other.",
-						  WRITING_LEVELS));
+				errdetail("Triggers that append events fired each other more than %d times.",
+						  WRITING_LEVELS),
+				errhint("Check the triggers on table \"events\" for an endless recursion."));
 	writing[writing_levels].events = store->events;
 	writing[writing_levels].first = first;
 	writing[writing_levels].subtransaction = GetCurrentSubTransactionId();
@@ -206,6 +209,7 @@ sierra_position_being_written(const SierraStore *store)
 	return first;
 }
 
+/* The partition may have got rows that were not appended here, so look again. */
 int64
 sierra_position_next(const SierraStore *store, int64 tail)
 {

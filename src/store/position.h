@@ -8,28 +8,30 @@
 #include "store/store.h"
 
 /*
- * The next position.  The caller holds the lock of the partition that the event
- * goes to, whose newest event has position tail.
+ * Takes the next position from the sequence.  The caller holds the lock of the
+ * partition that the event goes to; tail is the position of the newest event there.
  */
 extern int64 sierra_position_next(const SierraStore *store, int64 tail);
 
-/* The last position given out so far, or SIERRA_NONE. */
+/* The last position that was taken so far, or SIERRA_NONE. */
 extern int64 sierra_position_last(const SierraStore *store);
 
 /*
- * Before the first append of a session to a store, and again after rows were
- * loaded into it: puts the sequence above the store's events if it is not.
+ * Called before each append; works only before the first append of the session to
+ * the store, and again after rows were loaded into it.  If the sequence of positions
+ * is behind the events of the store, sets it to the newest of them.
  */
 extern void sierra_position_check(const SierraStore *store);
 
 /*
- * Brackets the writing of events that have taken positions from first on.  User
- * code that runs in between and reads the store must not get past them.
+ * Called before and after events are written whose lowest position is first.
+ * Triggers and policies that run in between may read the store, and must not read
+ * past these events.
  */
 extern void sierra_position_begin_writing(const SierraStore *store, int64 first);
 extern void sierra_position_end_writing(void);
 
-/* The lowest position that this session is just writing, or PG_INT64_MAX. */
+/* The lowest position that this session is writing at this moment, or PG_INT64_MAX. */
 extern int64 sierra_position_being_written(const SierraStore *store);
 
 #endif /* SIERRA_POSITION_H */

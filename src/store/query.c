@@ -1,11 +1,11 @@
 /*
  * query.c
- *		SQL on the tables that subscriptions and derived state are kept in.
+ *		Runs SQL on the tables that keep subscriptions and derived state.
  *
- * A session keeps the plan of each statement; the plan cache renews it when a
- * table changes.  A plan that was made while a table was empty would be kept
- * while it grows, until the table is analyzed; so plans read indexes whatever
- * the statistics say.
+ * A session keeps the plan of each statement; the plan cache makes a new one when a
+ * table changes.  A plan that was made while a table was empty would scan the whole
+ * table, and would be kept while the table grows until it is analyzed.  So plans use
+ * indexes whatever the statistics say.
  */
 #include "postgres.h"
 
@@ -77,7 +77,7 @@ find_plan(const SierraStore *store, const SierraQuery *query)
 	entry = hash_search(plans, &key, HASH_FIND, NULL);
 	if (entry == NULL)
 	{
-		/* Preparing can fail; only then must there be no entry. */
+		/* Prepare first: if that fails, there must not be an entry without a plan. */
 		SPIPlanPtr plan = prepare(store, query);
 
 		entry = hash_search(plans, &key, HASH_ENTER, &found);
@@ -86,14 +86,14 @@ find_plan(const SierraStore *store, const SierraQuery *query)
 	return entry->plan;
 }
 
-/* Runs a plan; if it has to be made first, no table is read as a whole. */
+/* Runs a plan.  If it has to be made first, it is made without sequential scans. */
 static int
 execute(SPIPlanPtr plan, Datum *values, const char *nulls, bool read_only)
 {
 	bool before = enable_seqscan;
 	int status = 0;
 
-	/* The variable itself: to nest the setting would cost more than many statements do. */
+	/* Set the variable directly: set_config_option() takes longer than many of the statements. */
 	PG_TRY();
 	{
 		enable_seqscan = false;

@@ -1,9 +1,9 @@
 /*
  * query.h
- *		SQL on the tables that subscriptions and derived state are kept in.
+ *		Runs SQL on the tables that keep subscriptions and derived state.
  *
- * These statements run as the caller of the function, through the executor:
- * rights, row-level security and triggers of the tables hold.
+ * These statements run in the executor as the current user, so rights, row-level
+ * security and triggers of the tables apply.
  */
 #ifndef SIERRA_QUERY_H
 #define SIERRA_QUERY_H
@@ -12,25 +12,29 @@
 
 #define SIERRA_QUERY_ARGS_MAX 12
 
-/* A statement, defined once as a static; its address names its kept plan. */
+/*
+ * A statement.  Each is a static variable, because its address is the key under
+ * which the session keeps its plan.
+ */
 typedef struct SierraQuery
 {
-	const char *sql; /* every %s stands for the schema of the store, at most six times */
+	const char *sql; /* each %s, at most six, is replaced by the schema of the store */
 	int nargs;
 	Oid types[SIERRA_QUERY_ARGS_MAX];
 } SierraQuery;
 
 /*
- * Around queries and the use of their results, which live until the end.
- * Returns the context that was current before: what is to stay goes there.
+ * Called before and after queries.  Their results are freed by
+ * sierra_query_end().  The first returns the memory context that was current
+ * before; copy there what is needed longer.
  */
 extern MemoryContext sierra_query_begin(void);
 extern void sierra_query_end(void);
 
 /*
- * Runs the statement and returns the number of rows.  nulls may be NULL.
- * read_only: with the active snapshot; else with a new one, after making the
- * effects of this transaction so far visible.
+ * Runs the statement and returns the number of rows.  nulls may be NULL.  If
+ * read_only, the statement uses the active snapshot.  Otherwise it uses a new
+ * snapshot, which also sees what this transaction did so far.
  */
 extern uint64 sierra_query(const SierraStore *store, const SierraQuery *query, Datum *values,
 						   const bool *nulls, bool read_only);

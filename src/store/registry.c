@@ -1,6 +1,6 @@
 /*
  * registry.c
- *		The companion tables: streams with a key of their own, ids of clients.
+ *		The companion tables stream_keys and event_ids.
  */
 #include "postgres.h"
 
@@ -22,7 +22,7 @@
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 
-/* Columns of stream_keys and event_ids: the key, then what is kept for it. */
+/* Columns of stream_keys and event_ids: the key, and the value that is kept for it. */
 #define ANUM_KEY 1
 #define ANUM_VALUE 2
 
@@ -91,9 +91,9 @@ insert_row(const SierraStore *store, Oid relid, const SierraTableShape *shape, E
 }
 
 /*
- * Whether no stream has a key of its own, as in most stores, where each new
- * stream is looked for in vain.  The size is that of the file now: who wrote a
- * row that is to be seen has extended it before.
+ * Is the table of stream keys empty?  It is in most stores, and then a search for
+ * each new stream would be wasted.  The file has its current size at any time: a
+ * transaction that wrote a row had to extend the file before the row was visible.
  */
 static bool
 has_no_keys(const SierraStore *store)
@@ -111,7 +111,7 @@ sierra_registry_find_key(const SierraStore *store, const text *stream_id, Snapsh
 {
 	ScanKeyData scan_key;
 
-	/* Under SERIALIZABLE the scan leaves its trace, found or not. */
+	/* Under SERIALIZABLE the scan is needed for its predicate lock, even if it finds nothing. */
 	if (!IsolationIsSerializable() && has_no_keys(store))
 		return false;
 	sierra_scan_key_text(&scan_key, ANUM_KEY, stream_id);
@@ -166,8 +166,8 @@ sierra_registry_find_settled_id(const SierraStore *store, const pg_uuid_t *event
 }
 
 /*
- * The append has looked for the id before, so a unique violation here means
- * that another session added it to another partition in between.
+ * The append has looked for the id before.  So a unique violation here means that
+ * another session added the id in between, with an event of another partition.
  */
 void
 sierra_registry_add_id(const SierraStore *store, EState *estate, const pg_uuid_t *event_id,

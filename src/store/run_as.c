@@ -1,18 +1,20 @@
 /*
  * run_as.c
- *		Running what a role wrote down as that role.
+ *		Runs projections, process managers and sagas as the role that they name.
  *
- * A row of a table names a role, and a run acts as that role, so writing the row
- * must not be a way to become somebody else.  Two rules keep that.  A trigger of
- * the table lets a role write rows only for roles that it is a member of, and
- * never change what a row says to run.  The trigger belongs to the table, whose
- * owner could drop it; so a row counts only if the table's owner is a member of
- * the role in it, and could have become that role anyway.
+ * A row of a table names a role and the function that runs as this role.  So a role
+ * that may write such a row must not be able to run a function as any other role.
+ * Two rules prevent that.  A trigger of the table lets a role write rows only for
+ * roles that it is a member of, and does not let it change the function of a row.
+ * But the owner of the table could drop the trigger.  So a row is used only if the
+ * owner of the table is a member of the role in the row: this owner could have
+ * become that role anyway.
  *
- * The other way round, a run must not give the role the rights of whoever
- * started it.  So it happens in a security-restricted operation: nothing that
- * the function leaves behind runs later as the caller.  Temporary tables of the
- * caller come last in the search_path, as for a SECURITY DEFINER function.
+ * In the other direction, the function must not get the rights of the role that
+ * started the run.  So it runs in a security-restricted operation, where it cannot
+ * leave anything behind that would run later as the caller.  Temporary tables of the
+ * caller come last in the search_path, as PostgreSQL recommends for a SECURITY
+ * DEFINER function.
  */
 #include "postgres.h"
 
@@ -83,7 +85,7 @@ sierra_run_as_begin_as(SierraRunAs *run_as, Oid role)
 	run_as->settings = NewGUCNestLevel();
 }
 
-/* The search_path, with the caller's temporary tables behind all others. */
+/* The search_path, with pg_temp at its end unless it names pg_temp already. */
 static char *
 path_without_traps(const char *search_path)
 {

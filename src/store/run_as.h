@@ -1,46 +1,50 @@
 /*
  * run_as.h
- *		Running what a role wrote down as that role.
+ *		Runs projections, process managers and sagas as the role that they name.
  *
- * Projections, process managers and sagas are rows of ordinary tables that name
- * a role, and running them means to act as it.  run_as.c says why that gives
- * nobody rights that he did not have.
+ * They are rows of ordinary tables.  run_as.c explains why running them as the role
+ * in the row does not give any role rights that it did not have.
  */
 #ifndef SIERRA_RUN_AS_H
 #define SIERRA_RUN_AS_H
 
 #include "store/store.h"
 
+/* What sierra_run_as_end() restores. */
 typedef struct SierraRunAs
 {
 	Oid caller;
-	int caller_context;
-	int settings; /* nesting level */
+	int caller_context; /* security context */
+	int settings;		/* nesting level of settings */
 } SierraRunAs;
 
-/* The owner of a table or sequence; InvalidOid if there is no such relation. */
+/* The owner of a table or sequence; InvalidOid if the relation does not exist. */
 extern Oid sierra_relation_owner(Oid relid);
 
 /*
- * The owner of one of a store's tables, for a caller with these rights on it;
- * SE005 if the store has lost it.
+ * The owner of a table of a store.  Raises 42501 unless the current user has these
+ * rights on the table, and SE005 if the store has lost the table.  Keeps the table
+ * locked (AccessShareLock), so that it cannot get another owner.
  */
 extern Oid sierra_run_as_table_owner(const SierraStore *store, const char *table, AclMode rights);
 
 /*
- * Raises 42501 unless the owner of the table in which the role is named is a
- * member of it.  what: "projection \"x\"".
+ * Raises 42501 unless the owner of the table, a row of which names the role, is a
+ * member of the role.  what names the row in the message: "projection \"x\"".
  */
 extern void sierra_run_as_check(const SierraStore *store, const char *table, Oid table_owner,
 								Oid role, const char *what);
 
-/* From here on the current user is the role, in a security-restricted operation. */
+/* Makes the role the current user, in a security-restricted operation. */
 extern void sierra_run_as_begin_as(SierraRunAs *run_as, Oid role);
 
-/* The search_path that was written down, temporary tables last; until the end. */
+/* Sets the search_path, with temporary tables last, until sierra_run_as_end(). */
 extern void sierra_run_as_set_path(const char *search_path);
 
-/* Back to the caller, with his settings.  An error that ends a (sub)transaction does it too. */
+/*
+ * Makes the caller the current user again, with its settings.  The end of a
+ * (sub)transaction by an error does the same.
+ */
 extern void sierra_run_as_end(const SierraRunAs *run_as);
 
 #endif /* SIERRA_RUN_AS_H */

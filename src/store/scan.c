@@ -2,8 +2,9 @@
  * scan.c
  *		Index scans over the tables of a store.
  *
- * Index OIDs are never kept: REINDEX CONCURRENTLY replaces indexes, so each
- * scan asks the relation's own list, which the relation lock keeps true.
+ * OIDs of indexes are never kept, because REINDEX CONCURRENTLY replaces indexes.
+ * Each scan reads the list of indexes of the relation, which cannot change while the
+ * relation is locked.
  */
 #include "postgres.h"
 
@@ -24,25 +25,25 @@
 #include "utils/rel.h"
 
 Relation
-sierra_scan_open_leaf(const SierraStore *store, int partition, LOCKMODE lock)
+sierra_scan_open_partition(const SierraStore *store, int partition, LOCKMODE lock)
 {
-	Relation leaf = try_relation_open(store->leaf[partition], lock);
+	Relation rel = try_relation_open(store->leaf[partition], lock);
 
-	if (leaf == NULL)
+	if (rel == NULL)
 		sierra_store_report_missing(NameStr(store->name));
-	if (!leaf->rd_rel->relispartition)
+	if (!rel->rd_rel->relispartition)
 		ereport(ERROR, errcode(ERRCODE_SIERRA_NO_STORE),
 				errmsg("partition %d of event store \"%s\" is detached", partition,
 					   NameStr(store->name)),
 				errhint("Attach it again; streams of this partition are nowhere else."));
-	sierra_shape_check(leaf, &sierra_partition_shape);
-	return leaf;
+	sierra_shape_check(rel, &sierra_partition_shape);
+	return rel;
 }
 
 Relation
-sierra_scan_open_index(Relation leaf, SierraIndex kind)
+sierra_scan_open_index(Relation rel, SierraIndex kind)
 {
-	return sierra_shape_open_index(leaf, &sierra_partition_shape, kind);
+	return sierra_shape_open_index(rel, &sierra_partition_shape, kind);
 }
 
 void
@@ -79,14 +80,14 @@ sierra_scan_end(SierraScan *scan)
 }
 
 bool
-sierra_scan_newest(Relation leaf, Relation sequence_index, Snapshot snapshot, int64 *sequence,
+sierra_scan_newest(Relation rel, Relation sequence_index, Snapshot snapshot, int64 *sequence,
 				   int64 *position)
 {
 	SierraScan scan;
 	bool found;
 
 	*sequence = *position = SIERRA_NONE;
-	sierra_scan_begin(&scan, leaf, sequence_index, false, snapshot, 0);
+	sierra_scan_begin(&scan, rel, sequence_index, false, snapshot, 0);
 	sierra_scan_rescan(&scan, NULL);
 	found = sierra_scan_next(&scan, BackwardScanDirection);
 	if (found)

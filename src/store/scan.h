@@ -2,8 +2,8 @@
  * scan.h
  *		Index scans over the tables of a store.
  *
- * The caller holds the relation open; a scan holds its index open and, between
- * sierra_scan_begin() and sierra_scan_end(), one row in its slot.
+ * The caller keeps the relation open.  The slot of a scan holds one row at a time,
+ * until the next call of sierra_scan_next() or sierra_scan_end().
  */
 #ifndef SIERRA_SCAN_H
 #define SIERRA_SCAN_H
@@ -36,20 +36,20 @@ typedef struct SierraScan
 } SierraScan;
 
 /* Opens a partition; SE005 when it has been dropped or altered meanwhile. */
-extern Relation sierra_scan_open_leaf(const SierraStore *store, int partition, LOCKMODE lock);
+extern Relation sierra_scan_open_partition(const SierraStore *store, int partition, LOCKMODE lock);
 
 /* Opens an index of a partition by what it is for; SE005 when it is not there. */
-extern Relation sierra_scan_open_index(Relation leaf, SierraIndex kind);
+extern Relation sierra_scan_open_index(Relation rel, SierraIndex kind);
 
 /*
- * Starts a scan that rescans may restart with nkeys keys.  With owns_index,
- * the end of the scan closes the index.
+ * Begins a scan; each sierra_scan_rescan(), with nkeys keys, positions it.  With
+ * owns_index, sierra_scan_end() closes the index.
  */
 extern void sierra_scan_begin(SierraScan *scan, Relation relation, Relation index, bool owns_index,
 							  Snapshot snapshot, int nkeys);
 extern void sierra_scan_rescan(SierraScan *scan, ScanKey keys);
 
-/* The next row in the scan's slot, or false. */
+/* Puts the next row into the slot of the scan; false if there is none. */
 extern bool sierra_scan_next(SierraScan *scan, ScanDirection direction);
 extern void sierra_scan_end(SierraScan *scan);
 
@@ -57,10 +57,10 @@ extern void sierra_scan_end(SierraScan *scan);
  * Sequence and position of the newest event of a partition that the snapshot
  * sees; false, and both SIERRA_NONE, if it sees none.
  */
-extern bool sierra_scan_newest(Relation leaf, Relation sequence_index, Snapshot snapshot,
+extern bool sierra_scan_newest(Relation rel, Relation sequence_index, Snapshot snapshot,
 							   int64 *sequence, int64 *position);
 
-/* Keys: comparisons of index columns, strategies of btree. */
+/* Scan keys: comparisons of index columns, with strategies of btree. */
 extern void sierra_scan_key_int8(ScanKey key, AttrNumber column, StrategyNumber strategy,
 								 int64 value);
 extern void sierra_scan_key_text(ScanKey key, AttrNumber column, const text *value);

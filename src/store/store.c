@@ -1,10 +1,10 @@
 /*
  * store.c
- *		Stores: which relations make one, and who may use them.
+ *		Stores: which relations a store consists of, and which roles may use it.
  *
- * A session keeps what it found out about a store until one of its relations
- * or any schema changes.  The invalidation callbacks only mark; looking up
- * happens at the next call.
+ * A session keeps what it found out about a store until a relation of the store, or
+ * any schema, changes.  The invalidation callbacks only mark the entry as not valid;
+ * the next call looks the store up again.
  */
 #include "postgres.h"
 
@@ -51,7 +51,7 @@ typedef struct StoreEntry
 
 static HTAB *stores = NULL;
 
-/* Counts invalidations, so that one that arrives during a look-up is noticed. */
+/* Counts invalidations, to notice one that arrives while a store is looked up. */
 static uint64 changes = 0;
 
 static bool
@@ -106,8 +106,8 @@ sierra_store_report_missing(const char *name)
 {
 	ereport(ERROR, errcode(ERRCODE_SIERRA_NO_STORE), errmsg("no event store \"%s\"", name),
 			errdetail("The setting \"sierra_es.store\" names the store that calls use."),
-			errhint("Make it with SELECT create_event_store(%s), or set \"sierra_es.store\" to "
-					"the name of another.",
+			errhint("Create it with SELECT create_event_store(%s), or set \"sierra_es.store\" to "
+					"the name of another store.",
 					quote_literal_cstr(name)));
 }
 
@@ -124,18 +124,19 @@ report_damaged(const char *name, const char *relation)
 static void
 report_unguarded(const char *name)
 {
-	ereport(ERROR, errcode(ERRCODE_SIERRA_NO_STORE),
-			errmsg("event store \"%s\" has lost its guard", name),
-			errdetail("The trigger \"sierra_guard\" on table \"events\" keeps events from being "
-					  "changed, and tells how many partitions there are."),
-			errhint("With all partitions attached, put it back with SELECT guard_event_store(%s).",
-					quote_literal_cstr(name)));
+	ereport(
+		ERROR, errcode(ERRCODE_SIERRA_NO_STORE),
+		errmsg("event store \"%s\" has lost its guard", name),
+		errdetail("The trigger \"sierra_guard\" on table \"events\" protects events from "
+				  "changes, and says how many partitions there are."),
+		errhint("Attach all partitions, then create it again with SELECT guard_event_store(%s).",
+				quote_literal_cstr(name)));
 }
 
 /*
- * Can rows be put into the partitions without the executor?  Not when the
- * events table has columns that only the executor can fill, rules, or statement
- * triggers besides our own guard.
+ * Can rows be inserted into the partitions without the executor?  Not if the events
+ * table has more columns, which only the executor can fill, or rules, or statement
+ * triggers other than the guard.
  */
 static bool
 allows_plain_insert(Relation events, const Trigger *guard)
@@ -171,8 +172,8 @@ load_companion(Oid schema, const char *store, const SierraTableShape *shape)
 }
 
 /*
- * The sequence of positions.  One that hands out numbers in blocks would let a
- * session take a lower position after others have published higher ones.
+ * The sequence of positions.  It must not cache: a session with cached values would
+ * use a low position after other sessions have committed higher ones.
  */
 static Oid
 load_sequence(Oid schema, const char *store)
@@ -194,11 +195,11 @@ load_sequence(Oid schema, const char *store)
 }
 
 /*
- * Maps partition ids to tables by the bounds of the partitions, which routing
- * obeys, rather than by their names.
+ * Maps partition ids to tables.  It uses the bounds of the partitions, not their
+ * names, because PostgreSQL routes rows by the bounds too.
  */
 static void
-load_leaves(Relation events, SierraStore *store)
+load_partition_tables(Relation events, SierraStore *store)
 {
 	PartitionDesc desc = RelationGetPartitionDesc(events, true);
 	PartitionBoundInfo bounds = desc->boundinfo;
@@ -217,6 +218,7 @@ load_leaves(Relation events, SierraStore *store)
 	}
 }
 
+/* Does a logical subscription of this database write to the store? */
 static bool
 is_subscribed(const SierraStore *store)
 {
@@ -238,9 +240,9 @@ is_subscribed(const SierraStore *store)
 	return found;
 }
 
-/* Reads the number of partitions; report_unguarded() if nothing tells it. */
+/* Reads the number of partitions from the guard; raises SE005 if it cannot. */
 static int
-load_partitions(const char *name, const Trigger *guard)
+load_partition_count(const char *name, const Trigger *guard)
 {
 	int partitions = guard != NULL && guard->tgnargs == 1 ? pg_strtoint32(guard->tgargs[0]) : 0;
 
@@ -267,7 +269,7 @@ load_store(const char *name, Oid schema, Size *size)
 		sierra_store_report_missing(name);
 	sierra_shape_check(events, &sierra_events_shape);
 	guard = sierra_guard_find(events);
-	partitions = load_partitions(name, guard);
+	partitions = load_partition_count(name, guard);
 
 	*size = offsetof(SierraStore, leaf) + sizeof(Oid) * partitions;
 	store = palloc0(*size);
@@ -279,7 +281,7 @@ load_store(const char *name, Oid schema, Size *size)
 	store->stream_keys = load_companion(schema, name, &sierra_stream_keys_shape);
 	store->event_ids = load_companion(schema, name, &sierra_event_ids_shape);
 	store->global_position = load_sequence(schema, name);
-	load_leaves(events, store);
+	load_partition_tables(events, store);
 	store->subscribed = is_subscribed(store);
 	table_close(events, AccessShareLock);
 	return store;
@@ -347,9 +349,9 @@ sierra_store_open_named(const char *store_name, AclMode rights)
 	if (stores == NULL)
 		create_cache();
 
-	/* Applies pending invalidations too, and checks USAGE on the schema. */
 	AcceptInvalidationMessages();
 	namestrcpy(&name, store_name);
+	/* This also checks USAGE on the schema. */
 	schema = LookupExplicitNamespace(NameStr(name), true);
 	if (!OidIsValid(schema))
 		sierra_store_report_missing(NameStr(name));

@@ -1,17 +1,17 @@
 /*
  * store.h
- *		Stores: which relations make one, and who may use them.
+ *		Stores: which relations a store consists of, and which roles may use it.
  *
- * A store is a schema with these ordinary tables (made by create_event_store):
+ * A store is a schema with these relations, which create_event_store() creates:
  *		events			LIST-partitioned by partition_id: the events
- *		events_0 ...	its partitions, one per partition id
+ *		events_0 ...	the partitions of events, one per partition id
  *		stream_keys		streams whose partition key is not that of their name
  *		event_ids		the partition of every event id that a client chose
  *		global_position	the sequence object of global positions
  *
- * How many partitions it has is an argument of the guard trigger on events: it
- * must not depend on which partitions are attached just now, or streams would
- * be looked for elsewhere when one is detached.
+ * The number of partitions is an argument of the guard trigger on events.  It is not
+ * the number of attached partitions: with that, streams would be looked for in other
+ * partitions as soon as one partition is detached.
  */
 #ifndef SIERRA_STORE_H
 #define SIERRA_STORE_H
@@ -29,34 +29,34 @@ typedef struct SierraStore
 	Oid stream_keys;
 	Oid event_ids;
 	Oid global_position;
-	bool plain_insert; /* rows may bypass the executor, see insert.c */
-	bool subscribed;   /* logical replication writes to it */
-	int partitions;
-	Oid leaf[FLEXIBLE_ARRAY_MEMBER]; /* by partition id */
+	bool plain_insert;				 /* rows may be inserted without the executor, see insert.c */
+	bool subscribed;				 /* logical replication writes to it */
+	int partitions;					 /* how many there are */
+	Oid leaf[FLEXIBLE_ARRAY_MEMBER]; /* tables of the partitions, by partition id */
 } SierraStore;
 
 /*
- * The store that sierra_es.store names, for a caller with these rights on its
- * events table (ACL_SELECT, ACL_INSERT, or ACL_NO_RIGHTS).  Palloc'd in the current context, so
- * that it outlives any invalidation.  Errors: SE005 when there is none, 42501
- * without the right.
+ * The store that sierra_es.store names, palloc'd in the current context, so that an
+ * invalidation does not change it.  Raises SE005 if there is no complete store of
+ * this name, and 42501 unless the current user has these rights on the events table
+ * (ACL_SELECT, ACL_INSERT or ACL_NO_RIGHTS) and USAGE on the schema.
  */
 extern SierraStore *sierra_store_open(AclMode rights);
 
 /* The same for the store of this name. */
 extern SierraStore *sierra_store_open_named(const char *store_name, AclMode rights);
 
-/* The table of this name, which every store has; SE005 if this one has lost it. */
+/* The table of this name, which every store has; raises SE005 if this one has lost it. */
 extern Oid sierra_store_table(const SierraStore *store, const char *table);
 
-/* Raises SE005: the store does not exist, or no longer. */
+/* Raises SE005: the store does not exist, or has been dropped meanwhile. */
 extern void sierra_store_report_missing(const char *name);
 
 /* Does row-level security of the events table hold for the current user? */
 extern bool sierra_store_has_row_security(const SierraStore *store);
 
 /*
- * Has this session already seen that the store's positions are ahead of its
+ * Has this session already seen that the sequence of positions is not behind the
  * events?  See position.c.
  */
 extern bool sierra_store_position_checked(const SierraStore *store);

@@ -1,6 +1,6 @@
 /*
  * store_sql.c
- *		The rules of routing, and the current store, as SQL functions.
+ *		SQL functions for the rules of routing and the current store.
  */
 #include "postgres.h"
 
@@ -18,7 +18,7 @@ PG_FUNCTION_INFO_V1(sierra_partition_key);
 PG_FUNCTION_INFO_V1(sierra_partition_id);
 PG_FUNCTION_INFO_V1(sierra_event_id);
 
-/* What sierra_es.store says; current_setting() fails before the library is loaded. */
+/* The value of sierra_es.store; current_setting() fails if the library is not loaded yet. */
 Datum
 sierra_current_store(PG_FUNCTION_ARGS)
 {
@@ -28,7 +28,7 @@ sierra_current_store(PG_FUNCTION_ARGS)
 	PG_RETURN_NAME(store);
 }
 
-/* The partition key that a stream has by its name. */
+/* The partition key that a stream has by default, that of its name. */
 Datum
 sierra_stream_key(PG_FUNCTION_ARGS)
 {
@@ -39,7 +39,7 @@ sierra_stream_key(PG_FUNCTION_ARGS)
 	PG_RETURN_UUID_P(key);
 }
 
-/* The partition key of a text: the UUID it spells, or that of the name. */
+/* The partition key of a text: the UUID that it spells, or the UUID of the text as a name. */
 Datum
 sierra_partition_key(PG_FUNCTION_ARGS)
 {
@@ -67,7 +67,7 @@ sierra_partition_id(PG_FUNCTION_ARGS)
 	PG_RETURN_INT32(sierra_uuid_partition(PG_GETARG_UUID_P(0), get_partitions(fcinfo, 1)));
 }
 
-/* A fresh event id for a partition key. */
+/* A new event id for a partition key. */
 Datum
 sierra_event_id(PG_FUNCTION_ARGS)
 {

@@ -576,7 +576,7 @@ report_difference(Relation rel, const char *difference)
 	char *store = get_namespace_name(RelationGetNamespace(rel));
 
 	ereport(ERROR, errcode(ERRCODE_SIERRA_NO_STORE),
-			errmsg("schema \"%s\" is not a complete event store", store == NULL ? "" : store),
+			errmsg("event store \"%s\" is not complete", store == NULL ? "" : store),
 			errdetail("%s", difference),
 			errhint("Undo the change to it, restore the schema from a dump, or name another store "
 					"in \"sierra_es.store\"; everify() lists all differences."));

@@ -1,10 +1,10 @@
 /*
  * user_function.c
- *		Functions that users name: folds, upcasters, command handlers.
+ *		Functions that users register: folds, upcasters, command handlers and so on.
  *
- * A store keeps them as text, qualified by schema, so that a dump brings them
- * back.  What the text leads to is looked at before every use: a function can
- * have been replaced since.
+ * A store keeps the name of a function as text, qualified by schema, so that a dump
+ * and restore keeps it.  The function is looked up and checked before each use,
+ * because another function may have this name by then.
  */
 #include "postgres.h"
 

@@ -1,14 +1,15 @@
 /*
  * acknowledge.c
- *		What consumers say about the events that were handed out to them.
+ *		What consumers say about the events that were delivered to them.
  *
- * An acknowledgement is a position.  If it is that of an event of a stream apart
- * (delivery.c), it is meant for that stream; events of streams apart never come
- * together with others.  Else it moves the cursor.
+ * An acknowledgement is a position.  If it is that of an event of a diverted
+ * stream (delivery.c), it is meant for that stream; events of diverted streams
+ * are never delivered together with others.  Otherwise it moves the cursor.
  *
  * A cursor must not pass an event that is still in flight, so a position above
- * the newest event, or above one that is uncommitted, is refused: nobody was
- * handed that.  For consumers of groups it is known exactly what was.
+ * the newest event, or above one that is uncommitted, is refused: such an event
+ * was delivered to nobody.  For a consumer of a group, a row says exactly what
+ * was delivered to it.
  */
 #include "postgres.h"
 
@@ -29,8 +30,8 @@
 #include "utils/snapmgr.h"
 
 static const SierraQuery advance_stream_query = {
-	"UPDATE %s.subscription_streams AS t SET state = 'behind', position = $3, version = $4,"
-	" handed_out = CASE WHEN t.handed_out OPERATOR(pg_catalog.>) $3 THEN t.handed_out END,"
+	"UPDATE %s.subscription_streams AS t SET state = 'draining', position = $3, version = $4,"
+	" delivered = CASE WHEN t.delivered OPERATOR(pg_catalog.>) $3 THEN t.delivered END,"
 	" attempts = 0, failed_position = NULL, failed_version = NULL, retry_at = NULL"
 	" WHERE t.subscription OPERATOR(pg_catalog.=) $1 AND t.stream_id OPERATOR(pg_catalog.=) $2",
 	4,
@@ -53,7 +54,7 @@ static const SierraQuery move_leased_query = {
 	{TEXTOID, INT8OID, TEXTOID}};
 
 static const SierraQuery member_query = {
-	"SELECT m.acknowledged, m.handed_out FROM %s.subscription_consumers AS m"
+	"SELECT m.acknowledged, m.delivered FROM %s.subscription_consumers AS m"
 	" WHERE m.subscription OPERATOR(pg_catalog.=) $1 AND m.consumer OPERATOR(pg_catalog.=) $2"
 	" FOR NO KEY UPDATE",
 	2,
@@ -66,10 +67,10 @@ static const SierraQuery seen_query = {
 	3,
 	{TEXTOID, TEXTOID, INT8OID}};
 
-/* Streams that the cursor has caught up with need no row any more. */
-static const SierraQuery forget_level_query = {
+/* A drained stream needs no row once the cursor has reached its position. */
+static const SierraQuery forget_drained_query = {
 	"DELETE FROM %s.subscription_streams AS t USING %s.subscription_cursors AS c"
-	" WHERE t.subscription OPERATOR(pg_catalog.=) $1 AND t.state OPERATOR(pg_catalog.=) 'level'"
+	" WHERE t.subscription OPERATOR(pg_catalog.=) $1 AND t.state OPERATOR(pg_catalog.=) 'drained'"
 	" AND c.subscription OPERATOR(pg_catalog.=) $1"
 	" AND (c.partition_id OPERATOR(pg_catalog.=) -1"
 	" OR c.partition_id OPERATOR(pg_catalog.=) t.partition_id)"
@@ -78,21 +79,21 @@ static const SierraQuery forget_level_query = {
 	{TEXTOID}};
 
 static const SierraQuery stream_query = {
-	"SELECT t.state, t.position, t.handed_out, t.failed_position, t.attempts"
+	"SELECT t.state, t.position, t.delivered, t.failed_position, t.attempts"
 	" FROM %s.subscription_streams AS t"
 	" WHERE t.subscription OPERATOR(pg_catalog.=) $1 AND t.stream_id OPERATOR(pg_catalog.=) $2"
 	" FOR UPDATE",
 	2,
 	{TEXTOID, TEXTOID}};
 
-/* As SQL, this query heeds the policies of row-level security. */
+/* Being SQL, this query applies the policies of row-level security. */
 static const SierraQuery visible_query = {
 	"SELECT FROM %s.events AS e WHERE e.partition_id OPERATOR(pg_catalog.=) $1"
 	" AND e.stream_id OPERATOR(pg_catalog.=) $2 AND e.stream_version OPERATOR(pg_catalog.=) $3",
 	3,
 	{INT4OID, TEXTOID, INT8OID}};
 
-static const SierraQuery set_apart_query = {
+static const SierraQuery divert_query = {
 	"INSERT INTO %s.subscription_streams AS t (subscription, stream_id, partition_id, state,"
 	" position, version, failed_position, failed_version, attempts, retry_at, reason, failed_at)"
 	" VALUES ($1, $2, $3, CASE WHEN $7 THEN 'parked' ELSE 'retrying' END, $4"
@@ -100,7 +101,7 @@ static const SierraQuery set_apart_query = {
 	" CASE WHEN NOT $7 THEN pg_catalog.clock_timestamp() OPERATOR(pg_catalog.+) $8 END, $9,"
 	" pg_catalog.clock_timestamp())"
 	" ON CONFLICT (subscription, stream_id) DO UPDATE SET state = excluded.state,"
-	" position = excluded.position, version = excluded.version, handed_out = NULL,"
+	" position = excluded.position, version = excluded.version, delivered = NULL,"
 	" failed_position = excluded.failed_position, failed_version = excluded.failed_version,"
 	" attempts = excluded.attempts, retry_at = excluded.retry_at, reason = excluded.reason,"
 	" failed_at = excluded.failed_at",
@@ -116,23 +117,23 @@ static const SierraQuery set_error_query = {
 	{TEXTOID, INT4OID, TEXTOID}};
 
 static void
-report_not_out(const SierraSubscription *subscription, int64 position)
+report_not_delivered(const SierraSubscription *subscription, int64 position)
 {
 	ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			errmsg("position %lld of subscription \"%s\" was not handed out", (long long) position,
+			errmsg("position %lld of subscription \"%s\" was not delivered", (long long) position,
 				   text_to_cstring(subscription->name)),
 			errhint("Pass the global_position of an event that enext() returned and that was not "
 					"acknowledged."));
 }
 
-/* What the group knows of a consumer. */
+/* What the group knows about a consumer. */
 typedef struct Member
 {
 	int64 acknowledged;
-	int64 handed_out;
+	int64 delivered;
 } Member;
 
-/* Finds and locks a consumer; SE008 if it is not in the group any more. */
+/* Finds and locks the row of a consumer; raises SE008 if it is no longer in the group. */
 static Member
 find_member(const SierraSubscription *subscription, text *consumer)
 {
@@ -143,11 +144,11 @@ find_member(const SierraSubscription *subscription, text *consumer)
 	if (sierra_query(subscription->store, &member_query, values, NULL, false) == 0)
 		sierra_subscription_report_stale(subscription, consumer);
 	member.acknowledged = DatumGetInt64(sierra_query_value(0, 1, &isnull));
-	member.handed_out = DatumGetInt64(sierra_query_value(0, 2, &isnull));
+	member.delivered = DatumGetInt64(sierra_query_value(0, 2, &isnull));
 	return member;
 }
 
-/* Writes down a sign of life of a consumer, and what it has acknowledged. */
+/* Records that a consumer is alive, and what it has acknowledged. */
 static void
 see_member(const SierraSubscription *subscription, text *consumer, int64 acknowledged)
 {
@@ -162,7 +163,10 @@ load_for_answer(const SierraStore *store, text *name, text *consumer, MemoryCont
 {
 	SierraSubscription *subscription;
 
-	/* Who polls, processes and acknowledges in one transaction is not overtaken. */
+	/*
+	 * A consumer that polls, processes and acknowledges in one transaction is
+	 * not overtaken by another.
+	 */
 	sierra_subscription_lock(store, name, consumer);
 	subscription = sierra_subscription_load(store, name, context, false);
 	if (subscription->grouped && consumer == NULL)
@@ -213,7 +217,7 @@ find_event(const SierraSubscription *subscription, int64 position, Answered *eve
 	return found;
 }
 
-/* A consumer of a group answers only for the partitions that it holds. */
+/* Does the consumer hold the partition?  Without a group (NULL), yes. */
 static bool
 holds(SierraSubscription *subscription, int partition, text *consumer)
 {
@@ -224,10 +228,11 @@ holds(SierraSubscription *subscription, int partition, text *consumer)
 }
 
 /*
- * Is the position that of an event of a stream apart?  Then it is the stream that
- * is acknowledged.  Such a position never moves the cursor, not even when the
- * stream has passed it: a client that repeats its call, as it got no answer, would
- * drop events of other streams that were never handed out.
+ * If the position is that of an event of a diverted stream, acknowledges that
+ * stream and returns true.  Such a position never moves the cursor, not even
+ * when the stream is past it.  Otherwise a client that repeats its call because
+ * it got no answer would skip events of other streams that were never
+ * delivered.
  */
 static bool
 acknowledge_stream(SierraSubscription *subscription, int64 position, text *consumer)
@@ -236,10 +241,10 @@ acknowledge_stream(SierraSubscription *subscription, int64 position, text *consu
 		.base = {keep_answered}, .subscription = subscription, .context = subscription->context};
 	Datum values[4] = {PointerGetDatum(subscription->name)};
 	bool isnull;
-	bool is_level;
-	int64 handed_out;
+	bool is_drained;
+	int64 delivered;
 
-	if (!subscription->has_apart || !find_event(subscription, position, &event) ||
+	if (!subscription->has_diverted || !find_event(subscription, position, &event) ||
 		!holds(subscription, event.partition, consumer))
 		return false;
 	values[1] = PointerGetDatum(event.stream_id);
@@ -247,12 +252,12 @@ acknowledge_stream(SierraSubscription *subscription, int64 position, text *consu
 		return false;
 	if (position <= DatumGetInt64(sierra_query_value(0, 2, &isnull)))
 		return true;
-	is_level = strcmp(TextDatumGetCString(sierra_query_value(0, 1, &isnull)), "level") == 0;
-	if (is_level)
+	is_drained = strcmp(TextDatumGetCString(sierra_query_value(0, 1, &isnull)), "drained") == 0;
+	if (is_drained)
 		return false;
-	handed_out = DatumGetInt64(sierra_query_value(0, 3, &isnull));
-	if (isnull || position > handed_out)
-		report_not_out(subscription, position);
+	delivered = DatumGetInt64(sierra_query_value(0, 3, &isnull));
+	if (isnull || position > delivered)
+		report_not_delivered(subscription, position);
 	values[2] = Int64GetDatum(position);
 	values[3] = Int64GetDatum(event.version);
 	sierra_query(subscription->store, &advance_stream_query, values, NULL, false);
@@ -266,9 +271,10 @@ put_nothing(SierraSink *base, TupleTableSlot *slot)
 }
 
 /*
- * Nobody can have been handed what is above the newest event, or in flight.  The
- * sequence of positions may be behind the newest event: rows can be loaded
- * without it (position.c).
+ * Raises 22023 for a position that cannot have been delivered: one above the
+ * newest event, or one with an append in flight below it.  The sequence of
+ * positions can be below the newest event, since rows can be loaded without it
+ * (position.c); then the event itself is looked up.
  */
 static void
 check_was_visible(const SierraSubscription *subscription, int64 position)
@@ -283,7 +289,7 @@ check_was_visible(const SierraSubscription *subscription, int64 position)
 		!sierra_horizon_in_flight(store, subscription->wanted, position);
 	PopActiveSnapshot();
 	if (!was_visible)
-		report_not_out(subscription, position);
+		report_not_delivered(subscription, position);
 }
 
 static void
@@ -293,8 +299,8 @@ move_leased(const SierraSubscription *subscription, int64 position, text *consum
 	Datum values[3] = {PointerGetDatum(subscription->name), Int64GetDatum(position),
 					   PointerGetDatum(consumer)};
 
-	if (position > member->handed_out)
-		report_not_out(subscription, position);
+	if (position > member->delivered)
+		report_not_delivered(subscription, position);
 	if (position > member->acknowledged)
 		sierra_query(subscription->store, &move_leased_query, values, NULL, false);
 	see_member(subscription, consumer, Max(position, member->acknowledged));
@@ -309,7 +315,10 @@ sierra_acknowledge(const SierraStore *store, text *name, int64 position, text *c
 	int64 cursor = subscription->cursor;
 	Member member = {SIERRA_NONE, SIERRA_NONE};
 
-	/* Before the rows of streams, as who removes a consumer does: else both could wait. */
+	/*
+	 * Locked before the rows of streams, in the same order as when a consumer
+	 * is removed: otherwise both could wait for each other.
+	 */
 	if (consumer != NULL)
 		member = find_member(subscription, consumer);
 	if (acknowledge_stream(subscription, position, consumer))
@@ -327,8 +336,8 @@ sierra_acknowledge(const SierraStore *store, text *name, int64 position, text *c
 			sierra_query(store, &move_query, values, NULL, false);
 		}
 		cursor = Max(cursor, position);
-		if (subscription->has_apart)
-			sierra_query(store, &forget_level_query, values, NULL, false);
+		if (subscription->has_diverted)
+			sierra_query(store, &forget_drained_query, values, NULL, false);
 	}
 	sierra_query_end();
 	sierra_doorbell_note_progress();
@@ -336,31 +345,32 @@ sierra_acknowledge(const SierraStore *store, text *name, int64 position, text *c
 }
 
 /*
- * How often the event at this position failed before; -1 if it cannot have been
- * handed out of its stream's row, which is there.
+ * How often the event at this position failed before, by the row of its
+ * diverted stream, which the last query found.  -1 if it cannot have been
+ * delivered.
  */
 static int
 attempts_of_row(int64 position)
 {
 	bool isnull;
-	bool handed_out_null;
+	bool delivered_null;
 	bool failed_null;
 	char *state = TextDatumGetCString(sierra_query_value(0, 1, &isnull));
 	int64 done = DatumGetInt64(sierra_query_value(0, 2, &isnull));
-	int64 handed_out = DatumGetInt64(sierra_query_value(0, 3, &handed_out_null));
+	int64 delivered = DatumGetInt64(sierra_query_value(0, 3, &delivered_null));
 	int64 failed = DatumGetInt64(sierra_query_value(0, 4, &failed_null));
 	int attempts = DatumGetInt32(sierra_query_value(0, 5, &isnull));
 
 	if (position <= done)
 		return -1;
-	if (strcmp(state, "level") == 0)
+	if (strcmp(state, "drained") == 0)
 		return 0;
-	if (handed_out_null || position > handed_out)
+	if (delivered_null || position > delivered)
 		return -1;
 	return !failed_null && failed == position ? attempts : 0;
 }
 
-/* What a policy hides was handed out to nobody who asks with it. */
+/* An event that a policy hides from the current user was not delivered to it. */
 static bool
 is_hidden(const SierraStore *store, const Answered *failed)
 {
@@ -371,27 +381,27 @@ is_hidden(const SierraStore *store, const Answered *failed)
 		   sierra_query(store, &visible_query, values, NULL, false) == 0;
 }
 
-/* Finds how often the event failed before; raises 22023 if it was not handed out. */
+/* How often the event failed before; raises 22023 if it was not delivered. */
 static int
-check_handed_out(const SierraSubscription *subscription, const Answered *failed, int64 position)
+check_delivered(const SierraSubscription *subscription, const Answered *failed, int64 position)
 {
 	Datum values[2] = {PointerGetDatum(subscription->name), PointerGetDatum(failed->stream_id)};
 	int attempts;
 
 	if (!failed->matches || is_hidden(subscription->store, failed))
-		report_not_out(subscription, position);
+		report_not_delivered(subscription, position);
 	if (sierra_query(subscription->store, &stream_query, values, NULL, false) > 0)
 		attempts = attempts_of_row(position);
 	else
 		attempts = subscription->after[failed->partition] < position ? 0 : -1;
 	if (attempts < 0)
-		report_not_out(subscription, position);
+		report_not_delivered(subscription, position);
 	return attempts;
 }
 
 static bool
-set_apart(const SierraSubscription *subscription, const SierraFailure *failure,
-		  const Answered *failed, int attempts)
+divert(const SierraSubscription *subscription, const SierraFailure *failure, const Answered *failed,
+	   int attempts)
 {
 	bool park = failure->park || attempts >= subscription->max_attempts;
 	Datum values[9] = {PointerGetDatum(subscription->name),
@@ -408,7 +418,7 @@ set_apart(const SierraSubscription *subscription, const SierraFailure *failure,
 	bool error_nulls[3] = {false, false, failure->reason == NULL};
 
 	nulls[8] = failure->reason == NULL;
-	sierra_query(subscription->store, &set_apart_query, values, nulls, false);
+	sierra_query(subscription->store, &divert_query, values, nulls, false);
 	sierra_query(subscription->store, &set_error_query, error_values, error_nulls, false);
 	return park;
 }
@@ -422,13 +432,13 @@ sierra_reject(const SierraStore *store, text *name, const SierraFailure *failure
 	bool parked;
 
 	if (!find_event(subscription, failure->position, &failed))
-		report_not_out(subscription, failure->position);
+		report_not_delivered(subscription, failure->position);
 	if (consumer != NULL)
 		see_member(subscription, consumer, find_member(subscription, consumer).acknowledged);
 	if (!holds(subscription, failed.partition, consumer))
 		sierra_subscription_report_stale(subscription, consumer);
-	parked = set_apart(subscription, failure, &failed,
-					   check_handed_out(subscription, &failed, failure->position) + 1);
+	parked = divert(subscription, failure, &failed,
+					check_delivered(subscription, &failed, failure->position) + 1);
 	sierra_query_end();
 	return parked;
 }

@@ -1,6 +1,6 @@
 /*
  * acknowledge.h
- *		What consumers say about the events that were handed out to them.
+ *		What consumers say about the events that were delivered to them.
  */
 #ifndef SIERRA_ACKNOWLEDGE_H
 #define SIERRA_ACKNOWLEDGE_H
@@ -8,10 +8,15 @@
 #include "store/store.h"
 
 /*
- * Acknowledges all that was handed out up to a position; of a stream apart, its
- * events up to that one.  Returns the acknowledged cursor of the subscription,
- * or of the consumer's partitions.  Acknowledging again changes nothing.
- * Raises SE007, SE008, and 22023 for a position that was not handed out.
+ * Acknowledges all events that were delivered up to a position.  If the
+ * position is that of an event of a diverted stream, it acknowledges only that
+ * stream's events up to it.  consumer is NULL without a group.  Returns the
+ * acknowledged cursor of the subscription, or of the consumer's partitions.
+ * Acknowledging again changes nothing.
+ *
+ * Raises SE007, SE008, 55000 if a group consumes the subscription and consumer
+ * is NULL, and 22023 for a position that was not delivered.  Holds the lock of
+ * sierra_subscription_lock() until the transaction ends.
  */
 extern int64 sierra_acknowledge(const SierraStore *store, text *subscription, int64 position,
 								text *consumer);
@@ -21,13 +26,14 @@ typedef struct SierraFailure
 	int64 position;
 	Datum retry_after; /* interval */
 	text *reason;	   /* or NULL */
-	bool park;		   /* at once, whatever the number of attempts */
+	bool park;		   /* park the event now, whatever the number of attempts */
 } SierraFailure;
 
 /*
- * Sets the stream of a failed event apart, to come again after a while, or
- * parks it.  Earlier events of the stream count as done.  True if parked.
- * Raises what sierra_acknowledge() does.
+ * Diverts the stream of a failed event.  The event is delivered again after
+ * retry_after, or is parked.  Earlier events of the stream count as done.
+ * Returns true if the event is parked.  Locks and errors are those of
+ * sierra_acknowledge().
  */
 extern bool sierra_reject(const SierraStore *store, text *subscription,
 						  const SierraFailure *failure, text *consumer);

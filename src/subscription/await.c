@@ -2,7 +2,7 @@
  * await.c
  *		Waiting until an event is processed, or can be read.
  *
- * Looks only at rows that are replicated, so it works on a standby as on the
+ * It reads only rows that are replicated, so it works on a standby as on the
  * primary.
  */
 #include "postgres.h"
@@ -32,7 +32,7 @@ sierra_refuse_waiting(int64 usecs)
 				errhint("Use READ COMMITTED, or do not wait."));
 }
 
-/* Asks the subscription, if there is one, about the event in the slot. */
+/* Finds out for one event whether the subscription, if there is one, has processed it. */
 typedef struct Question
 {
 	SierraSink base;
@@ -54,18 +54,21 @@ ask(SierraSink *base, TupleTableSlot *slot)
 		question->processed = true;
 		return false;
 	}
-	if (subscription->apart != NULL)
-		found = sierra_streams_lookup(subscription->apart,
+	if (subscription->diverted != NULL)
+		found = sierra_streams_lookup(subscription->diverted,
 									  sierra_slot_text(slot, Anum_events_stream_id));
 	question->processed = subscription->after[partition] >= question->position;
 	if (found != NULL)
 	{
-		const SierraApart *apart = found->value;
+		const SierraDivertedStream *diverted = found->value;
 
-		/* A stream apart is done where its row says; level, the cursor counts too. */
-		if (apart->position >= question->position)
+		/*
+		 * The row of a diverted stream says up to where it is done.  Once the
+		 * stream is drained, the cursor counts too.
+		 */
+		if (diverted->position >= question->position)
 			question->processed = true;
-		else if (!apart->level)
+		else if (!diverted->drained)
 			question->processed = false;
 	}
 	return false;
@@ -81,7 +84,7 @@ is_processed(const SierraStore *store, text *name, int64 position)
 	if (name != NULL)
 	{
 		subscription = sierra_subscription_load(store, name, sierra_query_begin(), true);
-		sierra_subscription_load_apart(subscription, true);
+		sierra_subscription_load_diverted(subscription, true);
 		sierra_query_end();
 	}
 	question.subscription = subscription;

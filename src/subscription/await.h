@@ -10,15 +10,19 @@
 #include "utils/timestamp.h"
 
 /*
- * Waits until a subscription has processed the event at a position: its
- * partition's cursor is there, or the subscription does not want it.  Without
- * subscription (NULL), until the event can be read here; that is also the answer
- * on a standby.  False after so many microseconds.
+ * Waits until a subscription has processed the event at a position: the cursor
+ * of its partition is at the position, or the subscription does not want the
+ * event.  Without a subscription (NULL), waits until the event can be read by
+ * this session; so on a standby it waits until the event is replicated.
+ * Returns false if that has not happened after timeout_usecs.
  */
 extern bool sierra_await(const SierraStore *store, text *subscription, int64 position,
 						 int64 timeout_usecs);
 
-/* Raises 25001 if the transaction would not see what is committed in that time. */
+/*
+ * Raises 25001 if usecs is more than 0 and the transaction would not see what
+ * is committed while it waits.
+ */
 extern void sierra_refuse_waiting(int64 usecs);
 
 #endif /* SIERRA_AWAIT_H */

@@ -2,19 +2,22 @@
  * delivery.c
  *		The consuming engine: what a subscription delivers next.
  *
- * A call keeps nothing but what a row says, so any session can go on where
- * another ended, and what was not acknowledged comes again.
+ * A call keeps no state outside of the tables.  So any session can continue
+ * where another ended, and events that were not acknowledged are delivered
+ * again.
  *
  * A failed event (enack) must hold up its stream and nothing else.  So its
- * stream is set apart: a row in subscription_streams says up to where the stream
- * is done, and the cursor passes over its events.  When it is due, its events
- * are delivered by themselves, in their order, before all others.  Once none is
- * left the row says "level": the cursor takes over above its position.  It
- * cannot take over sooner: a page that went out before, and is acknowledged
- * later, left out all events of the stream that could be seen then.
+ * stream is diverted: a row in subscription_streams says up to where the stream
+ * is done, and the cursor passes over its events.  When the stream is due, its
+ * events are delivered by themselves, in their order, before all others.  Once
+ * none is left, its state is "drained", and its events above the position of
+ * the row are again delivered with all others.  That cannot happen sooner.  A
+ * page that was delivered before, and is acknowledged later, left out all
+ * events of the stream that could be seen at that time.
  *
- * The cursor also moves over events that the filter leaves out, else a filter
- * that lets little pass would read the same events again with every call.
+ * The cursor also moves over events that the filter leaves out.  Otherwise a
+ * subscription with a filter that few events pass would read the same events
+ * again with every call.
  */
 #include "postgres.h"
 
@@ -38,28 +41,31 @@
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
-/* So many positions passed in vain are worth a row version. */
-#define WORTH_SAVING 1000
+/*
+ * The cursor is moved over events that the filter leaves out only if it moves
+ * by at least this many positions: each move writes a new version of its row.
+ */
+#define MIN_CURSOR_MOVE 1000
 
-/* How long a call that does not wait reads in vain, in microseconds. */
-#define VAIN_USECS (1 * USECS_PER_SEC)
+/* How long a call that does not wait reads events without finding a match, in microseconds. */
+#define READ_LIMIT_USECS (1 * USECS_PER_SEC)
 
-/* The events that one look takes, on their way into the result. */
+/* Counts the events of one look while they are put into the result. */
 typedef struct EventPage
 {
-	int64 after;		  /* what is not above is taken, but not returned */
-	int64 window;		  /* how many more are taken */
-	int64 taken;		  /* how many were taken */
-	int64 first_position; /* of the first that was taken */
+	int64 after;		  /* events up to this position count, but are not returned */
+	int64 window;		  /* how many more events fit into the window */
+	int64 taken;		  /* how many events were found */
+	int64 first_position; /* position of the first of them */
 } EventPage;
 
-/* What became of a look. */
+/* What a look found. */
 typedef enum Outcome
 {
 	FOUND_NOTHING,
 	DELIVERED,		  /* events that follow the cursor */
-	DELIVERED_STREAM, /* events of a stream that is apart */
-	MUST_ACKNOWLEDGE  /* the caller has events of a stream apart in hand */
+	DELIVERED_STREAM, /* events of a diverted stream */
+	MUST_ACKNOWLEDGE  /* the caller has to acknowledge events of a diverted stream first */
 } Outcome;
 
 /* One call. */
@@ -68,13 +74,13 @@ typedef struct Delivery
 	const SierraConsume *request;
 	SierraEventRows *result;
 	TimestampTz start;
-	TimestampTz give_up;			  /* when reading without a match ends */
-	TimestampTz deadline;			  /* when waiting ends */
+	TimestampTz give_up;			  /* when to stop reading without a match */
+	TimestampTz deadline;			  /* when to stop waiting */
 	int64 seen_cursor;				  /* the cursor at the last look */
-	TimestampTz seen_created_at;	  /* which subscription of this name that was */
-	int64 passed;					  /* up to which nothing is wanted, or SIERRA_NONE */
-	int64 idle;						  /* up to which the last look found nothing, or SIERRA_NONE */
-	bool must_commit;				  /* something changed that other sessions have to see */
+	TimestampTz seen_created_at;	  /* of the subscription at that look */
+	int64 passed;					  /* no event is wanted up to here, or SIERRA_NONE */
+	int64 idle;						  /* the last look found nothing up to here, or SIERRA_NONE */
+	bool must_commit;				  /* other sessions have to see a change soon */
 	EventPage page;					  /* of the current look */
 	SierraSubscription *subscription; /* of the current look */
 } Delivery;
@@ -110,7 +116,7 @@ begin_page(Delivery *delivery)
 static const SierraQuery due_query = {
 	"SELECT t.stream_id, t.version FROM %s.subscription_streams AS t"
 	" WHERE t.subscription OPERATOR(pg_catalog.=) $1"
-	" AND (t.state OPERATOR(pg_catalog.=) 'behind' OR t.state OPERATOR(pg_catalog.=) 'retrying'"
+	" AND (t.state OPERATOR(pg_catalog.=) 'draining' OR t.state OPERATOR(pg_catalog.=) 'retrying'"
 	" AND t.retry_at OPERATOR(pg_catalog.<=) pg_catalog.clock_timestamp())"
 	" AND ($2 IS NULL OR EXISTS (SELECT FROM %s.subscription_cursors AS c"
 	" WHERE c.subscription OPERATOR(pg_catalog.=) $1"
@@ -120,42 +126,47 @@ static const SierraQuery due_query = {
 	2,
 	{TEXTOID, TEXTOID}};
 
-static const SierraQuery hand_out_stream_query = {
-	"UPDATE %s.subscription_streams AS t SET handed_out = $3"
+static const SierraQuery deliver_stream_query = {
+	"UPDATE %s.subscription_streams AS t SET delivered = $3"
 	" WHERE t.subscription OPERATOR(pg_catalog.=) $1 AND t.stream_id OPERATOR(pg_catalog.=) $2"
-	" AND t.handed_out IS DISTINCT FROM $3",
+	" AND t.delivered IS DISTINCT FROM $3",
 	3,
 	{TEXTOID, TEXTOID, INT8OID}};
 
 /*
- * The cursor's row is written too.  Who keeps an old snapshot, and in it moves
- * the cursor over events of a stream that he sees apart, or makes a stream level
- * that the cursor has passed since, then fails with 40001 rather than skip them.
+ * The row of the cursor is written too, though it does not change.  A
+ * transaction with an old snapshot can still see the stream as diverted and
+ * move the cursor over its new events; or it can set a stream to drained
+ * although the cursor has passed events of it since.  Because of the write,
+ * such a transaction fails with 40001 and skips no event.
  */
-static const SierraQuery level_query = {
-	"WITH level AS (UPDATE %s.subscription_streams AS t SET state = 'level', handed_out = NULL"
+static const SierraQuery drained_query = {
+	"WITH drained AS (UPDATE %s.subscription_streams AS t SET state = 'drained', delivered = NULL"
 	" WHERE t.subscription OPERATOR(pg_catalog.=) $1 AND t.stream_id OPERATOR(pg_catalog.=) $2"
 	" RETURNING t.partition_id)"
-	" UPDATE %s.subscription_cursors AS c SET cursor = c.cursor FROM level AS l"
+	" UPDATE %s.subscription_cursors AS c SET cursor = c.cursor FROM drained AS d"
 	" WHERE c.subscription OPERATOR(pg_catalog.=) $1"
 	" AND (c.partition_id OPERATOR(pg_catalog.=) -1"
-	" OR c.partition_id OPERATOR(pg_catalog.=) l.partition_id)",
+	" OR c.partition_id OPERATOR(pg_catalog.=) d.partition_id)",
 	2,
 	{TEXTOID, TEXTOID}};
 
-static const SierraQuery hand_out_query = {
-	"UPDATE %s.subscription_consumers AS m SET handed_out = $3"
+static const SierraQuery deliver_query = {
+	"UPDATE %s.subscription_consumers AS m SET delivered = $3"
 	" WHERE m.subscription OPERATOR(pg_catalog.=) $1 AND m.consumer OPERATOR(pg_catalog.=) $2"
-	" AND m.handed_out OPERATOR(pg_catalog.<) $3",
+	" AND m.delivered OPERATOR(pg_catalog.<) $3",
 	3,
 	{TEXTOID, TEXTOID, INT8OID}};
 
-/* What was handed out and is not to be delivered any more is set apart, or done. */
-static const SierraQuery nothing_out_query = {
-	"UPDATE %s.subscription_consumers AS m SET acknowledged = m.handed_out"
+/*
+ * Nothing is left up to a position.  So what was delivered to the consumer up
+ * to there belongs to diverted streams or is done, and counts as acknowledged.
+ */
+static const SierraQuery nothing_outstanding_query = {
+	"UPDATE %s.subscription_consumers AS m SET acknowledged = m.delivered"
 	" WHERE m.subscription OPERATOR(pg_catalog.=) $1 AND m.consumer OPERATOR(pg_catalog.=) $2"
-	" AND m.acknowledged OPERATOR(pg_catalog.<) m.handed_out"
-	" AND m.handed_out OPERATOR(pg_catalog.<=) $3",
+	" AND m.acknowledged OPERATOR(pg_catalog.<) m.delivered"
+	" AND m.delivered OPERATOR(pg_catalog.<=) $3",
 	3,
 	{TEXTOID, TEXTOID, INT8OID}};
 
@@ -192,14 +203,17 @@ take_leases(Delivery *delivery, SierraSubscription *subscription)
 	const SierraStore *store = subscription->store;
 	text *consumer = delivery->request->consumer;
 
-	/* Who fetches ahead has events in hand: his leases stay as they are. */
+	/*
+	 * A consumer that fetches ahead has events to acknowledge, so its leases
+	 * stay as they are.
+	 */
 	if (!delivery->request->has_after &&
 		DatumGetBool(OidFunctionCall3(delivery->request->lease_function, NameGetDatum(&store->name),
 									  PointerGetDatum(subscription->name),
 									  PointerGetDatum(consumer))))
 	{
 		delivery->must_commit = true;
-		/* Others partitions than at the last look. */
+		/* The consumer may hold other partitions than at the last look. */
 		delivery->passed = SIERRA_NONE;
 	}
 	sierra_subscription_load_leases(subscription, consumer);
@@ -223,11 +237,11 @@ load(Delivery *delivery, MemoryContext context)
 					   text_to_cstring(request->subscription)),
 				errdetail("Its partitions are leased to consumers."),
 				errhint("Name the consumer with consumer => '...'."));
-	sierra_subscription_load_apart(subscription, false);
+	sierra_subscription_load_diverted(subscription, false);
 	delivery->subscription = subscription;
 }
 
-/* A sink that lets through what the subscription wants of one stream. */
+/* A sink that passes on the events of one stream that the subscription wants. */
 typedef struct StreamSink
 {
 	SierraSink base;
@@ -246,8 +260,9 @@ put_of_stream(SierraSink *base, TupleTableSlot *slot)
 }
 
 /*
- * Delivers a stream that is apart and due; streams with nothing left become
- * level on the way.  False if none is due.
+ * Delivers the events of a diverted stream that is due.  Streams that are due
+ * but have no events left become drained.  Returns false if no stream was
+ * delivered.
  */
 static bool
 deliver_due_stream(Delivery *delivery, MemoryContext context)
@@ -280,17 +295,17 @@ deliver_due_stream(Delivery *delivery, MemoryContext context)
 		if (result->last_position != SIERRA_NONE)
 		{
 			values[2] = Int64GetDatum(result->last_position);
-			sierra_query(subscription->store, &hand_out_stream_query, values, NULL, false);
+			sierra_query(subscription->store, &deliver_stream_query, values, NULL, false);
 			return true;
 		}
-		sierra_query(subscription->store, &level_query, values, NULL, false);
+		sierra_query(subscription->store, &drained_query, values, NULL, false);
 		delivery->must_commit = true;
-		subscription->has_apart = true;
-		sierra_subscription_load_apart(subscription, false);
+		subscription->has_diverted = true;
+		sierra_subscription_load_diverted(subscription, false);
 	}
 }
 
-/* Delivers what follows the cursor; remembers up to where nothing is wanted. */
+/* Delivers the events that follow the cursor; remembers up to which position none is wanted. */
 static void
 deliver_next(Delivery *delivery)
 {
@@ -316,13 +331,14 @@ deliver_next(Delivery *delivery)
 	sierra_event_rows_flush(result);
 	delivery->idle = page->taken == 0 ? end : SIERRA_NONE;
 	if (result->row_security)
-		return; /* what a policy hides today it may show tomorrow */
+		return; /* a policy can show later what it hides now */
 	delivery->passed = page->taken == 0 ? Max(end, delivery->passed) : page->first_position - 1;
 }
 
 /*
- * A consumer of a group that waits, or reads in vain, shows no sign of life,
- * since the statement has not ended; so it does half of the lease time at most.
+ * While a statement of a consumer of a group waits, or reads without a match,
+ * other sessions do not see that the consumer is alive.  So a statement does
+ * that for at most half of the lease time.
  */
 static void
 limit_to_lease(Delivery *delivery)
@@ -335,49 +351,51 @@ limit_to_lease(Delivery *delivery)
 	delivery->give_up = Min(delivery->give_up, limit);
 }
 
-/* A sink that looks up the stream of an event among those that are apart. */
-typedef struct ApartSink
+/* A sink that looks up whether the stream of an event is diverted. */
+typedef struct DivertedSink
 {
 	SierraSink base;
 	const SierraSubscription *subscription;
-	const SierraApart *apart; /* NULL: it is not */
-} ApartSink;
+	const SierraDivertedStream *diverted; /* NULL: its stream is not diverted */
+} DivertedSink;
 
 static bool
-put_apart(SierraSink *base, TupleTableSlot *slot)
+put_diverted(SierraSink *base, TupleTableSlot *slot)
 {
-	ApartSink *sink = (ApartSink *) base;
+	DivertedSink *sink = (DivertedSink *) base;
 	text *stream_id = sierra_slot_text(slot, Anum_events_stream_id);
-	SierraStreamSlot *found = sierra_streams_lookup(sink->subscription->apart, stream_id);
+	SierraStreamSlot *found = sierra_streams_lookup(sink->subscription->diverted, stream_id);
 
-	sink->apart = found != NULL ? found->value : NULL;
+	sink->diverted = found != NULL ? found->value : NULL;
 	return false;
 }
 
 /*
- * Where a caller that fetches ahead continues.  The position of an event of a
- * stream apart says nothing about others: below it there can be events that
- * nobody got yet.  While the caller has such events in hand it gets no others, so
- * that it can acknowledge what it has by its last position; then it continues at
- * the cursor.  True if the caller has such events in hand.
+ * Sets the position at which a caller that fetches ahead continues.  Returns
+ * true if the caller first has to acknowledge events of a diverted stream.
+ *
+ * The position of an event of a diverted stream says nothing about other
+ * streams: below it there can be events that were not delivered yet.  So while
+ * the caller has such events, it gets no others, and can acknowledge what it
+ * has by its last position.  After that it continues at the cursor.
  */
 static bool
 set_after(Delivery *delivery, MemoryContext context)
 {
 	int64 after = delivery->request->after;
-	ApartSink sink = {.base = {put_apart}, .subscription = delivery->subscription};
+	DivertedSink sink = {.base = {put_diverted}, .subscription = delivery->subscription};
 	MemoryContext spi = MemoryContextSwitchTo(context);
 
-	if (sink.subscription->apart != NULL)
+	if (sink.subscription->diverted != NULL)
 		sierra_locate(delivery->result->store, after, &sink.base);
 	MemoryContextSwitchTo(spi);
-	if (sink.apart != NULL && after <= sink.apart->position)
+	if (sink.diverted != NULL && after <= sink.diverted->position)
 		after = SIERRA_NONE;
 	delivery->page.after = after;
-	return sink.apart != NULL && after != SIERRA_NONE && !sink.apart->level;
+	return sink.diverted != NULL && after != SIERRA_NONE && !sink.diverted->drained;
 }
 
-/* Reads what is next, with the snapshot that is active. */
+/* Reads what is next, with the active snapshot. */
 static Outcome
 deliver(Delivery *delivery, MemoryContext context)
 {
@@ -389,7 +407,7 @@ deliver(Delivery *delivery, MemoryContext context)
 		return MUST_ACKNOWLEDGE;
 	if (subscription->cursor == SIERRA_NOT_READ)
 		return FOUND_NOTHING; /* others hold all partitions */
-	if (!has_after && subscription->has_apart && deliver_due_stream(delivery, context))
+	if (!has_after && subscription->has_diverted && deliver_due_stream(delivery, context))
 		return DELIVERED_STREAM;
 	spi = MemoryContextSwitchTo(context);
 	deliver_next(delivery);
@@ -397,7 +415,10 @@ deliver(Delivery *delivery, MemoryContext context)
 	return delivery->result->last_position == SIERRA_NONE ? FOUND_NOTHING : DELIVERED;
 }
 
-/* What an earlier look found out says nothing about another subscription, or another cursor. */
+/*
+ * What earlier looks found does not hold for another subscription of the same
+ * name, or after the cursor moved back.
+ */
 static void
 compare_with_last_look(Delivery *delivery)
 {
@@ -410,7 +431,7 @@ compare_with_last_look(Delivery *delivery)
 	delivery->seen_created_at = subscription->created_at;
 }
 
-/* One look for events.  Its memory is that of the caller's context. */
+/* One look for events.  It allocates in the current context, which the caller resets. */
 static Outcome
 look(Delivery *delivery)
 {
@@ -431,8 +452,9 @@ look(Delivery *delivery)
 	sierra_query_end();
 
 	/*
-	 * A session that waits holds up nobody.  But one that made a stream level
-	 * does, until that is committed: another that still saw the stream apart could
+	 * A session that waits must not hold up others, so it gives the lock back.
+	 * But if it set a stream to drained, it keeps the lock until that is
+	 * committed: another session that still saw the stream as diverted could
 	 * pass over its next events.
 	 */
 	if (is_new && delivery->result->last_position == SIERRA_NONE && !delivery->must_commit)
@@ -440,7 +462,7 @@ look(Delivery *delivery)
 	return outcome;
 }
 
-/* Records what the last look found out. */
+/* Records what the last look found. */
 static void
 record(Delivery *delivery, Outcome outcome)
 {
@@ -453,15 +475,15 @@ record(Delivery *delivery, Outcome outcome)
 	if (request->consumer != NULL && delivery->idle != SIERRA_NONE)
 	{
 		values[2] = Int64GetDatum(delivery->idle);
-		sierra_query(result->store, &nothing_out_query, values, NULL, false);
+		sierra_query(result->store, &nothing_outstanding_query, values, NULL, false);
 	}
 	if (request->consumer != NULL && outcome == DELIVERED)
 	{
 		values[2] = Int64GetDatum(result->last_position);
-		sierra_query(result->store, &hand_out_query, values, NULL, false);
+		sierra_query(result->store, &deliver_query, values, NULL, false);
 	}
 	if (delivery->seen_cursor != SIERRA_NOT_READ &&
-		delivery->passed - delivery->seen_cursor >= WORTH_SAVING)
+		delivery->passed - delivery->seen_cursor >= MIN_CURSOR_MOVE)
 	{
 		values[2] = Int64GetDatum(delivery->passed);
 		values[3] = Int64GetDatum(delivery->seen_cursor);
@@ -494,7 +516,7 @@ sierra_consume(const SierraConsume *request, SierraEventRows *result)
 		sierra_wait_begin(&waiter);
 	}
 	delivery.deadline = delivery.start + request->wait_usecs;
-	delivery.give_up = delivery.start + Max(request->wait_usecs, VAIN_USECS);
+	delivery.give_up = delivery.start + Max(request->wait_usecs, READ_LIMIT_USECS);
 	for (;;)
 	{
 		outcome = look(&delivery);
@@ -517,10 +539,10 @@ sierra_peek_events(text *name, SierraEventRows *result)
 	MemoryContext context = sierra_query_begin();
 	SierraSubscription *subscription = sierra_subscription_load(result->store, name, context, true);
 
-	sierra_subscription_load_apart(subscription, true);
+	sierra_subscription_load_diverted(subscription, true);
 	sierra_query_end();
 	delivery.subscription = subscription;
-	delivery.give_up = GetCurrentTimestamp() + VAIN_USECS;
+	delivery.give_up = GetCurrentTimestamp() + READ_LIMIT_USECS;
 	begin_page(&delivery);
 	deliver_next(&delivery);
 }

@@ -45,8 +45,8 @@ static const SierraQuery leases_query = {
 	2,
 	{TEXTOID, TEXTOID}};
 
-static const SierraQuery apart_query = {
-	"SELECT t.stream_id, t.state OPERATOR(pg_catalog.=) 'level', t.position"
+static const SierraQuery diverted_query = {
+	"SELECT t.stream_id, t.state OPERATOR(pg_catalog.=) 'drained', t.position"
 	" FROM %s.subscription_streams AS t WHERE t.subscription OPERATOR(pg_catalog.=) $1",
 	1,
 	{TEXTOID}};
@@ -57,7 +57,7 @@ set_lock_tag(LOCKTAG *tag, const SierraStore *store, const text *name, const tex
 	uint64 hash = hash_bytes_extended((const unsigned char *) VARDATA_ANY(name),
 									  VARSIZE_ANY_EXHDR(name), store->events);
 
-	/* Another hash for no consumer than for the empty name. */
+	/* No consumer gets another hash than a consumer with the empty name. */
 	if (consumer != NULL)
 		hash = hash_combine64(hash + 1,
 							  hash_bytes_extended((const unsigned char *) VARDATA_ANY(consumer),
@@ -196,7 +196,10 @@ get_start_versions(int streams_column, int versions_column)
 	return map;
 }
 
-/* Results of SPI live in its own context; what is kept goes to the caller's. */
+/*
+ * Results of SPI are in a context of its own; what is kept is copied into the
+ * caller's context.
+ */
 static SierraSubscription *
 get_subscription(const SierraStore *store, text *name)
 {
@@ -215,12 +218,12 @@ get_subscription(const SierraStore *store, text *name)
 	subscription->lease_msecs =
 		(int64) (DatumGetFloat8(sierra_query_value(0, 9, &isnull)) * 1000.0);
 	subscription->max_attempts = DatumGetInt32(sierra_query_value(0, 10, &isnull));
-	subscription->has_apart = DatumGetBool(sierra_query_value(0, 11, &isnull));
+	subscription->has_diverted = DatumGetBool(sierra_query_value(0, 11, &isnull));
 	subscription->created_at = DatumGetTimestampTz(sierra_query_value(0, 12, &isnull));
 	return subscription;
 }
 
-/* Takes cursors from the rows of a query: partition, cursor. */
+/* Takes cursors from the rows of a query with the columns partition and cursor. */
 static void
 get_cursors(SierraSubscription *subscription, uint64 rows)
 {
@@ -278,32 +281,36 @@ sierra_subscription_load_leases(SierraSubscription *subscription, text *consumer
 }
 
 void
-sierra_subscription_load_apart(SierraSubscription *subscription, bool read_only)
+sierra_subscription_load_diverted(SierraSubscription *subscription, bool read_only)
 {
 	Datum values[1] = {PointerGetDatum(subscription->name)};
 	MemoryContext spi;
 	uint64 rows;
 
-	if (!subscription->has_apart)
+	if (!subscription->has_diverted)
 		return;
-	rows = sierra_query(subscription->store, &apart_query, values, NULL, read_only);
+	rows = sierra_query(subscription->store, &diverted_query, values, NULL, read_only);
 	spi = MemoryContextSwitchTo(subscription->context);
-	subscription->apart = sierra_streams_create(CurrentMemoryContext, Max(rows, 1), NULL);
+	subscription->diverted = sierra_streams_create(CurrentMemoryContext, Max(rows, 1), NULL);
 	for (uint64 row = 0; row < rows; row++)
 	{
-		SierraApart *apart = palloc(sizeof(SierraApart));
+		SierraDivertedStream *diverted = palloc(sizeof(SierraDivertedStream));
 		bool isnull;
 		bool found;
 		text *stream_id = DatumGetTextPCopy(sierra_query_value(row, 1, &isnull));
 
-		apart->level = DatumGetBool(sierra_query_value(row, 2, &isnull));
-		apart->position = DatumGetInt64(sierra_query_value(row, 3, &isnull));
-		sierra_streams_insert(subscription->apart, stream_id, &found)->value = apart;
+		diverted->drained = DatumGetBool(sierra_query_value(row, 2, &isnull));
+		diverted->position = DatumGetInt64(sierra_query_value(row, 3, &isnull));
+		sierra_streams_insert(subscription->diverted, stream_id, &found)->value = diverted;
 	}
 	MemoryContextSwitchTo(spi);
 }
 
-/* Where the event's stream began in this subscription, by the nearest of the three rules. */
+/*
+ * Is the event not before the start of the subscription?  A start of its stream
+ * counts first, then one of its partition, then the one of the whole
+ * subscription.
+ */
 static bool
 is_after_start(const SierraSubscription *subscription, TupleTableSlot *slot, const text *stream_id)
 {
@@ -339,20 +346,20 @@ sierra_subscription_wants(void *arg, TupleTableSlot *slot)
 	text *stream_id;
 
 	if (subscription->start_versions == NULL && subscription->start_sequences == NULL &&
-		subscription->apart == NULL)
+		subscription->diverted == NULL)
 		return sierra_slot_int8(slot, Anum_events_global_position) > subscription->start_after;
 	stream_id = stream_of(slot);
 	if (!is_after_start(subscription, slot, stream_id))
 		return false;
-	if (subscription->apart == NULL)
+	if (subscription->diverted == NULL)
 		return true;
-	found = sierra_streams_lookup(subscription->apart, stream_id);
+	found = sierra_streams_lookup(subscription->diverted, stream_id);
 	if (found != NULL)
 	{
-		const SierraApart *apart = found->value;
+		const SierraDivertedStream *diverted = found->value;
 
-		return apart->level &&
-			   sierra_slot_int8(slot, Anum_events_global_position) > apart->position;
+		return diverted->drained &&
+			   sierra_slot_int8(slot, Anum_events_global_position) > diverted->position;
 	}
 	return true;
 }

@@ -1,6 +1,6 @@
 /*
  * subscription.h
- *		Durable subscriptions: what they want, how far they are.
+ *		Durable subscriptions: which events they want, and how far they are.
  *
  * A subscription is rows of ordinary tables of its store:
  *		subscriptions			the filter, where it began, its settings
@@ -27,37 +27,38 @@ struct sierra_streams_hash;
 typedef struct SierraSubscription
 {
 	const SierraStore *store;
-	MemoryContext context; /* where all of this is */
+	MemoryContext context; /* all of this is allocated here */
 	text *name;
-	text *consumer;			/* NULL without group */
-	TimestampTz created_at; /* tells it from another of this name, before or after it */
-	bool grouped;			/* has a cursor for each partition */
+	text *consumer;			/* NULL without a group */
+	TimestampTz created_at; /* distinguishes it from others that had or will have this name */
+	bool grouped;			/* a group consumes it: there is a cursor for each partition */
 	SierraFilter streams;
 	SierraFilter event_names;
-	int64 start_after;							/* the least of the three ways to begin */
-	int64 *start_sequences;						/* by partition; SIERRA_NONE: none; or NULL */
+	int64 start_after;							/* where it begins, if the next two do not say */
+	int64 *start_sequences;						/* NULL, or by partition; SIERRA_NONE: not set */
 	struct sierra_streams_hash *start_versions; /* stream id to int64, or NULL */
-	struct sierra_streams_hash *apart;			/* stream id to SierraApart, or NULL */
-	bool has_apart;								/* are there rows in subscription_streams? */
+	struct sierra_streams_hash *diverted;		/* stream id to SierraDivertedStream, or NULL */
+	bool has_diverted;							/* subscription_streams has rows of it */
 	bool *wanted;								/* by partition */
 	int64 *after; /* by partition: the acknowledged cursor, or SIERRA_NOT_READ */
-	int64 cursor; /* the least of these; SIERRA_NOT_READ if nothing is read */
-	int32 window; /* how many events can be out */
+	int64 cursor; /* the lowest of these; SIERRA_NOT_READ if nothing is read */
+	int32 window; /* how many delivered events can be unacknowledged */
 	int64 lease_msecs;
 	int32 max_attempts;
 } SierraSubscription;
 
 /* A stream that does not move with the cursor. */
-typedef struct SierraApart
+typedef struct SierraDivertedStream
 {
-	bool level;		/* done up to position; the cursor takes over above it */
-	int64 position; /* up to which the stream is done */
-} SierraApart;
+	bool drained;	/* events above position are delivered with all others */
+	int64 position; /* position up to which the stream is done */
+} SierraDivertedStream;
 
 /*
- * Keeps other calls for the same subscription and consumer (NULL: the one of
- * no group) out until the transaction ends; true if the lock is new.  So who
- * polls, processes and acknowledges in one transaction does so alone.
+ * Takes a lock on a subscription and a consumer (NULL: without a group) that
+ * lasts until the transaction ends, and waits while another transaction holds
+ * it.  So a consumer that polls, processes and acknowledges in one transaction
+ * does so alone.  Returns true if the transaction did not hold the lock before.
  */
 extern bool sierra_subscription_lock(const SierraStore *store, const text *name,
 									 const text *consumer);
@@ -65,27 +66,35 @@ extern void sierra_subscription_unlock(const SierraStore *store, const text *nam
 									   const text *consumer);
 
 /*
- * Reads a subscription into a context, with its cursor or cursors.  Raises SE007
- * if there is none.  All that reads is called between sierra_query_begin() and
- * sierra_query_end().
+ * Reads a subscription with its cursors into a context.  Raises SE007 if it
+ * does not exist.  This function and the next two are called between
+ * sierra_query_begin() and sierra_query_end(); read_only means with the active
+ * snapshot.
  */
 extern SierraSubscription *sierra_subscription_load(const SierraStore *store, text *name,
 													MemoryContext context, bool read_only);
 
-/* Restricts it to the partitions that a consumer holds. */
+/* Restricts the subscription to the partitions that a consumer holds. */
 extern void sierra_subscription_load_leases(SierraSubscription *subscription, text *consumer);
 
-/* Fills subscription->apart. */
-extern void sierra_subscription_load_apart(SierraSubscription *subscription, bool read_only);
+/* Fills subscription->diverted; it stays NULL if no stream is diverted. */
+extern void sierra_subscription_load_diverted(SierraSubscription *subscription, bool read_only);
 
-/* Is the event for this subscription?  Checks names too, which a read_all does by itself. */
+/*
+ * Does the subscription want this event?  Checks partition, names and start,
+ * but not the cursor or whether the stream is diverted.
+ */
 extern bool sierra_subscription_matches(const SierraSubscription *subscription,
 										TupleTableSlot *slot);
 
-/* SierraReadAll.wants: where it began, and streams apart; arg is the subscription. */
+/*
+ * For SierraReadAll.wants; arg is the subscription.  True for an event that is
+ * not before the start, and whose stream is not diverted, or is drained up to a
+ * lower position.
+ */
 extern bool sierra_subscription_wants(void *arg, TupleTableSlot *slot);
 
-/* Raises SE008: the consumer is not, or no longer, in the group. */
+/* Raises SE008: the consumer is not in the group, or not any more. */
 extern void sierra_subscription_report_stale(const SierraSubscription *subscription,
 											 const text *consumer);
 

@@ -2,7 +2,7 @@
  * subscription_sql.c
  *		enext(), epeek(), eack(), enack(), ewait(), ehead(); the lock for eunsub().
  *
- * Making and dropping subscriptions, leases and views are in SQL.
+ * Creating and dropping subscriptions, leases and views are in SQL.
  */
 #include "postgres.h"
 
@@ -11,6 +11,7 @@
 #include "read/locate.h"
 #include "read/read_all.h"
 #include "store/event.h"
+#include "store/extension.h"
 #include "subscription/acknowledge.h"
 #include "subscription/await.h"
 #include "subscription/delivery.h"
@@ -19,8 +20,6 @@
 #include "catalog/pg_type.h"
 #include "fmgr.h"
 #include "miscadmin.h"
-#include "nodes/value.h"
-#include "parser/parse_func.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
@@ -49,7 +48,7 @@ get_position(FunctionCallInfo fcinfo, int arg, const char *name)
 	return position;
 }
 
-/* The argument consumer; NULL: no group. */
+/* The argument consumer, or NULL without a group. */
 static text *
 get_consumer(FunctionCallInfo fcinfo, int arg)
 {
@@ -59,15 +58,12 @@ get_consumer(FunctionCallInfo fcinfo, int arg)
 	return PG_GETARG_TEXT_PP(arg);
 }
 
-/* sierra_lease() is in the schema of the extension, where the called function is too. */
 static Oid
-find_lease_function(FunctionCallInfo fcinfo)
+find_lease_function(void)
 {
-	char *schema = get_namespace_name(get_func_namespace(fcinfo->flinfo->fn_oid));
-	Oid types[3] = {NAMEOID, TEXTOID, TEXTOID};
+	static const Oid types[] = {NAMEOID, TEXTOID, TEXTOID};
 
-	return LookupFuncName(list_make2(makeString(schema), makeString("sierra_lease")), 3, types,
-						  false);
+	return sierra_extension_function("join_group", lengthof(types), types);
 }
 
 Datum
@@ -86,7 +82,7 @@ sierra_enext(PG_FUNCTION_ARGS)
 		consume.after = get_position(fcinfo, 3, "after");
 	consume.consumer = get_consumer(fcinfo, 4);
 	if (consume.consumer != NULL)
-		consume.lease_function = find_lease_function(fcinfo);
+		consume.lease_function = find_lease_function();
 
 	sierra_event_rows_begin(fcinfo, NULL, max_count, &result);
 	sierra_consume(&consume, &result);
@@ -175,9 +171,9 @@ sierra_events_after(PG_FUNCTION_ARGS)
 }
 
 /*
- * For eunsub().  Else a subscription could be dropped and made anew while a
- * consumer is in the middle of a batch, whose acknowledgement would then move
- * the new cursor over what nobody processed.
+ * For eunsub().  Without this lock, a subscription could be dropped and created
+ * again while a consumer processes a batch.  The acknowledgement of the batch
+ * would then move the new cursor over events that nobody processed.
  */
 Datum
 sierra_lock_subscription(PG_FUNCTION_ARGS)
@@ -185,7 +181,7 @@ sierra_lock_subscription(PG_FUNCTION_ARGS)
 	SierraStore *store = sierra_store_open_named(NameStr(*PG_GETARG_NAME(0)), ACL_NO_RIGHTS);
 	Oid subscriptions = sierra_store_table(store, "subscriptions");
 
-	/* Who may not drop it may not hold up its consumers either. */
+	/* A user that may not drop the subscription must not hold up its consumers either. */
 	if (pg_class_aclcheck(subscriptions, GetUserId(), ACL_DELETE) != ACLCHECK_OK)
 		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_TABLE, "subscriptions");
 	sierra_subscription_lock(store, PG_GETARG_TEXT_PP(1), NULL);

@@ -224,7 +224,7 @@ note(const SierraStore *store, int64 position)
 {
 	SierraRing store_ring = {.schema = store->schema,
 							 .position = position,
-							 .notify = sierra_guc_notify == SIERRA_NOTIFY_WORKER};
+							 .notify = sierra_guc_notify == SIERRA_NOTIFY_NOTIFIER};
 
 	if (sierra_shared_own_slot() == NULL)
 		return;

@@ -36,6 +36,7 @@
 #include "postmaster/interrupt.h"
 #include "storage/ipc.h"
 #include "storage/proclist.h"
+#include "store/extension.h"
 #include "tcop/tcopprot.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
@@ -228,7 +229,7 @@ look_and_notify(const SierraRings *rings, bool everything)
 	int sent = 0;
 
 	sierra_background_begin("looking for new events");
-	if (!sierra_watch_has_extension())
+	if (!sierra_extension_exists())
 	{
 		sierra_background_end();
 		leave(SIERRA_NOTIFIER_NONE);
@@ -430,7 +431,7 @@ sierra_notifier_main(Datum argument)
 	BackgroundWorkerInitializeConnectionByOid(database, InvalidOid, 0);
 	pin_settings();
 	sierra_background_begin("looking for new events");
-	installed = sierra_watch_has_extension();
+	installed = sierra_extension_exists();
 	sierra_background_end();
 	if (!installed)
 		resign(database, SIERRA_NOTIFIER_NONE);

@@ -2,7 +2,7 @@
  * runner_job.c
  *		What there is to run in a database: timers, sagas and projections of its stores.
  *
- * sierra_event_jobs() lists the jobs of a store, sierra_run_job() runs one; this
+ * list_jobs() lists the jobs of a store, run_job() runs one; this
  * keeps what lies between.  A projection that had nothing to do is not run again
  * until the store has other events, an append that held some back has ended, its
  * row has changed, or something in it is to be tried again.  Whose last run is
@@ -17,6 +17,7 @@
 #include "postgres.h"
 
 #include "base/backoff.h"
+#include "store/extension.h"
 #include "store/run_as.h"
 #include "worker/background.h"
 #include "worker/runner_job.h"
@@ -24,12 +25,8 @@
 
 #include "access/htup_details.h"
 #include "access/xact.h"
-#include "catalog/dependency.h"
 #include "catalog/pg_class.h"
-#include "catalog/pg_extension.h"
-#include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
-#include "commands/extension.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "pgstat.h"
@@ -59,7 +56,6 @@
 
 static HTAB *jobs = NULL;
 static uint64 looks = 0;
-static char extension_schema[NAMEDATALEN];
 
 static void
 create_table(void)
@@ -129,34 +125,16 @@ survive(SierraJob *job, SierraJobResult *result, MemoryContext context)
 }
 
 /*
- * In which schema the extension's functions are.  Functions that do not belong
- * to it, as when the extension is of an older version, must not run: who may
- * create functions there is not who owns the stores.
+ * Has the extension the functions that list and run jobs?  Not when it is of
+ * another version than the library.
  */
 static bool
-find_functions(void)
+has_functions(void)
 {
-	Oid schema = sierra_watch_extension_schema();
-	Oid arguments[] = {NAMEOID, TEXTOID, TEXTOID, INT4OID, INT8OID};
-	static const struct
-	{
-		const char *name;
-		int arguments;
-	} functions[] = {{"sierra_event_jobs", 1}, {"sierra_run_job", 5}};
+	static const Oid arguments[] = {NAMEOID, TEXTOID, TEXTOID, INT4OID, INT8OID};
 
-	for (int i = 0; i < lengthof(functions); i++)
-	{
-		Oid function =
-			GetSysCacheOid3(PROCNAMEARGSNSP, Anum_pg_proc_oid, CStringGetDatum(functions[i].name),
-							PointerGetDatum(buildoidvector(arguments, functions[i].arguments)),
-							ObjectIdGetDatum(schema));
-
-		if (!OidIsValid(function) || getExtensionOfObject(ProcedureRelationId, function) !=
-										 get_extension_oid("sierra_es", true))
-			return false;
-	}
-	strlcpy(extension_schema, get_namespace_name(schema), NAMEDATALEN);
-	return true;
+	return OidIsValid(sierra_extension_find_function("list_jobs", 1, arguments)) &&
+		   OidIsValid(sierra_extension_find_function("run_job", 5, arguments));
 }
 
 static int64
@@ -176,7 +154,7 @@ parse_kind(const char *kind)
 	return strcmp(kind, "sagas") == 0 ? SIERRA_JOB_SAGAS : SIERRA_JOB_PROJECTION;
 }
 
-/* Takes a job from a row of sierra_event_jobs(). */
+/* Takes a job from a row of list_jobs(). */
 static void
 take_job(Oid schema, int row, const SierraJobState *state)
 {
@@ -204,7 +182,7 @@ list_jobs(Oid schema, const SierraJobState *state)
 	Datum values[] = {DirectFunctionCall1(namein, CStringGetDatum(get_namespace_name(schema)))};
 	char *query = psprintf(
 		"SELECT kind, projection, version, due_at, again_at, size, row_version FROM %s($1)",
-		quote_qualified_identifier(extension_schema, "sierra_event_jobs"));
+		quote_qualified_identifier(SIERRA_INTERNAL, "list_jobs"));
 
 	SPI_connect();
 	if (SPI_execute_with_args(query, 1, types, values, NULL, false, 0) != SPI_OK_SELECT)
@@ -285,9 +263,9 @@ sierra_jobs_look(SierraJobLook *look)
 		create_table();
 	looks++;
 	sierra_background_begin("looking for event stores");
-	look->installed = sierra_watch_has_extension();
+	look->installed = sierra_extension_exists();
 	look->held_back = false;
-	if (look->installed && find_functions())
+	if (look->installed && has_functions())
 	{
 		List *found = sierra_watch_list();
 
@@ -395,7 +373,7 @@ call(const SierraJob *job)
 		CStringGetTextDatum(name_of(job->key.kind)), CStringGetTextDatum(job->key.projection),
 		Int32GetDatum(job->key.version), Int64GetDatum(job->size)};
 	char *query = psprintf("SELECT %s($1, $2, $3, $4, $5)",
-						   quote_qualified_identifier(extension_schema, "sierra_run_job"));
+						   quote_qualified_identifier(SIERRA_INTERNAL, "run_job"));
 	int64 handled;
 
 	SPI_connect();

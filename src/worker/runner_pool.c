@@ -62,7 +62,7 @@ sierra_pool_count(Oid database)
 void
 sierra_pool_call(SierraDatabaseSlot *slot)
 {
-	if (sierra_guc_workers == 0 || pg_atomic_read_u32(&slot->demand.launcher_called) != 0 ||
+	if (sierra_guc_max_runners == 0 || pg_atomic_read_u32(&slot->demand.launcher_called) != 0 ||
 		pg_atomic_exchange_u32(&slot->demand.launcher_called, 1) != 0)
 		return;
 	LWLockAcquire(sierra_shared->lock, LW_EXCLUSIVE);
@@ -268,11 +268,11 @@ make_plan(Plan *plan, TimestampTz now)
 
 	LWLockAcquire(sierra_shared->lock, LW_EXCLUSIVE);
 	count_slots(plan);
-	if (sierra_guc_workers > 0)
+	if (sierra_guc_max_runners > 0)
 		find_wanting(plan, now);
-	free_slots = Max(sierra_guc_workers - plan->used, 0);
-	if (plan->used - plan->leaving > sierra_guc_workers)
-		ask_to_leave(plan, plan->used - plan->leaving - sierra_guc_workers, true, now);
+	free_slots = Max(sierra_guc_max_runners - plan->used, 0);
+	if (plan->used - plan->leaving > sierra_guc_max_runners)
+		ask_to_leave(plan, plan->used - plan->leaving - sierra_guc_max_runners, true, now);
 	else if (plan->count > free_slots + plan->leaving)
 		ask_to_leave(plan, plan->count - free_slots - plan->leaving, false, now);
 	pg_atomic_write_u32(&sierra_shared->waiting, plan->count > free_slots);
@@ -350,7 +350,7 @@ sierra_pool_schedule(TimestampTz now)
 		{
 			sierra_background_no_room(
 				&no_room, "a runner",
-				"Increase \"max_worker_processes\", or decrease \"sierra_es.workers\".");
+				"Increase \"max_worker_processes\", or decrease \"sierra_es.max_runners\".");
 			return Min(plan.wake_at, no_room.until);
 		}
 		no_room.failures = 0;

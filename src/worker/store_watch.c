@@ -19,6 +19,7 @@
 
 #include "read/horizon.h"
 #include "store/event.h"
+#include "store/extension.h"
 #include "store/run_as.h"
 #include "store/scan.h"
 #include "wakeup/notify.h"
@@ -33,13 +34,10 @@
 #include "catalog/indexing.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_depend.h"
-#include "catalog/pg_extension.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_trigger.h"
-#include "commands/extension.h"
 #include "miscadmin.h"
 #include "storage/lmgr.h"
-#include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/hsearch.h"
 #include "utils/inval.h"
@@ -114,43 +112,6 @@ find_watched(Oid schema)
 	return store;
 }
 
-bool
-sierra_watch_has_extension(void)
-{
-	return OidIsValid(get_extension_oid("sierra_es", true));
-}
-
-Oid
-sierra_watch_extension_schema(void)
-{
-	Relation extensions = table_open(ExtensionRelationId, AccessShareLock);
-	ScanKeyData key;
-	SysScanDesc scan;
-	HeapTuple tuple;
-	Oid schema = InvalidOid;
-
-	ScanKeyInit(&key, Anum_pg_extension_extname, BTEqualStrategyNumber, F_NAMEEQ,
-				CStringGetDatum("sierra_es"));
-	scan = systable_beginscan(extensions, ExtensionNameIndexId, true, NULL, 1, &key);
-	tuple = systable_getnext(scan);
-	if (HeapTupleIsValid(tuple))
-		schema = ((Form_pg_extension) GETSTRUCT(tuple))->extnamespace;
-	systable_endscan(scan);
-	table_close(extensions, AccessShareLock);
-	return schema;
-}
-
-/* The extension's guard, which every store has as a trigger. */
-static Oid
-find_guard_function(void)
-{
-	oidvector *no_arguments = buildoidvector(NULL, 0);
-
-	return GetSysCacheOid3(PROCNAMEARGSNSP, Anum_pg_proc_oid,
-						   CStringGetDatum("sierra_guard_events"), PointerGetDatum(no_arguments),
-						   ObjectIdGetDatum(sierra_watch_extension_schema()));
-}
-
 /* The schema of a trigger's table, if that is the events table of a store. */
 static Oid
 store_of_trigger(Relation triggers, Oid trigger)
@@ -219,7 +180,7 @@ list_stores(void)
 	hash_seq_init(&scan, watched);
 	while ((store = hash_seq_search(&scan)) != NULL)
 		store->listed = false;
-	guard = find_guard_function();
+	guard = sierra_extension_guard();
 	if (OidIsValid(guard))
 		list_triggers_of(guard);
 	hash_seq_init(&scan, watched);
@@ -254,7 +215,7 @@ look_as_owner(Look *look)
 	for (int i = 0; i < store->partitions; i++)
 	{
 		leaves[i] = &leaf[i];
-		leaf[i].rel = sierra_scan_open_leaf(store, i, NoLock);
+		leaf[i].rel = sierra_scan_open_partition(store, i, NoLock);
 		leaf[i].sequence_index = sierra_scan_open_index(leaf[i].rel, SIERRA_INDEX_SEQUENCE);
 		if (store->subscribed)
 			(void) sierra_scan_newest(leaf[i].rel, leaf[i].sequence_index, GetActiveSnapshot(),

@@ -9,12 +9,6 @@
 
 #include "nodes/pg_list.h"
 
-/* Is the extension there?  In a transaction. */
-extern bool sierra_watch_has_extension(void);
-
-/* Its schema, or InvalidOid. */
-extern Oid sierra_watch_extension_schema(void);
-
 /* The schemas of all stores of the database. */
 extern List *sierra_watch_list(void);
 

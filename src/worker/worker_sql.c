@@ -14,8 +14,8 @@
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
-PG_FUNCTION_INFO_V1(sierra_workers);
-PG_FUNCTION_INFO_V1(event_runners);
+PG_FUNCTION_INFO_V1(sierra_event_notifiers);
+PG_FUNCTION_INFO_V1(sierra_event_runners);
 PG_FUNCTION_INFO_V1(sierra_call_runners);
 
 #define WORKER_COLUMNS 13
@@ -77,7 +77,7 @@ put_worker(ReturnSetInfo *result, Oid database, const SierraNotifierInfo *info, 
 
 /* A row for each database that has a bell; none without preloading. */
 Datum
-sierra_workers(PG_FUNCTION_ARGS)
+sierra_event_notifiers(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
 
@@ -133,7 +133,7 @@ put_runner(ReturnSetInfo *result, const SierraRunner *runner)
 
 /* A row for each runner that runs; none without preloading. */
 Datum
-event_runners(PG_FUNCTION_ARGS)
+sierra_event_runners(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
 

@@ -1,6 +1,6 @@
 -- Which role may call what, and with whose rights.
 BEGIN;
-SELECT plan(11);
+SELECT plan(15);
 CREATE ROLE regress_sierra_stranger;
 CREATE TEMP VIEW functions AS
 SELECT p.* FROM pg_proc AS p
@@ -19,8 +19,24 @@ SELECT is_empty(
     'functions in SQL pin their search_path, or were parsed at their creation');
 SELECT is_empty(
     $$SELECT oid::regprocedure FROM functions
-       WHERE proname !~ '^(sierra_|event_runners$)' AND NOT has_function_privilege('regress_sierra_stranger', oid, 'EXECUTE')$$,
+       WHERE proname NOT IN ('event_notifiers', 'event_runners') AND pronamespace <> 'sierra_internal'::regnamespace
+         AND NOT has_function_privilege('regress_sierra_stranger', oid, 'EXECUTE')$$,
     'everybody may call the interface: rights are those of the tables; runners are visible only to roles that may see them');
+-- What the interface calls runs as the caller, and checks its arguments itself.
+SELECT results_eq(
+    $$SELECT oid::regprocedure::text FROM functions WHERE pronamespace = 'sierra_internal'::regnamespace
+         AND NOT has_function_privilege('regress_sierra_stranger', oid, 'EXECUTE') ORDER BY oid::regprocedure::text COLLATE "C"$$,
+    ARRAY['sierra_internal.advance_saga(name,text,text,integer,boolean)', 'sierra_internal.join_group(name,text,text)'],
+    'nobody else may call what only the library calls');
+SELECT is_empty(
+    $$SELECT oid::regprocedure FROM functions WHERE pronamespace = 'sierra_internal'::regnamespace AND prolang = (SELECT oid FROM pg_language WHERE lanname = 'c')
+         AND NOT proisstrict AND pronargs > 0
+         AND proname NOT IN ('check_new_event', 'complete_metadata', 'peek_subscription', 'run_projection_version')$$,
+    'a private function in C gets no nulls, or checks for them');
+SELECT ok(has_schema_privilege('regress_sierra_stranger', 'sierra_internal', 'USAGE')
+          AND NOT has_schema_privilege('regress_sierra_stranger', 'sierra_internal', 'CREATE'), 'nobody may create anything in sierra_internal');
+SELECT is_empty($$SELECT p.oid::regprocedure FROM pg_proc AS p WHERE p.pronamespace = 'sierra_internal'::regnamespace AND p.oid NOT IN (SELECT oid FROM functions)$$,
+                'everything in it belongs to the extension');
 SELECT is_empty($$SELECT oid::regprocedure FROM functions WHERE has_function_privilege('regress_sierra_stranger', oid, 'EXECUTE WITH GRANT OPTION')$$,
                 'nobody may grant it on');
 SELECT is_empty(

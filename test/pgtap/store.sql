@@ -37,9 +37,9 @@ SELECT is_empty(
 SELECT is((SELECT ROW (seqtypid::regtype, seqstart, seqmin, seqincrement, seqcycle, seqcache)::text FROM pg_sequence WHERE seqrelid = 'shape.global_position'::regclass),
           '(bigint,0,0,1,f,1)', 'positions: bigint from 0 by 1, no cycle, no cache');
 SELECT has_trigger('shape', 'events', 'sierra_guard', 'the events are guarded');
-SELECT trigger_is('shape', 'events_1', 'sierra_guard', (SELECT pronamespace::regnamespace::text FROM pg_proc WHERE proname = 'sierra_guard_events')::name, 'sierra_guard_events', 'so is each partition');
-SELECT is(sierra_partitions('shape'), 3, 'the guard of the events keeps the number of partitions');
-SELECT is(sierra_partitions('no_such_store'), NULL, 'no store, no partitions');
+SELECT trigger_is('shape', 'events_1', 'sierra_guard', 'sierra_internal', 'guard_events', 'so is each partition');
+SELECT is(sierra_internal.partition_count('shape'), 3, 'the guard of the events keeps the number of partitions');
+SELECT is(sierra_internal.partition_count('no_such_store'), NULL, 'no store, no partitions');
 SELECT is((SELECT string_agg(tgrelid::regclass::text || ' ' || tgnargs, ', ' ORDER BY tgrelid::regclass::text) FROM pg_trigger WHERE tgname = 'sierra_guard' AND tgrelid::regclass::text LIKE 'shape.%'),
           'shape.event_ids 0, shape.events 1, shape.events_0 0, shape.events_1 0, shape.events_2 0, shape.stream_keys 0',
           'it has one argument, the other guards have none');
@@ -51,13 +51,13 @@ SELECT columns_are('shape', 'subscriptions', ARRAY['subscription', 'streams', 'e
                    'start_streams', 'start_versions', 'window_size', 'lease_time', 'max_attempts', 'created_at']);
 SELECT columns_are('shape', 'subscription_cursors', ARRAY['subscription', 'partition_id', 'cursor', 'epoch', 'consumer', 'acknowledged_at',
                    'last_error', 'last_error_at']);
-SELECT columns_are('shape', 'subscription_consumers', ARRAY['subscription', 'consumer', 'acknowledged', 'handed_out', 'joined_at', 'seen_at']);
-SELECT columns_are('shape', 'subscription_streams', ARRAY['subscription', 'stream_id', 'partition_id', 'state', 'position', 'version', 'handed_out',
+SELECT columns_are('shape', 'subscription_consumers', ARRAY['subscription', 'consumer', 'acknowledged', 'delivered', 'joined_at', 'seen_at']);
+SELECT columns_are('shape', 'subscription_streams', ARRAY['subscription', 'stream_id', 'partition_id', 'state', 'position', 'version', 'delivered',
                    'failed_position', 'failed_version', 'attempts', 'retry_at', 'reason', 'failed_at']);
 SELECT col_is_pk('shape', 'subscriptions', 'subscription', 'a subscription has a name');
 SELECT col_is_pk('shape', 'subscription_cursors', ARRAY['subscription', 'partition_id'], 'one cursor for each partition');
 SELECT col_is_pk('shape', 'subscription_consumers', ARRAY['subscription', 'consumer'], 'a consumer is in a group once');
-SELECT col_is_pk('shape', 'subscription_streams', ARRAY['subscription', 'stream_id'], 'a stream is apart once');
+SELECT col_is_pk('shape', 'subscription_streams', ARRAY['subscription', 'stream_id'], 'a stream is diverted once');
 SELECT col_isnt_fk('shape', t, 'subscription', t || ' refers to no other table: pg_restore loads them in any order')
   FROM unnest(ARRAY['subscription_cursors', 'subscription_consumers', 'subscription_streams']::name[]) AS t;
 SELECT hasnt_trigger('shape', t, 'sierra_guard', t || ' are changed as any table')
@@ -89,7 +89,7 @@ SELECT is_empty($$SELECT c.relname FROM pg_class AS c WHERE c.relnamespace = 'sh
                      AND obj_description(c.oid, 'pg_class') IS NULL$$, 'all tables have comments');
 
 -- The tables of projections.  The guard of projections is another one: see
--- sierra_guard_projection().
+-- sierra_internal.guard_projection().
 SELECT columns_are('shape', 'projections', ARRAY['projection', 'version', 'live', 'owner', 'kind', 'handler', 'key', 'initial', 'streams',
                    'event_names', 'search_path', 'mode', 'subscription', 'batch_size', 'on_error', 'max_attempts', 'retry_after', 'automatic',
                    'state', 'attempts', 'retry_at', 'failed_position', 'failed_stream', 'last_error', 'last_error_at', 'processed', 'rate',
@@ -104,7 +104,7 @@ SELECT columns_are('shape', 'projection_states', ARRAY['projection', 'version', 
 SELECT col_is_pk('shape', 'projections', ARRAY['projection', 'version'], 'a version is there once');
 SELECT index_is_unique('shape', 'projections', 'projections_live', 'one version is live');
 SELECT col_is_pk('shape', 'projection_states', ARRAY['projection', 'version', 'key'], 'a key has one state');
-SELECT trigger_is('shape', 'projections', 'sierra_guard_projection', 'public', 'sierra_guard_projection', 'nobody writes a projection for another role');
+SELECT trigger_is('shape', 'projections', 'sierra_guard_projection', 'sierra_internal', 'guard_projection', 'nobody writes a projection for another role');
 
 -- The errors that a client distinguishes have their codes also where pgTAP looks.
 SELECT lives_ok($$SET LOCAL sierra_es.store = 'shape'$$, 'use this store');
@@ -113,7 +113,7 @@ SELECT throws_ok($$SELECT enext('s')$$, 'SE007', 'no subscription "s"', 'no subs
 SELECT throws_ok($$SELECT eunsub('s')$$, 'SE007', 'no subscription "s"', 'from every function');
 SELECT is(esub('s', start_from => 'earliest'), -1::bigint, 'a subscription is made');
 SELECT throws_ok($$SELECT esub('s', ARRAY['a'])$$, '42710', 'subscription "s" already exists', 'another definition is 42710');
-SELECT throws_ok($$SELECT eack('s', 0)$$, '22023', 'position 0 of subscription "s" was not handed out', 'what was not handed out is 22023');
+SELECT throws_ok($$SELECT eack('s', 0)$$, '22023', 'position 0 of subscription "s" was not delivered', 'what was not delivered is 22023');
 SELECT is_empty($$SELECT enext('s', consumer => 'one')$$, 'it becomes a group');
 SELECT throws_ok($$SELECT enext('s')$$, '55000', 'subscription "s" is consumed by a group', 'a group without consumer is 55000');
 SELECT throws_ok($$SELECT eack('s', 0, 'two')$$, 'SE008', 'consumer "two" holds no lease on subscription "s"', 'a stale lease is SE008');

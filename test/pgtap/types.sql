@@ -30,7 +30,8 @@ SELECT ok(typbyval AND typlen = 8, 'expected_version is passed by value, as bigi
 SELECT is(typalign, 'd', 'alignment of expected_version') FROM pg_type WHERE oid = 'expected_version'::regtype;
 SELECT is(typstorage, 'p', 'storage of expected_version') FROM pg_type WHERE oid = 'expected_version'::regtype;
 SELECT is(ARRAY[typinput, typoutput, typreceive, typsend]::text[],
-          ARRAY['expected_version_in', 'expected_version_out', 'expected_version_recv', 'expected_version_send'],
+          ARRAY['sierra_internal.expected_version_in', 'sierra_internal.expected_version_out',
+                'sierra_internal.expected_version_recv', 'sierra_internal.expected_version_send'],
           'text and binary I/O of expected_version')
   FROM pg_type WHERE oid = 'expected_version'::regtype;
 SELECT has_cast('smallint', 'expected_version', 'cast from smallint');

@@ -47,7 +47,7 @@ SELECT 'any'::expected_version = 'any'::expected_version;
 :sqlstate
 
 -- binary form: eight bytes; any, exists and empty are -1, -2 and -3
-SELECT v, expected_version_send(v::expected_version)
+SELECT v, sierra_internal.expected_version_send(v::expected_version)
   FROM unnest(ARRAY['any', 'exists', 'empty', '0', '258']) AS v;
 
 -- SQL can call a receive function only by COPY.

@@ -114,11 +114,11 @@ SELECT count(*) FROM everify('owned');
 
 -- The trigger function does nothing else, whoever calls it.
 CREATE TABLE other (id int);
-CREATE TRIGGER t BEFORE INSERT ON other FOR EACH ROW EXECUTE FUNCTION sierra_guard_events();
+CREATE TRIGGER t BEFORE INSERT ON other FOR EACH ROW EXECUTE FUNCTION sierra_internal.guard_events();
 INSERT INTO other VALUES (1);
 :sqlstate
 DROP TABLE other;
-SELECT sierra_guard_events();
+SELECT sierra_internal.guard_events();
 :sqlstate
 
 DROP VIEW outcomes;

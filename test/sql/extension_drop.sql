@@ -48,13 +48,13 @@ SELECT escan('a');
 :sqlstate
 SELECT eget('00000000-0000-4000-8000-000000000001');
 :sqlstate
-SELECT sierra_partitions('es');
+SELECT sierra_internal.partition_count('es');
 SELECT problem, count(*) FROM everify() GROUP BY 1;
 SELECT guard_event_store(), guard_event_store();
 -- the handler took an event, so it went, too
 CREATE FUNCTION tally(state jsonb, e sierra_event) RETURNS jsonb LANGUAGE sql RETURN to_jsonb(coalesce((state #>> '{}')::int, 0) + 1);
 SELECT * FROM triggers ORDER BY 1, 2;
-SELECT sierra_partitions('es');
+SELECT sierra_internal.partition_count('es');
 SELECT stream_id, stream_version, event_name FROM eall();
 SELECT count(*) FROM everify();
 DELETE FROM es.events;
@@ -92,6 +92,12 @@ ALTER EXTENSION sierra_es SET SCHEMA public;
 :sqlstate
 DROP EXTENSION sierra_es;
 DROP SCHEMA "Event Store";
+-- Functions that only the extension calls are in a schema that is created and dropped with it.
+SELECT to_regnamespace('sierra_internal') IS NULL AS gone;
+CREATE SCHEMA sierra_internal;
+CREATE EXTENSION sierra_es;
+:sqlstate
+DROP SCHEMA sierra_internal;
 -- without stores it is dropped without a message
 CREATE EXTENSION sierra_es;
 DROP EXTENSION sierra_es;

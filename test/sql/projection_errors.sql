@@ -111,11 +111,11 @@ SELECT run_projections();
 SELECT projection, state, attempts, retry_at IS NOT NULL AS will_retry, last_error FROM event_projections() WHERE projection = 'p';
 -- The trigger is for partitions of stores.
 CREATE TABLE mine (x int);
-CREATE TRIGGER t AFTER INSERT ON mine FOR EACH ROW EXECUTE FUNCTION sierra_project_inline('p');
+CREATE TRIGGER t AFTER INSERT ON mine FOR EACH ROW EXECUTE FUNCTION sierra_internal.project_inline('p');
 INSERT INTO mine VALUES (1);
 :sqlstate
 DROP TRIGGER t ON mine;
-CREATE TRIGGER t BEFORE INSERT ON mine FOR EACH STATEMENT EXECUTE FUNCTION sierra_project_inline('p');
+CREATE TRIGGER t BEFORE INSERT ON mine FOR EACH STATEMENT EXECUTE FUNCTION sierra_internal.project_inline('p');
 INSERT INTO mine VALUES (1);
 :sqlstate
 DROP TABLE mine;

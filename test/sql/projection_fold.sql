@@ -72,7 +72,7 @@ SELECT key, m.state = o.state AND m.position = o.position AS same
   FROM estates('moved') AS m JOIN estates('orders') AS o USING (key) ORDER BY key;
 SELECT drop_projection('moved');
 
-SELECT projection, version, live, mode, kind, state, cursor, lag_events, lag IS NULL AS level, progress, processed, states, parked, key
+SELECT projection, version, live, mode, kind, state, cursor, lag_events, lag IS NULL AS caught_up, progress, processed, states, parked, key
   FROM event_projections();
 SELECT count(drop_projection(projection)) FROM event_projections();
 SELECT (SELECT count(*) FROM es.projections) AS projections, (SELECT count(*) FROM es.projection_states) AS states,

@@ -49,7 +49,7 @@ SELECT who, path FROM seen;
 SET ROLE regress_proj_reader;
 SELECT run_projection('seen');
 :sqlstate
-SELECT sierra_run('seen', 1, 1);
+SELECT sierra_internal.run_projection_version('seen', 1, 1);
 :sqlstate
 RESET ROLE;
 REVOKE SELECT ON es.projection_states FROM regress_proj_reader;

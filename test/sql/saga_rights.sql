@@ -28,7 +28,7 @@ SET ROLE regress_saga_starter;
 SELECT start_saga('see', saga_id => 'x');
 SELECT run_sagas();
 :sqlstate
-SELECT sierra_run_saga('x', true);
+SELECT sierra_internal.run_saga('x', true);
 :sqlstate
 -- Run by another role, with another path: the owner acts, with the owner's path.
 SET ROLE regress_saga_runner;
@@ -46,9 +46,9 @@ SELECT * FROM seen;
 SELECT saga_id, status FROM event_sagas();
 -- A direct call has the rights of the caller.
 SET ROLE regress_saga_runner;
-SELECT sierra_advance_saga('es', 'x', 'see', 1, true);
+SELECT sierra_internal.advance_saga('es', 'x', 'see', 1, true);
 :sqlstate
-SELECT sierra_call_saga('regress_saga.see(pg_catalog.jsonb)', '{}', 'x', 'regress_saga', '');
+SELECT sierra_internal.call_saga_function('regress_saga.see(pg_catalog.jsonb)', '{}', 'x', 'regress_saga', '');
 :sqlstate
 -- The action cannot become the role that runs it, or change its settings.
 SET ROLE regress_saga_owner;

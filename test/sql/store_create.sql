@@ -40,7 +40,7 @@ SELECT conrelid::regclass AS companion, pg_get_constraintdef(oid) AS definition
 -- Each table of the store is guarded.
 SELECT count(*) AS guarded, min(tgenabled::text), max(tgenabled::text)
   FROM pg_trigger JOIN pg_class ON pg_class.oid = tgrelid
- WHERE relnamespace = 'es'::regnamespace AND tgfoid = 'sierra_guard_events'::regproc;
+ WHERE relnamespace = 'es'::regnamespace AND tgfoid = 'sierra_internal.guard_events'::regproc;
 
 -- The tables are the user's, not the extension's: dumps include them.
 SELECT count(*) AS members

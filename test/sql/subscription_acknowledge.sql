@@ -70,7 +70,7 @@ SELECT array_agg(position ORDER BY position) FROM model;
 SELECT esub('group', start_from => 'earliest');
 SELECT count(*) FROM enext('group', 3, consumer => 'one');
 SELECT array_agg(global_position) AS three FROM enext('group', 3, consumer => 'one');
-SELECT consumer, acknowledged, handed_out FROM es.subscription_consumers;
+SELECT consumer, acknowledged, delivered FROM es.subscription_consumers;
 SELECT eack('group', 3, 'one');
 :sqlstate
 SELECT array_agg(global_position) AS ahead FROM enext('group', 3, after => 2, consumer => 'one');

@@ -6,7 +6,7 @@ SELECT create_event_store('es', 4);
 SELECT count(*) FROM generate_series(0, 11) AS n, LATERAL eappend((ARRAY['a', 'b', 'd'])[n % 3 + 1], 'E' || n);
 CREATE FUNCTION next(subscription text, max_count int DEFAULT 100, after bigint DEFAULT NULL) RETURNS text LANGUAGE sql AS
     $$ SELECT string_agg(format('%s:%s/%s', global_position, stream_id, stream_version), ' ') FROM enext($1, $2, after => $3) $$;
-CREATE VIEW apart AS SELECT subscription, stream_id, state, position, version, handed_out, failed_position, attempts, reason FROM es.subscription_streams ORDER BY 1, 2;
+CREATE VIEW diverted AS SELECT subscription, stream_id, state, position, version, delivered, failed_position, attempts, reason FROM es.subscription_streams ORDER BY 1, 2;
 -- Makes everything that waits for its time due now.
 CREATE FUNCTION make_due(subscription text) RETURNS bigint LANGUAGE sql AS
     $$ WITH due AS (UPDATE es.subscription_streams AS t SET retry_at = clock_timestamp() WHERE t.subscription = $1 AND state = 'retrying' RETURNING 1) SELECT count(*) FROM due $$;
@@ -16,7 +16,7 @@ CREATE FUNCTION make_due(subscription text) RETURNS bigint LANGUAGE sql AS
 SELECT esub('s', start_from => 'earliest', max_attempts => 3);
 SELECT next('s');
 SELECT enack('s', 0, '1 hour', 'no such customer');
-SELECT * FROM apart;
+SELECT * FROM diverted;
 SELECT retry_at - failed_at BETWEEN interval '59 minutes' AND interval '1 hour' AS in_an_hour FROM es.subscription_streams;
 SELECT next('s');
 SELECT eack('s', 11);
@@ -36,19 +36,19 @@ SELECT next('s', after => 11);
 -- The acknowledged position is one of the stream's events: it moves the stream, not the cursor.
 SELECT eack('s', 3);
 SELECT cursor FROM es.subscription_cursors;
-SELECT * FROM apart;
+SELECT * FROM diverted;
 -- again: no effect
 SELECT eack('s', 3), eack('s', 0);
 SELECT next('s');
 -- later events of the stream fail as well, each with attempts of its own
 SELECT enack('s', 6, '0');
-SELECT * FROM apart;
+SELECT * FROM diverted;
 SELECT next('s');
 SELECT enack('s', 6, '0', 'second failure');
 SELECT next('s', 1);
 -- after max_attempts failures it is parked
 SELECT enack('s', 6, '0', 'third failure');
-SELECT * FROM apart;
+SELECT * FROM diverted;
 SELECT next('s');
 SELECT eack('s', 13);
 SELECT next('s') IS NULL AS nothing_but_a;
@@ -56,10 +56,10 @@ SELECT make_due('s') AS parked_is_never_due;
 -- It is retried when an operator says so, with the full number of attempts; the later events still
 -- wait behind it.
 SELECT eretry('s', 'a');
-SELECT attempts FROM apart;
+SELECT attempts FROM diverted;
 SELECT next('s');
 SELECT enack('s', 6, '0');
-SELECT attempts FROM apart;
+SELECT attempts FROM diverted;
 SELECT next('s');
 SELECT eack('s', 6);
 SELECT next('s');
@@ -71,15 +71,15 @@ SELECT next('s');
 SELECT eack('s', 16);
 -- All its events are processed: it is drained, and above that the cursor counts for it.
 SELECT next('s');
-SELECT * FROM apart;
+SELECT * FROM diverted;
 SELECT count(*) FROM emappend(NULL, ARRAY['a', 'b'], ARRAY['E17', 'E18']);
 SELECT next('s');
 SELECT eack('s', 15);
-SELECT * FROM apart;
+SELECT * FROM diverted;
 SELECT next('s');
 SELECT eack('s', 17);
 -- The cursor has moved past it: the row is no longer needed.
-SELECT * FROM apart;
+SELECT * FROM diverted;
 SELECT next('s');
 SELECT eack('s', 18);
 
@@ -90,14 +90,14 @@ SELECT next('middle', 6);
 SELECT enack('middle', 3, '1 hour');
 SELECT next('middle');
 SELECT eack('middle', 2);
-SELECT * FROM apart WHERE subscription = 'middle';
+SELECT * FROM diverted WHERE subscription = 'middle';
 SELECT make_due('middle');
 SELECT next('middle');
 SELECT eack('middle', 17);
 SELECT next('middle');
 -- the failed stream is drained; its processed events do not come again with the others
 SELECT eack('middle', 18);
-SELECT * FROM apart WHERE subscription = 'middle';
+SELECT * FROM diverted WHERE subscription = 'middle';
 
 -- Delivered before the failure and acknowledged after it: the page has events of the stream that
 -- were not processed, and the cursor moves past them; they come with the stream.
@@ -123,18 +123,18 @@ SELECT enack('again', 12, '0');
 SELECT next('again');
 SELECT eack('again', 19);
 SELECT next('again');
-SELECT * FROM apart WHERE subscription = 'again';
+SELECT * FROM diverted WHERE subscription = 'again';
 SELECT count(*) FROM emappend(NULL, ARRAY['a', 'b', 'a'], ARRAY['E20', 'E21', 'E22']);
 SELECT next('again');
 SELECT enack('again', 20, '1 hour', 'again');
-SELECT * FROM apart WHERE subscription = 'again';
+SELECT * FROM diverted WHERE subscription = 'again';
 SELECT next('again');
 SELECT make_due('again');
 SELECT next('again');
 SELECT eack('again', 22);
 SELECT next('again');
 SELECT eack('again', 21);
-SELECT * FROM apart WHERE subscription = 'again';
+SELECT * FROM diverted WHERE subscription = 'again';
 SELECT next('again') IS NULL AS caught_up;
 
 -- Several failing streams: each in batches of its own within the window, the one furthest behind
@@ -149,13 +149,13 @@ SELECT next('several', 2);
 SELECT eack('several', 4);
 SELECT next('several');
 SELECT eack('several', 11);
-SELECT stream_id, state, position, attempts FROM apart WHERE subscription = 'several';
+SELECT stream_id, state, position, attempts FROM diverted WHERE subscription = 'several';
 SELECT next('several');
 SELECT eack('several', 18);
 SELECT next('several');
 SELECT eack('several', 21);
-SELECT next('several') IS NULL AS level;
-SELECT stream_id, state, position FROM apart WHERE subscription = 'several';
+SELECT next('several') IS NULL AS drained;
+SELECT stream_id, state, position FROM diverted WHERE subscription = 'several';
 
 -- Parked at once, then skipped; the events that wait behind come next.
 SELECT esub('skip', ARRAY['a'], start_from => 'earliest');
@@ -166,7 +166,7 @@ SELECT next('skip', 2);
 SELECT eskip('skip', 'a') IS NULL AS nothing_failed;
 SELECT eack('skip', 9);
 SELECT next('skip', 1);
-SELECT eskip('skip', 'b') IS NULL AS not_apart, eretry('skip', 'b') AS retried;
+SELECT eskip('skip', 'b') IS NULL AS not_diverted, eretry('skip', 'b') AS retried;
 -- while it waits for its time
 SELECT enack('skip', 12, '1 day');
 SELECT eskip('skip', 'a');
@@ -206,16 +206,16 @@ SELECT next('start');
 BEGIN;
 SELECT enack('start', 9, '0', 'undone');
 ROLLBACK;
-SELECT * FROM apart WHERE subscription = 'start';
+SELECT * FROM diverted WHERE subscription = 'start';
 
 -- One failure is enough.
 SELECT esub('once', ARRAY['b'], start_from => 'earliest', max_attempts => 1);
 SELECT enack('once', 1);
-SELECT state, attempts FROM apart WHERE subscription = 'once';
+SELECT state, attempts FROM diverted WHERE subscription = 'once';
 -- Dropping a subscription drops its failures.
 SELECT eunsub('once');
-SELECT count(*) FROM apart WHERE subscription = 'once';
+SELECT count(*) FROM diverted WHERE subscription = 'once';
 
-DROP VIEW apart;
+DROP VIEW diverted;
 DROP FUNCTION next, make_due;
 SELECT drop_event_store('es', force => true);

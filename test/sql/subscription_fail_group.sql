@@ -6,7 +6,7 @@ SELECT create_event_store('es', 4);
 SELECT count(*) FROM generate_series(0, 11) AS n, LATERAL eappend((ARRAY['a', 'e', 'd', 'f'])[n % 4 + 1], 'x');
 CREATE FUNCTION next(consumer text, max_count int DEFAULT 100) RETURNS text LANGUAGE sql AS
     $$ SELECT string_agg(format('%s:%s/%s', global_position, stream_id, stream_version), ' ') FROM enext('s', $2, consumer => $1) $$;
-CREATE VIEW apart AS SELECT stream_id, partition_id, state, position, version, handed_out, failed_position, attempts FROM es.subscription_streams ORDER BY 1;
+CREATE VIEW diverted AS SELECT stream_id, partition_id, state, position, version, delivered, failed_position, attempts FROM es.subscription_streams ORDER BY 1;
 SELECT esub('s', start_from => 'earliest');
 -- one and two share the partitions: 0 and 1, 2 and 3
 SELECT next('one', 1);
@@ -21,7 +21,7 @@ SELECT enack('s', 2, '0', consumer => 'one');
 SELECT enack('s', 1, '0', consumer => 'two');
 :sqlstate
 SELECT enack('s', 2, '0', 'of two', consumer => 'two');
-SELECT * FROM apart;
+SELECT * FROM diverted;
 SELECT partition_id, last_error FROM es.subscription_cursors ORDER BY 1;
 -- When it is due, it is delivered to two only.
 SELECT next('one');
@@ -29,9 +29,9 @@ SELECT next('two');
 -- A position of its events, passed by another consumer, does not acknowledge it.
 SELECT eack('s', 2, 'one');
 :sqlstate
-SELECT * FROM apart;
+SELECT * FROM diverted;
 SELECT eack('s', 6, 'two');
-SELECT * FROM apart;
+SELECT * FROM diverted;
 SELECT partition_id, cursor, consumer FROM event_leases();
 SELECT next('two');
 SELECT eack('s', 10, 'two');
@@ -42,9 +42,9 @@ SELECT eack('s', 11, 'two');
 SELECT enack('s', 9, '1 hour', consumer => 'one');
 SELECT eack('s', 8, 'one');
 -- ... also if its last event was diverted, which no acknowledgement reaches
-SELECT handed_out > acknowledged AS out FROM event_consumers() WHERE consumer = 'one';
+SELECT delivered > acknowledged AS out FROM event_consumers() WHERE consumer = 'one';
 SELECT next('one') IS NULL AS nothing_but_e;
-SELECT handed_out > acknowledged AS out FROM event_consumers() WHERE consumer = 'one';
+SELECT delivered > acknowledged AS out FROM event_consumers() WHERE consumer = 'one';
 SELECT count(*) AS joined FROM enext('s', consumer => 'three');
 SELECT next('one') IS NULL AS nothing, next('two') IS NULL AS nothing;
 SELECT count(*) AS leased FROM enext('s', consumer => 'three');
@@ -59,7 +59,7 @@ SELECT count(*) AS joined FROM enext('s', consumer => 'alpha');
 SELECT next('one');
 SELECT consumer, partitions FROM event_consumers();
 SELECT eack('s', 9, 'one');
-SELECT next('one') IS NULL AS level;
+SELECT next('one') IS NULL AS drained;
 SELECT next('one') IS NULL AS balanced;
 SELECT count(*) AS leased FROM enext('s', consumer => 'alpha');
 SELECT consumer, partitions FROM event_consumers();
@@ -73,7 +73,7 @@ SELECT next('two');
 SELECT enack('s', 14, '0', 'of two', consumer => 'two');
 SELECT next('two');
 SELECT eleave('s', 'two');
-SELECT stream_id, state, handed_out FROM apart WHERE stream_id = 'd';
+SELECT stream_id, state, delivered FROM diverted WHERE stream_id = 'd';
 SELECT eack('s', 14, 'two');
 :sqlstate
 SELECT enack('s', 14, consumer => 'two');
@@ -84,7 +84,7 @@ SELECT eack('s', 14, 'one');
 SELECT next('one');
 SELECT eack('s', 15, 'one');
 SELECT next('one') IS NULL AS caught_up;
-SELECT * FROM apart;
+SELECT * FROM diverted;
 
 -- Failed before there was a group: the row becomes part of the group.
 SELECT eunsub('s');
@@ -97,6 +97,6 @@ SELECT partition_id, last_error FROM es.subscription_cursors ORDER BY 1;
 SELECT eack('s', 12, 'one');
 SELECT next('one', 3);
 
-DROP VIEW apart;
+DROP VIEW diverted;
 DROP FUNCTION next;
 SELECT drop_event_store('es', force => true);

@@ -16,7 +16,7 @@ SELECT partition_id, cursor, consumer FROM es.subscription_cursors;
 SELECT count(*) FROM event_leases();
 SELECT next('a', 3);
 SELECT partition_id, cursor, lag_events, consumer, epoch FROM event_leases();
-SELECT consumer, partitions, acknowledged, handed_out, alive, joined_at <= seen_at AS seen FROM event_consumers();
+SELECT consumer, partitions, acknowledged, delivered, alive, joined_at <= seen_at AS seen FROM event_consumers();
 -- From now on each call names its consumer.
 SELECT enext('s');
 :sqlstate

@@ -73,7 +73,7 @@ SELECT array_agg(global_position) FROM epeek('again');
 SELECT partition_id, cursor, lag_events, consumer, epoch, acknowledged_at FROM event_leases();
 SELECT eack('again', 0, 'one');
 SELECT partition_id, cursor, lag_events, consumer, acknowledged_at IS NOT NULL AS acknowledged FROM event_leases();
-SELECT consumer, partitions, acknowledged, handed_out, alive FROM event_consumers();
+SELECT consumer, partitions, acknowledged, delivered, alive FROM event_consumers();
 SELECT subscription, state, lag_events, window_used, cursor, consumers FROM event_subscriptions() WHERE subscription = 'again';
 
 -- Everything is visible in a transaction that keeps its snapshot or only reads.

@@ -66,12 +66,12 @@ my %catalog = (
             p.proisstrict, p.prosecdef, p.proleakproof, p.proconfig, p.probin, p.prosrc, p.proacl,
             pg_get_userbyid(p.proowner), obj_description(p.oid, 'pg_proc')
        FROM pg_proc AS p JOIN pg_namespace AS n ON n.oid = p.pronamespace
-      WHERE n.nspname = 'Tools' AND p.prokind <> 'a'},
+      WHERE n.nspname IN ('Tools', 'sierra_internal') AND p.prokind <> 'a'},
     types => q{SELECT t.oid::regtype, t.typlen, t.typbyval, t.typtype, t.typcategory, t.typalign, t.typstorage,
             t.typinput, t.typoutput, t.typreceive, t.typsend, t.typacl, pg_get_userbyid(t.typowner),
             obj_description(t.oid, 'pg_type')
        FROM pg_type AS t JOIN pg_namespace AS n ON n.oid = t.typnamespace
-      WHERE n.nspname = 'Tools' OR n.nspname IN ('es', 'kept', 'The "other" store')},
+      WHERE n.nspname IN ('es', 'kept', 'The "other" store', 'Tools', 'sierra_internal')},
     casts => q{SELECT c.castsource::regtype, c.casttarget::regtype, c.castfunc::regprocedure, c.castcontext, c.castmethod
        FROM pg_cast AS c JOIN pg_type AS t ON t.oid = c.casttarget JOIN pg_namespace AS n ON n.oid = t.typnamespace
       WHERE n.nspname = 'Tools'},
@@ -80,7 +80,7 @@ my %catalog = (
             pg_get_partkeydef(c.oid), obj_description(c.oid, 'pg_class'), t.reloptions
        FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
        LEFT JOIN pg_class AS t ON t.oid = c.reltoastrelid
-      WHERE n.nspname IN ('es', 'kept', 'The "other" store', 'Tools')},
+      WHERE n.nspname IN ('es', 'kept', 'The "other" store', 'Tools', 'sierra_internal')},
     columns => q{SELECT c.oid::regclass, a.attnum, a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull,
             a.attstorage, a.attcompression, a.attcollation::regcollation, ARRAY(SELECT o FROM unnest(a.attoptions) AS o WHERE o NOT LIKE 'pg\_%'), a.attacl, a.attisdropped,
             pg_get_expr(d.adbin, d.adrelid), col_description(c.oid, a.attnum)
@@ -99,7 +99,7 @@ my %catalog = (
        FROM pg_trigger AS g JOIN pg_class AS c ON c.oid = g.tgrelid JOIN pg_namespace AS n ON n.oid = c.relnamespace
       WHERE n.nspname IN ('es', 'kept', 'The "other" store')},
     schemas => q{SELECT n.nspname, n.nspacl, pg_get_userbyid(n.nspowner), obj_description(n.oid, 'pg_namespace')
-       FROM pg_namespace AS n WHERE n.nspname IN ('es', 'kept', 'The "other" store', 'Tools')},
+       FROM pg_namespace AS n WHERE n.nspname IN ('es', 'kept', 'The "other" store', 'Tools', 'sierra_internal')},
     members => q{SELECT pg_describe_object(d.classid, d.objid, d.objsubid), d.deptype
        FROM pg_depend AS d JOIN pg_extension AS e ON e.oid = d.refobjid AND d.refclassid = 'pg_extension'::regclass
       WHERE e.extname = 'sierra_es'},

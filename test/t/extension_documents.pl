@@ -357,20 +357,6 @@ sub check_readme
 	return;
 }
 
-# The map from invariants to tests names tests that exist.
-sub check_test_map
-{
-	my $text = slurp_file('docs/architecture.md');
-	my @names = $text =~ /`(\w+\.(?:sql|spec|pl))`/g;
-
-	cmp_ok(scalar @names, '>', 0, 'the architecture has a map of the tests');
-	foreach my $name (@names)
-	{
-		ok(scalar(grep { -e "test/$_/$name" } qw(sql specs t)), "there is a test $name");
-	}
-	return;
-}
-
 my $node = PostgreSQL::Test::Cluster->new('readme');
 my @documents = ('README.md', sort glob 'docs/*.md');
 my $checked = 0;
@@ -394,7 +380,6 @@ check_readme(@documents);
 cmp_ok($checked, '>=', 30, 'the documents have SQL blocks');
 check_reference($node);
 check_first_calls($node);
-check_test_map();
 $node->stop;
 
 done_testing();

@@ -79,7 +79,7 @@ $dbh->do(q{SELECT * FROM eappend('last', 'e')});
 my $lost = connect_to($node);
 $lost->begin_work;
 my $events = all_rows($lost, q{SELECT * FROM enext('once')});
-is(scalar @$events, 1, 'an event is handed out');
+is(scalar @$events, 1, 'an event is delivered');
 $lost->do(q{INSERT INTO effects (subscription, global_position) VALUES ('once', $1)}, undef, $events->[0]{global_position});
 $lost->do(q{SELECT eack('once', $1)}, undef, $events->[0]{global_position});
 kill_everything($node);

@@ -55,7 +55,7 @@ for my $crashes (0, 1) {
         my $how    = $ending . ($crashes ? ' after a crash' : '');
         my $events = join ' ', append(qw(a e d f a));
         $dbh->do('TRUNCATE done');
-        is(prepare_batch('s'), $events, "$how: a batch is handed out and prepared");
+        is(prepare_batch('s'), $events, "$how: a batch is delivered and prepared");
         crash() if $crashes;
         $dbh->do('SET lock_timeout = 50');
         is(sqlstate_of($dbh, q{SELECT * FROM enext('s')}), '55P03', 'others wait for it');

@@ -28,7 +28,7 @@ sub configure {
     $node->append_conf('postgresql.conf', "$_ = '$settings{$_}'") for keys %settings;
     $node->reload;
     wait_until('the worker has looked', sub {
-        one_value($dbh, q{SELECT last_sweep > $1::timestamptz FROM sierra_workers() WHERE database = 'postgres'},
+        one_value($dbh, q{SELECT last_sweep > $1::timestamptz FROM event_notifiers() WHERE database = 'postgres'},
             $start)
     });
     return;
@@ -46,7 +46,7 @@ sub worker_pid {
     my ($dbh, $database) = @_;
     my $pid;
     wait_until('the worker runs', sub {
-        $pid = one_value($dbh, q{SELECT pid FROM sierra_workers() WHERE database = $1 AND state = 'running'},
+        $pid = one_value($dbh, q{SELECT pid FROM event_notifiers() WHERE database = $1 AND state = 'running'},
             $database // 'postgres')
     });
     return $pid;
@@ -58,7 +58,7 @@ sub worker_pid {
 
 my $dbh = connect_to($node);
 my $listener = SierraListen->new($node);
-is(one_value($dbh, 'SELECT count(*) FROM sierra_workers()'), 0, 'not preloaded: no workers');
+is(one_value($dbh, 'SELECT count(*) FROM event_notifiers()'), 0, 'not preloaded: no workers');
 append($dbh, 'silent');
 $dbh->do('SET sierra_es.notify = transaction');
 my $position = append($dbh, 'order-1');

@@ -29,7 +29,7 @@ my $consumer = connect_to($node);
 my $watcher  = connect_to($node);
 
 wait_until('the worker is there',
-    sub { one_value($watcher, q{SELECT count(*) FROM sierra_workers() WHERE state = 'running'}) });
+    sub { one_value($watcher, q{SELECT count(*) FROM event_notifiers() WHERE state = 'running'}) });
 $appender->do(q{SELECT esub('s')});
 
 sub start {
@@ -101,7 +101,7 @@ $sessions[1]->pg_cancel;
 
 # The notifier dies: a session that waits looks by itself, then the notifier is
 # back.
-my $worker = one_value($watcher, q{SELECT pid FROM sierra_workers() WHERE state = 'running'});
+my $worker = one_value($watcher, q{SELECT pid FROM event_notifiers() WHERE state = 'running'});
 my $waits  = start($consumer, q{SELECT global_position FROM enext('s', wait => '10 minutes')});
 wait_until('one waits', sub { waiting() == 1 });
 $watcher->do('SELECT pg_terminate_backend($1)', undef, $worker);

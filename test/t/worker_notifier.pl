@@ -24,7 +24,7 @@ my $dbh = connect_to($node);
 
 sub worker_of {
     my ($database, $session) = @_;
-    return all_rows($session // $dbh, 'SELECT * FROM sierra_workers() WHERE database = $1', $database)->[0] // {};
+    return all_rows($session // $dbh, 'SELECT * FROM event_notifiers() WHERE database = $1', $database)->[0] // {};
 }
 
 # Waits until a database has a notifier, another than the given one; returns its
@@ -131,7 +131,7 @@ $dbh->do('ALTER DATABASE shop OWNER TO regress_sierra_owner');
 my $owner = connect_to($node, 'postgres', 'regress_sierra_owner');
 is(sqlstate_of($owner, 'DROP DATABASE shop WITH (FORCE)'), '', 'DROP DATABASE shop by its owner');
 is(sqlstate_of($dbh, 'DROP DATABASE copy'), '', 'DROP DATABASE copy');
-is(one_value($dbh, 'SELECT string_agg(database, $1) FROM sierra_workers()', ', '), 'postgres',
+is(one_value($dbh, 'SELECT string_agg(database, $1) FROM event_notifiers()', ', '), 'postgres',
     'their workers are forgotten');
 $owner->disconnect;
 
@@ -145,7 +145,7 @@ for my $i (1 .. 3) {
     running_worker('again');
     $node->safe_psql('postgres', 'DROP DATABASE again');
 }
-is(one_value($dbh, 'SELECT count(*) FROM sierra_workers()'), 1, 'CREATE and DROP DATABASE again and again');
+is(one_value($dbh, 'SELECT count(*) FROM event_notifiers()'), 1, 'CREATE and DROP DATABASE again and again');
 
 # ---------------------------------------------------------------------------
 # Notifiers that end
@@ -170,7 +170,7 @@ announces('with another launcher', 'postgres');
 $node->append_conf('postgresql.conf', q{sierra_es.sweep_interval = '1h'});
 $node->reload;
 wait_until('the worker sweeps no more', sub {
-    one_value($dbh, q{SELECT clock_timestamp() - last_sweep > '1s' FROM sierra_workers() WHERE database = 'postgres'})
+    one_value($dbh, q{SELECT clock_timestamp() - last_sweep > '1s' FROM event_notifiers() WHERE database = 'postgres'})
 });
 pass('SIGHUP: a worker goes by its new settings');
 
@@ -221,8 +221,8 @@ $dbh = connect_to($node);
 cmp_ok(append($dbh), '>', 0, 'no room for a notifier: appends continue');
 wait_until('the log says so', sub { slurp_file($node->logfile) =~ /could not start a worker of sierra_es/ });
 like(slurp_file($node->logfile), qr/HINT:  Increase "max_worker_processes"/, 'with a hint');
-wait_until('sierra_workers() shows it', sub { worker_of('postgres')->{state} eq 'wanted' });
-pass('sierra_workers() shows a worker that is wanted');
+wait_until('event_notifiers() shows it', sub { worker_of('postgres')->{state} eq 'wanted' });
+pass('event_notifiers() shows a worker that is wanted');
 $dbh->disconnect;
 
 # ---------------------------------------------------------------------------
@@ -235,9 +235,9 @@ $node->restart;
 $dbh = connect_to($node);
 running_worker('postgres');
 $stranger = connect_to($node, 'postgres', 'regress_sierra_stranger');
-is(sqlstate_of($stranger, 'SELECT * FROM sierra_workers()'), '42501', 'sierra_workers() is not for everybody');
+is(sqlstate_of($stranger, 'SELECT * FROM event_notifiers()'), '42501', 'event_notifiers() is not for everybody');
 $dbh->do('GRANT pg_monitor TO regress_sierra_stranger');
-is(sqlstate_of($stranger, 'SELECT * FROM sierra_workers()'), '', 'but for pg_monitor');
+is(sqlstate_of($stranger, 'SELECT * FROM event_notifiers()'), '', 'but for pg_monitor');
 
 # A table that looks like a store's may be an attack: code that runs when the
 # table is opened.
@@ -255,7 +255,7 @@ CREATE TABLE trap.events_0 PARTITION OF trap.events (PRIMARY KEY (partition_sequ
 CREATE TABLE trap.stream_keys (LIKE es.stream_keys INCLUDING INDEXES);
 CREATE TABLE trap.event_ids (LIKE es.event_ids INCLUDING INDEXES);
 CREATE SEQUENCE trap.global_position CACHE 1;
-CREATE TRIGGER sierra_guard BEFORE INSERT ON trap.events EXECUTE FUNCTION sierra_guard_events(1);
+CREATE TRIGGER sierra_guard BEFORE INSERT ON trap.events EXECUTE FUNCTION sierra_internal.guard_events(1);
 SQL
 my $seen = length slurp_file($node->logfile);
 $before = running_worker('postgres');
@@ -272,7 +272,7 @@ $dbh->begin_work;
 $dbh->do('LOCK TABLE locked.events IN ACCESS EXCLUSIVE MODE');
 my $locked_at = one_value($dbh, 'SELECT clock_timestamp()');
 wait_until('the worker has met the lock', sub {
-    one_value($dbh, q{SELECT last_sweep > $1::timestamptz + interval '300ms' FROM sierra_workers() WHERE database = 'postgres'},
+    one_value($dbh, q{SELECT last_sweep > $1::timestamptz + interval '300ms' FROM event_notifiers() WHERE database = 'postgres'},
         $locked_at)
 });
 announces('beside a locked store', 'postgres');

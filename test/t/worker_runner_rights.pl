@@ -14,7 +14,7 @@ use Time::HiRes qw(sleep);
 my $node = new_server('runners_rights');
 $node->append_conf('postgresql.conf', <<'CONF');
 shared_preload_libraries = 'sierra_es'
-sierra_es.workers = 1
+sierra_es.max_runners = 1
 CONF
 $node->restart;
 my $dbh = connect_to($node);

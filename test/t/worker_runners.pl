@@ -16,7 +16,7 @@ use Time::HiRes qw(sleep time);
 my $node = new_server('runners', allows_streaming => 1);
 $node->append_conf('postgresql.conf', <<'CONF');
 shared_preload_libraries = 'sierra_es'
-sierra_es.workers = 1
+sierra_es.max_runners = 1
 sierra_es.sweep_interval = '500ms'
 max_worker_processes = 16
 CONF
@@ -155,7 +155,7 @@ note("the latest timer was $late s late");
 is(one_value($dbh, q{SELECT processed BETWEEN 200 AND 50000 FROM busy.projections}), 1, 'which continues meanwhile');
 
 # With more places another runner comes to help.
-$node->append_conf('postgresql.conf', 'sierra_es.workers = 3');
+$node->append_conf('postgresql.conf', 'sierra_es.max_runners = 3');
 $node->reload;
 follows('beside a backlog', $dbh);
 $dbh->do(q{CREATE FUNCTION slowly2(e sierra_event) RETURNS void LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(0.005); END'});
@@ -182,7 +182,7 @@ SQL
     push @failed, sqlstate_of($dbh, q{SELECT drop_event_store('busy', true)});
 }
 no_complaints([ grep { $_ ne '' } @failed ], 'and again and again');
-$node->append_conf('postgresql.conf', 'sierra_es.workers = 1');
+$node->append_conf('postgresql.conf', 'sierra_es.max_runners = 1');
 $node->reload;
 wait_until('they are fewer', sub { @{ runners('postgres') } == 1 });
 follows('after the others left', $dbh);
@@ -255,24 +255,24 @@ follows("after kill -9, database $_", $session{$_}) for sort keys %session;
 # Reload
 # ---------------------------------------------------------------------------
 
-sub set_workers {
+sub set_max_runners {
     my ($count) = @_;
-    $node->append_conf('postgresql.conf', "sierra_es.workers = $count");
+    $node->append_conf('postgresql.conf', "sierra_es.max_runners = $count");
     $node->reload;
     return;
 }
-set_workers(2);
+set_max_runners(2);
 follows('two runners', $dbh);
-set_workers(0);
+set_max_runners(0);
 wait_until('there are none', sub { one_value($dbh, 'SELECT count(*) = 0 FROM event_runners()') });
 my $position = one_value($dbh, q{SELECT global_position FROM eappend('order-1', 'Happened')});
-is(one_value($dbh, q{SELECT ewait_projection('seen', $1, '1500ms')}, $position), 0, 'sierra_es.workers = 0: nothing runs by itself');
+is(one_value($dbh, q{SELECT ewait_projection('seen', $1, '1500ms')}, $position), 0, 'sierra_es.max_runners = 0: nothing runs by itself');
 $dbh->do(q{SELECT eschedule(clock_timestamp(), 'by-hand', 'Due')});
 $dbh->do('CALL run_event_jobs()');
 is(one_value($dbh, q{SELECT ewait_projection('seen', $1, '0') AND (SELECT count(*) = 1 FROM es.events WHERE stream_id = 'by-hand')}, $position), 1,
     'but for run_event_jobs()');
 is(one_value($dbh, q{SELECT count(*) = (SELECT count(*) FROM es.events) FROM seen}), 1, 'which continues until nothing is due');
-set_workers(1);
+set_max_runners(1);
 follows('one runner again', $dbh);
 
 # ---------------------------------------------------------------------------
@@ -282,7 +282,7 @@ follows('one runner again', $dbh);
 # Only the signal of a commit wakes a runner; one without any jobs leaves after
 # 5 s.
 $node->append_conf('postgresql.conf', "sierra_es.sweep_interval = '1min'");
-set_workers(4);
+set_max_runners(4);
 my $began;
 $node->safe_psql('postgres', 'CREATE DATABASE quiet');
 $session{quiet} = prepare('quiet');
@@ -321,7 +321,7 @@ $node->reload;
 # Statements that need the database, and the extension
 # ---------------------------------------------------------------------------
 
-set_workers(4);
+set_max_runners(4);
 $session{bank}->do(q{CREATE OR REPLACE FUNCTION see(e sierra_event) RETURNS void LANGUAGE sql
                      AS 'SELECT pg_sleep(60); INSERT INTO seen VALUES ($1.global_position)'});
 $session{bank}->do(q{SELECT eappend('order-1', 'Happened')});
@@ -381,7 +381,7 @@ $standby->stop;
 $node->append_conf('postgresql.conf', <<'CONF');
 max_worker_processes = 2
 max_logical_replication_workers = 0
-sierra_es.workers = 4
+sierra_es.max_runners = 4
 CONF
 $node->start;
 $dbh = connect_to($node);
@@ -389,7 +389,7 @@ wait_until('the log says so', sub { slurp_file($node->logfile) =~ /could not sta
 sleep 3;
 my @complaints = slurp_file($node->logfile) =~ /could not start a runner of sierra_es/g;
 is(@complaints, 1, 'no room for a runner: logged once');
-like(slurp_file($node->logfile), qr/HINT:  Increase "max_worker_processes", or decrease "sierra_es.workers"/, 'with a hint');
+like(slurp_file($node->logfile), qr/HINT:  Increase "max_worker_processes", or decrease "sierra_es.max_runners"/, 'with a hint');
 $dbh->disconnect;
 $node->stop;
 done_testing();

@@ -1,0 +1,31 @@
+/*
+ * extension.h
+ *		Objects of the extension that C code needs: its types and functions.
+ *
+ * What users call is in the schema that they chose for the extension, and
+ * everything else in schema sierra_internal.  Only objects that belong to the
+ * extension are found, never others of the same name.
+ */
+#ifndef SIERRA_EXTENSION_H
+#define SIERRA_EXTENSION_H
+
+/* The schema of functions that users do not call. */
+#define SIERRA_INTERNAL "sierra_internal"
+
+/* Is the extension created in this database?  In a transaction. */
+extern bool sierra_extension_exists(void);
+
+/* The type sierra_event. */
+extern Oid sierra_extension_event_type(void);
+
+/* A function in sierra_internal; InvalidOid if the extension has none of this name and arguments.
+ */
+extern Oid sierra_extension_find_function(const char *name, int nargs, const Oid *arguments);
+
+/* The same; raises 42883 if there is none. */
+extern Oid sierra_extension_function(const char *name, int nargs, const Oid *arguments);
+
+/* The trigger function that guards the tables of stores; InvalidOid without the extension. */
+extern Oid sierra_extension_guard(void);
+
+#endif /* SIERRA_EXTENSION_H */
