@@ -370,9 +370,12 @@ Oid
 sierra_store_table(const SierraStore *store, const char *table)
 {
 	Oid relid = get_relname_relid(table, store->schema);
+	Relation rel = OidIsValid(relid) ? try_relation_open(relid, AccessShareLock) : NULL;
 
-	if (!OidIsValid(relid))
+	if (rel == NULL)
 		report_damaged(NameStr(store->name), table);
+	sierra_shape_check(rel, sierra_shape_of(table));
+	relation_close(rel, AccessShareLock);
 	return relid;
 }
 
