@@ -12,15 +12,19 @@
 #include "store/table_shape.h"
 
 #include "access/genam.h"
+#include "access/htup_details.h"
 #include "catalog/pg_am.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_collation.h"
+#include "catalog/pg_index.h"
+#include "catalog/pg_partitioned_table.h"
 #include "catalog/pg_type.h"
 #include "lib/stringinfo.h"
 #include "nodes/pg_list.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
+#include "utils/syscache.h"
 #include "utils/typcache.h"
 
 /* Text with collation "C", or another type: */
@@ -425,10 +429,32 @@ has_not_nulls(TupleDesc desc, const SierraTableShape *shape)
 	return true;
 }
 
+/*
+ * Is a partitioned table partitioned by LIST (partition_id)?  The catalog is read,
+ * since the relation cache evaluates the expressions of a partition key, which
+ * can call functions that the owner has written.
+ */
+static bool
+has_partition_key(Relation rel)
+{
+	HeapTuple tuple = SearchSysCache1(PARTRELID, ObjectIdGetDatum(RelationGetRelid(rel)));
+	Form_pg_partitioned_table form;
+	bool fits;
+
+	if (!HeapTupleIsValid(tuple))
+		return false;
+	form = (Form_pg_partitioned_table) GETSTRUCT(tuple);
+	fits = form->partstrat == PARTITION_STRATEGY_LIST && form->partnatts == 1 &&
+		   form->partattrs.values[0] == Anum_events_partition_id;
+	ReleaseSysCache(tuple);
+	return fits;
+}
+
 bool
 sierra_shape_has_columns(Relation rel, const SierraTableShape *shape)
 {
 	return rel->rd_rel->relkind == shape->relkind &&
+		   (shape->relkind != RELKIND_PARTITIONED_TABLE || has_partition_key(rel)) &&
 		   rel->rd_rel->relpersistence == RELPERSISTENCE_PERMANENT &&
 		   sierra_shape_matches(RelationGetDescr(rel), shape) &&
 		   has_not_nulls(RelationGetDescr(rel), shape);
@@ -440,8 +466,10 @@ sierra_shape_is_index(Relation index, const SierraIndexShape *shape)
 	Form_pg_index form = index->rd_index;
 
 	if (index->rd_rel->relam != BTREE_AM_OID || !form->indisvalid || !form->indisunique ||
-		!form->indimmediate || form->indnkeyatts != shape->count ||
-		RelationGetIndexPredicate(index) != NIL)
+		!form->indimmediate || form->indnkeyatts != shape->count)
+		return false;
+	/* RelationGetIndexPredicate() would evaluate functions that the owner has written. */
+	if (!heap_attisnull(index->rd_indextuple, Anum_pg_index_indpred, NULL))
 		return false;
 	for (int i = 0; i < shape->count; i++)
 	{
@@ -540,6 +568,8 @@ describe_relation(Relation rel, const SierraTableShape *shape)
 														   : "a partitioned table");
 	if (rel->rd_rel->relpersistence != RELPERSISTENCE_PERMANENT)
 		return psprintf("Table \"%s\" is unlogged: a crash would empty it.", table);
+	if (shape->relkind == RELKIND_PARTITIONED_TABLE && !has_partition_key(rel))
+		return psprintf("Table \"%s\" is not partitioned by list (partition_id).", table);
 	if (!has_only_these_columns(RelationGetDescr(rel), shape))
 		return psprintf("Table \"%s\" has more than %d columns.", table, shape->column_count);
 	return NULL;
