@@ -3,8 +3,8 @@
  *		Projections: what a handler makes of the events of a subscription.
  *
  * A projection is rows of ordinary tables of its store:
- *		projections			a row for each version: the handler, how it is run, what
- *							goes.  One version is live; a second one is being built.
+ *		projections			a row for each version: the handler, how it is run, and
+ *							its progress.  One version is live; another can be under construction.
  *		projection_states	for folds: the states, by version and key
  *
  * The code of a projection's owner (the handler, the expression of the key)

@@ -1,6 +1,6 @@
 /*
  * background.c
- *		What the background processes share: being started, settings, transactions.
+ *		What the background processes share: start, settings, transactions.
  */
 #include "postgres.h"
 
@@ -14,6 +14,10 @@
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
+/*
+ * The pause after the server had no room for a process, in milliseconds.  It
+ * doubles from the first value up to the second.
+ */
 #define RETRY_MS 1000
 #define RETRY_MAX_MS 60000
 

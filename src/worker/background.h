@@ -1,6 +1,6 @@
 /*
  * background.h
- *		What the background processes share: being started, settings, transactions.
+ *		What the background processes share: start, settings, transactions.
  */
 #ifndef SIERRA_BACKGROUND_H
 #define SIERRA_BACKGROUND_H
@@ -8,38 +8,49 @@
 #include "postmaster/bgworker.h"
 #include "utils/timestamp.h"
 
-/* What fits the process: its entry function, its type, and the database for its name. */
+/*
+ * Fills in worker: the entry function, the type ("sierra_es TYPE" in
+ * pg_stat_activity), and for its name the database, or InvalidOid.
+ */
 extern void sierra_background_describe(BackgroundWorker *worker, const char *function,
 									   const char *type, Oid database);
 
 /*
- * Asks the postmaster for a process, and to be told when that ends; the handle is
- * in this context.  False if the server has no room for another.
+ * Asks the postmaster to start a process, and to signal this one when it ends.
+ * The handle is allocated in this context.  False if all of
+ * max_worker_processes are in use.
  */
 extern bool sierra_background_start(BackgroundWorker *worker, MemoryContext context,
 									BackgroundWorkerHandle **handle);
 
-/* The server had no room for a process: nothing is started before until. */
+/* After the server had no room for a process, no other is started before until. */
 typedef struct SierraNoRoom
 {
 	TimestampTz until;
-	uint32 failures; /* in a row */
+	uint32 failures; /* since the last start that succeeded */
 } SierraNoRoom;
 
-/* Says so in the log, the first time; what: "a runner".  hint: what to do. */
+/*
+ * Reports that there was no room: the first failure in a row is logged, and the
+ * pause until the next attempt gets longer.  what is the kind of process, as in
+ * "a runner"; hint is the HINT.
+ */
 extern void sierra_background_no_room(SierraNoRoom *no_room, const char *what, const char *hint);
 
-/* Settings that neither the database nor its owner may change for this process. */
+/* A setting that neither the database nor its owner can change for this process. */
 typedef struct SierraSetting
 {
 	const char *name;
 	const char *value;
 } SierraSetting;
 
-/* Pins these settings, and those of transactions to their defaults. */
+/* Pins these settings, and the default_transaction_* settings to their defaults. */
 extern void sierra_background_pin(const SierraSetting *settings, int count);
 
-/* Around a transaction with an active snapshot; pg_stat_activity shows the activity. */
+/*
+ * Begin and end of a transaction with an active snapshot; pg_stat_activity
+ * shows the activity.
+ */
 extern void sierra_background_begin(const char *activity);
 extern void sierra_background_end(void);
 

@@ -1,26 +1,29 @@
 /*
  * notifier.c
- *		The worker of a database: wakes who waits for events, and sends NOTIFY.
+ *		The notifier of a database: wakes sessions that wait for events, and sends NOTIFY.
  *
- * One loop.  When the bell rang it wakes the sessions that wait, at once, and
- * takes note of the stores.  No sooner than sierra_es.notify_interval after the
- * last round it looks at these stores and sends their notifications in one
- * transaction.  Every sierra_es.sweep_interval it looks at all stores, for what
- * rings no bell.
+ * It is one loop.  When the doorbell rang, it wakes the sessions that wait at
+ * once, and remembers which stores rang.  It looks at these stores and sends
+ * their notifications in one transaction, a round, at least
+ * sierra_es.notify_interval after the last round.  Every
+ * sierra_es.sweep_interval it looks at all stores, for events that did not
+ * ring: a sweep.
  *
- * Appenders set its latch only while it says that it listens.  It does not
- * for a moment after it woke, and not until the next round if nobody waits and
- * one is due: so under load many commits cost one wake-up.
+ * Sessions that append set its latch only while the slot of the database says
+ * that it listens.  It does not listen for a moment after it woke sessions, and
+ * if nobody waits, not before the next round may begin.  So under load one
+ * wake-up serves many commits.
  *
- * It leaves by itself when the extension is dropped, and when a statement needs
- * the database (process_utility.c).  Whatever else ends it, the launcher starts it
- * again.
+ * It ends by itself when the extension is dropped, and when a statement needs
+ * the database for itself (process_utility.c).  If it ends for another reason,
+ * the launcher starts it again.
  */
 #include "postgres.h"
 
 #include "base/backoff.h"
 #include "base/compat.h"
 #include "base/guc.h"
+#include "store/extension.h"
 #include "wakeup/doorbell.h"
 #include "worker/background.h"
 #include "worker/notifier.h"
@@ -36,38 +39,46 @@
 #include "postmaster/interrupt.h"
 #include "storage/ipc.h"
 #include "storage/proclist.h"
-#include "store/extension.h"
 #include "tcop/tcopprot.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
-/* After it woke sessions, it does not listen for so long. */
+/* After it woke sessions, the notifier does not listen for this time, in milliseconds. */
 #define REST_MS 1
 
-/* Between rounds, and between sweeps, lies at least so many times what one took. */
-#define ROUND_SHARE 9
-#define SWEEP_SHARE 99
+/*
+ * The pause after a round, or a sweep, is at least this many times its
+ * duration.  So rounds take at most a tenth of the time, and sweeps a
+ * hundredth.
+ */
+#define ROUND_PAUSE_FACTOR 9
+#define SWEEP_PAUSE_FACTOR 99
 
-/* A worker that ran so long did not fail to start. */
+/* A notifier that ran for this time, in milliseconds, did not fail to start. */
 #define STARTED_WELL_MS 10000
+
+/*
+ * The pause before the next start, from the second failure in a row on, in
+ * milliseconds.  It doubles from the first value up to the second.
+ */
 #define RETRY_MS 1000
 #define RETRY_MAX_MS 60000
 
 static SierraDatabaseSlot *slot = NULL;
 static MemoryContext round_context = NULL;
 
-/* What the loop remembers. */
+/* The state of the loop. */
 static struct
 {
-	uint64 wakeups_handled; /* rings it has answered */
-	SierraRings rings;		/* stores that are to be looked at */
+	uint64 wakeups_handled; /* the count of wake-ups when it last woke the sessions that wait */
+	SierraRings rings;		/* stores to look at in the next round */
 	TimestampTz rest_until;
-	TimestampTz round_due; /* not before */
+	TimestampTz round_due; /* the next round does not begin earlier */
 	TimestampTz sweep_due;
 } loop;
 
-/* Left for a reason of its own: not a failure. */
+/* It ended by its own decision, which is not a failure; left_as is the state that remains. */
 static bool left = false;
 static SierraNotifierState left_as = SIERRA_NOTIFIER_NONE;
 
@@ -80,8 +91,8 @@ sierra_background_preload(void)
 }
 
 /*
- * Tells the launcher, and who waits, that there is no worker now.  The first
- * failure is followed by a start at once.
+ * Says that there is no notifier now, to the launcher and to the sessions that
+ * wait.  After the first failure, the launcher starts another at once.
  */
 static void
 detach(int code, Datum arg)
@@ -153,13 +164,13 @@ attach(void)
 	LWLockRelease(sierra_shared->lock);
 	before_shmem_exit(detach, (Datum) 0);
 
-	/* It may have other databases to visit. */
+	/* The launcher may have waited for this to visit the next database. */
 	sierra_doorbell_call_launcher();
 }
 
 /*
- * Nothing of what the database or its owner sets may run code of users, wait
- * long, or make commits slow.
+ * No setting of the database or its owner may make the notifier run code of
+ * users, wait long, or commit slowly.
  */
 static void
 pin_settings(void)
@@ -174,7 +185,10 @@ pin_settings(void)
 	sierra_background_pin(settings, lengthof(settings));
 }
 
-/* Without sweeps, nobody needs to know what is not to be announced. */
+/*
+ * Removes rings that need no NOTIFY.  With sierra_es.notify = off there are no
+ * sweeps, which otherwise have to know about them.
+ */
 static void
 drop_silent_rings(void)
 {
@@ -188,7 +202,7 @@ drop_silent_rings(void)
 	loop.rings.count = kept;
 }
 
-/* Wakes the sessions that wait, if the bell rang. */
+/* Wakes the sessions that wait, if the doorbell rang. */
 static void
 wake_waiters(void)
 {
@@ -214,7 +228,7 @@ wake_waiters(void)
 		drop_silent_rings();
 }
 
-/* While it looks at many stores. */
+/* Called between looks at many stores. */
 static void
 wake_waiters_between(void)
 {
@@ -222,7 +236,7 @@ wake_waiters_between(void)
 		wake_waiters();
 }
 
-/* One transaction: looks, and sends what there is to send. */
+/* Looks at stores and sends notifications, in one transaction; returns how many were sent. */
 static int
 look_and_notify(const SierraRings *rings, bool everything)
 {
@@ -254,7 +268,7 @@ remember_error(const char *message)
 	LWLockRelease(sierra_shared->lock);
 }
 
-/* Reports an error and goes on; the rings are kept for the next round. */
+/* Reports an error and continues; the rings are kept for the next round. */
 static void
 survive_error(const SierraRings *rings)
 {
@@ -273,7 +287,10 @@ survive_error(const SierraRings *rings)
 	RESUME_INTERRUPTS();
 }
 
-/* Looks at the stores that rang, or at all; when next is set by what it took. */
+/*
+ * A round, or with everything a sweep.  When the next one is due depends on how
+ * long this took.
+ */
 static void
 do_round(bool everything)
 {
@@ -306,18 +323,18 @@ do_round(bool everything)
 	if (everything)
 		slot->notifier.last_sweep = ended;
 	LWLockRelease(sierra_shared->lock);
-	/* What a sweep found has rung no bell. */
+	/* The events that a sweep found did not ring, so no runner has been called for them. */
 	if (everything && sent > 0)
 		sierra_pool_call(slot);
 	if (everything)
 		loop.sweep_due = Max(TimestampTzPlusMilliseconds(began, sierra_guc_sweep_interval),
-							 ended + (ended - began) * SWEEP_SHARE);
+							 ended + (ended - began) * SWEEP_PAUSE_FACTOR);
 	if (!failed)
 		loop.round_due = Max(TimestampTzPlusMilliseconds(began, sierra_guc_notify_interval),
-							 ended + (ended - began) * ROUND_SHARE);
+							 ended + (ended - began) * ROUND_PAUSE_FACTOR);
 }
 
-/* When the next round is due; DT_NOEND if nothing rang. */
+/* When the next round is due; DT_NOEND if there is nothing to look at. */
 static TimestampTz
 round_due(void)
 {
@@ -326,7 +343,7 @@ round_due(void)
 	return Max(loop.round_due, sierra_watch_due());
 }
 
-/* Does a session sleep at the bell?  A hint. */
+/* Does a session wait at this moment?  The answer can be out of date. */
 static bool
 somebody_waits(void)
 {
@@ -339,8 +356,8 @@ somebody_waits(void)
 }
 
 /*
- * Sleeps until it is time for something, or until the bell rings and it listens.
- * It does not listen while a round may not come yet, unless somebody waits.
+ * Sleeps until something is due, or, if it listens, until the doorbell rings.
+ * If no session waits, it does not listen before the next round may begin.
  */
 static void
 sleep_until_due(void)
@@ -354,7 +371,7 @@ sleep_until_due(void)
 		due = Min(due, loop.round_due);
 	else
 	{
-		/* A full barrier: who rings later finds that we listen. */
+		/* A full barrier: a session that rings later sees that this process listens. */
 		(void) pg_atomic_exchange_u32(&slot->listener, SIERRA_LISTENER_NOTIFIER);
 		if (pg_atomic_read_u64(&slot->wakeups) != loop.wakeups_handled)
 			return;
@@ -396,7 +413,7 @@ run(void)
 	}
 }
 
-/* Ends before it was ready. */
+/* Ends the process before it is ready. */
 static void
 resign(Oid database, SierraNotifierState state)
 {
@@ -424,7 +441,7 @@ sierra_notifier_main(Datum argument)
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
 	BackgroundWorkerUnblockSignals();
 
-	/* To connect to a database that a statement needs would hold that up. */
+	/* To connect to a database that a statement needs for itself would delay the statement. */
 	if (sierra_shared_is_held(database))
 		resign(database, SIERRA_NOTIFIER_WANTED);
 
@@ -437,7 +454,7 @@ sierra_notifier_main(Datum argument)
 		resign(database, SIERRA_NOTIFIER_NONE);
 	attach();
 	round_context =
-		AllocSetContextCreate(TopMemoryContext, "sierra_es worker", ALLOCSET_DEFAULT_SIZES);
+		AllocSetContextCreate(TopMemoryContext, "sierra_es notifier", ALLOCSET_DEFAULT_SIZES);
 	MemoryContextSwitchTo(round_context);
 	run();
 }

@@ -1,15 +1,15 @@
 /*
  * process_utility.c
- *		Statements that need a database for themselves send its worker and its runners away.
+ *		Statements that need a database for themselves end its notifier and its runners.
  *
- * DROP DATABASE, CREATE DATABASE ... TEMPLATE, ALTER DATABASE ... RENAME and SET
- * TABLESPACE fail while another session is connected to the database, and its
- * worker and runners are some.  So before such a statement runs, a hold on the database is
- * entered in shared memory and they are asked to end; no other starts while
- * the hold stands, which is to the end of the transaction.  A callback takes it
- * out then, however the transaction ends.
+ * DROP DATABASE, CREATE DATABASE ... TEMPLATE, ALTER DATABASE ... RENAME and
+ * SET TABLESPACE fail while another process is connected to the database, and
+ * its notifier and runners are connected.  So before such a statement runs, a
+ * hold on the database is entered in shared memory, and these processes are
+ * asked to end.  No other is started while the hold exists.  A callback removes
+ * it at the end of the transaction, however that ends.
  *
- * CREATE EXTENSION is the other way round: the worker is asked for.
+ * After CREATE EXTENSION, on the other hand, a notifier is asked for.
  */
 #include "postgres.h"
 
@@ -29,18 +29,22 @@
 #include "utils/acl.h"
 #include "utils/syscache.h"
 
-/* How long a worker may take to end before it is told by signal, and in all. */
-#define PATIENCE_MS 1000
-#define PATIENCE_LIMIT_MS 5000
+/*
+ * Notifier and runners get a signal if they have not ended after the first
+ * time.  After the second, the statement runs nevertheless, and may fail.
+ * Milliseconds.
+ */
+#define SIGNAL_AFTER_MS 1000
+#define GIVE_UP_AFTER_MS 5000
 
 static ProcessUtility_hook_type next_process_utility = NULL;
 
-/* What the end of this transaction has to do. */
+/* What is to be done at the end of this transaction. */
 static bool holding = false;
 static bool extension_created = false;
 static Oid dropped_database = InvalidOid;
 
-/* Enters a hold; without a free place the statement has to cope by itself. */
+/* Enters a hold.  If none is free, the statement runs without it, and may fail. */
 static void
 enter_hold(Oid database)
 {
@@ -72,9 +76,9 @@ leave_holds(void)
 	sierra_doorbell_call_launcher();
 }
 
-/* The pid of the database's worker, or 0; wakes it. */
+/* Wakes the notifier of a database; returns its pid, or 0 if there is none. */
 static int
-wake_worker(Oid database)
+wake_notifier(Oid database)
 {
 	SierraDatabaseSlot *slot;
 	int pid = 0;
@@ -89,11 +93,14 @@ wake_worker(Oid database)
 	return pid;
 }
 
-/* Asks worker and runners to end, or tells them; false if there are none. */
+/*
+ * Wakes notifier and runners, which then see the hold, or sends them a signal;
+ * false if there are none.
+ */
 static bool
-dismiss(Oid database, bool signal)
+ask_to_end(Oid database, bool signal)
 {
-	int pid = wake_worker(database);
+	int pid = wake_notifier(database);
 	int runners = sierra_pool_ask_to_leave(database, signal);
 
 	if (pid != 0 && signal)
@@ -101,13 +108,13 @@ dismiss(Oid database, bool signal)
 	return pid != 0 || runners > 0;
 }
 
-/* Waits until worker and runners, which saw the hold, have ended. */
+/* Waits until notifier and runners have ended, at most GIVE_UP_AFTER_MS. */
 static void
 wait_for_end(Oid database)
 {
 	int waited = 0;
 
-	while (dismiss(database, waited == PATIENCE_MS) && waited < PATIENCE_LIMIT_MS)
+	while (ask_to_end(database, waited == SIGNAL_AFTER_MS) && waited < GIVE_UP_AFTER_MS)
 	{
 		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, 10,
 						 PG_WAIT_EXTENSION);
@@ -138,9 +145,9 @@ may_create_databases(void)
 	return may;
 }
 
-/* Only who may run such a statement can send a worker away. */
+/* Does nothing if the user may not run such a statement. */
 static void
-send_worker_away(const char *name)
+end_processes(const char *name)
 {
 	Oid database = get_database_oid(name, true);
 
@@ -213,7 +220,7 @@ process_utility(PlannedStmt *planned, const char *query, bool read_only_tree,
 
 	if (database != NULL)
 	{
-		send_worker_away(database);
+		end_processes(database);
 		if (IsA(statement, DropdbStmt))
 			to_drop = get_database_oid(database, true);
 	}
@@ -228,7 +235,7 @@ process_utility(PlannedStmt *planned, const char *query, bool read_only_tree,
 		extension_created = sierra_shared_own_slot() != NULL;
 }
 
-/* May not throw; a lock of this kind cannot fail. */
+/* Must not raise errors.  Taking an LWLock cannot fail. */
 static void
 finish_transaction(XactEvent event, void *arg)
 {

@@ -2,14 +2,16 @@
  * runner.c
  *		A process that runs timers, sagas and projections of a database.
  *
- * One loop: look what there is to do, run what is due, one job after the other,
- * and look again now and then, since others come up meanwhile.  With nothing due
- * it sleeps at the bell like a session that waits for events.
+ * It is one loop: look which jobs there are, run those that are due, one after
+ * the other, and look again from time to time, since new ones become due.  If
+ * nothing is due, it sleeps until the doorbell rings, like a session that waits
+ * for events.
  *
- * Between jobs it sees whether it is to go: because another database wants its
- * place (runner_pool.c), a statement needs the database (process_utility.c), or the extension
- * was dropped.  It leaves word of when it is to come back.  A job itself is only
- * ended by a signal; what it had done is rolled back, and comes again.
+ * Between jobs it checks whether it has to leave: because another database
+ * needs its slot (runner_pool.c), because a statement needs the database for
+ * itself (process_utility.c), or because the extension was dropped.  When it
+ * leaves, it records for the launcher when the database needs a runner again.
+ * Only a signal ends a job; its work is rolled back, and is done again later.
  */
 #include "postgres.h"
 
@@ -31,60 +33,87 @@
 #include "utils/guc.h"
 #include "utils/memutils.h"
 
-/* While jobs are due, it looks for others so often. */
-#define LOOK_MS 50
+/* While jobs are due, the runner looks for others this often, in milliseconds. */
+#define JOBS_LOOK_INTERVAL_MS 50
 
-/* Between looks for nothing lies so many times what one took. */
-#define LOOK_SHARE 20
+/*
+ * While it is idle and nothing rings, the pause after a look is at least this many
+ * times its duration.
+ */
+#define LOOK_PAUSE_FACTOR 20
 
-/* After a ring for events that are still held back: the first naps. */
-#define NAP_MS 2
-#define SECOND_NAP_MS 20
+/*
+ * When the doorbell rings, an append in flight can still hold events back.
+ * Then the runner looks again after the first time, and after the second, in
+ * milliseconds.
+ */
+#define FIRST_RECHECK_MS 2
+#define SECOND_RECHECK_MS 20
 
-/* So busy, it asks for others to help. */
-#define BUSY_MS 200
+/*
+ * If it is busy for longer than this, in milliseconds, and more than one job is
+ * due, it asks for another runner.
+ */
+#define ASK_FOR_HELP_AFTER_MS 200
 
-/* With nothing to do at all it stays so long. */
-#define LINGER_MS 5000
+/* It calls the launcher for that at most this often, in milliseconds. */
+#define ASK_FOR_HELP_INTERVAL_MS 1000
 
-/* Without a runner, a database is looked at so often, for what rings no bell. */
-#define VISIT_MS 60000
+/* A runner that is not needed leaves after this time, in milliseconds. */
+#define LEAVE_AFTER_MS 5000
 
-/* A runner that ran so long did not fail to start. */
+/*
+ * A database with jobs but without a runner gets one at least this often, in
+ * milliseconds, to find what did not ring.
+ */
+#define VISIT_INTERVAL_MS 60000
+
+/* A runner that ran for this time, in milliseconds, did not fail to start. */
 #define STARTED_WELL_MS 10000
+
+/*
+ * The pause before the next start, from the second failure in a row on, in
+ * milliseconds.  It doubles from the first value up to the second.
+ */
 #define RETRY_MS 1000
 #define RETRY_MAX_MS 60000
 
 static SierraRunner *runner_slot = NULL;
 static SierraDatabaseSlot *slot = NULL;
 
-/* Left for a reason of its own: not a failure. */
+/* It leaves by its own decision, which is not a failure. */
 static bool left = false;
-static bool nothing_to_do = false;
-static TimestampTz back_at = 0;
+/* The database has no jobs at all, so only a transaction that makes one needs a runner. */
+static bool has_no_jobs = false;
 
-/* What the loop remembers. */
+/* When the database needs a runner again; 0: at once, DT_NOEND: not before it rings. */
+static TimestampTz return_at = 0;
+
+/* The state of the loop. */
 static struct
 {
-	uint64 wakeups_handled; /* rings before the last look */
-	uint64 jobs_made;		/* jobs that were made before it */
+	uint64 wakeups_handled; /* count of wake-ups before the last look */
+	uint64 jobs_made;		/* count of jobs_made before it */
 	SierraJobLook look;
 	TimestampTz looked_at;
 	TimestampTz look_due;
-	bool changed; /* something was done since */
-	int naps;
-	TimestampTz busy_since; /* 0: idle */
-	TimestampTz useless_since;
-	TimestampTz called_at;
+	bool changed;				  /* a job has handled something since */
+	int rechecks;				  /* looks for events that are held back, since the last ring */
+	TimestampTz busy_since;		  /* 0: idle */
+	TimestampTz not_needed_since; /* if it is not needed; else the time of the last check */
+	TimestampTz called_at;		  /* when it last asked for help */
 } loop;
 
-/* Leaves word for the launcher; a failure is followed by a start later and later. */
+/*
+ * Records for the launcher when the database needs a runner again.  After
+ * failures in a row, the pauses before the next start get longer.
+ */
 static void
-leave_word(SierraRunnerDemand *demand, TimestampTz now)
+record_departure(SierraRunnerDemand *demand, TimestampTz now)
 {
 	demand->left_at = now;
 	demand->backlog = 0;
-	demand->due_at = left ? back_at : 0;
+	demand->due_at = left ? return_at : 0;
 	if (left || TimestampDifferenceExceeds(runner_slot->started, now, STARTED_WELL_MS))
 		demand->failures = 0;
 	demand->retry_at = now;
@@ -96,11 +125,11 @@ leave_word(SierraRunnerDemand *demand, TimestampTz now)
 	demand->failures++;
 }
 
-/* Was there a ring since the last look that is not to wait for the next visit? */
+/* Is there a reason, since the last look, to start another runner at once? */
 static bool
-was_called(void)
+is_needed_again(void)
 {
-	if (nothing_to_do)
+	if (has_no_jobs)
 		return pg_atomic_read_u64(&slot->demand.jobs_made) != loop.jobs_made;
 	return pg_atomic_read_u64(&slot->wakeups) != loop.wakeups_handled;
 }
@@ -114,13 +143,16 @@ detach(int code, Datum arg)
 	LWLockAcquire(sierra_shared->lock, LW_EXCLUSIVE);
 	known = sierra_shared_find_slot(runner_slot->database);
 	if (known != NULL)
-		leave_word(&known->demand, now);
+		record_departure(&known->demand, now);
 	if (slot != NULL)
 	{
 		pg_atomic_fetch_sub_u32(&slot->demand.has_runner, 1);
-		/* Full barriers: who rings from now on calls the launcher, who did before is heard. */
-		pg_atomic_exchange_u32(&slot->demand.launcher_called, nothing_to_do ? 1 : 0);
-		if (was_called())
+		/*
+		 * A full barrier.  A session that rings from now on calls the launcher;
+		 * a ring before is seen by is_needed_again().
+		 */
+		pg_atomic_exchange_u32(&slot->demand.launcher_called, has_no_jobs ? 1 : 0);
+		if (is_needed_again())
 			slot->demand.due_at = 0;
 	}
 	runner_slot->state = SIERRA_RUNNER_FREE;
@@ -135,11 +167,15 @@ static void
 leave(TimestampTz when)
 {
 	left = true;
-	back_at = when;
+	return_at = when;
 	proc_exit(0);
 }
 
-/* Takes the place, before anything can go wrong; its database, or InvalidOid. */
+/*
+ * Takes the slot that the launcher reserved, before anything can fail.  Returns
+ * the database, or InvalidOid if the slot is not reserved for this start any
+ * more.
+ */
 static Oid
 attach(int index, uint32 token)
 {
@@ -161,7 +197,7 @@ attach(int index, uint32 token)
 	return database;
 }
 
-/* What a database sets for its sessions is not meant for the looks of a runner. */
+/* Settings that a database has for its sessions must not affect the looks of a runner. */
 static void
 pin_settings(void)
 {
@@ -175,11 +211,14 @@ pin_settings(void)
 	sierra_background_pin(settings, lengthof(settings));
 }
 
-/* When to come back if nothing rings before; at once if that is not known. */
+/*
+ * When the database needs a runner again if nothing rings before; at once if
+ * that is not known.
+ */
 static TimestampTz
 next_visit(TimestampTz now)
 {
-	TimestampTz visit = TimestampTzPlusMilliseconds(now, VISIT_MS);
+	TimestampTz visit = TimestampTzPlusMilliseconds(now, VISIT_INTERVAL_MS);
 	TimestampTz wake_at;
 	int due;
 
@@ -188,18 +227,21 @@ next_visit(TimestampTz now)
 	return Min(wake_at, visit);
 }
 
-/* Is it one of several, or one that has had nothing to do for a while? */
+/*
+ * Has this runner been idle for LEAVE_AFTER_MS, in a database that has no jobs
+ * or that has another runner?
+ */
 static bool
-is_useless(TimestampTz now)
+is_not_needed(TimestampTz now)
 {
-	bool useless;
+	bool superfluous;
 
 	LWLockAcquire(sierra_shared->lock, LW_SHARED);
-	useless = loop.look.jobs == 0 || sierra_pool_count(MyDatabaseId) > 1;
+	superfluous = loop.look.jobs == 0 || sierra_pool_count(MyDatabaseId) > 1;
 	LWLockRelease(sierra_shared->lock);
-	if (!useless || loop.busy_since != 0)
-		loop.useless_since = now;
-	return TimestampDifferenceExceeds(loop.useless_since, now, LINGER_MS);
+	if (!superfluous || loop.busy_since != 0)
+		loop.not_needed_since = now;
+	return TimestampDifferenceExceeds(loop.not_needed_since, now, LEAVE_AFTER_MS);
 }
 
 static void
@@ -211,22 +253,22 @@ look(TimestampTz now)
 	loop.jobs_made = pg_atomic_read_u64(&slot->demand.jobs_made);
 	pg_memory_barrier();
 	if (wakeups_handled != loop.wakeups_handled)
-		loop.naps = 0;
+		loop.rechecks = 0;
 	loop.wakeups_handled = wakeups_handled;
 	sierra_jobs_look(&loop.look);
 	if (!loop.look.installed)
 	{
-		nothing_to_do = true;
+		has_no_jobs = true;
 		leave(DT_NOEND);
 	}
 	ended = GetCurrentTimestamp();
 	loop.looked_at = ended;
 	loop.look_due = Max(TimestampTzPlusMilliseconds(now, sierra_guc_sweep_interval),
-						ended + (ended - now) * LOOK_SHARE);
+						ended + (ended - now) * LOOK_PAUSE_FACTOR);
 	loop.changed = false;
 }
 
-/* Tells what it is doing, and whether others could help. */
+/* Shows which job it runs, and asks for another runner if it is busy for long. */
 static void
 note_busy(const SierraJob *job, int due, TimestampTz now)
 {
@@ -235,14 +277,14 @@ note_busy(const SierraJob *job, int due, TimestampTz now)
 
 	if (loop.busy_since == 0)
 		loop.busy_since = now;
-	help = due > 1 && TimestampDifferenceExceeds(loop.busy_since, now, BUSY_MS);
+	help = due > 1 && TimestampDifferenceExceeds(loop.busy_since, now, ASK_FOR_HELP_AFTER_MS);
 	LWLockAcquire(sierra_shared->lock, LW_EXCLUSIVE);
 	runner_slot->idle = false;
 	strlcpy(runner_slot->job, description, SIERRA_RUNNER_JOB_MAX);
 	if (help)
 		slot->demand.backlog = due;
 	LWLockRelease(sierra_shared->lock);
-	if (!help || !TimestampDifferenceExceeds(loop.called_at, now, 1000))
+	if (!help || !TimestampDifferenceExceeds(loop.called_at, now, ASK_FOR_HELP_INTERVAL_MS))
 		return;
 	loop.called_at = now;
 	sierra_doorbell_call_launcher();
@@ -281,7 +323,7 @@ note_idle(void)
 		sierra_doorbell_call_launcher();
 }
 
-/* Sleeps at the bell until it is time for something. */
+/* Sleeps until this time, or until the doorbell rings. */
 static void
 sleep_until(TimestampTz wake_at)
 {
@@ -301,19 +343,23 @@ sleep_until(TimestampTz wake_at)
 	ResetLatch(MyLatch);
 }
 
-/* Events that are held back become readable a moment after the bell rang. */
+/*
+ * When to wake up.  Events that are held back become readable a moment after
+ * the doorbell rang.
+ */
 static TimestampTz
 wake_time(TimestampTz now, TimestampTz next_job)
 {
 	TimestampTz wake_at = Min(loop.look_due, next_job);
 
-	if (loop.look.held_back && loop.naps < 2)
-		wake_at = Min(wake_at,
-					  TimestampTzPlusMilliseconds(now, loop.naps++ == 0 ? NAP_MS : SECOND_NAP_MS));
+	if (loop.look.held_back && loop.rechecks < 2)
+		wake_at =
+			Min(wake_at, TimestampTzPlusMilliseconds(
+							 now, loop.rechecks++ == 0 ? FIRST_RECHECK_MS : SECOND_RECHECK_MS));
 	return wake_at;
 }
 
-/* Leaves if it has to. */
+/* Reloads settings; leaves if another database needs the slot or a statement the database. */
 static void
 leave_if_asked(TimestampTz now)
 {
@@ -329,13 +375,13 @@ leave_if_asked(TimestampTz now)
 		leave(next_visit(now));
 }
 
-/* After a look, since what woke it up may be the first job for long. */
+/* Called after a look, since what woke the runner may be a new job. */
 static void
-leave_if_useless(TimestampTz now)
+leave_if_not_needed(TimestampTz now)
 {
-	if (!is_useless(now))
+	if (!is_not_needed(now))
 		return;
-	nothing_to_do = loop.look.jobs == 0;
+	has_no_jobs = loop.look.jobs == 0;
 	leave(next_visit(now));
 }
 
@@ -346,14 +392,14 @@ is_time_to_look(TimestampTz now, bool idle)
 		return true;
 	if (idle)
 		return loop.changed || pg_atomic_read_u64(&slot->wakeups) != loop.wakeups_handled;
-	return TimestampDifferenceExceeds(loop.looked_at, now, LOOK_MS);
+	return TimestampDifferenceExceeds(loop.looked_at, now, JOBS_LOOK_INTERVAL_MS);
 }
 
 static void
 run(void)
 {
-	loop.useless_since = GetCurrentTimestamp();
-	look(loop.useless_since);
+	loop.not_needed_since = GetCurrentTimestamp();
+	look(loop.not_needed_since);
 	for (;;)
 	{
 		TimestampTz now = GetCurrentTimestamp();
@@ -377,11 +423,11 @@ run(void)
 		}
 		if (loop.changed)
 			continue;
-		leave_if_useless(now);
+		leave_if_not_needed(now);
 		note_idle();
 		wake_at = wake_time(now, wake_at);
 		sleep_until(wake_at);
-		if (loop.look.held_back && loop.naps <= 2)
+		if (loop.look.held_back && loop.rechecks <= 2)
 			loop.look_due = Min(loop.look_due, wake_at);
 	}
 }
@@ -400,7 +446,7 @@ sierra_runner_main(Datum argument)
 	if (!OidIsValid(database))
 		proc_exit(0);
 
-	/* To connect to a database that a statement needs would hold that up. */
+	/* To connect to a database that a statement needs for itself would delay the statement. */
 	if (sierra_shared_is_held(database))
 		leave(0);
 	BackgroundWorkerInitializeConnectionByOid(database, InvalidOid, 0);

@@ -7,7 +7,10 @@
 
 #include "fmgr.h"
 
-/* Entry of a runner; the argument tells its place, and the token of its start. */
+/*
+ * Entry function of a runner; the argument contains the index of its slot and
+ * the token of its start.
+ */
 extern PGDLLEXPORT void sierra_runner_main(Datum argument);
 
 #endif /* SIERRA_RUNNER_H */

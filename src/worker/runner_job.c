@@ -1,18 +1,19 @@
 /*
  * runner_job.c
- *		What there is to run in a database: timers, sagas and projections of its stores.
+ *		The jobs of a database: timers, sagas and projections of its stores.
  *
- * list_jobs() lists the jobs of a store, run_job() runs one; this
- * keeps what lies between.  A projection that had nothing to do is not run again
- * until the store has other events, an append that held some back has ended, its
- * row has changed, or something in it is to be tried again.  Whose last run is
- * longest ago comes first, so no store and no projection starves another.
+ * The SQL function list_jobs() lists the jobs of a store, and run_job() runs
+ * one.  This file remembers jobs from one look to the next.  A projection that
+ * had nothing to do is not run again before the store has new events, an append
+ * that held events back has ended, the projection's row has changed, or
+ * something is to be tried again.  The job whose last run is longest ago comes
+ * first, so no store and no projection keeps others from running.
  *
- * A runner is a superuser and runs what others have written.  So all that is
- * done in a store is done as the owner of its table of events, in a
- * security-restricted operation as autovacuum does: code of users can neither
- * become somebody else nor leave anything behind that runs later.  Settings are
- * put back after each job, and locks of the session are let go of.
+ * A runner has the rights of a superuser and runs code of users.  So everything
+ * in a store is done as the owner of its table of events, in a
+ * security-restricted operation, as in autovacuum: code of users cannot become
+ * another role, and cannot leave anything behind that runs later.  After each
+ * job, settings are reset and advisory locks of the session are released.
  */
 #include "postgres.h"
 
@@ -39,20 +40,31 @@
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
 
-/* After a run that another session was in the way of, in milliseconds. */
-#define BUSY_PAUSE_MS 50
+/* The pause of a job that another session is running, in milliseconds. */
+#define LOCKED_PAUSE_MS 50
 
+/*
+ * The pause of a job that failed, in milliseconds.  It doubles from the first
+ * value up to the second.
+ */
 #define RETRY_MS 1000
 #define RETRY_MAX_MS 60000
 
-/* Sizes are for a quarter of a second; after a tenth of that a projection gets more at a time. */
+/*
+ * The sizes of jobs are meant for about 250 ms.  A projection that handled its
+ * size within QUICK_MS gets GROWTH times as many events the next time, up to
+ * the maximum.
+ */
 #define QUICK_MS 25
 #define GROWTH 4
 #define SIZE_MAX_EVENTS 10000
 
-/* Who locks the tables of a store must not hold up the others. */
-#define LOOK_PATIENCE "100ms"
-#define TIMERS_PATIENCE "2s"
+/*
+ * The values of lock_timeout: a session that locks the tables of a store must
+ * not delay other stores.
+ */
+#define LOOK_LOCK_TIMEOUT "100ms"
+#define TIMERS_LOCK_TIMEOUT "2s"
 
 static HTAB *jobs = NULL;
 static uint64 looks = 0;
@@ -97,11 +109,11 @@ act_as(SierraRunAs *run_as, Oid owner, const char *lock_timeout)
 }
 
 /*
- * After an error: logs it unless the job has failed in the same way before,
- * ends the transaction, and lets the job rest, longer each time.
+ * Handles an error: logs it unless the last run of the job failed with the same
+ * message, ends the transaction, and pauses the job, longer after each failure.
  */
 static void
-survive(SierraJob *job, SierraJobResult *result, MemoryContext context)
+handle_error(SierraJob *job, SierraJobResult *result, MemoryContext context)
 {
 	ErrorData *error;
 
@@ -125,8 +137,8 @@ survive(SierraJob *job, SierraJobResult *result, MemoryContext context)
 }
 
 /*
- * Has the extension the functions that list and run jobs?  Not when it is of
- * another version than the library.
+ * Does the extension have the functions that list and run jobs?  Not if its
+ * version is another one than that of the library.
  */
 static bool
 has_functions(void)
@@ -154,7 +166,7 @@ parse_kind(const char *kind)
 	return strcmp(kind, "sagas") == 0 ? SIERRA_JOB_SAGAS : SIERRA_JOB_PROJECTION;
 }
 
-/* Takes a job from a row of list_jobs(). */
+/* Updates a job from a row of list_jobs(). */
 static void
 take_job(Oid schema, int row, const SierraJobState *state)
 {
@@ -174,7 +186,7 @@ take_job(Oid schema, int row, const SierraJobState *state)
 	job->state.row = get_int64(row, 7, 0);
 }
 
-/* In a transaction, as the store's owner. */
+/* Updates the jobs of a store.  In a transaction, as the store's owner. */
 static void
 list_jobs(Oid schema, const SierraJobState *state)
 {
@@ -216,7 +228,7 @@ look_at_store(Oid schema)
 		{
 			if (sierra_watch_look(schema, &state.events, &state.readable, &newest))
 				held_back = state.readable < newest;
-			act_as(&run_as, owner, LOOK_PATIENCE);
+			act_as(&run_as, owner, LOOK_LOCK_TIMEOUT);
 			list_jobs(schema, &state);
 			sierra_run_as_end(&run_as);
 		}
@@ -226,14 +238,14 @@ look_at_store(Oid schema)
 	}
 	PG_CATCH();
 	{
-		survive(looking, &result, context);
+		handle_error(looking, &result, context);
 	}
 	PG_END_TRY();
 	MemoryContextSwitchTo(context);
 	return held_back;
 }
 
-/* Forgets jobs that the last look did not find; returns how many there are. */
+/* Forgets jobs that the last look did not find; returns how many remain. */
 static int
 forget_others(void)
 {
@@ -284,7 +296,7 @@ sierra_jobs_look(SierraJobLook *look)
 }
 
 static bool
-looks_the_same(const SierraJobState *a, const SierraJobState *b)
+is_same_state(const SierraJobState *a, const SierraJobState *b)
 {
 	return a->events >= 0 && a->events == b->events && a->readable == b->readable &&
 		   a->row == b->row;
@@ -297,7 +309,7 @@ due_at(const SierraJob *job)
 
 	if (job->key.kind == SIERRA_JOB_LOOK || job->unknown)
 		return DT_NOEND;
-	if (job->exhausted && looks_the_same(&job->state, &job->exhausted_state))
+	if (job->exhausted && is_same_state(&job->state, &job->exhausted_state))
 		at = Max(at, job->again_at > job->exhausted_at ? job->again_at : DT_NOEND);
 	return Max(at, job->paused_until);
 }
@@ -363,7 +375,10 @@ name_of(SierraJobKind kind)
 	return kind == SIERRA_JOB_SAGAS ? "sagas" : "projection";
 }
 
-/* In a transaction, as the store's owner; -1 if somebody else is at it. */
+/*
+ * Runs a job in a transaction, as the store's owner.  Returns how much it
+ * handled; -1 if another session runs it.
+ */
 static int64
 call(const SierraJob *job)
 {
@@ -385,7 +400,7 @@ call(const SierraJob *job)
 	return handled;
 }
 
-/* Remembers what a run that did not fail has come to. */
+/* Records the result of a run that did not fail. */
 static void
 note_run(SierraJob *job, TimestampTz began, int64 handled)
 {
@@ -393,7 +408,7 @@ note_run(SierraJob *job, TimestampTz began, int64 handled)
 	job->last_error[0] = '\0';
 	job->exhausted = false;
 	if (handled < 0 || (handled == 0 && job->key.kind != SIERRA_JOB_PROJECTION))
-		job->paused_until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), BUSY_PAUSE_MS);
+		job->paused_until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), LOCKED_PAUSE_MS);
 	else if (handled == 0)
 	{
 		job->exhausted = true;
@@ -426,7 +441,7 @@ sierra_job_run(SierraJob *job, SierraJobResult *result)
 		owner = sierra_relation_owner(get_relname_relid("events", job->key.schema));
 		if (OidIsValid(owner))
 		{
-			act_as(&run_as, owner, job->key.kind == SIERRA_JOB_TIMERS ? TIMERS_PATIENCE : NULL);
+			act_as(&run_as, owner, job->key.kind == SIERRA_JOB_TIMERS ? TIMERS_LOCK_TIMEOUT : NULL);
 			handled = call(job);
 			sierra_run_as_end(&run_as);
 		}
@@ -435,7 +450,7 @@ sierra_job_run(SierraJob *job, SierraJobResult *result)
 	}
 	PG_CATCH();
 	{
-		survive(job, result, context);
+		handle_error(job, result, context);
 	}
 	PG_END_TRY();
 	MemoryContextSwitchTo(context);

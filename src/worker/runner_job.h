@@ -1,6 +1,6 @@
 /*
  * runner_job.h
- *		What there is to run in a database: timers, sagas and projections of its stores.
+ *		The jobs of a database: timers, sagas and projections of its stores.
  */
 #ifndef SIERRA_RUNNER_JOB_H
 #define SIERRA_RUNNER_JOB_H
@@ -9,18 +9,18 @@
 
 #define SIERRA_JOB_ERROR_MAX 256
 
-/* Names have up to 200 bytes. */
+/* The name of a projection has at most 200 bytes. */
 #define SIERRA_JOB_NAME_MAX 204
 
 typedef enum SierraJobKind
 {
-	SIERRA_JOB_LOOK, /* to find out what there is in a store; not run by itself */
+	SIERRA_JOB_LOOK, /* to list the jobs of a store; not run like the others */
 	SIERRA_JOB_TIMERS,
 	SIERRA_JOB_SAGAS,
 	SIERRA_JOB_PROJECTION
 } SierraJobKind;
 
-/* The hash key; no padding, the rest of the name is zero. */
+/* The hash key.  It has no padding, and the rest of projection is zero. */
 typedef struct SierraJobKey
 {
 	Oid schema;
@@ -29,7 +29,7 @@ typedef struct SierraJobKey
 	char projection[SIERRA_JOB_NAME_MAX];
 } SierraJobKey;
 
-/* What a store was like at the last look. */
+/* What a look observed in a store. */
 typedef struct SierraJobState
 {
 	int64 events;	/* -1: unknown */
@@ -40,14 +40,14 @@ typedef struct SierraJobState
 typedef struct SierraJob
 {
 	SierraJobKey key;
-	uint64 listed; /* the look that found it */
-	bool unknown;  /* was run, and what there is left is known after a look */
+	uint64 listed; /* number of the last look that found it */
+	bool unknown;  /* it was run, and only the next look shows whether it is due again */
 	TimestampTz due_at;
-	TimestampTz again_at; /* when something is due even though there is nothing new */
-	int64 size;
-	SierraJobState state;
+	TimestampTz again_at; /* when to run it again even if the store has not changed */
+	int64 size;			  /* how much a run handles at most */
+	SierraJobState state; /* at the last look */
 
-	/* It found nothing to do when the store was like that. */
+	/* Its last run, at exhausted_at, found nothing to do in a store of that state. */
 	bool exhausted;
 	SierraJobState exhausted_state;
 	TimestampTz exhausted_at;
@@ -58,35 +58,38 @@ typedef struct SierraJob
 	char last_error[SIERRA_JOB_ERROR_MAX];
 } SierraJob;
 
-/* What a run came to. */
+/* The result of a run. */
 typedef struct SierraJobResult
 {
-	bool failed; /* then error tells why */
+	bool failed; /* then error is the message */
 	int64 handled;
 	char error[SIERRA_JOB_ERROR_MAX];
 } SierraJobResult;
 
-/* What a look came to. */
+/* The result of a look. */
 typedef struct SierraJobLook
 {
-	bool installed; /* the extension is there */
+	bool installed; /* the database has the extension */
 	int jobs;
-	bool held_back; /* an append in flight holds back events that are there */
+	bool held_back; /* an append in flight holds back events that exist */
 } SierraJobLook;
 
-/* Finds out what there is to do; outside of transactions. */
+/* Updates the list of jobs.  Called outside of transactions. */
 extern void sierra_jobs_look(SierraJobLook *look);
 
 /*
- * The job whose turn it is, and how many are due; NULL if none, then *wake_at is
- * when the next one is.
+ * The job to run next, or NULL if none is due; how many are due; and when the
+ * next of the others will be due, DT_NOEND for never.
  */
 extern SierraJob *sierra_jobs_next(TimestampTz now, int *due, TimestampTz *wake_at);
 
-/* Runs a job in a transaction of its own; never throws but to end the process. */
+/*
+ * Runs a job in a transaction of its own.  An error is logged and put into the
+ * result; none is raised, except to end the process.
+ */
 extern void sierra_job_run(SierraJob *job, SierraJobResult *result);
 
-/* For people: what a job runs.  Outside of transactions. */
+/* A description of a job for people, in static memory.  Called outside of transactions. */
 extern const char *sierra_job_describe(const SierraJob *job);
 
 #endif /* SIERRA_RUNNER_JOB_H */

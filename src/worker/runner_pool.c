@@ -1,13 +1,14 @@
 /*
  * runner_pool.c
- *		The runners of a server: which databases have one, and which are to get one.
+ *		The runners of a server: which databases have one, and which get one.
  *
- * The launcher decides.  A database whose worker runs has the extension; it gets
- * a runner when something there is due, or may be: at first, when its bell rang,
- * at the time that its last runner left word of, and once in a while.  A runner
- * that has nothing to do keeps its place until another database wants it.  If
- * all are busy, one that has had its slice of time leaves after the job that it
- * is at.  Places that nobody wants go to databases with more than one job due.
+ * The launcher decides.  A database whose notifier runs has the extension.  It
+ * gets a runner when a job is due or may be due: at first, when its doorbell
+ * rang, and at the time that its last runner recorded.  A runner that has
+ * nothing to do keeps its slot until another database needs it.  If all are
+ * busy, a runner that has had its slice of time leaves after its current job.
+ * Slots that no database waits for go to databases in which more than one job
+ * is due.
  */
 #include "postgres.h"
 
@@ -21,26 +22,30 @@
 #include "postmaster/bgworker.h"
 #include "utils/memutils.h"
 
-/* A busy runner may stay so long while others wait. */
+/* How long a busy runner may stay while other databases wait, in milliseconds. */
 #define SLICE_MS 1000
 
+/*
+ * The pause after a runner that ended before it was ready, in milliseconds.  It
+ * doubles from the first value up to the second.
+ */
 #define RETRY_MS 1000
 #define RETRY_MAX_MS 60000
 
-/* Of the launcher: the runners that it has asked for. */
+/* In the launcher: handles of the runners that it has started. */
 static BackgroundWorkerHandle *handles[SIERRA_RUNNERS_MAX];
 static uint32 last_token = 0;
 static SierraNoRoom no_room;
 
-/* What the launcher found, and what it is going to do. */
+/* What the launcher found, and what it will do. */
 typedef struct Plan
 {
-	int used; /* places that are not free */
-	int leaving;
-	int count;
+	int used;	 /* slots that are not free */
+	int leaving; /* those of them whose runner was asked to leave */
+	int count;	 /* databases that are to get a runner */
 	Oid start[SIERRA_DATABASES_MAX];
 	TimestampTz waiting_since[SIERRA_DATABASES_MAX];
-	TimestampTz wake_at;
+	TimestampTz wake_at; /* when to plan again */
 } Plan;
 
 int
@@ -58,7 +63,7 @@ sierra_pool_count(Oid database)
 	return count;
 }
 
-/* Asked at each ring, so most calls are one look. */
+/* The notifier calls this each time the doorbell rang, so usually it is a single read. */
 void
 sierra_pool_call(SierraDatabaseSlot *slot)
 {
@@ -92,7 +97,7 @@ sierra_pool_ask_to_leave(Oid database, bool signal)
 	return count;
 }
 
-/* The place is free again; who was in it did not say good-bye. */
+/* Frees the slot of a runner that ended without doing so itself. */
 static void
 clear_slot(SierraRunner *runner, TimestampTz now)
 {
@@ -110,7 +115,7 @@ clear_slot(SierraRunner *runner, TimestampTz now)
 	runner->database = InvalidOid;
 }
 
-/* Notices runners that ended before they could take their place. */
+/* Finds runners that ended before they could take their slot. */
 static void
 forget_dead(TimestampTz now)
 {
@@ -145,7 +150,7 @@ sierra_pool_take_over(void)
 	LWLockRelease(sierra_shared->lock);
 }
 
-/* Keeps those that wait longest first. */
+/* Adds a database to the plan; those that wait longest come first. */
 static void
 add_start(Plan *plan, const SierraDatabaseSlot *slot)
 {
@@ -168,7 +173,7 @@ may_have_runner(const SierraDatabaseSlot *slot)
 		   !sierra_shared_is_held_locked(slot->database);
 }
 
-/* Databases without a runner, in which one is due. */
+/* Adds databases without a runner that need one now. */
 static void
 find_wanting(Plan *plan, TimestampTz now)
 {
@@ -186,7 +191,7 @@ find_wanting(Plan *plan, TimestampTz now)
 	}
 }
 
-/* Places that are left go to busy databases, one each at a time. */
+/* Gives slots that are left to busy databases, one runner for each at a time. */
 static void
 find_busy(Plan *plan, TimestampTz now, int free_slots)
 {
@@ -218,7 +223,10 @@ count_slots(Plan *plan)
 	}
 }
 
-/* When this runner may be asked to leave; idle ones at any time. */
+/*
+ * When this runner may be asked to leave: an idle one at any time, a busy one
+ * after its slice.
+ */
 static TimestampTz
 leaves_at(const SierraRunner *runner, bool at_once)
 {
@@ -231,8 +239,9 @@ leaves_at(const SierraRunner *runner, bool at_once)
 }
 
 /*
- * Asks so many runners to leave, those first that are idle or there for longest.
- * One that goes idle calls the launcher while somebody waits.
+ * Asks this number of runners to leave, first those that are idle, then those
+ * that started first.  A runner that becomes idle calls the launcher while
+ * databases wait.
  */
 static void
 ask_to_leave(Plan *plan, int count, bool at_once, TimestampTz now)
@@ -252,7 +261,7 @@ ask_to_leave(Plan *plan, int count, bool at_once, TimestampTz now)
 		{
 			TimestampTz later = TimestampTzPlusMilliseconds(now, SLICE_MS);
 
-			/* Also if there are none but such that start or leave. */
+			/* Also if all runners are just starting or leaving. */
 			plan->wake_at = Min(plan->wake_at, Min(leaves_at(first, at_once), later));
 			return;
 		}
@@ -281,7 +290,7 @@ make_plan(Plan *plan, TimestampTz now)
 	LWLockRelease(sierra_shared->lock);
 }
 
-/* Takes a free place; its index, or -1. */
+/* Reserves a free slot; returns its index, or -1. */
 static int
 take_slot(Oid database, uint32 token)
 {

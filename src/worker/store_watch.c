@@ -1,19 +1,20 @@
 /*
  * store_watch.c
- *		What is new in the stores of a database, for its worker.
+ *		What is new in the stores of a database, for its notifier.
  *
- * The worker remembers of each store how many events it has and how far its
- * readers get (the horizon).  If either grew, there is something to read.  That
- * finds what rings no bell, and events that became readable because another
- * append ended, and it does not find news in what was announced already.
+ * The notifier remembers for each store how many events it has and up to where
+ * they can be read (the horizon).  If either grew, there is something new to
+ * read.  So it finds events that did not ring, and events that became readable
+ * because another append ended, and it does not announce events twice.
  *
- * The worker is a superuser, but who owns a store chooses what is in it: also
- * things that look like one, with code in partition keys and index expressions
- * that runs as soon as the table is opened.  So it looks as the owner, in a
- * security-restricted operation, as autovacuum does.
+ * The notifier has the rights of a superuser, but the owner of a store decides
+ * what is in it.  Something that only looks like a store can have code in
+ * partition keys and index expressions, which runs as soon as the table is
+ * opened.  So the notifier looks as the owner, in a security-restricted
+ * operation, as autovacuum does.
  *
- * Nor may an owner hold up the worker with a lock: it takes locks only when
- * they are free, and looks again later.
+ * An owner must not delay the notifier with a lock either: it takes locks only
+ * if they are free, and looks again later otherwise.
  */
 #include "postgres.h"
 
@@ -52,32 +53,35 @@ typedef struct Look
 {
 	char name[NAMEDATALEN];
 	int64 position; /* of the newest event, or SIERRA_NONE */
-	int64 events;	/* how many there are */
-	int64 readable; /* the newest position that the horizon lets through */
+	int64 events;	/* number of events */
+	int64 readable; /* the highest position that can be read */
 } Look;
 
-/* What is known of a store. */
+/* What is known about a store. */
 typedef struct Watched
 {
-	Oid schema; /* hash key */
-	bool listed;
-	bool complained;
-	bool unsure; /* announced, or rung, after the last look */
-	bool silent; /* and nobody wanted that announced */
-	TimestampTz looked;
-	int64 events;
+	Oid schema;			/* hash key */
+	bool listed;		/* found by the last list_stores() */
+	bool complained;	/* an error occurred since the last look that succeeded */
+	bool unsure;		/* it rang after the last look */
+	bool silent;		/* and those that rang since then wanted no NOTIFY */
+	TimestampTz looked; /* the last look; 0: none */
+	int64 events;		/* as in Look */
 	int64 readable;
 } Watched;
 
-/* A look costs more than a notification: not more often, in milliseconds. */
+/*
+ * A store is not looked at more often than this, in milliseconds: a look costs
+ * more than a NOTIFY.
+ */
 #define LOOK_INTERVAL_MS 100
 
 static HTAB *watched = NULL;
 
-/* When the first store that is unsure is to be looked at. */
+/* When to look at the first of the stores that are unsure. */
 static TimestampTz look_due = DT_NOEND;
 
-/* Any change of a relation may make or drop a store. */
+/* Any change of a relation can mean that a store was created or dropped. */
 static bool list_is_stale = true;
 
 static void
@@ -164,7 +168,7 @@ list_triggers_of(Oid guard)
 	table_close(depends, AccessShareLock);
 }
 
-/* Brings the list of stores up to date; what is known of the others goes. */
+/* Brings the list of stores up to date, and forgets stores that do not exist any more. */
 static void
 list_stores(void)
 {
@@ -191,9 +195,9 @@ list_stores(void)
 	}
 }
 
-/* Takes the locks of a store's tables if all are free. */
+/* Locks the tables of a store; false if one of the locks is not free. */
 static bool
-lock_leaves(const SierraStore *store)
+lock_partitions(const SierraStore *store)
 {
 	for (int i = 0; i < store->partitions; i++)
 	{
@@ -210,7 +214,7 @@ look_as_owner(Look *look)
 	SierraReadPartition *leaf = palloc(sizeof(SierraReadPartition) * store->partitions);
 	SierraReadPartition **leaves = palloc(sizeof(SierraReadPartition *) * store->partitions);
 
-	if (!lock_leaves(store))
+	if (!lock_partitions(store))
 		return false;
 	for (int i = 0; i < store->partitions; i++)
 	{
@@ -234,12 +238,12 @@ look_as_owner(Look *look)
 		relation_close(leaf[i].sequence_index, NoLock);
 		relation_close(leaf[i].rel, NoLock);
 	}
-	/* Positions that rolled back are nothing to read. */
+	/* Positions above the newest event were rolled back, so there is nothing to read. */
 	look->readable = Min(look->readable, look->position);
 	return true;
 }
 
-/* True if the store could be looked at just now. */
+/* False if the store cannot be looked at now, since it is locked or gone. */
 static bool
 look_at_schema(Oid schema, Look *look)
 {
@@ -255,7 +259,7 @@ look_at_schema(Oid schema, Look *look)
 	return look_as_owner(look);
 }
 
-/* A store that is no longer whole is not worth a line of log each second. */
+/* Logs that a store cannot be looked at, once until a look succeeds. */
 static void
 complain(Watched *store, ErrorData *error)
 {
@@ -266,8 +270,8 @@ complain(Watched *store, ErrorData *error)
 }
 
 /*
- * Looks in a subtransaction that is always undone: that gives back the locks
- * and the user, whatever happened.
+ * Looks in a subtransaction that is always rolled back, which releases the
+ * locks and resets the current user.
  */
 static bool
 look_at_store(Watched *store, Look *look)
@@ -297,7 +301,7 @@ look_at_store(Watched *store, Look *look)
 		RollbackAndReleaseCurrentSubTransaction();
 		CurrentResourceOwner = owner;
 		MemoryContextSwitchTo(context);
-		/* A cancel is not the store's fault. */
+		/* A cancel or shutdown has nothing to do with the store. */
 		if (error->sqlerrcode == ERRCODE_QUERY_CANCELED ||
 			error->sqlerrcode == ERRCODE_ADMIN_SHUTDOWN)
 			ReThrowError(error);
@@ -311,14 +315,14 @@ look_at_store(Watched *store, Look *look)
 	return done;
 }
 
-/* Remembers what a look found; true if there is more to read than was known. */
+/* Remembers what a look found; true if there is something new that is to be announced. */
 static bool
 is_news(Watched *store, const Look *look)
 {
 	bool news = look->events > store->events || look->readable > store->readable;
 	bool wanted = !store->unsure || !store->silent;
 
-	/* Less: a store was dropped and made anew. */
+	/* The numbers can also be lower: the store was dropped and created again. */
 	store->events = look->events;
 	store->readable = look->readable;
 	store->looked = GetCurrentTimestamp();
@@ -333,8 +337,9 @@ is_time_to_look(const Watched *store)
 }
 
 /*
- * A ring with a position is announced in any case.  One without says that a
- * lock went: only a look can tell whether anything became readable.
+ * A ring with a position is announced in any case.  A ring without one says
+ * that a lock was released; only a look shows whether something became
+ * readable.  Returns how many notifications were sent.
  */
 static int
 watch_ring(const SierraRing *ring)
@@ -347,7 +352,7 @@ watch_ring(const SierraRing *ring)
 
 	if (store == NULL || name == NULL)
 		return 0;
-	/* A worker that starts announces every store. */
+	/* A notifier that has just started announces every store. */
 	store->silent = !ring->notify && store->looked != 0 && (!store->unsure || store->silent);
 	store->unsure = true;
 	wanted = ring->notify && position != SIERRA_NONE;
@@ -377,7 +382,10 @@ sierra_watch_rings(const SierraRings *rings, void (*between)(void))
 	return sent;
 }
 
-/* All stores, or those that are unsure and were not looked at just now. */
+/*
+ * Looks at all stores, or at those that are unsure; returns how many
+ * notifications were sent.
+ */
 static int
 watch_stores(bool all, void (*between)(void))
 {

@@ -1,14 +1,16 @@
 /*
  * worker_launcher.c
- *		Starts a worker for each database that has the extension, and runners.
+ *		Starts a notifier for each database that has the extension, and runners.
  *
- * Which databases have it can only be seen from within.  So at its start the
- * launcher sends a worker to every database, one after the other; it ends by
- * itself where there is no extension.  Later it is called by the first ring of a
- * bell that has no worker, and by workers that end.
+ * Only a process that is connected to a database can see whether it has the
+ * extension.  So when the launcher starts, it starts a notifier in every
+ * database, one after the other; the notifier ends by itself if the extension
+ * does not exist.  Later the launcher is called when a doorbell rings in a
+ * database without a notifier, and when a notifier ends.
  *
- * A worker enters itself in its bell when it is ready and takes itself out when
- * it ends.  One that dies before is noticed by its handle.
+ * A notifier enters itself in the slot of its database when it is ready, and
+ * removes itself when it ends.  The launcher finds by its handle that a
+ * notifier ended before it was ready.
  *
  * The launcher also starts the runners; which and when is decided in runner_pool.c.
  */
@@ -38,18 +40,22 @@
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
 
+/*
+ * The pause after a notifier that ended before it was ready, in milliseconds.
+ * It doubles from the first value up to the second.
+ */
 #define RETRY_MS 1000
 #define RETRY_MAX_MS 60000
 
-/* A start that was asked for: of a worker whose bell is known, or of a probe. */
+/* A notifier that was started, perhaps only to see whether the database has the extension. */
 typedef struct Start
 {
 	Oid database;
 	BackgroundWorkerHandle *handle;
 } Start;
 
-static List *starts = NIL;	  /* Start: asked for and not yet seen to end */
-static List *unvisited = NIL; /* Oid: databases where nobody has been */
+static List *starts = NIL;	  /* of Start: notifiers that have not ended, as far as known */
+static List *unvisited = NIL; /* of Oid: databases in which no notifier was started yet */
 static MemoryContext launcher_context = NULL;
 static SierraNoRoom no_room;
 
@@ -109,7 +115,7 @@ list_databases(void)
 	CommitTransactionCommand();
 }
 
-/* False if there is no room for another worker. */
+/* Starts a notifier; false if there is no room for another process. */
 static bool
 start(Oid database)
 {
@@ -118,14 +124,14 @@ start(Oid database)
 	MemoryContext old;
 	Start *asked;
 
-	sierra_background_describe(&worker, "sierra_notifier_main", "worker", database);
+	sierra_background_describe(&worker, "sierra_notifier_main", "notifier", database);
 	worker.bgw_main_arg = ObjectIdGetDatum(database);
 	if (!sierra_background_start(&worker, launcher_context, &handle))
 	{
 		sierra_background_no_room(
-			&no_room, "a worker",
-			"Increase \"max_worker_processes\".  Meanwhile there is no NOTIFY, and who "
-			"waits for events polls.");
+			&no_room, "a notifier",
+			"Increase \"max_worker_processes\".  Meanwhile there is no NOTIFY, and sessions that "
+			"wait for events poll.");
 		return false;
 	}
 	old = MemoryContextSwitchTo(launcher_context);
@@ -138,7 +144,7 @@ start(Oid database)
 	return true;
 }
 
-/* A worker ended before it was ready: try again, later and later. */
+/* A notifier ended before it was ready: tries again, after a longer pause each time. */
 static void
 retry_later(SierraDatabaseSlot *slot, TimestampTz now)
 {
@@ -150,7 +156,7 @@ retry_later(SierraDatabaseSlot *slot, TimestampTz now)
 		TimestampTzPlusMilliseconds(now, sierra_backoff(info->failures, RETRY_MS, RETRY_MAX_MS));
 }
 
-/* Forgets the starts whose worker has ended; it may have left its bell waiting. */
+/* Forgets notifiers that have ended.  One that ended before it was ready is started again. */
 static void
 check_starts(TimestampTz now)
 {
@@ -176,8 +182,9 @@ check_starts(TimestampTz now)
 }
 
 /*
- * Is this bell to have a worker now?  Else *wake_at is when to ask again.  A
- * bell whose worker nobody misses says that the launcher listens.
+ * Does this database need a notifier now?  If not yet, lowers *wake_at to the
+ * time to ask again.  While a database needs none, its slot says that the
+ * launcher listens; the first ring changes that.
  */
 static bool
 is_due(SierraDatabaseSlot *slot, TimestampTz now, TimestampTz *wake_at)
@@ -200,7 +207,7 @@ is_due(SierraDatabaseSlot *slot, TimestampTz now, TimestampTz *wake_at)
 	return false;
 }
 
-/* Was a worker started that has not ended? */
+/* Was a notifier started that has not ended? */
 static bool
 is_started(Oid database)
 {
@@ -214,7 +221,7 @@ is_started(Oid database)
 	return false;
 }
 
-/* Is a worker on its way that neither is ready nor has ended? */
+/* Is there a notifier that is neither ready nor has ended? */
 static bool
 is_visiting(void)
 {
@@ -232,7 +239,7 @@ is_visiting(void)
 	return visiting;
 }
 
-/* Nobody can connect: no worker, until somebody rings again. */
+/* Nobody can connect to the database: it gets no notifier until its doorbell rings again. */
 static void
 give_up(Oid database)
 {
@@ -248,7 +255,10 @@ give_up(Oid database)
 	LWLockRelease(sierra_shared->lock);
 }
 
-/* Moves the state on, if the database has a bell and that is in the state before. */
+/*
+ * Changes the state of a database's notifier, if the database has a slot and
+ * the state is "from".
+ */
 static void
 change_state(Oid database, SierraNotifierState from, SierraNotifierState to)
 {
@@ -262,8 +272,8 @@ change_state(Oid database, SierraNotifierState from, SierraNotifierState to)
 }
 
 /*
- * Starts the worker of a database, or one that looks whether it needs one.
- * False if there is no room.
+ * Starts the notifier of a database, or one that looks whether the database has
+ * the extension.  False if there is no room for another process.
  */
 static bool
 start_in(Oid database)
@@ -287,7 +297,7 @@ start_in(Oid database)
 	return false;
 }
 
-/* Starts what is due; returns when to look again. */
+/* Starts notifiers that are due; returns when to call again. */
 static TimestampTz
 start_due(TimestampTz now)
 {
@@ -311,7 +321,7 @@ start_due(TimestampTz now)
 			return no_room.until;
 	}
 
-	/* One at a time: a server may have many databases and few workers. */
+	/* One at a time, since a server can have many databases and few background workers. */
 	while (unvisited != NIL && !is_visiting())
 	{
 		if (!start_in(linitial_oid(unvisited)))
@@ -338,7 +348,7 @@ attach(void)
 	before_shmem_exit(detach, (Datum) 0);
 }
 
-/* What a launcher before this one asked for is not known any more. */
+/* Forgets starts of the launcher before this one, whose handles are lost. */
 static void
 take_over(void)
 {

@@ -1,16 +1,16 @@
 /*
  * worker_launcher.h
- *		Starts a worker for each database that has the extension, and runners.
+ *		Starts a notifier for each database that has the extension, and runners.
  */
-#ifndef SIERRA_NOTIFIER_LAUNCHER_H
-#define SIERRA_NOTIFIER_LAUNCHER_H
+#ifndef SIERRA_WORKER_LAUNCHER_H
+#define SIERRA_WORKER_LAUNCHER_H
 
 #include "fmgr.h"
 
 /* Registers the launcher; called while preloaded libraries are loaded. */
 extern void sierra_launcher_register(void);
 
-/* Entry of the launcher. */
+/* Entry function of the launcher. */
 extern PGDLLEXPORT void sierra_launcher_main(Datum unused);
 
-#endif /* SIERRA_NOTIFIER_LAUNCHER_H */
+#endif /* SIERRA_WORKER_LAUNCHER_H */

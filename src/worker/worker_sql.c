@@ -1,6 +1,6 @@
 /*
  * worker_sql.c
- *		What the processes of the server do, and calling runners, as SQL functions.
+ *		SQL functions that show what the background processes do, and that call runners.
  */
 #include "postgres.h"
 
@@ -18,7 +18,7 @@ PG_FUNCTION_INFO_V1(sierra_event_notifiers);
 PG_FUNCTION_INFO_V1(sierra_event_runners);
 PG_FUNCTION_INFO_V1(sierra_call_runners);
 
-#define WORKER_COLUMNS 13
+#define NOTIFIER_COLUMNS 13
 
 static const char *
 state_name(const SierraNotifierInfo *info, bool held)
@@ -48,12 +48,12 @@ set_time(Datum *values, bool *nulls, int column, TimestampTz time)
 
 /* One row, from a copy of what shared memory has. */
 static void
-put_worker(ReturnSetInfo *result, Oid database, const SierraNotifierInfo *info, bool held,
-		   uint64 unhandled)
+put_notifier(ReturnSetInfo *result, Oid database, const SierraNotifierInfo *info, bool held,
+			 uint64 unhandled)
 {
 	char *name = get_database_name(database);
-	Datum values[WORKER_COLUMNS] = {0};
-	bool nulls[WORKER_COLUMNS] = {false};
+	Datum values[NOTIFIER_COLUMNS] = {0};
+	bool nulls[NOTIFIER_COLUMNS] = {false};
 
 	values[0] = ObjectIdGetDatum(database);
 	nulls[1] = (name == NULL);
@@ -75,7 +75,7 @@ put_worker(ReturnSetInfo *result, Oid database, const SierraNotifierInfo *info, 
 	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 }
 
-/* A row for each database that has a bell; none without preloading. */
+/* A row for each database that has a slot; none if the library is not preloaded. */
 Datum
 sierra_event_notifiers(PG_FUNCTION_ARGS)
 {
@@ -100,8 +100,8 @@ sierra_event_notifiers(PG_FUNCTION_ARGS)
 		wakeups_handled = pg_atomic_read_u64(&slot->wakeups_handled);
 		LWLockRelease(sierra_shared->lock);
 		if (OidIsValid(database))
-			put_worker(result, database, &info, held,
-					   pg_atomic_read_u64(&slot->wakeups) - wakeups_handled);
+			put_notifier(result, database, &info, held,
+						 pg_atomic_read_u64(&slot->wakeups) - wakeups_handled);
 	}
 	return (Datum) 0;
 }
@@ -131,7 +131,7 @@ put_runner(ReturnSetInfo *result, const SierraRunner *runner)
 	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 }
 
-/* A row for each runner that runs; none without preloading. */
+/* A row for each runner that runs; none if the library is not preloaded. */
 Datum
 sierra_event_runners(PG_FUNCTION_ARGS)
 {
@@ -151,7 +151,7 @@ sierra_event_runners(PG_FUNCTION_ARGS)
 	return (Datum) 0;
 }
 
-/* Runs with the rights of whoever made the work; so it asks for none. */
+/* Called in transactions that make a job, with any rights, so it checks none. */
 Datum
 sierra_call_runners(PG_FUNCTION_ARGS)
 {

@@ -27,7 +27,7 @@ sub configure {
     my $start = one_value($dbh, 'SELECT clock_timestamp()');
     $node->append_conf('postgresql.conf', "$_ = '$settings{$_}'") for keys %settings;
     $node->reload;
-    wait_until('the worker has looked', sub {
+    wait_until('the notifier has looked', sub {
         one_value($dbh, q{SELECT last_sweep > $1::timestamptz FROM event_notifiers() WHERE database = 'postgres'},
             $start)
     });
@@ -42,10 +42,10 @@ sub settle {
     return;
 }
 
-sub worker_pid {
+sub notifier_pid {
     my ($dbh, $database) = @_;
     my $pid;
-    wait_until('the worker runs', sub {
+    wait_until('the notifier runs', sub {
         $pid = one_value($dbh, q{SELECT pid FROM event_notifiers() WHERE database = $1 AND state = 'running'},
             $database // 'postgres')
     });
@@ -58,7 +58,7 @@ sub worker_pid {
 
 my $dbh = connect_to($node);
 my $listener = SierraListen->new($node);
-is(one_value($dbh, 'SELECT count(*) FROM event_notifiers()'), 0, 'not preloaded: no workers');
+is(one_value($dbh, 'SELECT count(*) FROM event_notifiers()'), 0, 'not preloaded: no notifiers');
 append($dbh, 'silent');
 $dbh->do('SET sierra_es.notify = transaction');
 my $position = append($dbh, 'order-1');
@@ -100,14 +100,14 @@ sierra_es.sweep_interval = '1h'
 CONF
 $node->restart;
 $dbh = connect_to($node);
-my $worker = worker_pid($dbh);
+my $notifier = notifier_pid($dbh);
 $listener = SierraListen->new($node);
 
 # No sweep helps here: every notification comes from a signal.
 $position = append($dbh, 'order-1');
 $heard = ($listener->heard_until('es', $position))[-1];
-is_deeply($heard, { channel => 'sierra_es', store => 'es', position => $position, pid => $worker },
-    'the worker announces an append');
+is_deeply($heard, { channel => 'sierra_es', store => 'es', position => $position, pid => $notifier },
+    'the notifier announces an append');
 
 my $strange = q{we"ir\\d} . "\x{e4}";
 utf8::encode($strange);
@@ -171,9 +171,9 @@ $dbh->do('RESET sierra_es.notify');
 
 # A notifier that starts announces the existing events.
 $listener->forget;
-$dbh->do('SELECT pg_terminate_backend($1)', undef, worker_pid($dbh));
+$dbh->do('SELECT pg_terminate_backend($1)', undef, notifier_pid($dbh));
 my %last = map { $listener->next_heard->{store} => 1 } 1 .. 2;
-is_deeply([ sort keys %last ], [ sort 'es', $characters ], 'a worker that starts announces every store');
+is_deeply([ sort keys %last ], [ sort 'es', $characters ], 'a notifier that starts announces every store');
 
 # ---------------------------------------------------------------------------
 # Changes that send no signal are found by the sweep
@@ -235,8 +235,8 @@ $node->safe_psql('postgres', 'CREATE DATABASE second');
 my $second = connect_to($node, 'second');
 $second->do('CREATE EXTENSION sierra_es');
 $second->do('SELECT create_event_store()');
-my $second_worker = worker_pid($dbh, 'second');
-isnt($second_worker, worker_pid($dbh), 'each database has a worker');
+my $second_notifier = notifier_pid($dbh, 'second');
+isnt($second_notifier, notifier_pid($dbh), 'each database has a notifier');
 my $second_listener = SierraListen->new($node, 'second');
 append($second, "event-$_") for 1 .. 20;
 settle($dbh, $listener);

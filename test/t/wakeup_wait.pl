@@ -28,7 +28,7 @@ my $appender = connect_to($node);
 my $consumer = connect_to($node);
 my $watcher  = connect_to($node);
 
-wait_until('the worker is there',
+wait_until('the notifier is there',
     sub { one_value($watcher, q{SELECT count(*) FROM event_notifiers() WHERE state = 'running'}) });
 $appender->do(q{SELECT esub('s')});
 
@@ -101,12 +101,12 @@ $sessions[1]->pg_cancel;
 
 # The notifier dies: a session that waits looks by itself, then the notifier is
 # back.
-my $worker = one_value($watcher, q{SELECT pid FROM event_notifiers() WHERE state = 'running'});
+my $notifier = one_value($watcher, q{SELECT pid FROM event_notifiers() WHERE state = 'running'});
 my $waits  = start($consumer, q{SELECT global_position FROM enext('s', wait => '10 minutes')});
 wait_until('one waits', sub { waiting() == 1 });
-$watcher->do('SELECT pg_terminate_backend($1)', undef, $worker);
+$watcher->do('SELECT pg_terminate_backend($1)', undef, $notifier);
 my $position = one_value($appender, 'SELECT global_position FROM eappend($1, $2)', 'a', 'E');
-is_deeply(finish($consumer, $waits), [ [$position] ], 'the end of the worker loses no event');
+is_deeply(finish($consumer, $waits), [ [$position] ], 'the end of the notifier loses no event');
 
 $_->disconnect for $appender, $consumer, $watcher, @sessions;
 $node->stop;

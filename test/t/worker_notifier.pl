@@ -12,7 +12,7 @@ use SierraListen;
 use SierraTest;
 use Test::More;
 
-my $node = new_server('worker', allows_streaming => 1);
+my $node = new_server('notifier', allows_streaming => 1);
 create_store($node, 4);
 $node->append_conf('postgresql.conf', <<'CONF');
 shared_preload_libraries = 'sierra_es'
@@ -22,21 +22,21 @@ $node->restart;
 
 my $dbh = connect_to($node);
 
-sub worker_of {
+sub notifier_of {
     my ($database, $session) = @_;
     return all_rows($session // $dbh, 'SELECT * FROM event_notifiers() WHERE database = $1', $database)->[0] // {};
 }
 
 # Waits until a database has a notifier, another than the given one; returns its
 # pid.
-sub running_worker {
+sub running_notifier {
     my ($database, $old, $session) = @_;
-    my $worker;
-    wait_until("the worker of $database runs", sub {
-        $worker = worker_of($database, $session);
-        ($worker->{state} // '') eq 'running' && $worker->{pid} != ($old // 0)
+    my $notifier;
+    wait_until("the notifier of $database runs", sub {
+        $notifier = notifier_of($database, $session);
+        ($notifier->{state} // '') eq 'running' && $notifier->{pid} != ($old // 0)
     });
-    return $worker->{pid};
+    return $notifier->{pid};
 }
 
 sub append {
@@ -56,7 +56,7 @@ sub announces {
     return;
 }
 
-running_worker('postgres');
+running_notifier('postgres');
 announces('at the start', 'postgres');
 
 # ---------------------------------------------------------------------------
@@ -69,16 +69,16 @@ $shop->begin_work;
 $shop->do('CREATE EXTENSION sierra_es');
 $shop->rollback;
 $shop->do('CREATE EXTENSION sierra_es');
-my $pid = running_worker('shop');
-pass('CREATE EXTENSION brings the worker');
+my $pid = running_notifier('shop');
+pass('CREATE EXTENSION brings the notifier');
 $shop->do('SELECT create_event_store($1, 2)', undef, 'es');
 announces('a new database', 'shop');
 $shop->do('DROP EXTENSION sierra_es CASCADE');
-wait_until('the worker is gone', sub { worker_of('shop')->{state} eq 'none' });
-pass('DROP EXTENSION ends the worker');
+wait_until('the notifier is gone', sub { notifier_of('shop')->{state} eq 'none' });
+pass('DROP EXTENSION ends the notifier');
 $shop->do('CREATE EXTENSION sierra_es');
 $shop->do('SELECT guard_event_store()');
-isnt(running_worker('shop', $pid), $pid, 'it comes back with the extension');
+isnt(running_notifier('shop', $pid), $pid, 'it comes back with the extension');
 announces('the extension is back', 'shop');
 $shop->disconnect;
 
@@ -97,33 +97,33 @@ for my $statement (
 {
     my ($name) = $statement =~ /RENAME TO (\w+)/;
     my ($old) = $statement =~ /DATABASE (\w+) RENAME/;
-    my $before = running_worker($old // 'shop');
+    my $before = running_notifier($old // 'shop');
     is(sqlstate_of($dbh, $statement), '', $statement);
-    isnt(running_worker($name // 'shop', $before), $before, 'and the worker comes back');
+    isnt(running_notifier($name // 'shop', $before), $before, 'and the notifier comes back');
 }
 announces('the copy', 'copy');
 
 # In a transaction that continues, and rolls back.
-my $before = running_worker('shop');
+my $before = running_notifier('shop');
 $dbh->begin_work;
 is(sqlstate_of($dbh, 'ALTER DATABASE shop RENAME TO store'), '', 'RENAME in a transaction');
 is(sqlstate_of($dbh, 'ALTER DATABASE store RENAME TO market'), '', 'and again');
 $dbh->rollback;
-running_worker('shop', $before);
+running_notifier('shop', $before);
 announces('rolled back', 'shop');
 
 # Statements that fail.
 my $guest = connect_to($node, 'shop');
-$before = running_worker('shop');
+$before = running_notifier('shop');
 is(sqlstate_of($dbh, 'DROP DATABASE shop'), '55006', 'DROP DATABASE fails because of another session');
 $guest->disconnect;
-running_worker('shop', $before);
+running_notifier('shop', $before);
 announces('after the error', 'shop');
 $dbh->do('CREATE ROLE regress_sierra_stranger LOGIN');
-$before = running_worker('shop');
+$before = running_notifier('shop');
 my $stranger = connect_to($node, 'postgres', 'regress_sierra_stranger');
 is(sqlstate_of($stranger, 'DROP DATABASE shop'), '42501', 'who may not drop a database');
-is(running_worker('shop'), $before, 'does not send its worker away');
+is(running_notifier('shop'), $before, 'does not send its notifier away');
 
 # Owners that are not superusers.
 $dbh->do('CREATE ROLE regress_sierra_owner LOGIN CREATEDB');
@@ -132,7 +132,7 @@ my $owner = connect_to($node, 'postgres', 'regress_sierra_owner');
 is(sqlstate_of($owner, 'DROP DATABASE shop WITH (FORCE)'), '', 'DROP DATABASE shop by its owner');
 is(sqlstate_of($dbh, 'DROP DATABASE copy'), '', 'DROP DATABASE copy');
 is(one_value($dbh, 'SELECT string_agg(database, $1) FROM event_notifiers()', ', '), 'postgres',
-    'their workers are forgotten');
+    'their notifiers are forgotten');
 $owner->disconnect;
 
 $dbh->do('DROP TABLESPACE elsewhere');
@@ -142,7 +142,7 @@ $dbh->do('DROP TABLESPACE elsewhere');
 for my $i (1 .. 3) {
     $node->safe_psql('postgres', 'CREATE DATABASE again');
     $node->safe_psql('again', 'CREATE EXTENSION sierra_es; SELECT create_event_store()');
-    running_worker('again');
+    running_notifier('again');
     $node->safe_psql('postgres', 'DROP DATABASE again');
 }
 is(one_value($dbh, 'SELECT count(*) FROM event_notifiers()'), 1, 'CREATE and DROP DATABASE again and again');
@@ -151,35 +151,35 @@ is(one_value($dbh, 'SELECT count(*) FROM event_notifiers()'), 1, 'CREATE and DRO
 # Notifiers that end
 # ---------------------------------------------------------------------------
 
-$before = running_worker('postgres');
+$before = running_notifier('postgres');
 $dbh->do('SELECT pg_terminate_backend($1)', undef, $before);
-isnt(running_worker('postgres', $before), $before, 'a worker that is terminated comes back');
+isnt(running_notifier('postgres', $before), $before, 'a notifier that is terminated comes back');
 announces('after pg_terminate_backend()', 'postgres');
 
 my $launcher = q{SELECT pid FROM pg_stat_activity WHERE backend_type = 'sierra_es launcher'};
 my $old_launcher = one_value($dbh, $launcher);
-$before = running_worker('postgres');
+$before = running_notifier('postgres');
 $dbh->do('SELECT pg_terminate_backend($1)', undef, $old_launcher);
 wait_until('there is another launcher', sub { (one_value($dbh, $launcher) // $old_launcher) != $old_launcher });
-is(running_worker('postgres'), $before, 'a new launcher leaves the workers alone');
+is(running_notifier('postgres'), $before, 'a new launcher leaves the notifiers alone');
 $dbh->do('SELECT pg_terminate_backend($1)', undef, $before);
-running_worker('postgres', $before);
+running_notifier('postgres', $before);
 announces('with another launcher', 'postgres');
 
 # SIGHUP.
 $node->append_conf('postgresql.conf', q{sierra_es.sweep_interval = '1h'});
 $node->reload;
-wait_until('the worker sweeps no more', sub {
+wait_until('the notifier sweeps no more', sub {
     one_value($dbh, q{SELECT clock_timestamp() - last_sweep > '1s' FROM event_notifiers() WHERE database = 'postgres'})
 });
-pass('SIGHUP: a worker goes by its new settings');
+pass('SIGHUP: a notifier goes by its new settings');
 
 # A crash.
-$before = running_worker('postgres');
+$before = running_notifier('postgres');
 kill 'KILL', $before;
 wait_until('the server has restarted', sub { !$dbh->ping && eval { connect_to($node)->disconnect; 1 } });
 $dbh = connect_to($node);
-running_worker('postgres', $before);
+running_notifier('postgres', $before);
 announces('after kill -9', 'postgres');
 
 # ---------------------------------------------------------------------------
@@ -192,18 +192,18 @@ $standby->init_from_backup($node, 'backup', has_streaming => 1);
 $standby->start;
 my $on_standby = connect_to($standby);
 is(one_value($on_standby, q{SELECT count(*) FROM pg_stat_activity WHERE backend_type LIKE 'sierra_es%'}), 0,
-    'a standby has no workers');
+    'a standby has no notifiers');
 $_->disconnect for $dbh, $stranger;
 $node->stop('fast');
 pass('fast shutdown');
 $node->start;
 $dbh = connect_to($node);
-running_worker('postgres');
+running_notifier('postgres');
 $dbh->disconnect;
 $node->stop('smart');
 pass('smart shutdown');
 $standby->promote;
-running_worker('postgres', 0, $on_standby);
+running_notifier('postgres', 0, $on_standby);
 announces('after the promotion', 'postgres', $standby);
 $on_standby->disconnect;
 $standby->stop;
@@ -219,10 +219,10 @@ CONF
 $node->start;
 $dbh = connect_to($node);
 cmp_ok(append($dbh), '>', 0, 'no room for a notifier: appends continue');
-wait_until('the log says so', sub { slurp_file($node->logfile) =~ /could not start a worker of sierra_es/ });
+wait_until('the log says so', sub { slurp_file($node->logfile) =~ /could not start a notifier of sierra_es/ });
 like(slurp_file($node->logfile), qr/HINT:  Increase "max_worker_processes"/, 'with a hint');
-wait_until('event_notifiers() shows it', sub { worker_of('postgres')->{state} eq 'wanted' });
-pass('event_notifiers() shows a worker that is wanted');
+wait_until('event_notifiers() shows it', sub { notifier_of('postgres')->{state} eq 'wanted' });
+pass('event_notifiers() shows a notifier that is wanted');
 $dbh->disconnect;
 
 # ---------------------------------------------------------------------------
@@ -233,7 +233,7 @@ $node->append_conf('postgresql.conf', q{max_worker_processes = 8});
 $node->append_conf('postgresql.conf', q{sierra_es.sweep_interval = '100ms'});
 $node->restart;
 $dbh = connect_to($node);
-running_worker('postgres');
+running_notifier('postgres');
 $stranger = connect_to($node, 'postgres', 'regress_sierra_stranger');
 is(sqlstate_of($stranger, 'SELECT * FROM event_notifiers()'), '42501', 'event_notifiers() is not for everybody');
 $dbh->do('GRANT pg_monitor TO regress_sierra_stranger');
@@ -258,12 +258,12 @@ CREATE SEQUENCE trap.global_position CACHE 1;
 CREATE TRIGGER sierra_guard BEFORE INSERT ON trap.events EXECUTE FUNCTION sierra_internal.guard_events(1);
 SQL
 my $seen = length slurp_file($node->logfile);
-$before = running_worker('postgres');
+$before = running_notifier('postgres');
 $dbh->do('SELECT pg_terminate_backend($1)', undef, $before);
-running_worker('postgres', $before);
+running_notifier('postgres', $before);
 wait_until('the trap has sprung', sub { substr(slurp_file($node->logfile), $seen) =~ /the trap runs as/ });
 unlike(slurp_file($node->logfile), qr/LOG:  the trap runs as (?!regress_sierra_stranger)/,
-    'the worker looks at a store as its owner');
+    'the notifier looks at a store as its owner');
 announces('beside a trap', 'postgres');
 
 # A session that locks a store does not delay the others.
@@ -271,7 +271,7 @@ $dbh->do(q{SELECT create_event_store('locked', 1)});
 $dbh->begin_work;
 $dbh->do('LOCK TABLE locked.events IN ACCESS EXCLUSIVE MODE');
 my $locked_at = one_value($dbh, 'SELECT clock_timestamp()');
-wait_until('the worker has met the lock', sub {
+wait_until('the notifier has met the lock', sub {
     one_value($dbh, q{SELECT last_sweep > $1::timestamptz + interval '300ms' FROM event_notifiers() WHERE database = 'postgres'},
         $locked_at)
 });
