@@ -2,11 +2,11 @@
 -- Aggregates, their snapshots, and command handlers.
 -- ---------------------------------------------------------------------------
 
--- The uuid of a definition is made anew whenever folding could come out
--- otherwise: snapshots count for the definition that they were taken under.
+-- A definition gets a new uuid whenever folding could return another state: a
+-- snapshot counts only for the definition under which it was taken.
 --
--- Snapshots have a uuid in their key, so that nobody who loads a state waits for
--- another who takes the same snapshot: twice the same is harmless.
+-- Snapshots have a uuid in their key, so that a session that loads a state does not
+-- wait for another one that takes the same snapshot.  Two equal snapshots are harmless.
 CREATE FUNCTION sierra_internal.create_aggregate_tables(store name) RETURNS void
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
@@ -40,7 +40,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION sierra_internal.create_aggregate_tables(name) IS
-    'makes the tables of a store for aggregates and snapshots; create_event_store() calls it';
+    'creates the tables of a store for aggregates and snapshots';
 
 CREATE FUNCTION create_aggregate(aggregate text,
                                  fold regprocedure,
@@ -100,7 +100,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION create_aggregate(text, regprocedure, jsonb, integer, integer, boolean) IS
-    'names a function (state jsonb, event sierra_event) returns jsonb that folds streams; a new fold_version ignores older snapshots; 42710 if it exists with another definition';
+    'gives a function that folds streams into states a name';
 
 CREATE FUNCTION drop_snapshots(aggregate text, stream_id text DEFAULT NULL) RETURNS bigint
     LANGUAGE plpgsql
@@ -119,7 +119,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION drop_snapshots(text, text) IS
-    'deletes snapshots of an aggregate (of one stream, or all), at no loss; returns how many';
+    'deletes snapshots of an aggregate, of one stream or all, and returns how many';
 
 CREATE FUNCTION drop_aggregate(aggregate text) RETURNS boolean
     LANGUAGE plpgsql
@@ -137,7 +137,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION drop_aggregate(text) IS
-    'drops an aggregate with its snapshots; events stay; false if there was none';
+    'drops an aggregate with its snapshots; false if there was none';
 
 CREATE FUNCTION eload(aggregate text,
                       stream_id text,
@@ -148,7 +148,7 @@ CREATE FUNCTION eload(aggregate text,
     LANGUAGE c VOLATILE PARALLEL UNSAFE
     AS 'MODULE_PATHNAME', 'sierra_eload';
 COMMENT ON FUNCTION eload(text, text, bigint, timestamptz) IS
-    'the state of a stream (now, at a version, or before the first later event), and its version: null without events';
+    'returns the state of a stream, now or at a version or time, and its version';
 
 CREATE FUNCTION edecide(aggregate text,
                         stream_id text,
@@ -160,7 +160,7 @@ CREATE FUNCTION edecide(aggregate text,
     LANGUAGE c VOLATILE PARALLEL UNSAFE ROWS 1
     AS 'MODULE_PATHNAME', 'sierra_edecide';
 COMMENT ON FUNCTION edecide(text, text, regprocedure, jsonb, integer, json) IS
-    'handles a command: loads the state, calls (state jsonb, command jsonb) returns json or jsonb, appends the events it returns at the version loaded; starts again on a conflict';
+    'handles a command: loads the state, calls a function, and appends the events that it returns';
 
 CREATE FUNCTION event_aggregates(store name DEFAULT NULL)
     RETURNS TABLE (aggregate text, fold text, initial jsonb, snapshot_every integer,
@@ -181,4 +181,4 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION event_aggregates(name) IS
-    'aggregates of a store (default: sierra_es.store), and how many usable snapshots each has';
+    'returns the aggregates of a store, and how many usable snapshots each has';

@@ -15,14 +15,14 @@ CREATE FUNCTION eappend(stream_id text,
     LANGUAGE c VOLATILE PARALLEL UNSAFE
     AS 'MODULE_PATHNAME', 'sierra_eappend';
 COMMENT ON FUNCTION eappend(text, text, json, json, expected_version, uuid, text, timestamptz, bytea) IS
-    'appends one event; SE001 wrong expected version, SE002 partition key mismatch, SE003 duplicate event id';
+    'appends one event and returns its id and numbers';
 
 CREATE FUNCTION emappend(partition_key text, events json)
     RETURNS SETOF sierra_append_result
     LANGUAGE c VOLATILE PARALLEL UNSAFE ROWS 10
     AS 'MODULE_PATHNAME', 'sierra_emappend_json';
 COMMENT ON FUNCTION emappend(text, json) IS
-    'appends all events of a JSON array of objects, or none; partition_key null: each stream by its own key';
+    'appends all events of a JSON array, or none, and returns their ids and numbers';
 
 CREATE FUNCTION emappend(partition_key text,
                          stream_ids text[],
@@ -37,4 +37,4 @@ CREATE FUNCTION emappend(partition_key text,
     LANGUAGE c VOLATILE PARALLEL UNSAFE ROWS 100
     AS 'MODULE_PATHNAME', 'sierra_emappend_arrays';
 COMMENT ON FUNCTION emappend(text, text[], text[], json[], json[], expected_version[], uuid[], timestamptz[], bytea[]) IS
-    'appends all events of arrays of equal length, or none; partition_key null: each stream by its own key';
+    'appends all events of arrays of equal length, or none, and returns their ids and numbers';

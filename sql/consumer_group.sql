@@ -7,7 +7,7 @@
 -- holds.
 -- ---------------------------------------------------------------------------
 
--- Takes all leases from consumers.  A new epoch tells the lease from the old one.
+-- Takes all leases from consumers.  A new epoch makes the lease differ from the old one.
 CREATE FUNCTION sierra_internal.release_leases(store name, subscription text, consumers text[]) RETURNS void
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
@@ -25,9 +25,9 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION sierra_internal.release_leases(name, text, text[]) IS
-    'takes the leases of consumers of a group; enext() and eleave() call it';
+    'takes away all leases that consumers of a group hold';
 
--- One cursor becomes one for each partition, when the first consumer comes.
+-- When the first consumer joins, the one cursor becomes a cursor for each partition.
 CREATE FUNCTION sierra_internal.split_cursor(store name, subscription text, partitions integer[])
     RETURNS void
     LANGUAGE plpgsql
@@ -46,10 +46,10 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION sierra_internal.split_cursor(name, text, integer[]) IS
-    'gives each partition of a subscription a cursor of its own; enext() calls it for a group';
+    'gives each partition of a subscription a cursor of its own';
 
--- Gives a consumer as many leases as its share is, if what was delivered to it
--- is acknowledged; true if that changed something.
+-- Gives a consumer its share of the leases, once it has acknowledged all that was
+-- delivered to it.  Returns true if that changed something.
 CREATE FUNCTION sierra_internal.balance_leases(store name, subscription text, consumer text) RETURNS boolean
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
@@ -89,7 +89,7 @@ BEGIN
     END IF;
     GET DIAGNOSTICS changed = ROW_COUNT;
     IF changed > 0 THEN
-        -- What is delivered from now on begins at the lowest cursor held.
+        -- Delivery continues from the lowest cursor that the consumer holds.
         EXECUTE format(
             'UPDATE %1$I.subscription_consumers AS m SET acknowledged = c.lowest, delivered = c.lowest'
             '  FROM (SELECT coalesce(min(c.cursor), -1) AS lowest FROM %1$I.subscription_cursors AS c'
@@ -101,10 +101,10 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION sierra_internal.balance_leases(name, text, text) IS
-    'gives a consumer of a group its share of the partitions; enext() calls it';
+    'gives a consumer of a group its share of the partitions, and returns whether that changed';
 
--- Makes a consumer a member of the group, removes those that were not seen for
--- the lease time, and balances leases; true if the others have to see a change.
+-- Makes a consumer a member of the group, removes consumers that were not seen for
+-- the lease time, and balances leases.  Returns true if the group has changed.
 CREATE FUNCTION sierra_internal.join_group(store name, subscription text, consumer text) RETURNS boolean
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
@@ -131,8 +131,8 @@ BEGIN
                    '                    WHERE m.subscription = $1 AND m.consumer = $2)', store)
        INTO is_new USING subscription, consumer;
 
-    -- Its own row first, which this locks: two members that were both away too long
-    -- would else remove each other, and wait for each other.
+    -- The own row comes first, and is locked by that: otherwise two members that were
+    -- both away too long would remove each other, and wait for each other.
     EXECUTE format(
         'INSERT INTO %I.subscription_consumers AS m'
         '       (subscription, consumer, acknowledged, delivered, joined_at, seen_at)'
@@ -169,7 +169,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION sierra_internal.join_group(name, text, text) IS
-    'joins the group of a subscription, or stays in it; enext() calls it';
+    'makes a consumer a member of a group, or keeps it one, and returns whether the group changed';
 REVOKE EXECUTE ON FUNCTION sierra_internal.join_group(name, text, text) FROM PUBLIC;
 
 CREATE FUNCTION eleave(subscription text, consumer text) RETURNS boolean
@@ -193,4 +193,4 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION eleave(text, text) IS
-    'leaves the group of a subscription at once, rather than after the lease time; false if not in it';
+    'leaves the group of a subscription at once; false if the consumer was not in it';

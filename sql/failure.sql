@@ -22,7 +22,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION eretry(text, text) IS
-    'lets failed events of a subscription (of one stream, or all) come again at once; returns how many';
+    'lets failed events of a subscription come again at once, and returns how many';
 
 CREATE FUNCTION eskip(subscription text, stream_id text) RETURNS bigint
     LANGUAGE plpgsql
@@ -44,7 +44,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION eskip(text, text) IS
-    'gives up the failed event of a stream; what waits behind it comes next; returns its position, null if none has failed';
+    'gives up the failed event of a stream, and returns its global position, null if none has failed';
 
 CREATE FUNCTION event_failures(store name DEFAULT NULL)
     RETURNS TABLE (subscription text, stream_id text, partition_id integer, state text,
@@ -72,4 +72,4 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION event_failures(name) IS
-    'events of a store (default: sierra_es.store) that failed: retried or parked, why, and how many events of the stream wait behind';
+    'returns the events of a store that failed: their state, the reason, and how many events wait behind each';

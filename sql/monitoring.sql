@@ -21,7 +21,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION event_leases(name) IS
-    'partitions of subscriptions with consumer groups: cursor, events beyond it, who holds the lease and its epoch';
+    'returns the partitions of consumer groups: cursor, events behind, and the consumer that holds the lease';
 
 CREATE FUNCTION event_consumers(store name DEFAULT NULL)
     RETURNS TABLE (subscription text, consumer text, partitions integer[], acknowledged bigint,
@@ -45,10 +45,10 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION event_consumers(name) IS
-    'consumers of groups: their partitions, what was delivered to them and acknowledged, and when they were last seen';
+    'returns the consumers of groups: their partitions, progress, and when they were last seen';
 
--- One row for each subscription: %1$I is the store.  A subscription without
--- group has its cursor under partition -1.
+-- The query returns a row for each subscription; %1$I is the store.  A subscription
+-- without a group has its cursor under partition -1.
 CREATE FUNCTION sierra_internal.subscriptions_query(store name) RETURNS text
     LANGUAGE sql IMMUTABLE
     SET search_path = pg_catalog, pg_temp
@@ -91,7 +91,7 @@ SELECT s.subscription,
 $query$, store)
 $$;
 COMMENT ON FUNCTION sierra_internal.subscriptions_query(name) IS
-    'the query behind event_subscriptions()';
+    'returns the query of event_subscriptions()';
 
 CREATE FUNCTION event_subscriptions(store name DEFAULT NULL)
     RETURNS TABLE (subscription text, state text, lag_events bigint, lag interval,
@@ -111,4 +111,4 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION event_subscriptions(name) IS
-    'subscriptions of a store (default: sierra_es.store): state (caught up, moving, failing, stuck), events and time behind, window in use, consumers, failures; lag_events counts the events of its partitions, matching or not';
+    'returns the subscriptions of a store: state, lag, window in use, consumers and failures';

@@ -2,8 +2,8 @@
 -- Process managers: projections whose handlers act.
 -- ---------------------------------------------------------------------------
 
--- A process manager is a projection whose handler acts.  search_path as a
--- default: inside the function it is another one.
+-- A process manager is a projection whose handler acts.  The search_path of the
+-- caller is a default of an argument, because the function has another one inside.
 CREATE FUNCTION create_process_manager(manager text,
                                        handler regprocedure,
                                        streams text[] DEFAULT NULL,
@@ -39,7 +39,7 @@ BEGIN
     IF sierra_internal.handler_kind(handler) <> 'fold' THEN
         RAISE invalid_function_definition USING
             MESSAGE = format('function %s is not a handler of a process manager', handler),
-            HINT = 'It takes (state jsonb, event sierra_event) and returns jsonb: the new state, null to end the process.';
+            HINT = 'A handler takes (state jsonb, event sierra_event) and returns jsonb: the new state, or null to end the process.';
     END IF;
     PERFORM sierra_internal.add_projection_version(
         store, manager, 1, true, current_user, 'process', handler, streams, event_names, mode, key,
@@ -47,7 +47,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION create_process_manager(text, regprocedure, text[], text[], text, jsonb, text, text, integer, text, integer, interval, text) IS
-    'makes a process manager, which is a projection that acts: handler(state jsonb, event sierra_event) returns jsonb gets events of streams (patterns; null: all) and event names (null: all) in the order of their positions, each exactly once, may append and schedule others, and returns the new state of the key (an SQL expression over e; null: the stream), null to end the process; mode background or manual; batch_size 1 to 100000; runs as who creates it; 42710 if a projection has this name, 42P13 if the handler does not fit';
+    'creates a process manager: a projection whose handler may append and schedule events';
 
 CREATE FUNCTION event_process_managers(store name DEFAULT NULL)
     RETURNS TABLE (manager text, mode text, state text, processes bigint, cursor bigint,
@@ -66,4 +66,4 @@ AS $$
       FROM @extschema@.event_projections($1) AS p WHERE p.kind = 'process'
 $$;
 COMMENT ON FUNCTION event_process_managers(name) IS
-    'process managers of a store (default: sierra_es.store): mode, state, how many processes run, events and time behind, events per second, failures';
+    'returns the process managers of a store: state, running processes, lag, rate and failures';

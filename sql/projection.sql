@@ -2,9 +2,9 @@
 -- Projections: their tables, definitions, and the triggers of inline projections.
 -- ---------------------------------------------------------------------------
 
--- A row of projections says what is run, and as whom.  So nobody writes a row
--- for a role that he is not a member of, and what a row runs never changes: a
--- rebuild makes another one.  src/projection.c says what else is checked.
+-- A row of projections says what runs, and as which role.  So a role writes rows
+-- only for roles that it is a member of, and what a row runs never changes: a
+-- rebuild makes another row.  src/store/run_as.c says what else is checked.
 CREATE FUNCTION sierra_internal.guard_projection() RETURNS trigger
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
@@ -31,13 +31,14 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION sierra_internal.guard_projection() IS
-    'trigger: lets nobody write a projection that runs as a role he is not a member of';
+    'trigger function that lets only members of a projection''s owner write the projection';
 
 CREATE FUNCTION sierra_internal.inline_trigger_name(projection text) RETURNS name
     LANGUAGE sql IMMUTABLE STRICT
     SET search_path = pg_catalog, pg_temp
 AS $$ SELECT ('sierra_projection_' || md5($1))::name $$;
-COMMENT ON FUNCTION sierra_internal.inline_trigger_name(text) IS 'the name of the trigger of an inline projection';
+COMMENT ON FUNCTION sierra_internal.inline_trigger_name(text) IS
+    'returns the name of the trigger of an inline projection';
 
 CREATE FUNCTION sierra_internal.create_inline_trigger(store name, projection text, event_names text[])
     RETURNS void
@@ -45,7 +46,7 @@ CREATE FUNCTION sierra_internal.create_inline_trigger(store name, projection tex
     SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    -- OR REPLACE: a rebuilt version may want other events than the one before.
+    -- OR REPLACE: a rebuilt version may want other events than the version before.
     EXECUTE format('CREATE OR REPLACE TRIGGER %I AFTER INSERT ON %I.events FOR EACH ROW %s'
                    ' EXECUTE FUNCTION sierra_internal.project_inline(%L)',
                    sierra_internal.inline_trigger_name(projection), store,
@@ -55,9 +56,9 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION sierra_internal.create_inline_trigger(name, text, text[]) IS
-    'makes the trigger of an inline projection';
+    'creates the trigger of an inline projection';
 
--- The triggers of projections go with DROP EXTENSION CASCADE, their tables stay.
+-- DROP EXTENSION CASCADE drops the triggers of projections and keeps their tables.
 CREATE FUNCTION sierra_internal.restore_projection_triggers(store name) RETURNS integer
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
@@ -90,7 +91,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION sierra_internal.restore_projection_triggers(name) IS
-    'puts back triggers that projections have lost; guard_event_store() calls it';
+    'puts back triggers that projections have lost, and returns how many';
 
 CREATE FUNCTION sierra_internal.create_projection_tables(store name) RETURNS void
     LANGUAGE plpgsql
@@ -141,14 +142,14 @@ BEGIN
         ' stream_version bigint,'
         ' PRIMARY KEY (projection, version, key)) WITH (fillfactor = 50)', store);
     EXECUTE format('COMMENT ON TABLE %I.projections IS %L', store,
-                   'projections: what they run, as whom, how it goes; one version is live, another'
-                   ' one may be being built');
+                   'projections: what they run, as which role, and their progress; one version is live,'
+                   ' another one may be being built');
     EXECUTE format('COMMENT ON TABLE %I.projection_states IS %L', store,
                    'states of folding projections, by version and key, and the last event in each');
 END
 $$;
 COMMENT ON FUNCTION sierra_internal.create_projection_tables(name) IS
-    'makes the tables of a store that projections are kept in; create_event_store() calls it';
+    'creates the tables of a store for projections';
 
 CREATE FUNCTION sierra_internal.report_no_projection(store name, projection text) RETURNS void
     LANGUAGE plpgsql
@@ -161,10 +162,11 @@ BEGIN
         HINT = 'Make it with create_projection(); event_projections() lists them.';
 END
 $$;
-COMMENT ON FUNCTION sierra_internal.report_no_projection(name, text) IS 'raises 42704';
+COMMENT ON FUNCTION sierra_internal.report_no_projection(name, text) IS
+    'raises the error that a projection does not exist';
 
--- Holds the live version, or all of it if it is to go.  Who waits for it while
--- another version takes over finds it gone, and must look for the other one.
+-- Locks the row of the live version, FOR UPDATE if it is to be dropped.  If another
+-- version takes over while this waits, the row is gone, and it looks for the other.
 CREATE FUNCTION sierra_internal.lock_live_version(store name, projection text, strength text)
     RETURNS integer
     LANGUAGE plpgsql
@@ -188,7 +190,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION sierra_internal.lock_live_version(name, text, text) IS
-    'locks the row of the live version of a projection; returns the version; 42704 if there is none';
+    'locks the row of the live version of a projection, and returns the version';
 
 CREATE FUNCTION sierra_internal.handler_kind(handler regprocedure) RETURNS text
     LANGUAGE plpgsql STABLE
@@ -207,13 +209,13 @@ BEGIN
     IF kind IS NULL THEN
         RAISE invalid_function_definition USING
             MESSAGE = format('function %s is not a handler', handler),
-            HINT = 'A handler takes (sierra_event), (sierra_event[]), or (jsonb, sierra_event) and then returns jsonb; it returns no set.';
+            HINT = 'A handler takes (sierra_event), (sierra_event[]), or (jsonb, sierra_event) and then returns jsonb; it does not return a set.';
     END IF;
     RETURN kind;
 END
 $$;
 COMMENT ON FUNCTION sierra_internal.handler_kind(regprocedure) IS
-    'what a handler takes: event, batch or fold; 42P13 if it is none';
+    'returns what a handler takes: event, batch or fold';
 
 CREATE FUNCTION sierra_internal.check_projection_arguments(projection text, mode text, batch_size integer,
                                                            on_error text, max_attempts integer, retry_after interval)
@@ -267,9 +269,9 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION sierra_internal.check_projection_arguments(text, text, integer, text, integer, interval) IS
-    'raises 22023 or 22004 unless the arguments of a projection are within bounds';
+    'raises an error unless the arguments of a projection are within bounds';
 
--- Who owns the table must be able to become the owner of every projection in it.
+-- The owner of the table must be able to become the owner of each projection in it.
 CREATE FUNCTION sierra_internal.check_projection_owner(store name, owner name) RETURNS void
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
@@ -288,10 +290,9 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION sierra_internal.check_projection_owner(name, name) IS
-    'raises 42501 unless the owner of a store''s tables is a member of the role';
+    'raises an error unless the owner of the table of projections is a member of a role';
 
 -- Makes a version of a projection: its row, and the subscription that feeds it.
--- template has what the row shall say.
 CREATE FUNCTION sierra_internal.add_projection_version(store name, projection text, version integer, live boolean,
                                                        owner name, kind text, handler regprocedure,
                                                        streams text[], event_names text[], mode text, key text, initial jsonb,
@@ -337,34 +338,35 @@ BEGIN
     PERFORM @extschema@.esub(subscription, streams, event_names, start_from,
                              window_size => greatest(batch_size, 1000),
                              max_attempts => max_attempts);
-    -- Fails now rather than later if the owner may not call the handler, or the key is no expression.
+    -- Fails now rather than later if the owner may not call the handler, or the key is
+    -- not an expression.
     PERFORM sierra_internal.try_projection_version(projection, version);
     PERFORM @extschema@.sierra_call_runners();
 END
 $$;
 COMMENT ON FUNCTION sierra_internal.add_projection_version(name, text, integer, boolean, name, text, regprocedure, text[], text[], text, text, jsonb, text, integer, text, integer, interval, boolean, text) IS
-    'makes a version of a projection; create_projection() and rebuild_projection() call it';
+    'creates a version of a projection, with its subscription';
 
 CREATE FUNCTION sierra_internal.run_projection_version(projection text, version integer, max_count bigint)
     RETURNS bigint
     LANGUAGE c VOLATILE PARALLEL UNSAFE
     AS 'MODULE_PATHNAME', 'sierra_run_projection_version';
 COMMENT ON FUNCTION sierra_internal.run_projection_version(text, integer, bigint) IS
-    'runs one version of a projection; run_projection() calls it';
+    'runs one version of a projection, and returns how many events it handled';
 
 CREATE FUNCTION sierra_internal.try_projection_version(projection text, version integer) RETURNS void
     LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
     AS 'MODULE_PATHNAME', 'sierra_try_projection_version';
 COMMENT ON FUNCTION sierra_internal.try_projection_version(text, integer) IS
-    'raises what a run would raise if there were no events';
+    'raises the error that a run of a projection would raise without any event';
 
 CREATE FUNCTION sierra_internal.project_inline() RETURNS trigger
     LANGUAGE c
     AS 'MODULE_PATHNAME', 'sierra_project_inline';
 COMMENT ON FUNCTION sierra_internal.project_inline() IS
-    'trigger: hands an event to an inline projection, in the appending transaction';
+    'trigger function that gives an event to an inline projection, in the appending transaction';
 
--- Handles what is stored while nobody appends; from then on the trigger does.
+-- Handles the stored events while no session appends; from then on the trigger does.
 CREATE FUNCTION sierra_internal.make_projection_inline(store name, projection text, version integer)
     RETURNS void
     LANGUAGE plpgsql
@@ -383,7 +385,7 @@ BEGIN
             MESSAGE = 'an inline projection is made in isolation level READ COMMITTED',
             HINT = 'Use another transaction.';
     END IF;
-    -- Appends in flight end first, and none begins.
+    -- Appends in flight end first, and no other append begins.
     EXECUTE format('LOCK TABLE %I.events IN SHARE ROW EXCLUSIVE MODE', store);
     PERFORM sierra_internal.run_projection_version(projection, version, 9223372036854775807);
     EXECUTE format('SELECT p.subscription, p.state, p.event_names,'
@@ -396,7 +398,7 @@ BEGIN
         RAISE object_not_in_prerequisite_state USING
             MESSAGE = format('projection "%s" cannot become inline', projection),
             DETAIL = format('Its handler failed for an event that is stored: %s.', failure),
-            HINT = 'Mend the handler, or leave out what is stored with start_from => ''latest''.';
+            HINT = 'Fix the handler, or leave out the stored events with start_from => ''latest''.';
     END IF;
     PERFORM @extschema@.eunsub(subscription);
     EXECUTE format('UPDATE %I.projections AS p SET subscription = NULL'
@@ -405,9 +407,10 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION sierra_internal.make_projection_inline(name, text, integer) IS
-    'catches up and makes the trigger of an inline projection; create_projection() and finish_rebuild() call it';
+    'lets a projection catch up, and creates the trigger that feeds it from then on';
 
--- search_path as a default: inside the function it is another one.
+-- The search_path of the caller is a default of an argument, because the function
+-- has another one inside.
 CREATE FUNCTION create_projection(projection text,
                                   handler regprocedure,
                                   streams text[] DEFAULT NULL,
@@ -445,4 +448,4 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION create_projection(text, regprocedure, text[], text[], text, text, jsonb, text, integer, text, integer, interval, text) IS
-    'makes a projection: a handler that gets events of streams (patterns; null: all) and event names (null: all), each exactly once; handler(sierra_event), handler(sierra_event[]) or, to fold states by key, handler(jsonb, sierra_event); runs as who creates it';
+    'creates a projection: a handler that gets each event of streams and event names exactly once';

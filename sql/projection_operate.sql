@@ -2,7 +2,7 @@
 -- Projections: pause, retry, skip, rebuild, drop, and the view of them.
 -- ---------------------------------------------------------------------------
 
--- Sets the state of all versions of a projection; returns whether that changed something.
+-- Sets the state of all versions of a projection.  Returns true if that changed something.
 CREATE FUNCTION sierra_internal.set_projection_state(projection text, from_states text[], to_state text)
     RETURNS boolean
     LANGUAGE plpgsql
@@ -20,7 +20,7 @@ BEGIN
     IF mode = 'inline' THEN
         RAISE object_not_in_prerequisite_state USING
             MESSAGE = format('projection "%s" is inline', projection),
-            DETAIL = 'It runs with each append, and would miss what is appended meanwhile.',
+            DETAIL = 'It runs with each append, and would miss events that are appended meanwhile.',
             HINT = 'Drop it, or create it in mode background or manual.';
     END IF;
     EXECUTE format('UPDATE %I.projections AS p SET state = $3, attempts = 0, retry_at = NULL,'
@@ -33,20 +33,20 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION sierra_internal.set_projection_state(text, text[], text) IS
-    'changes the state of a projection; pause_projection() and the like call it';
+    'sets the state of a projection, and returns whether that changed anything';
 
 CREATE FUNCTION pause_projection(projection text) RETURNS boolean
     LANGUAGE sql
     SET search_path = pg_catalog, pg_temp
 AS $$ SELECT sierra_internal.set_projection_state($1, ARRAY['running', 'retrying', 'stopped'], 'paused') $$;
-COMMENT ON FUNCTION pause_projection(text) IS
-    'holds a projection, after a run of it that is under way; false if it was paused';
+COMMENT ON FUNCTION pause_projection(text) IS 'pauses a projection; false if it was paused already';
 
 CREATE FUNCTION resume_projection(projection text) RETURNS boolean
     LANGUAGE sql
     SET search_path = pg_catalog, pg_temp
 AS $$ SELECT sierra_internal.set_projection_state($1, ARRAY['paused'], 'running') $$;
-COMMENT ON FUNCTION resume_projection(text) IS 'lets a paused projection go on; false if it was not paused';
+COMMENT ON FUNCTION resume_projection(text) IS
+    'resumes a paused projection; false if it was not paused';
 
 CREATE FUNCTION retry_projection(projection text) RETURNS boolean
     LANGUAGE plpgsql
@@ -66,7 +66,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION retry_projection(text) IS
-    'lets a projection that failed, and events that it parked, be tried again at once; false if nothing had failed';
+    'lets what failed of a projection be tried again at once; false if nothing had failed';
 
 CREATE FUNCTION skip_projection_event(projection text, stream_id text DEFAULT NULL) RETURNS bigint
     LANGUAGE plpgsql
@@ -99,7 +99,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION skip_projection_event(text, text) IS
-    'gives up the event that a projection stopped at, or the parked event of a stream, for good; returns its position, null if none has failed';
+    'gives up the event that a projection failed at, and returns its position, null if none has failed';
 
 CREATE FUNCTION rebuild_projection(projection text,
                                    handler regprocedure DEFAULT NULL,
@@ -126,8 +126,8 @@ BEGIN
     IF live.kind = 'process' THEN
         RAISE wrong_object_type USING
             MESSAGE = format('projection "%s" is a process manager', projection),
-            DETAIL = 'It would react to all events once more.',
-            HINT = 'Drop it with drop_projection(), and create it with start_from => its cursor.';
+            DETAIL = 'It would react to all events again.',
+            HINT = 'Drop it with drop_projection(), and create it with its cursor as start_from.';
     END IF;
     EXECUTE format('SELECT max(p.version) + 1 FROM %I.projections AS p WHERE p.projection = $1', store)
        INTO building USING projection;
@@ -140,8 +140,8 @@ BEGIN
     kind := sierra_internal.handler_kind(coalesce(handler, live.handler::regprocedure));
     IF kind <> 'fold' AND coalesce(handler::text, live.handler) = live.handler THEN
         RAISE invalid_parameter_value USING
-            MESSAGE = 'a handler that keeps its own tables cannot be rebuilt beside itself',
-            DETAIL = format('%s would write what the live version has written once more.', live.handler),
+            MESSAGE = 'a projection whose handler writes its own tables is not rebuilt with the same handler',
+            DETAIL = format('%s would write again what the live version has written.', live.handler),
             HINT = 'Pass another handler, which writes other tables.';
     END IF;
     PERFORM sierra_internal.add_projection_version(
@@ -155,7 +155,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION rebuild_projection(text, regprocedure, text, jsonb, text[], text[], boolean, text) IS
-    'builds a new version of a projection beside the live one, from the first event on; null: as it is; a fold takes over by itself when it has caught up, else finish_rebuild() does it; returns the version';
+    'starts to build a new version of a projection beside the live one, and returns the version';
 
 CREATE FUNCTION sierra_internal.make_version_live(store name, projection text, version integer) RETURNS void
     LANGUAGE plpgsql
@@ -169,9 +169,9 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION sierra_internal.make_version_live(name, text, integer) IS
-    'makes a version of a projection the live one, and drops the other; run_projection() and finish_rebuild() call it';
+    'makes a version of a projection the live one, and drops the other';
 
--- The version that is being built; 55000 if there is none.
+-- Returns the version that is being built; 55000 if there is none.
 CREATE FUNCTION sierra_internal.lock_building_version(store name, projection text) RETURNS integer
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
@@ -202,7 +202,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION sierra_internal.lock_building_version(name, text) IS
-    'holds a projection until the transaction ends; the version that is being built, 55000 if there is none';
+    'locks a projection, and returns the version that is being built';
 
 CREATE FUNCTION finish_rebuild(projection text) RETURNS integer
     LANGUAGE plpgsql
@@ -220,7 +220,7 @@ BEGIN
                    ' WHERE p.projection = $1 AND p.version = $2 RETURNING p.mode', store)
        INTO mode USING projection, building;
     IF mode = 'inline' THEN
-        -- Appends wait from here on, so that the trigger goes on where this ends.
+        -- Appends wait from here on, so that the trigger continues where this ends.
         EXECUTE format('LOCK TABLE %I.events IN SHARE ROW EXCLUSIVE MODE', store);
     END IF;
     PERFORM sierra_internal.run_projection_version(projection, building, 9223372036854775807);
@@ -231,7 +231,7 @@ BEGIN
         RAISE object_not_in_prerequisite_state USING
             MESSAGE = format('the new version of projection "%s" has not caught up', projection),
             DETAIL = format('It is %s: %s.', state, coalesce(failure, 'no error')),
-            HINT = 'Let it go on with resume_projection(), retry_projection() or skip_projection_event().';
+            HINT = 'Use resume_projection(), retry_projection() or skip_projection_event().';
     END IF;
     PERFORM sierra_internal.make_version_live(store, projection, building);
     IF mode = 'inline' THEN
@@ -241,9 +241,9 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION finish_rebuild(text) IS
-    'lets the version of a projection that is being built catch up and take over, in this transaction; returns the version';
+    'lets the version of a projection that is being built catch up and take over, and returns it';
 
--- Drops versions of a projection: all, or all but the one that is kept.
+-- Drops all versions of a projection, or all but the one to keep.
 CREATE FUNCTION sierra_internal.drop_projection_versions(store name, projection text, kept integer)
     RETURNS void
     LANGUAGE plpgsql
@@ -267,7 +267,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION sierra_internal.drop_projection_versions(name, text, integer) IS
-    'drops versions of a projection, but for the one that is kept, with their states and subscriptions';
+    'drops all versions of a projection but the one to keep, with their states and subscriptions';
 
 CREATE FUNCTION cancel_rebuild(projection text) RETURNS integer
     LANGUAGE plpgsql
@@ -286,7 +286,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cancel_rebuild(text) IS
-    'drops the version of a projection that is being built; returns it';
+    'drops the version of a projection that is being built, and returns it';
 
 CREATE FUNCTION drop_projection(projection text) RETURNS void
     LANGUAGE plpgsql
@@ -308,7 +308,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION drop_projection(text) IS
-    'drops a projection with its states; what its handler wrote itself stays';
+    'drops a projection with its states; what its handler wrote stays';
 
 CREATE FUNCTION event_projections(store name DEFAULT NULL)
     RETURNS TABLE (projection text, version integer, live boolean, mode text, kind text,
@@ -334,7 +334,7 @@ BEGIN
         'SELECT p.projection, p.version, p.live, p.mode, p.kind,'
         '       p.state, done.cursor, coalesce(done.lag_events, 0),'
         '       clock_timestamp() - waiting.oldest,'
-        -- A cursor passes over what is not wanted in steps; see src/consume.c.
+        -- A cursor passes over unwanted events in steps; see src/subscription/delivery.c.
         '       CASE WHEN p.subscription IS NULL OR waiting.oldest IS NULL AND done.lag_events < 1000 THEN 1'
         '            ELSE (done.cursor + 1) / ($3 + 1.0) END::double precision,'
         '       p.rate, make_interval(secs => done.lag_events / nullif(p.rate, 0)),'
@@ -360,4 +360,4 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION event_projections(name) IS
-    'projections of a store (default: sierra_es.store), a row for each version: mode, state, events and time behind, progress of a rebuild, events per second, time to catch up, failures';
+    'returns a row for each version of a projection: state, lag, progress, rate and failures';

@@ -29,16 +29,16 @@ BEGIN
     IF state IS NOT NULL THEN
         RAISE NOTICE USING
             MESSAGE = format('projection "%s" is %s', projection, state),
-            HINT = CASE state WHEN 'paused' THEN 'Let it go on with resume_projection().'
-                              ELSE 'Let it go on with retry_projection() or skip_projection_event().' END;
+            HINT = CASE state WHEN 'paused' THEN 'Use resume_projection().'
+                              ELSE 'Use retry_projection() or skip_projection_event().' END;
     END IF;
     RETURN handled;
 END
 $$;
 COMMENT ON FUNCTION run_projection(text, bigint) IS
-    'takes up to so many events to the handler of a projection, and of the version that is being built, in this transaction; returns how many';
+    'runs a projection, in this transaction, and returns how many events it handled';
 
--- Writes down that a projection could not be run at all.
+-- Records that a projection could not be run at all.
 CREATE FUNCTION sierra_internal.record_projection_failure(store name, projection text, version integer, reason text)
     RETURNS void
     LANGUAGE plpgsql
@@ -57,9 +57,9 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION sierra_internal.record_projection_failure(name, text, integer, text) IS
-    'writes down why a projection could not be run; run_projections() calls it';
+    'records why a projection could not be run';
 
--- The condition is that of run_projections() and list_jobs().
+-- run_projections() and list_jobs() have the same condition.
 CREATE FUNCTION sierra_internal.run_projection_if_due(store name, projection text, version integer, max_count bigint)
     RETURNS bigint
     LANGUAGE plpgsql
@@ -69,7 +69,7 @@ AS $$
 DECLARE
     free boolean;
 BEGIN
-    -- Another session runs it already, or has just done so.
+    -- If there is none, another session runs it already, or has just done so.
     EXECUTE format('SELECT true FROM %I.projections AS p WHERE p.projection = $1 AND p.version = $2'
                    '   AND (p.retry_at IS NULL OR p.retry_at <= clock_timestamp())'
                    ' FOR NO KEY UPDATE SKIP LOCKED', store)
@@ -79,7 +79,7 @@ BEGIN
     END IF;
     RETURN NULL;
 EXCEPTION
-    -- Says nothing about the projection, and comes again by itself, with the next call.
+    -- These errors say nothing about the projection, and the next call tries again.
     WHEN transaction_rollback OR insufficient_resources OR lock_not_available THEN
         RAISE WARNING USING
             ERRCODE = SQLSTATE,
@@ -97,7 +97,7 @@ EXCEPTION
 END
 $$;
 COMMENT ON FUNCTION sierra_internal.run_projection_if_due(name, text, integer, bigint) IS
-    'runs one version of a projection that is due unless another session does, and writes down a failure; returns how many events, null if it was not run';
+    'runs one version of a projection unless another session does; null if it was not run';
 
 CREATE FUNCTION run_projections(max_count bigint DEFAULT 1000) RETURNS bigint
     LANGUAGE plpgsql
@@ -109,14 +109,14 @@ DECLARE
     due record;
     handled bigint := 0;
 BEGIN
-    -- It would count as a failure of each of them.
+    -- Otherwise it would count as a failure of each of them.
     PERFORM sierra_internal.require_value('max_count', max_count IS NULL);
     IF max_count < 1 THEN
         RAISE invalid_parameter_value USING
             MESSAGE = 'max_count must be at least 1',
             DETAIL = format('It is %s.', max_count);
     END IF;
-    -- Those that had to wait longest come first.
+    -- The projections that waited longest come first.
     FOR due IN EXECUTE format(
         'SELECT p.projection, p.version FROM %I.projections AS p'
         ' WHERE p.subscription IS NOT NULL AND (p.mode = ''background'' OR p.mode = ''inline'' AND NOT p.live)'
@@ -130,13 +130,13 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION run_projections(bigint) IS
-    'runs all projections of mode background that are due and that nobody else runs, up to so many events each (at least 1, else 22023); a failure of one does not stop the others; returns how many events';
+    'runs all projections that are due and that no other session runs, and returns how many events';
 
 CREATE FUNCTION eproject(projection text, key text) RETURNS jsonb
     LANGUAGE c STABLE PARALLEL RESTRICTED
     AS 'MODULE_PATHNAME', 'sierra_eproject';
 COMMENT ON FUNCTION eproject(text, text) IS
-    'the state of a key with all events that can be seen folded in, whether the projection has handled them or not; writes nothing';
+    'returns the state of a key with all events that can be seen, whether handled or not';
 
 CREATE FUNCTION estates(projection text)
     RETURNS TABLE (key text, state jsonb, "position" bigint)
@@ -160,7 +160,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION estates(text) IS
-    'the states of a projection as it has stored them, and the position of the last event in each';
+    'returns the stored states of a projection, and the position of the last event in each';
 
 CREATE FUNCTION ewait_projection(projection text, cursor bigint, timeout interval DEFAULT '10 seconds')
     RETURNS boolean
@@ -182,7 +182,7 @@ BEGIN
             PERFORM sierra_internal.report_no_projection(store, projection);
         END IF;
         BEGIN
-            -- Inline: what can be read is handled.
+            -- For an inline projection the subscription is null: what can be read is handled.
             RETURN @extschema@.ewait(subscription, cursor,
                                      greatest(deadline - clock_timestamp(), interval '0'));
         EXCEPTION WHEN SQLSTATE 'SE007' THEN

@@ -12,7 +12,8 @@ CREATE TYPE sierra_saga_step AS (
     waits boolean,
     refusals text[]
 );
-COMMENT ON TYPE sierra_saga_step IS 'a step of a saga; saga_step() makes it, create_saga() takes it';
+COMMENT ON TYPE sierra_saga_step IS
+    'a step of a saga, as saga_step() returns it and create_saga() takes it';
 
 CREATE FUNCTION saga_step(step text,
                           action regprocedure,
@@ -27,11 +28,11 @@ CREATE FUNCTION saga_step(step text,
     SET search_path = pg_catalog, pg_temp
 AS $$ SELECT ROW($1, $2, $3, $4, $5, $6, $7, $8)::@extschema@.sierra_saga_step $$;
 COMMENT ON FUNCTION saga_step(text, regprocedure, regprocedure, integer, interval, interval, boolean, text[]) IS
-    'a step for create_saga(): action and compensation take (jsonb) or (jsonb, text) and return jsonb or void; 1 to 1000000 attempts, the pause (0 to 1 day) doubles up to an hour; timeout of the step, null: none; waits: complete_saga_step() ends it; errors with a SQLSTATE in refusals are not retried';
+    'returns a step for create_saga(): an action, its compensation, and what to do on errors';
 
--- What a row says to run never changes, and nobody writes one for a role that
--- he is not a member of, nor goes on with a name that is another role's.
--- src/acting.c says what else is checked.
+-- What a row runs never changes.  A role writes rows only for roles that it is a
+-- member of, and makes other versions only of sagas of such roles.
+-- src/store/run_as.c says what else is checked.
 CREATE FUNCTION sierra_internal.guard_saga() RETURNS trigger
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
@@ -56,9 +57,9 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION sierra_internal.guard_saga() IS
-    'trigger: lets nobody write a saga that runs as a role he is not a member of, or change one';
+    'trigger function that lets only members of a saga''s owner write the saga, and nobody change it';
 
--- The trigger goes with DROP EXTENSION CASCADE, the table stays.
+-- DROP EXTENSION CASCADE drops the trigger and keeps the table.
 CREATE FUNCTION sierra_internal.restore_saga_guard(store name) RETURNS integer
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
@@ -75,7 +76,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION sierra_internal.restore_saga_guard(name) IS
-    'puts back the trigger of the table of sagas; guard_event_store() calls it';
+    'puts back the guard of sagas if it is lost, and returns how many triggers it created';
 
 CREATE FUNCTION sierra_internal.create_saga_tables(store name) RETURNS void
     LANGUAGE plpgsql
@@ -113,14 +114,14 @@ BEGIN
                    ' WHERE run_at IS NOT NULL', store);
     EXECUTE format('CREATE INDEX saga_instances_saga ON %I.saga_instances (saga, version)', store);
     EXECUTE format('COMMENT ON TABLE %I.sagas IS %L', store,
-                   'sagas: the steps of each version, and as whom they run');
+                   'sagas: the steps of each version, and the role that they run as');
     EXECUTE format('COMMENT ON TABLE %I.saga_instances IS %L', store,
-                   'when each saga goes on; the truth is its stream, and rebuild_saga_instances()'
-                   ' makes this from it; INSERT on it lets a role start every saga');
+                   'when the next step of each saga is due; rebuild_saga_instances() makes this from'
+                   ' the streams; INSERT on it lets a role start every saga');
 END
 $$;
 COMMENT ON FUNCTION sierra_internal.create_saga_tables(name) IS
-    'makes the tables of a store that sagas are kept in; create_event_store() calls it';
+    'creates the tables of a store for sagas';
 
 -- An action or a compensation, as text that means the same in every search_path.
 CREATE FUNCTION sierra_internal.saga_function_name(procedure regprocedure) RETURNS text
@@ -157,7 +158,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION sierra_internal.saga_function_name(regprocedure) IS
-    'the qualified name of an action or compensation; 42P13 if it is none, 42501 if the caller may not call it';
+    'returns the qualified name of an action or compensation that the caller may call';
 
 CREATE FUNCTION sierra_internal.check_saga_timeout(timeout interval) RETURNS void
     LANGUAGE plpgsql IMMUTABLE
@@ -171,7 +172,8 @@ BEGIN
     END IF;
 END
 $$;
-COMMENT ON FUNCTION sierra_internal.check_saga_timeout(interval) IS 'raises 22023 for a time-out out of bounds';
+COMMENT ON FUNCTION sierra_internal.check_saga_timeout(interval) IS
+    'raises an error unless a time-out is within bounds';
 
 -- A step as the table keeps it.
 CREATE FUNCTION sierra_internal.saga_step_as_json(given sierra_saga_step) RETURNS jsonb
@@ -200,7 +202,7 @@ BEGIN
         RAISE invalid_parameter_value USING
             MESSAGE = 'refusals must be SQLSTATEs',
             DETAIL = format('Step "%s" has %s.', given.step, given.refusals),
-            HINT = 'A SQLSTATE has five digits or upper-case letters, as P0001.';
+            HINT = 'A SQLSTATE has five digits or upper-case letters, such as P0001.';
     END IF;
     RETURN jsonb_build_object(
         'step', given.step, 'action', sierra_internal.saga_function_name(given.action),
@@ -211,7 +213,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION sierra_internal.saga_step_as_json(sierra_saga_step) IS
-    'a step as the table of sagas keeps it; 22004, 22023, 42P13 or 42501 if it is none';
+    'returns a step as the table of sagas keeps it';
 
 CREATE FUNCTION sierra_internal.saga_steps_as_json(steps sierra_saga_step[]) RETURNS jsonb
     LANGUAGE plpgsql STABLE
@@ -241,9 +243,10 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION sierra_internal.saga_steps_as_json(sierra_saga_step[]) IS
-    'steps as the table of sagas keeps them; create_saga() calls it';
+    'returns steps as the table of sagas keeps them';
 
--- search_path as a default: inside the function it is another one.
+-- The search_path of the caller is a default of an argument, because the function
+-- has another one inside.
 CREATE FUNCTION create_saga(saga text,
                             steps sierra_saga_step[],
                             timeout interval DEFAULT NULL,
@@ -277,7 +280,7 @@ BEGIN
                             table_owner, store),
             HINT = 'Create it as the store''s owner, or as a role that this owner is a member of.';
     END IF;
-    -- Another session may make the same version: then it is the next one.
+    -- Another session may make the same version: then this makes the next one.
     LOOP
         EXECUTE format('INSERT INTO %1$I.sagas (saga, version, owner, steps, timeout, search_path)'
                        ' SELECT $1, coalesce(max(d.version), 0) + 1, $2, $3, $4, $5'
@@ -291,7 +294,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION create_saga(text, sierra_saga_step[], interval, text) IS
-    'defines a saga (name of 1 to 200 bytes) of 1 to 1000 steps that run as who calls this, in search_path, and returns the version: 1, or the next one of this name; sagas under way keep theirs; timeout: 1 ms to 100 years for all of it, null: none; 22004, 22023, 42P13, 42501 for what is no definition';
+    'defines a saga, or another version of it, and returns the version';
 
 CREATE FUNCTION sierra_internal.report_no_saga(store name, saga text) RETURNS void
     LANGUAGE plpgsql
@@ -304,7 +307,8 @@ BEGIN
         HINT = 'Define it with create_saga().';
 END
 $$;
-COMMENT ON FUNCTION sierra_internal.report_no_saga(name, text) IS 'raises 42704';
+COMMENT ON FUNCTION sierra_internal.report_no_saga(name, text) IS
+    'raises the error that a saga does not exist';
 
 CREATE FUNCTION drop_saga(saga text) RETURNS void
     LANGUAGE plpgsql
@@ -317,15 +321,15 @@ DECLARE
     running bigint;
 BEGIN
     PERFORM sierra_internal.require_value('saga', saga IS NULL);
-    -- Who starts one meanwhile holds the definition, by the foreign key.
+    -- A session that starts one meanwhile locks the definition, by the foreign key.
     EXECUTE format('SELECT FROM %I.sagas AS d WHERE d.saga = $1 FOR UPDATE', store) USING saga;
     EXECUTE format('SELECT count(*) FROM %I.saga_instances AS i'
                    ' WHERE i.saga = $1 AND i.ended_at IS NULL', store) INTO running USING saga;
     IF running > 0 THEN
         RAISE object_in_use USING
             MESSAGE = format('saga "%s" has instances that are not ended', saga),
-            DETAIL = format('There are %s.', running),
-            HINT = 'Let them end, or cancel_saga() them; event_sagas() lists them.';
+            DETAIL = format('Their number is %s.', running),
+            HINT = 'Wait until they end, or use cancel_saga(); event_sagas() lists them.';
     END IF;
     EXECUTE format('DELETE FROM %I.saga_instances AS i WHERE i.saga = $1', store) USING saga;
     EXECUTE format('DELETE FROM %I.sagas AS d WHERE d.saga = $1', store) USING saga;
@@ -336,9 +340,9 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION drop_saga(text) IS
-    'drops all versions of a saga; the streams of its ended instances stay; 55006 while one is not ended, 42704 if there is none';
+    'drops all versions of a saga that has no running instance; the streams of its instances stay';
 
--- A time-out is a timer; what this returns goes into the event that begins it.
+-- A time-out is a timer; the result goes into the event that begins the step.
 CREATE FUNCTION sierra_internal.schedule_saga_timeout(saga_id text, event_name text, payload json,
                                                       correlation_id text, after interval) RETURNS jsonb
     LANGUAGE plpgsql
@@ -357,9 +361,9 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION sierra_internal.schedule_saga_timeout(text, text, json, text, interval) IS
-    'schedules a time-out of a saga; its time and timer, null without time-out';
+    'schedules a time-out of a saga, and returns its time and timer, null without a time-out';
 
--- Does the stream begin as this saga would?  Null: it has no event.
+-- Does the stream begin as this saga would?  Null if it has no event.
 CREATE FUNCTION sierra_internal.saga_was_started(saga_id text, saga text, data jsonb) RETURNS boolean
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
@@ -380,7 +384,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION sierra_internal.saga_was_started(text, text, jsonb) IS
-    'was this saga started with these data? null: there is no such stream; 42710 if it began otherwise';
+    'returns whether a saga was started with these data, null if its stream has no event';
 
 CREATE FUNCTION sierra_internal.check_saga_data(data jsonb) RETURNS void
     LANGUAGE plpgsql IMMUTABLE
@@ -395,7 +399,8 @@ BEGIN
     END IF;
 END
 $$;
-COMMENT ON FUNCTION sierra_internal.check_saga_data(jsonb) IS 'raises 22004 or 22023 unless data is an object';
+COMMENT ON FUNCTION sierra_internal.check_saga_data(jsonb) IS
+    'raises an error unless the data of a saga are an object';
 
 CREATE FUNCTION start_saga(saga text,
                            data jsonb DEFAULT '{}',
@@ -448,7 +453,7 @@ BEGIN
             correlation;
     GET DIAGNOSTICS added = ROW_COUNT;
     IF added = 0 AND sierra_internal.saga_was_started(id, saga, data) THEN
-        -- Another session has just started it: its timers are enough.
+        -- Another session has just started it, with timers of its own.
         PERFORM @extschema@.ecancel((t.timeout ->> 'timer_id')::uuid)
            FROM unnest(ARRAY[saga_timeout, step_timeout]) AS t (timeout);
         RETURN id;
@@ -465,4 +470,4 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION start_saga(text, jsonb, text, json) IS
-    'starts the newest version of a saga with these data (an object), in this transaction, and returns saga_id, the id of its stream; again with the same saga_id, saga and data: no effect; otherwise 42710; 42704 if there is no such saga';
+    'starts the newest version of a saga, and returns the id of the instance, which is its stream';

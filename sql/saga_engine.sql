@@ -17,11 +17,11 @@ CREATE TYPE sierra_internal.saga_state AS (
     step_number integer,      -- the step to do, or to undo
     attempts integer,         -- that failed
     data jsonb,
-    done integer[],           -- steps whose action stands
-    begun boolean,            -- SagaCompensationStarted stands
+    done integer[],           -- steps whose action was done and not undone
+    begun boolean,            -- SagaCompensationStarted was appended
     error text,               -- why it is compensated
     last_error text,
-    retry_at timestamptz,     -- when it goes on
+    retry_at timestamptz,     -- when the next attempt is due
     step_deadline timestamptz,
     step_timer uuid,
     saga_deadline timestamptz,
@@ -35,7 +35,7 @@ CREATE TYPE sierra_internal.saga_state AS (
 );
 COMMENT ON TYPE sierra_internal.saga_state IS 'what the events of a saga add up to';
 
--- The last step whose action stands and that can be undone.
+-- The next one is the last step that is done and can be undone.
 CREATE FUNCTION sierra_internal.select_compensation(state sierra_internal.saga_state)
     RETURNS sierra_internal.saga_state
     LANGUAGE plpgsql IMMUTABLE
@@ -52,7 +52,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION sierra_internal.select_compensation(sierra_internal.saga_state) IS
-    'goes to the next step to compensate; fold_saga() calls it';
+    'returns a state that goes to the next step to compensate';
 
 CREATE FUNCTION sierra_internal.fail_saga(state sierra_internal.saga_state, error text)
     RETURNS sierra_internal.saga_state
@@ -66,10 +66,10 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION sierra_internal.fail_saga(sierra_internal.saga_state, text) IS
-    'lets a saga turn back; fold_saga() calls it';
+    'returns a state that begins to compensate, for this reason';
 
--- An event of a saga that runs or waits.  What does not fit, as the time-out of
--- a step that is over, changes nothing.
+-- An event of a saga that runs or waits.  An event that does not fit, such as the
+-- time-out of a step that is over, changes nothing.
 CREATE FUNCTION sierra_internal.fold_saga_forward(state sierra_internal.saga_state, name text, payload jsonb)
     RETURNS sierra_internal.saga_state
     LANGUAGE plpgsql IMMUTABLE
@@ -120,7 +120,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION sierra_internal.fold_saga_forward(sierra_internal.saga_state, text, jsonb) IS
-    'folds an event of a saga that runs or waits; fold_saga() calls it';
+    'returns the state of a running or waiting saga after an event';
 
 -- An event of a saga that compensates.
 CREATE FUNCTION sierra_internal.fold_saga_backward(state sierra_internal.saga_state, name text, payload jsonb)
@@ -159,7 +159,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION sierra_internal.fold_saga_backward(sierra_internal.saga_state, text, jsonb) IS
-    'folds an event of a saga that compensates; fold_saga() calls it';
+    'returns the state of a compensating saga after an event';
 
 CREATE FUNCTION sierra_internal.fold_saga(state sierra_internal.saga_state, e sierra_event)
     RETURNS sierra_internal.saga_state
@@ -195,7 +195,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION sierra_internal.fold_saga(sierra_internal.saga_state, sierra_event) IS
-    'the state of a saga after one more event of its stream';
+    'returns the state of a saga after one more event of its stream';
 
 CREATE FUNCTION sierra_internal.load_saga(store name, saga_id text) RETURNS sierra_internal.saga_state
     LANGUAGE plpgsql
@@ -221,16 +221,16 @@ BEGIN
     IF state.saga IS NULL THEN
         RAISE undefined_object USING
             MESSAGE = format('no saga instance "%s"', saga_id),
-            DETAIL = format('Store "%s" has no stream of this name that begins with SagaStarted of a saga that it knows.', store),
+            DETAIL = format('Store "%s" has no stream of this name that begins with SagaStarted of a defined saga.', store),
             HINT = 'Start it with start_saga(); event_sagas() lists them.';
     END IF;
     RETURN state;
 END
 $$;
 COMMENT ON FUNCTION sierra_internal.load_saga(name, text) IS
-    'what the events of a saga add up to; 42704 if there is no such saga';
+    'returns what the events of a saga add up to';
 
--- Appends to a saga's stream at the version of the state, and folds it in.
+-- Appends an event at the version of the state, and folds it in.
 CREATE FUNCTION sierra_internal.append_saga_event(state sierra_internal.saga_state, event_name text, payload jsonb,
                                                   event_id uuid DEFAULT NULL)
     RETURNS sierra_internal.saga_state
@@ -252,7 +252,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION sierra_internal.append_saga_event(sierra_internal.saga_state, text, jsonb, uuid) IS
-    'appends an event to the stream of a saga; SE001 if that is not as it was read';
+    'appends an event to the stream of a saga at the version of its state, and returns the new state';
 
 CREATE FUNCTION sierra_internal.write_saga_instance(store name, state sierra_internal.saga_state)
     RETURNS void
@@ -290,9 +290,9 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION sierra_internal.write_saga_instance(name, sierra_internal.saga_state) IS
-    'writes the row of a saga from what its events add up to';
+    'writes the row of a saga from its state';
 
--- Timers go before anything is appended: who runs timers locks them in this order too.
+-- Timers are cancelled before anything is appended: run_timers() locks in this order, too.
 CREATE FUNCTION sierra_internal.cancel_saga_timers(state sierra_internal.saga_state, all_of_them boolean)
     RETURNS void
     LANGUAGE plpgsql
@@ -308,9 +308,9 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION sierra_internal.cancel_saga_timers(sierra_internal.saga_state, boolean) IS
-    'cancels the time-out of a step, or all of a saga';
+    'cancels the time-out of the step of a saga, or all of its time-outs';
 
--- The step is done: the next one, or the end.
+-- The step is done; next comes another step, or the end.
 CREATE FUNCTION sierra_internal.append_step_completed(state sierra_internal.saga_state, answer jsonb)
     RETURNS sierra_internal.saga_state
     LANGUAGE plpgsql
@@ -339,9 +339,9 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION sierra_internal.append_step_completed(sierra_internal.saga_state, jsonb) IS
-    'notes that the step of a saga is done, and schedules the time-out of the next one';
+    'records that the step of a saga is done, and schedules the time-out of the next one';
 
--- The events tell already why; none of them needs a timer any more.
+-- Earlier events say why.  No time-out is needed any longer.
 CREATE FUNCTION sierra_internal.start_compensation(state sierra_internal.saga_state)
     RETURNS sierra_internal.saga_state
     LANGUAGE plpgsql
@@ -355,7 +355,8 @@ BEGIN
     RETURN sierra_internal.end_compensation(state);
 END
 $$;
-COMMENT ON FUNCTION sierra_internal.start_compensation(sierra_internal.saga_state) IS 'begins the compensation of a saga';
+COMMENT ON FUNCTION sierra_internal.start_compensation(sierra_internal.saga_state) IS
+    'begins the compensation of a saga';
 
 CREATE FUNCTION sierra_internal.end_compensation(state sierra_internal.saga_state)
     RETURNS sierra_internal.saga_state
@@ -373,13 +374,13 @@ $$;
 COMMENT ON FUNCTION sierra_internal.end_compensation(sierra_internal.saga_state) IS
     'ends a saga that has nothing left to compensate';
 
--- Calls with the rights of who calls this; see src/saga.c.
+-- Calls the function with the rights of the caller; see src/saga/saga.c.
 CREATE FUNCTION sierra_internal.call_saga_function(procedure text, data jsonb, saga_id text, search_path text,
                                                    metadata text) RETURNS jsonb
     LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
     AS 'MODULE_PATHNAME', 'sierra_call_saga';
 COMMENT ON FUNCTION sierra_internal.call_saga_function(text, jsonb, text, text, text) IS
-    'calls an action of a saga in a search_path, with metadata for the events it appends; null if it returns nothing';
+    'calls a function of a saga in its search_path, with metadata for the events that it appends';
 
 CREATE FUNCTION sierra_internal.call_with_saga_data(state sierra_internal.saga_state, procedure text)
     RETURNS jsonb
@@ -391,10 +392,10 @@ AS $$
         json_build_object('correlation_id', (state).correlation_id, 'causation_id', (state).event_id)::text)
 $$;
 COMMENT ON FUNCTION sierra_internal.call_with_saga_data(sierra_internal.saga_state, text) IS
-    'calls an action or a compensation of a saga';
+    'calls an action or a compensation with the data of a saga';
 
--- Errors that say nothing about the action: they are for who runs sagas.  A lock
--- that was not had at once is one only for who does not wait for it.
+-- Errors that say nothing about the action: run_sagas() raises them.  A lock that
+-- was not available is such an error only for a caller that does not wait for locks.
 CREATE FUNCTION sierra_internal.is_transient_saga_error(sqlstate text, patient boolean) RETURNS boolean
     LANGUAGE sql IMMUTABLE
     SET search_path = pg_catalog, pg_temp
@@ -402,9 +403,9 @@ AS $$
     SELECT $1 IN ('40001', '40P01') OR left($1, 2) IN ('53', '57', '58') OR $1 = '55P03' AND NOT $2
 $$;
 COMMENT ON FUNCTION sierra_internal.is_transient_saga_error(text, boolean) IS
-    'is it an error of the moment, that is no failed attempt of an action?';
+    'returns whether a SQLSTATE says nothing about the action that raised it';
 
--- What a failed attempt is noted with: the next one, or that it was the last.
+-- It says when the next attempt is due, or that this one was the last.
 CREATE FUNCTION sierra_internal.failed_attempt(state sierra_internal.saga_state, error text, sqlstate text, refused boolean)
     RETURNS jsonb
     LANGUAGE plpgsql
@@ -424,7 +425,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION sierra_internal.failed_attempt(sierra_internal.saga_state, text, text, boolean) IS
-    'the payload of the event of a failed attempt; the pause doubles up to an hour';
+    'returns the payload of the event that records a failed attempt';
 
 CREATE FUNCTION sierra_internal.run_saga_action(store name, state sierra_internal.saga_state, patient boolean)
     RETURNS sierra_internal.saga_state
@@ -453,7 +454,7 @@ BEGIN
         failure := sierra_internal.failed_attempt(state, SQLERRM, SQLSTATE,
                                                   step -> 'refusals' ? SQLSTATE);
     END;
-    -- The action lost against a time-out or somebody who cancelled: it counts for nothing.
+    -- A time-out or a cancellation was appended first: the attempt does not count.
     IF @extschema@.esver(state.saga_id) > state.stream_version THEN
         RETURN sierra_internal.load_saga(store, state.saga_id);
     END IF;
@@ -466,7 +467,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION sierra_internal.run_saga_action(name, sierra_internal.saga_state, boolean) IS
-    'runs the action of a saga''s step, and notes how that went';
+    'runs the action of the step of a saga, and records the result';
 
 CREATE FUNCTION sierra_internal.run_saga_compensation(state sierra_internal.saga_state, patient boolean)
     RETURNS sierra_internal.saga_state
@@ -496,10 +497,10 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION sierra_internal.run_saga_compensation(sierra_internal.saga_state, boolean) IS
-    'runs the compensation of a saga''s step, and notes how that went';
+    'runs the compensation of the step of a saga, and records the result';
 
--- Time is over, and run_timers() may have said so, or be about to.  The event
--- has the id of the timer, so it can come only once.
+-- The time is over, and run_timers() may have appended the event, or is about to.
+-- The event has the id of the timer, so it can be appended only once.
 CREATE FUNCTION sierra_internal.time_out_saga(store name, state sierra_internal.saga_state)
     RETURNS sierra_internal.saga_state
     LANGUAGE plpgsql
@@ -524,8 +525,7 @@ $$;
 COMMENT ON FUNCTION sierra_internal.time_out_saga(name, sierra_internal.saga_state) IS
     'appends the event of a time-out that is due, unless run_timers() did';
 
--- Runs as the owner of the definition, from src/saga.c.  Anybody else who calls
--- it does with his own rights what he could do anyway.
+-- src/saga/saga.c calls this as the owner of the definition.
 CREATE FUNCTION sierra_internal.advance_saga(store name, saga_id text, saga text, version integer, patient boolean)
     RETURNS boolean
     LANGUAGE plpgsql
@@ -553,7 +553,7 @@ BEGIN
     ELSIF state.status = 'compensating' AND state.step_number IS NULL THEN
         state := sierra_internal.end_compensation(state);
     ELSIF state.status = 'running' AND state.steps -> state.step_number - 1 IS NULL THEN
-        -- Somebody else wrote the end of the last step.
+        -- Another session wrote the end of the last step.
         state := sierra_internal.append_saga_event(state, 'SagaCompleted', jsonb_build_object('data', state.data));
     ELSIF state.status = 'compensating' AND state.retry_at <= clock_timestamp() THEN
         state := sierra_internal.run_saga_compensation(state, patient);
@@ -565,11 +565,11 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION sierra_internal.advance_saga(name, text, text, integer, boolean) IS
-    'takes a saga one step further, if it is time; run_saga() calls it as the owner of the saga';
+    'takes a saga one step further if it is due; run_saga() calls it as the owner of the saga';
 REVOKE EXECUTE ON FUNCTION sierra_internal.advance_saga(name, text, text, integer, boolean) FROM PUBLIC;
 
 CREATE FUNCTION sierra_internal.run_saga(saga_id text, patient boolean) RETURNS boolean
     LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
     AS 'MODULE_PATHNAME', 'sierra_run_saga';
 COMMENT ON FUNCTION sierra_internal.run_saga(text, boolean) IS
-    'takes a saga one step further as the owner of its definition, waiting for locks no longer than a moment unless patient; run_sagas() calls it; needs UPDATE on saga_instances';
+    'takes a saga one step further as the owner of its definition';

@@ -2,7 +2,7 @@
 -- Sagas: running them, answers from outside, repair, and the view of them.
 -- ---------------------------------------------------------------------------
 
--- The saga itself cannot be run, as when its definition is gone: not this time.
+-- The saga cannot be run at all, for example because its definition is gone.
 CREATE FUNCTION sierra_internal.postpone_saga(store name, saga_id text, error text) RETURNS void
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
@@ -15,7 +15,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION sierra_internal.postpone_saga(name, text, text) IS
-    'notes why a saga cannot be run, and lets it wait a minute; run_sagas() calls it';
+    'records why a saga cannot be run, and lets it wait a minute';
 
 CREATE FUNCTION run_sagas(max_count integer DEFAULT 100) RETURNS bigint
     LANGUAGE plpgsql
@@ -35,7 +35,7 @@ BEGIN
             DETAIL = format('It is %s.', max_count);
     END IF;
     LOOP
-        -- Few at a time: other sessions take the others meanwhile.
+        -- A few at a time, so that other sessions can take others meanwhile.
         EXECUTE format('SELECT array_agg(d.saga_id) FROM (SELECT i.saga_id FROM %I.saga_instances AS i'
                        ' WHERE i.run_at <= clock_timestamp() ORDER BY i.run_at, i.saga_id'
                        ' LIMIT $1 FOR NO KEY UPDATE SKIP LOCKED) AS d', store)
@@ -49,7 +49,7 @@ BEGIN
             EXCEPTION WHEN OTHERS THEN
                 IF SQLSTATE IN ('40001', '40P01', '55P03', 'SE001')
                    AND current_setting('transaction_isolation') = 'read committed' THEN
-                    -- It comes again.  What is done can be committed, and its locks freed.
+                    -- The saga stays due.  The caller can commit what is done, and free its locks.
                     RETURN steps;
                 ELSIF sierra_internal.is_transient_saga_error(SQLSTATE, false) THEN
                     RAISE;
@@ -65,10 +65,10 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION run_sagas(integer) IS
-    'takes sagas that are due further, one step of each in turn, at most so many (0 or more), and returns how many; in this transaction; call it from as many sessions as you like; 22004, 22023';
+    'takes sagas that are due further, step by step, and returns the number of steps';
 
--- Holds a saga until the transaction ends: nobody runs it, and no time-out of it
--- can come.
+-- Until the transaction ends, no other session runs the saga, and no time-out of it
+-- is appended.
 CREATE FUNCTION sierra_internal.lock_saga(store name, saga_id text) RETURNS sierra_internal.saga_state
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
@@ -83,12 +83,12 @@ BEGIN
     state := sierra_internal.load_saga(store, saga_id);
     EXECUTE format('SELECT FROM %I.timers AS t WHERE t.timer_id IN ($1, $2) ORDER BY t.timer_id FOR UPDATE', store)
       USING state.step_timer, state.saga_timer;
-    -- One may have come while this waited for it.
+    -- A time-out may have been appended while this waited for its lock.
     RETURN sierra_internal.load_saga(store, saga_id);
 END
 $$;
 COMMENT ON FUNCTION sierra_internal.lock_saga(name, text) IS
-    'holds a saga and its timers until the transaction ends; 42704 if there is none';
+    'locks a saga and its timers until the transaction ends, and returns its state';
 
 CREATE FUNCTION sierra_internal.report_saga_status(state sierra_internal.saga_state, message text, hint text)
     RETURNS void
@@ -103,9 +103,10 @@ BEGIN
         HINT = hint;
 END
 $$;
-COMMENT ON FUNCTION sierra_internal.report_saga_status(sierra_internal.saga_state, text, text) IS 'raises 55000';
+COMMENT ON FUNCTION sierra_internal.report_saga_status(sierra_internal.saga_state, text, text) IS
+    'raises an error that says what a saga is doing';
 
--- Does the saga wait at this step?  False: this was said before.
+-- Does the saga wait at this step?  False if the same was said before.
 CREATE FUNCTION sierra_internal.saga_waits_at(state sierra_internal.saga_state, step text, event_name text, said jsonb)
     RETURNS boolean
     LANGUAGE plpgsql
@@ -131,11 +132,11 @@ BEGIN
     END IF;
     PERFORM sierra_internal.report_saga_status(
         state, format('step "%s" of saga instance "%s" does not wait', step, state.saga_id),
-        'Only a step that waits is ended from outside; its stream tells what came before.');
+        'Only a step that waits is ended from outside; its stream shows what happened before.');
 END
 $$;
 COMMENT ON FUNCTION sierra_internal.saga_waits_at(sierra_internal.saga_state, text, text, jsonb) IS
-    'does a saga wait at a step? false: the same was said before; 55000 or 42704 otherwise';
+    'returns whether a saga waits at a step, false if the same was said before';
 
 CREATE FUNCTION complete_saga_step(saga_id text, step text, data jsonb DEFAULT '{}') RETURNS boolean
     LANGUAGE plpgsql
@@ -156,7 +157,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION complete_saga_step(text, text, jsonb) IS
-    'ends a step that waits, in this transaction; data (an object) are merged into those of the saga; false if this was said before; 55000 if the step does not wait, 42704 if there is no such saga or step';
+    'ends a waiting step, and merges data into those of the saga; false if this was said before';
 
 CREATE FUNCTION fail_saga_step(saga_id text, step text, reason text) RETURNS boolean
     LANGUAGE plpgsql
@@ -183,7 +184,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION fail_saga_step(text, text, text) IS
-    'lets a step that waits fail, in this transaction: the saga compensates it and those before; false if this was said before; 55000 if the step does not wait, 42704 if there is no such saga or step';
+    'lets a waiting step fail, so that the saga compensates; false if this was said before';
 
 CREATE FUNCTION cancel_saga(saga_id text, reason text) RETURNS boolean
     LANGUAGE plpgsql
@@ -211,7 +212,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cancel_saga(text, text) IS
-    'lets a saga that runs or waits compensate what it has done; false if it was cancelled before; 55000 in any other state, 42704 if there is none';
+    'lets a running or waiting saga compensate what it has done; false if it was cancelled before';
 
 CREATE FUNCTION retry_saga(saga_id text) RETURNS void
     LANGUAGE plpgsql
@@ -232,7 +233,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION retry_saga(text) IS
-    'lets a saga that is stuck go on, with as many attempts as at first, or one that pauses after an error at once; 55000 in any other state, 42704 if there is none';
+    'lets a saga that is stuck, or that pauses after an error, try again at once';
 
 CREATE FUNCTION skip_saga_step(saga_id text, reason text) RETURNS text
     LANGUAGE plpgsql
@@ -257,7 +258,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION skip_saga_step(text, text) IS
-    'gives up the compensation that a saga is stuck at, and goes on with the step before; returns the step; 55000 if it is not stuck, 42704 if there is none';
+    'gives up the compensation that a saga is stuck at, and returns the step';
 
 CREATE FUNCTION rebuild_saga_instances() RETURNS bigint
     LANGUAGE plpgsql
@@ -270,7 +271,7 @@ DECLARE
     known boolean;
     written bigint := 0;
 BEGIN
-    -- Who starts a saga, or takes one further, waits.
+    -- Sessions that start a saga, or take one further, wait.
     EXECUTE format('LOCK TABLE %I.saga_instances IN SHARE ROW EXCLUSIVE MODE', store);
     EXECUTE format('DELETE FROM %I.saga_instances', store);
     FOR saga_id, known IN EXECUTE format(
@@ -290,7 +291,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION rebuild_saga_instances() IS
-    'makes the rows of saga_instances again from the streams, also those that forget_sagas() removed; returns how many; needs INSERT, UPDATE and DELETE on the table';
+    'makes the rows of saga_instances again from the streams, and returns how many';
 
 CREATE FUNCTION forget_sagas(before timestamptz) RETURNS bigint
     LANGUAGE plpgsql
@@ -308,9 +309,9 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION forget_sagas(timestamptz) IS
-    'removes sagas that ended before some time from event_sagas(); their streams stay; returns how many';
+    'removes the rows of sagas that ended before some time, and returns how many; their streams stay';
 
--- A column and an argument of one name: so it is both.
+-- status is the name of a column and of an argument, so it is INOUT.
 CREATE FUNCTION event_sagas(store name DEFAULT NULL, OUT saga_id text, OUT saga text, OUT version integer,
                             INOUT status text DEFAULT NULL, OUT step text, OUT attempts integer,
                             OUT run_at timestamptz, OUT deadline timestamptz, OUT age interval,
@@ -339,4 +340,4 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION event_sagas(name, text) IS
-    'sagas of a store (default: sierra_es.store), all or those with a status: the step to do or undo, failed attempts, when it goes on, deadline, last error; 22023 for an unknown status';
+    'returns the sagas of a store, all or those with a status: step, attempts, deadline and last error';

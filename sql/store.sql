@@ -7,10 +7,11 @@
 CREATE FUNCTION sierra_internal.current_store() RETURNS name
     LANGUAGE c STABLE STRICT PARALLEL SAFE
     AS 'MODULE_PATHNAME', 'sierra_current_store';
-COMMENT ON FUNCTION sierra_internal.current_store() IS 'the store that calls use: the setting sierra_es.store';
+COMMENT ON FUNCTION sierra_internal.current_store() IS
+    'returns the name of the store that calls use: the setting sierra_es.store';
 
--- Is there a store of this name?  Told by its tables, whose columns must be
--- exactly those of a store: what reads them then calls no code of their owner.
+-- Is there a store of this name?  The columns of its tables must be exactly those of
+-- a store: then a function that reads them calls no code of their owner.
 CREATE FUNCTION sierra_internal.is_store(store name) RETURNS boolean
     LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp
@@ -43,7 +44,8 @@ AS $$
                             WHERE leaf.relkind <> 'r')
       FROM tables
 $$;
-COMMENT ON FUNCTION sierra_internal.is_store(name) IS 'does a store of this name exist?';
+COMMENT ON FUNCTION sierra_internal.is_store(name) IS
+    'returns whether a schema has the event tables of a store';
 
 -- The number of partitions that a store has, attached or not.
 CREATE FUNCTION sierra_internal.partition_count(store name) RETURNS integer
@@ -56,7 +58,7 @@ AS $$
        AND g.tgfoid = 'sierra_internal.guard_events()'::regprocedure
 $$;
 COMMENT ON FUNCTION sierra_internal.partition_count(name) IS
-    'how many partitions a store has, as the guard of its events tells; null without guard';
+    'returns how many partitions a store has, or null if its events have lost their guard';
 
 -- Tables of a store that hold no events, in the order in which they are locked.
 CREATE FUNCTION sierra_internal.state_tables() RETURNS text[]
@@ -67,7 +69,8 @@ AS $$
              subscription_cursors, subscription_consumers, subscription_streams, aggregates,
              snapshots, upcasters}'::text[]
 $$;
-COMMENT ON FUNCTION sierra_internal.state_tables() IS 'names of the tables of a store that hold no events';
+COMMENT ON FUNCTION sierra_internal.state_tables() IS
+    'returns the names of the tables of a store that hold no events, in the order of locking';
 
 CREATE FUNCTION sierra_internal.missing_tables(store name) RETURNS text[]
     LANGUAGE sql STABLE
@@ -80,9 +83,9 @@ AS $$
                                        AND c.relkind = 'r') ORDER BY t.name)
 $$;
 COMMENT ON FUNCTION sierra_internal.missing_tables(name) IS
-    'names of the tables that a store with events has lost';
+    'returns the names of the tables that a store with events has lost';
 
--- For functions that need the events only, whatever else the store has lost.
+-- For functions that need only the events, whatever else the store has lost.
 CREATE FUNCTION sierra_internal.find_store(store name) RETURNS name
     LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
@@ -100,7 +103,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION sierra_internal.find_store(name) IS
-    'the name of a store (default: sierra_es.store); SE005 if its events are not there';
+    'returns the name of a store, by default that of sierra_es.store, if its event tables exist';
 
 CREATE FUNCTION sierra_internal.require_store(store name DEFAULT NULL) RETURNS name
     LANGUAGE plpgsql STABLE
@@ -121,16 +124,16 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION sierra_internal.require_store(name) IS
-    'the name of a store (default: sierra_es.store); SE005 if there is none or it is not complete';
+    'returns the name of a store, by default that of sierra_es.store, if it is complete';
 
 CREATE FUNCTION sierra_internal.guard_events() RETURNS trigger
     LANGUAGE c
     AS 'MODULE_PATHNAME', 'sierra_guard_events';
 COMMENT ON FUNCTION sierra_internal.guard_events() IS
-    'trigger: refuses statements that would change events (SE006)';
+    'trigger function that refuses statements that would change events';
 
--- Refuses every way to write a table of a store but the append functions'.  The
--- guard of events also keeps how many partitions the store has.
+-- A guard refuses all ways to write a table of a store but the append functions.
+-- The guard of events also keeps the number of partitions of the store.
 CREATE FUNCTION sierra_internal.create_event_guard(relation text, partitions integer DEFAULT NULL)
     RETURNS void
     LANGUAGE plpgsql
@@ -146,9 +149,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION sierra_internal.create_event_guard(text, integer) IS
-    'makes a table (qualified, quoted) append-only; create_event_store() calls it';
+    'makes a table append-only';
 
--- Puts the guards of the event tables back; returns how many.
 CREATE FUNCTION sierra_internal.restore_event_guards(store name) RETURNS integer
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
@@ -189,7 +191,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION sierra_internal.restore_event_guards(name) IS
-    'puts back the guards of a store''s event tables; guard_event_store() calls it';
+    'puts back lost guards of the event tables of a store and returns how many';
 
 CREATE FUNCTION guard_event_store(store name DEFAULT NULL) RETURNS integer
     LANGUAGE plpgsql
@@ -206,7 +208,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION guard_event_store(name) IS
-    'puts back the triggers that a store (default: sierra_es.store) has lost, as after DROP EXTENSION CASCADE: guards, and those of inline projections; returns how many';
+    'puts back the triggers that a store has lost, as after DROP EXTENSION CASCADE, and returns how many';
 
 -- The event tables of a store, in an existing schema.
 CREATE FUNCTION sierra_internal.create_event_tables(store name) RETURNS void
@@ -214,7 +216,7 @@ CREATE FUNCTION sierra_internal.create_event_tables(store name) RETURNS void
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    -- lz4 where the server was built with it, else the server's default.
+    -- lz4 if the server was built with it, otherwise the server's default.
     compression constant text := CASE WHEN EXISTS (
         SELECT FROM pg_settings
          WHERE name = 'default_toast_compression' AND 'lz4' = ANY (enumvals))
@@ -255,7 +257,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION sierra_internal.create_event_tables(name) IS
-    'makes the event tables of a store, without partitions; create_event_store() calls it';
+    'creates the event tables of a store, without partitions';
 
 -- One partition: table and unique indexes.
 CREATE FUNCTION sierra_internal.create_partition(store name, partition_id integer) RETURNS void
@@ -264,8 +266,8 @@ CREATE FUNCTION sierra_internal.create_partition(store name, partition_id intege
 AS $$
 DECLARE
     leaf constant text := format('%I.%I', store, 'events_' || partition_id);
-    -- An event is written once and read for ever: freeze it at the first vacuum,
-    -- and never lock readers out to give back pages that appends will need.
+    -- An event is written once and never updated: freeze it at the first vacuum, and
+    -- do not lock readers out to give back pages that appends will need.
     settings constant text :=
         'vacuum_truncate = off, autovacuum_freeze_min_age = 0, toast.vacuum_truncate = off,'
         ' toast.autovacuum_freeze_min_age = 0';
@@ -282,7 +284,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION sierra_internal.create_partition(name, integer) IS
-    'makes one partition of a store; create_event_store() calls it';
+    'creates one partition of a store';
 
 CREATE FUNCTION create_event_store(name name DEFAULT 'es', partitions integer DEFAULT 32)
     RETURNS void
@@ -334,11 +336,11 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION create_event_store(name, integer) IS
-    'makes an event store: a schema of this name with 1 to 1024 partitions, owned by the caller';
+    'creates an event store in a schema of this name, owned by the caller';
 
--- Appends lock events first, and then what inline projections need; runners lock
--- what a job is about first, and then events.  So no order is right for both:
--- this one gives up before it is a deadlock, and tries the other order.
+-- Appends lock events first, and then the tables that inline projections need.
+-- Runners lock the tables of a job first, and then events.  So no order is right for
+-- both: this gives up before a deadlock is detected, and tries the other order.
 CREATE FUNCTION sierra_internal.lock_store(store name) RETURNS void
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
@@ -347,7 +349,7 @@ AS $$
 DECLARE
     patience constant text := current_setting('lock_timeout');
     began constant timestamptz := clock_timestamp();
-    -- In whole milliseconds, for 0 would be no limit.
+    -- In whole milliseconds, and at least 1, because 0 means no limit.
     brief constant text := greatest(
         1, floor(extract(epoch FROM current_setting('deadlock_timeout')::interval) * 500))::text;
     events constant text := format('%I.events', store);
@@ -381,7 +383,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION sierra_internal.lock_store(name) IS
-    'keeps everybody else out of a store until the transaction ends; waits as long as lock_timeout allows, then 55P03; drop_event_store() calls it';
+    'locks all tables of a store until the transaction ends';
 
 CREATE FUNCTION drop_event_store(name name, force boolean DEFAULT false) RETURNS void
     LANGUAGE plpgsql
@@ -397,7 +399,7 @@ BEGIN
         RAISE null_value_not_allowed USING MESSAGE = 'argument "name" must not be null';
     END IF;
     PERFORM sierra_internal.find_store(name);
-    -- Appends in flight end first, and none begins.
+    -- Appends in flight end first, and no other append begins.
     PERFORM sierra_internal.lock_store(name);
     IF NOT coalesce(force, false) THEN
         -- An older snapshot would not see events that were committed since.
@@ -418,7 +420,7 @@ BEGIN
                FROM unnest('{events, stream_keys, event_ids}' || sierra_internal.state_tables()) AS t (name)
               WHERE t.name <> ALL (sierra_internal.missing_tables(name)));
     EXECUTE format('DROP SEQUENCE %I.global_position', name);
-    -- The schema goes too if create_event_store() made it and nothing else is in it.
+    -- The schema is dropped too if create_event_store() made it and nothing else is in it.
     IF obj_description(to_regnamespace(quote_ident(name)), 'pg_namespace') = 'event store' THEN
         BEGIN
             EXECUTE format('DROP SCHEMA %I RESTRICT', name);
@@ -429,7 +431,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION drop_event_store(name, boolean) IS
-    'drops a store; one with events only with force => true';
+    'drops a store; a store with events only if forced';
 
 CREATE FUNCTION event_partitions(store name DEFAULT NULL)
     RETURNS TABLE (partition_id integer, events bigint, last_sequence bigint,
@@ -451,7 +453,7 @@ BEGIN
          WHERE i.inhparent = to_regclass(format('%I.events', wanted))
          ORDER BY 2
     LOOP
-        -- Numbers have no gaps, so the last one tells how many there are.
+        -- Numbers have no gaps, so the last one gives the number of events.
         EXECUTE format('SELECT e.partition_sequence, e.global_position FROM %I.events AS e'
                        ' WHERE e.partition_id = $1 ORDER BY e.partition_sequence DESC LIMIT 1',
                        wanted)
@@ -464,7 +466,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION event_partitions(name) IS
-    'partitions of a store (default: sierra_es.store): events, last numbers, bytes with indexes';
+    'returns the partitions of a store with their number of events, last numbers and size';
 
 CREATE FUNCTION event_stores()
     RETURNS TABLE (store name, owner name, partitions integer, events bigint,
@@ -490,4 +492,4 @@ AS $$
      ORDER BY r.nspname
 $$;
 COMMENT ON FUNCTION event_stores() IS
-    'the stores of this database that the caller may read all of: partitions, events, bytes with indexes';
+    'returns the stores of this database whose events the caller may all read';

@@ -2,9 +2,9 @@
 -- Subscriptions: their tables, how they are made and dropped, what consumers call.
 -- ---------------------------------------------------------------------------
 
--- What consumers have done is in tables of its own: their rows are updated all
--- the time, those of subscriptions never.  Half-filled pages keep updates HOT.
--- No foreign keys: pg_restore --data-only does not load tables in their order.
+-- The progress of consumers is in tables of its own: their rows are updated all the
+-- time, and those of subscriptions never.  Half-filled pages keep updates HOT.  They have
+-- no foreign keys, because pg_restore --data-only does not load tables in their order.
 CREATE FUNCTION sierra_internal.create_subscription_tables(store name) RETURNS void
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
@@ -73,7 +73,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION sierra_internal.create_subscription_tables(name) IS
-    'makes the tables of a store that subscriptions are kept in; create_event_store() calls it';
+    'creates the tables of a store for subscriptions';
 
 CREATE FUNCTION sierra_internal.report_no_subscription(store name, subscription text) RETURNS void
     LANGUAGE plpgsql
@@ -87,7 +87,8 @@ BEGIN
         HINT = 'Make it with esub() or epsub(); event_subscriptions() lists them.';
 END
 $$;
-COMMENT ON FUNCTION sierra_internal.report_no_subscription(name, text) IS 'raises SE007';
+COMMENT ON FUNCTION sierra_internal.report_no_subscription(name, text) IS
+    'raises the error that a subscription does not exist';
 
 -- For functions whose statements would find no row of a subscription that does not exist.
 CREATE FUNCTION sierra_internal.require_subscription(store name, subscription text) RETURNS void
@@ -109,7 +110,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION sierra_internal.require_subscription(name, text) IS
-    'raises SE007 unless a subscription exists';
+    'raises an error unless a subscription exists';
 
 -- Checks of the arguments that esub() and epsub() share.
 CREATE FUNCTION sierra_internal.check_subscription_arguments(subscription text, start_from text, window_size integer,
@@ -159,9 +160,9 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION sierra_internal.check_subscription_arguments(text, text, integer, interval, integer) IS
-    'raises 22023 or 22004 unless the arguments of a subscription are within bounds';
+    'raises an error unless the arguments of a subscription are within bounds';
 
--- What is kept for a subscription besides its definition.
+-- All rows of a subscription but its definition.
 CREATE FUNCTION sierra_internal.delete_subscription_progress(store name, subscription text) RETURNS void
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
@@ -169,8 +170,8 @@ AS $$
 DECLARE
     relation text;
 BEGIN
-    -- Consumers first, as they are locked first.  Twice: the first round waits for
-    -- consumers at work, the second sees what these left.
+    -- Consumers first, because they are locked first.  Twice: the first round waits
+    -- for consumers at work, and the second deletes what these left.
     FOREACH relation IN ARRAY ARRAY['subscription_consumers', 'subscription_streams',
                                     'subscription_cursors', 'subscription_consumers',
                                     'subscription_streams', 'subscription_cursors'] LOOP
@@ -180,9 +181,9 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION sierra_internal.delete_subscription_progress(name, text) IS
-    'deletes the cursors, consumers and failed streams of a subscription; esub() and eunsub() call it';
+    'deletes the cursors, consumers and failed streams of a subscription';
 
--- Writes the rows of a subscription, or finds that it exists already.
+-- Writes the rows of a subscription, unless it exists already.
 CREATE FUNCTION sierra_internal.add_subscription(store name, subscription text, streams text[],
                                                  event_names text[], partitions integer[],
                                                  start_after bigint, start_sequences bigint[],
@@ -207,7 +208,8 @@ BEGIN
             start_streams, start_versions, window_size, lease_time, max_attempts;
     GET DIAGNOSTICS added = ROW_COUNT;
     IF added > 0 THEN
-        -- A consumer that was at work while the last of this name was dropped may have left some.
+        -- A consumer may have left some, if it was at work while the last subscription of
+        -- this name was dropped.
         PERFORM sierra_internal.delete_subscription_progress(store, subscription);
         EXECUTE format('INSERT INTO %1$I.subscription_cursors (subscription, partition_id, cursor)'
                        ' VALUES ($1, -1, $2)', store)
@@ -230,9 +232,9 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION sierra_internal.add_subscription(name, text, text[], text[], integer[], bigint, bigint[], text[], bigint[], bigint, integer, interval, integer) IS
-    'writes a subscription; esub() and epsub() call it';
+    'writes a subscription if it does not exist, and returns its acknowledged cursor';
 
--- Where 'latest' is: the newest event of each partition.  What is in flight now comes after it.
+-- 'latest' is after the newest event of each partition.  Events in flight come after it.
 CREATE FUNCTION sierra_internal.next_sequences(partitions integer[], count integer) RETURNS bigint[]
     LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp
@@ -242,7 +244,7 @@ AS $$
       FROM generate_series(0, $2 - 1) AS p
 $$;
 COMMENT ON FUNCTION sierra_internal.next_sequences(integer[], integer) IS
-    'by partition, the sequence that its next event will have; null for partitions that are not wanted';
+    'returns by partition the sequence that its next event will have, null for unwanted partitions';
 
 CREATE FUNCTION esub(subscription text,
                      streams text[] DEFAULT NULL,
@@ -293,7 +295,7 @@ BEGIN
         start_after := CASE start_from WHEN 'earliest' THEN -1 ELSE start_from::bigint END;
         cursor := start_after;
     END IF;
-    -- Streams of the map may begin further back than the rest.
+    -- Streams of the map may begin further back than the other streams.
     cursor := least(cursor, (SELECT min(e.global_position) - 1
                                FROM unnest(streams_of_map, versions_of_map) AS m (stream_id, version),
                                     @extschema@.escan(m.stream_id, m.version, m.version) AS e));
@@ -303,7 +305,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION esub(text, text[], text[], text, json, integer, interval, integer) IS
-    'makes a durable subscription to streams (patterns; null: all) and event names (null: all), if it does not exist; returns its acknowledged cursor; 42710 if it exists with another definition';
+    'creates a subscription to streams and event names if it does not exist, and returns its cursor';
 
 CREATE FUNCTION epsub(subscription text,
                       partitions integer[] DEFAULT NULL,
@@ -362,7 +364,7 @@ BEGIN
                                   sequences[p + 1]) ORDER BY p)
           INTO sequences
           FROM generate_series(0, count - 1) AS p;
-        -- What has no sequence starts at the position; the rest may begin further back.
+        -- Partitions without a sequence start at the position; others may begin further back.
         cursor := least(cursor, (SELECT min(e.global_position) - 1
                                    FROM generate_series(0, count - 1) AS p,
                                         @extschema@.epscan(p, sequences[p + 1], sequences[p + 1]) AS e
@@ -375,14 +377,15 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION epsub(text, integer[], text, json, integer, interval, integer) IS
-    'makes a durable subscription to partitions (null: all), if it does not exist; returns its acknowledged cursor; 42710 if it exists with another definition';
+    'creates a subscription to partitions if it does not exist, and returns its cursor';
 
--- Consumers of groups need no lock: their acknowledgements fail once they are no members.
+-- Consumers of groups need no lock: when they are not members any longer, their
+-- acknowledgements fail.
 CREATE FUNCTION sierra_internal.lock_subscription(store name, subscription text) RETURNS void
     LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
     AS 'MODULE_PATHNAME', 'sierra_lock_subscription';
 COMMENT ON FUNCTION sierra_internal.lock_subscription(name, text) IS
-    'waits until no transaction consumes a subscription, and keeps others from it; eunsub() calls it';
+    'waits until no transaction consumes a subscription, and keeps others from it';
 
 CREATE FUNCTION eunsub(subscription text) RETURNS void
     LANGUAGE plpgsql
@@ -406,8 +409,7 @@ BEGIN
     END IF;
 END
 $$;
-COMMENT ON FUNCTION eunsub(text) IS
-    'drops a subscription with all that is kept for it; SE007 if there is none';
+COMMENT ON FUNCTION eunsub(text) IS 'drops a subscription';
 
 CREATE FUNCTION enext(subscription text,
                       max_count integer DEFAULT 100,
@@ -418,13 +420,14 @@ CREATE FUNCTION enext(subscription text,
     LANGUAGE c VOLATILE PARALLEL UNSAFE ROWS 100
     AS 'MODULE_PATHNAME', 'sierra_enext';
 COMMENT ON FUNCTION enext(text, integer, interval, bigint, text) IS
-    'the next events of a subscription: what follows its acknowledged cursor, or after, within its window; waits for some if there are none; SE007 no such subscription, SE008 stale lease';
+    'returns the next events of a subscription, and waits for some if asked to';
 
 CREATE FUNCTION sierra_internal.peek_subscription(store name, subscription text, max_count integer)
     RETURNS SETOF sierra_event
     LANGUAGE c STABLE PARALLEL RESTRICTED ROWS 100
     AS 'MODULE_PATHNAME', 'sierra_peek';
-COMMENT ON FUNCTION sierra_internal.peek_subscription(name, text, integer) IS 'epeek() in a store of this name';
+COMMENT ON FUNCTION sierra_internal.peek_subscription(name, text, integer) IS
+    'returns what a subscription in a store of this name would deliver next, without consuming';
 
 CREATE FUNCTION epeek(subscription text, max_count integer DEFAULT 100)
     RETURNS SETOF sierra_event
@@ -433,14 +436,14 @@ BEGIN ATOMIC
     SELECT * FROM sierra_internal.peek_subscription(sierra_internal.current_store(), $1, $2);
 END;
 COMMENT ON FUNCTION epeek(text, integer) IS
-    'what a subscription would deliver next, without consuming: no lease, no lock, events of failed streams left out';
+    'returns what a subscription would deliver next, without consuming';
 
 CREATE FUNCTION eack(subscription text, cursor bigint, consumer text DEFAULT NULL)
     RETURNS bigint
     LANGUAGE c VOLATILE PARALLEL UNSAFE
     AS 'MODULE_PATHNAME', 'sierra_eack';
 COMMENT ON FUNCTION eack(text, bigint, text) IS
-    'acknowledges all events of a subscription that were delivered up to a global position; returns the acknowledged cursor; 22023 for a position that was not, SE008 stale lease';
+    'acknowledges the events of a subscription up to a global position, and returns its cursor';
 
 CREATE FUNCTION enack(subscription text,
                       cursor bigint,
@@ -452,11 +455,11 @@ CREATE FUNCTION enack(subscription text,
     LANGUAGE c VOLATILE PARALLEL UNSAFE
     AS 'MODULE_PATHNAME', 'sierra_enack';
 COMMENT ON FUNCTION enack(text, bigint, interval, text, boolean, text) IS
-    'says that the event at a global position failed: it comes again after a while, or is parked after max_attempts failures; later events of its stream wait behind it; returns retrying or parked';
+    'says that the event at a global position failed, and returns what becomes of it: retrying or parked';
 
 CREATE FUNCTION ewait(subscription text, cursor bigint, timeout interval DEFAULT '10 seconds')
     RETURNS boolean
     LANGUAGE c VOLATILE PARALLEL UNSAFE
     AS 'MODULE_PATHNAME', 'sierra_ewait';
 COMMENT ON FUNCTION ewait(text, bigint, interval) IS
-    'waits until a subscription has processed the event at a global position, or does not want it (null: until the event can be read here, as on a standby); false after the timeout';
+    'waits until a subscription has processed the event at a global position; false after the timeout';

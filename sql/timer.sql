@@ -27,29 +27,29 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION sierra_internal.create_timer_table(name) IS
-    'makes the table of a store for timers; create_event_store() calls it';
+    'creates the table of a store for timers';
 
 CREATE FUNCTION sierra_internal.check_new_event(stream_id text, event_name text, payload json,
                                                 payload_bytes bytea, partition_key text) RETURNS void
     LANGUAGE c STABLE PARALLEL SAFE
     AS 'MODULE_PATHNAME', 'sierra_check_new_event';
 COMMENT ON FUNCTION sierra_internal.check_new_event(text, text, json, bytea, text) IS
-    'raises what appending such an event would, as far as that can be known before';
+    'raises the error that appending such an event would raise, if that is known before';
 
 CREATE FUNCTION sierra_internal.complete_metadata(metadata json) RETURNS json
     LANGUAGE c STABLE PARALLEL SAFE
     AS 'MODULE_PATHNAME', 'sierra_complete_metadata';
 COMMENT ON FUNCTION sierra_internal.complete_metadata(json) IS
-    'metadata with the members of sierra_es.metadata that it lacks';
+    'returns metadata with the members of sierra_es.metadata that it lacks';
 
 CREATE FUNCTION sierra_internal.lock_streams(stream_ids text[], partition_keys text[]) RETURNS void
     LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
     AS 'MODULE_PATHNAME', 'sierra_lock_streams';
 COMMENT ON FUNCTION sierra_internal.lock_streams(text[], text[]) IS
-    'locks the partitions of streams in ascending order, so that appends to them cannot deadlock; run_timers() calls it';
+    'locks the partitions of streams in ascending order, so that appends to them cannot deadlock';
 
--- The event gets the id of the timer.  So an append that is tried twice, for
--- whatever reason, is found to stand already.
+-- The event gets the id of the timer.  So if the append is tried twice, the second
+-- one finds the event of the first.
 CREATE FUNCTION eschedule(at timestamptz,
                           stream_id text,
                           event_name text,
@@ -71,7 +71,7 @@ DECLARE
     added bigint;
     same boolean;
 BEGIN
-    -- What the session says now, not what that of run_timers() will say.
+    -- The setting of this session counts, not that of the session that runs timers.
     metadata := sierra_internal.complete_metadata(metadata);
     PERFORM sierra_internal.require_value('at', at IS NULL);
     IF NOT isfinite(at) THEN
@@ -91,7 +91,7 @@ BEGIN
     END IF;
     GET DIAGNOSTICS added = ROW_COUNT;
     IF added > 0 THEN
-        -- It may have run already: then its event stands.
+        -- The timer may have run already: then its event is in the store.
         EXECUTE 'SELECT (e.stream_id, e.event_name, e.payload::text, e.payload_bytes, e.metadata::text)'
                 '       IS NOT DISTINCT FROM ($2, $3, $4::text, $5, $6::text)'
                 '  FROM @extschema@.eget($1) AS e'
@@ -118,7 +118,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION eschedule(timestamptz, text, text, json, json, text, bytea, uuid) IS
-    'schedules an event to be appended at some time, in this transaction; returns the id of the timer, which the event will have; again with the same id and content: no effect';
+    'schedules an event to be appended at some time, and returns the id that the timer and the event have';
 
 CREATE FUNCTION ecancel(timer_id uuid) RETURNS boolean
     LANGUAGE plpgsql
@@ -134,8 +134,7 @@ BEGIN
     RETURN cancelled > 0;
 END
 $$;
-COMMENT ON FUNCTION ecancel(uuid) IS
-    'cancels a timer; false if there is none: its event was appended, or it was cancelled before';
+COMMENT ON FUNCTION ecancel(uuid) IS 'cancels a timer; false if there is none';
 
 -- Appends the events of these timers, in order, and deletes the timers.
 CREATE FUNCTION sierra_internal.append_timers(store name, timer_ids uuid[]) RETURNS bigint
@@ -145,8 +144,8 @@ AS $$
 DECLARE
     appended bigint;
 BEGIN
-    -- Strict versioning wants versions.  They are exact: the partitions are
-    -- locked, and this statement sees everything that came before.
+    -- Strict versioning wants versions.  They are exact, because the partitions are
+    -- locked and this statement sees all earlier events.
     EXECUTE format(
         'SELECT count(r.event_id)'
         '  FROM (SELECT t.*, row_number() OVER (PARTITION BY t.stream_id'
@@ -165,7 +164,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION sierra_internal.append_timers(name, uuid[]) IS
-    'appends the events of timers and deletes these; run_timers() calls it';
+    'appends the events of timers, deletes the timers, and returns how many';
 
 -- Keeps a timer whose event could not be appended; the pause doubles up to an hour.
 CREATE FUNCTION sierra_internal.postpone_timer(store name, timer_id uuid, error text) RETURNS void
@@ -182,9 +181,9 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION sierra_internal.postpone_timer(name, uuid, text) IS
-    'notes why the event of a timer could not be appended, and when to try again; run_timers() calls it';
+    'records why the event of a timer could not be appended, and when to try again';
 
--- Errors that say nothing about an event: they are for who called run_timers().
+-- Errors that say nothing about an event: run_timers() raises them.
 CREATE FUNCTION sierra_internal.is_transient_error(sqlstate text) RETURNS boolean
     LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
     SET search_path = pg_catalog, pg_temp
@@ -192,7 +191,7 @@ AS $$
     SELECT left($1, 2) IN ('08', '25', '40', '53', '55', '57', '58', 'XX')
 $$;
 COMMENT ON FUNCTION sierra_internal.is_transient_error(text) IS
-    'is it an error of the moment or of the server, such as a deadlock, a timeout or a full disk?';
+    'returns whether a SQLSTATE says nothing about an event, such as that of a deadlock';
 
 CREATE FUNCTION run_timers(max_count integer DEFAULT 1000) RETURNS bigint
     LANGUAGE plpgsql
@@ -214,7 +213,7 @@ BEGIN
             MESSAGE = 'max_count must not be negative',
             DETAIL = format('It is %s.', max_count);
     END IF;
-    -- What another session has locked is being appended there, or cancelled.
+    -- Another session appends or cancels the timers that it has locked.
     EXECUTE format(
         'SELECT array_agg(d.timer_id ORDER BY d.run_at, d.created_at, d.timer_id),'
         '       array_agg(d.stream_id ORDER BY d.run_at, d.created_at, d.timer_id),'
@@ -228,7 +227,7 @@ BEGIN
         RETURN 0;
     END IF;
     PERFORM sierra_internal.lock_streams(stream_ids, partition_keys);
-    -- All in one, as a rule.  If one fails, each by itself, to find out which.
+    -- All together, as a rule.  If that fails, one by one, to find the one that fails.
     BEGIN
         RETURN sierra_internal.append_timers(store, due);
     EXCEPTION WHEN OTHERS THEN
@@ -251,7 +250,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION run_timers(integer) IS
-    'appends the events of timers that are due, in their order, each exactly once; returns how many; call it from as many sessions as you like';
+    'appends the events of timers that are due, each exactly once, and returns how many';
 
 CREATE FUNCTION event_timers(store name DEFAULT NULL)
     RETURNS TABLE (timer_id uuid, due_at timestamptz, state text, stream_id text, event_name text,
@@ -275,4 +274,4 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION event_timers(name) IS
-    'timers of a store (default: sierra_es.store): when they are due, whether they fail, and why';
+    'returns the timers of a store: when they are due, whether they fail, and why';

@@ -9,11 +9,12 @@
 \echo Use "CREATE EXTENSION sierra_es" to load this file. \quit
 
 -- Functions and types that users call or name are in the schema that they chose for
--- the extension.  All others are here: they are part of no interface.  Functions run
--- with the rights of whoever calls them, so their callers need these too.
+-- the extension.  All others are here: they are not part of the interface.  They run
+-- with the rights of their callers, so everybody may call them.
 CREATE SCHEMA sierra_internal;
 GRANT USAGE ON SCHEMA sierra_internal TO PUBLIC;
-COMMENT ON SCHEMA sierra_internal IS 'functions of sierra_es that only sierra_es itself calls';
+COMMENT ON SCHEMA sierra_internal IS
+    'schema of functions and types that only sierra_es itself uses';
 
 CREATE TYPE expected_version;
 
@@ -41,30 +42,34 @@ CREATE TYPE expected_version (
     LIKE = bigint
 );
 COMMENT ON TYPE expected_version IS
-    'what a stream must look like before an append: any, exists, empty, or its version (0, 1, ...)';
-COMMENT ON FUNCTION sierra_internal.expected_version_in(cstring) IS 'I/O';
-COMMENT ON FUNCTION sierra_internal.expected_version_out(expected_version) IS 'I/O';
-COMMENT ON FUNCTION sierra_internal.expected_version_recv(internal) IS 'I/O';
-COMMENT ON FUNCTION sierra_internal.expected_version_send(expected_version) IS 'I/O';
+    'what a stream must look like before an append: any, exists, empty, or the version of its last event';
+COMMENT ON FUNCTION sierra_internal.expected_version_in(cstring) IS
+    'reads an expected version from text';
+COMMENT ON FUNCTION sierra_internal.expected_version_out(expected_version) IS
+    'writes an expected version as text';
+COMMENT ON FUNCTION sierra_internal.expected_version_recv(internal) IS
+    'reads an expected version in binary format';
+COMMENT ON FUNCTION sierra_internal.expected_version_send(expected_version) IS
+    'writes an expected version in binary format';
 
 CREATE FUNCTION expected_version(bigint) RETURNS expected_version
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
     AS 'MODULE_PATHNAME', 'sierra_expected_version_from_bigint';
 COMMENT ON FUNCTION expected_version(bigint) IS
-    'the expectation of one version; 22023 for a negative number';
+    'returns the expectation that a stream has this version';
 
--- One function for all integers: smaller ones are widened by SQL itself.
+-- The cast from bigint is the only one in C: smaller integers are widened first.
 CREATE FUNCTION expected_version(integer) RETURNS expected_version
     LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
     RETURN @extschema@.expected_version($1::bigint);
 COMMENT ON FUNCTION expected_version(integer) IS
-    'the expectation of one version; 22023 for a negative number';
+    'returns the expectation that a stream has this version';
 
 CREATE FUNCTION expected_version(smallint) RETURNS expected_version
     LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
     RETURN @extschema@.expected_version($1::bigint);
 COMMENT ON FUNCTION expected_version(smallint) IS
-    'the expectation of one version; 22023 for a negative number';
+    'returns the expectation that a stream has this version';
 
 CREATE CAST (bigint AS expected_version)
     WITH FUNCTION expected_version(bigint) AS IMPLICIT;
@@ -92,20 +97,22 @@ CREATE TYPE sierra_event AS (
 );
 COMMENT ON TYPE sierra_event IS 'a stored event, as all read functions return it';
 COMMENT ON COLUMN sierra_event.global_position IS
-    'place in the order of the whole store: increasing, may skip numbers';
-COMMENT ON COLUMN sierra_event.partition_id IS 'partition, from 0';
+    'place in the order of the whole store: it increases and may skip numbers';
+COMMENT ON COLUMN sierra_event.partition_id IS 'number of the partition, from 0';
 COMMENT ON COLUMN sierra_event.partition_sequence IS
     'place in its partition: 0, 1, 2, ... without gaps';
-COMMENT ON COLUMN sierra_event.stream_id IS 'stream, 1 to 255 bytes';
+COMMENT ON COLUMN sierra_event.stream_id IS 'name of the stream, 1 to 255 bytes';
 COMMENT ON COLUMN sierra_event.stream_version IS 'place in its stream: 0, 1, 2, ... without gaps';
-COMMENT ON COLUMN sierra_event.event_id IS 'unique in the store; generated ids are ordered by time';
+COMMENT ON COLUMN sierra_event.event_id IS
+    'id that is unique in the store; generated ids are ordered by time';
 COMMENT ON COLUMN sierra_event.event_name IS 'what happened, 1 to 255 bytes';
-COMMENT ON COLUMN sierra_event."timestamp" IS 'when: the client''s time, or that of the append';
-COMMENT ON COLUMN sierra_event.partition_key IS 'decides the partition of the stream';
-COMMENT ON COLUMN sierra_event.transaction_id IS 'shared by the events of one append call';
-COMMENT ON COLUMN sierra_event.metadata IS 'context, such as correlation ids; the exact text';
-COMMENT ON COLUMN sierra_event.payload IS 'data of the event as JSON; the exact text';
-COMMENT ON COLUMN sierra_event.payload_bytes IS 'data of the event as other bytes';
+COMMENT ON COLUMN sierra_event."timestamp" IS
+    'when it happened: the time that the client gave, or that of the append';
+COMMENT ON COLUMN sierra_event.partition_key IS 'key that decides the partition of the stream';
+COMMENT ON COLUMN sierra_event.transaction_id IS 'id that the events of one append call share';
+COMMENT ON COLUMN sierra_event.metadata IS 'context, such as correlation ids, as the exact text';
+COMMENT ON COLUMN sierra_event.payload IS 'data of the event as JSON, as the exact text';
+COMMENT ON COLUMN sierra_event.payload_bytes IS 'data of the event that is not JSON';
 
 CREATE TYPE sierra_append_result AS (
     event_id uuid,
@@ -118,7 +125,7 @@ CREATE TYPE sierra_append_result AS (
     transaction_id uuid,
     global_position bigint
 );
-COMMENT ON TYPE sierra_append_result IS 'what an append gave an event; see sierra_event';
+COMMENT ON TYPE sierra_append_result IS 'id and numbers that an append gave an event';
 
 CREATE FUNCTION sierra_internal.require_value(argument text, missing boolean) RETURNS void
     LANGUAGE plpgsql IMMUTABLE
@@ -131,7 +138,8 @@ BEGIN
     END IF;
 END
 $$;
-COMMENT ON FUNCTION sierra_internal.require_value(text, boolean) IS 'raises 22004 for a missing argument';
+COMMENT ON FUNCTION sierra_internal.require_value(text, boolean) IS
+    'raises an error if an argument is missing';
 
 CREATE FUNCTION sierra_internal.require_name(argument text, name text) RETURNS void
     LANGUAGE plpgsql IMMUTABLE
@@ -147,7 +155,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION sierra_internal.require_name(text, text) IS
-    'raises 22004 or 22023 unless a name is within bounds';
+    'raises an error unless a name is within bounds';
 
 -- A function as text that means the same in every search_path.
 CREATE FUNCTION sierra_internal.require_function(procedure regprocedure, arguments regtype[],
@@ -177,4 +185,4 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION sierra_internal.require_function(regprocedure, regtype[], regtype, text, text) IS
-    'the qualified name of a function; 42P13 unless it has these arguments and this result';
+    'returns the qualified name of a function if it has these arguments and this result';

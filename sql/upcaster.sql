@@ -18,10 +18,10 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION sierra_internal.create_upcaster_table(name) IS
-    'makes the table of a store for upcasters; create_event_store() calls it';
+    'creates the table of a store for upcasters';
 
--- Upcasters run as the owners of projections.  So only who could become the
--- owner of their table writes them: he could have become these owners anyway.
+-- Upcasters run as the owners of projections.  So only roles that could become the
+-- owner of the table write them: they could have become those owners anyway.
 CREATE FUNCTION sierra_internal.guard_upcaster() RETURNS trigger
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
@@ -38,9 +38,9 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION sierra_internal.guard_upcaster() IS
-    'trigger: lets nobody write upcasters who is no member of the owner of their table';
+    'trigger function that lets only members of the table''s owner write upcasters';
 
--- The trigger goes with DROP EXTENSION CASCADE, the table stays.
+-- DROP EXTENSION CASCADE drops the trigger and keeps the table.
 CREATE FUNCTION sierra_internal.restore_upcaster_guard(store name) RETURNS integer
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
@@ -57,7 +57,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION sierra_internal.restore_upcaster_guard(name) IS
-    'puts back the trigger of upcasters if it is lost; guard_event_store() calls it';
+    'puts back the guard of upcasters if it is lost, and returns how many triggers it created';
 
 CREATE FUNCTION create_upcaster(event_name text, from_version integer, upcast regprocedure,
                                 replace boolean DEFAULT false)
@@ -101,7 +101,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION create_upcaster(text, integer, regprocedure, boolean) IS
-    'names a function (payload json) returns json, or with jsonb, that takes events of a name from a schema version to the next';
+    'registers a function that takes payloads of an event name from one schema version to the next';
 
 CREATE FUNCTION drop_upcaster(event_name text, from_version integer) RETURNS boolean
     LANGUAGE plpgsql
@@ -125,4 +125,4 @@ CREATE FUNCTION eupcast(event sierra_event) RETURNS sierra_event
     LANGUAGE c STABLE STRICT PARALLEL RESTRICTED
     AS 'MODULE_PATHNAME', 'sierra_eupcast';
 COMMENT ON FUNCTION eupcast(sierra_event) IS
-    'the event as the upcasters of its name make it; its metadata tell the new schema_version; what is stored does not change';
+    'returns an event as the upcasters of its name change it';

@@ -1,53 +1,68 @@
 -- ---------------------------------------------------------------------------
 -- everify(): what of a store breaks an invariant.
+--
+-- Some checks look at the catalogs; the others share one read of the events.  Each
+-- check is a query that returns a row for each violation.
 -- ---------------------------------------------------------------------------
 
--- What everify() finds in the catalogs.
-CREATE FUNCTION sierra_internal.verify_structure(store name)
+-- The events table, its partitions, and the tables beside it.
+CREATE FUNCTION sierra_internal.event_tables(store name)
+    RETURNS TABLE (relation regclass, name name, kind "char")
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT c.oid::regclass, c.relname, c.relkind
+      FROM pg_class AS c
+     WHERE c.relnamespace = (SELECT n.oid FROM pg_namespace AS n WHERE n.nspname = $1)
+       AND (c.relname IN ('events', 'stream_keys', 'event_ids')
+            OR c.oid IN (SELECT i.inhrelid FROM pg_inherits AS i
+                          WHERE i.inhparent = to_regclass(format('%I.events', $1))))
+$$;
+COMMENT ON FUNCTION sierra_internal.event_tables(name) IS
+    'returns the tables of a store that hold events, stream keys and event ids';
+
+-- Each event table has its guard, and each partition the indexes that appends need.
+CREATE FUNCTION sierra_internal.verify_tables(store name)
     RETURNS TABLE (problem text, detail text)
     LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp
-    -- everify() switches them off for its scan of the events
-    SET enable_indexscan = on
-    SET enable_indexonlyscan = on
-    SET enable_bitmapscan = on
 AS $$
-    WITH tables AS (
-        SELECT c.oid, c.relname, c.relkind
-          FROM pg_class AS c
-         WHERE c.relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = $1)
-           AND (c.relname IN ('events', 'stream_keys', 'event_ids')
-                OR c.oid IN (SELECT i.inhrelid FROM pg_inherits AS i
-                               JOIN pg_class AS p ON p.oid = i.inhparent
-                              WHERE p.relname = 'events'
-                                AND p.relnamespace = c.relnamespace)))
-    SELECT 'guard missing', format('table "%s" has no enabled guard trigger', t.relname)
-      FROM tables AS t
+    SELECT 'guard missing', format('table "%s" has no enabled guard trigger', t.name)
+      FROM sierra_internal.event_tables($1) AS t
      WHERE NOT EXISTS (
         SELECT FROM pg_trigger AS g
-         WHERE g.tgrelid = t.oid AND g.tgenabled = 'A'
+         WHERE g.tgrelid = t.relation AND g.tgenabled = 'A'
            AND g.tgfoid = 'sierra_internal.guard_events()'::regprocedure)
     UNION ALL
-    SELECT 'index missing', format('table "%s" has no valid unique index on (%s)', t.relname, w.columns)
-      FROM tables AS t
+    SELECT 'index missing', format('table "%s" has no valid unique index on (%s)', t.name, w.columns)
+      FROM sierra_internal.event_tables($1) AS t
       JOIN (VALUES ('r', 'events\_%', 'partition_sequence'),
                    ('r', 'events\_%', 'stream_id, stream_version'),
                    ('r', 'events\_%', 'event_id'),
                    ('r', 'event\_ids', 'event_id'),
-                   ('r', 'stream\_keys', 'stream_id')) AS w (relkind, relname, columns)
-        ON t.relkind = w.relkind::"char" AND t.relname LIKE w.relname
+                   ('r', 'stream\_keys', 'stream_id')) AS w (kind, name, columns)
+        ON t.kind = w.kind::"char" AND t.name LIKE w.name
      WHERE NOT EXISTS (
         SELECT FROM pg_index AS i
-         WHERE i.indrelid = t.oid AND i.indisunique AND i.indisvalid AND i.indpred IS NULL
+         WHERE i.indrelid = t.relation AND i.indisunique AND i.indisvalid AND i.indpred IS NULL
            AND w.columns = (SELECT string_agg(a.attname, ', ' ORDER BY k.place)
                               FROM unnest(i.indkey) WITH ORDINALITY AS k (attnum, place)
                               JOIN pg_attribute AS a
-                                ON a.attrelid = t.oid AND a.attnum = k.attnum
+                                ON a.attrelid = t.relation AND a.attnum = k.attnum
                              WHERE k.place <= i.indnkeyatts))
     UNION ALL
     SELECT 'table missing', format('table "%s" does not exist', m.name)
       FROM unnest(sierra_internal.missing_tables($1)) AS m (name)
-    UNION ALL
+$$;
+COMMENT ON FUNCTION sierra_internal.verify_tables(name) IS
+    'returns tables, guards and indexes that a store lacks';
+
+-- The partitions that the guard of events counts are attached, each for its number.
+CREATE FUNCTION sierra_internal.verify_partitions(store name)
+    RETURNS TABLE (problem text, detail text)
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
     SELECT 'partition missing',
            format('the store has %s partitions, %s are attached', p.declared, p.attached)
       FROM (SELECT sierra_internal.partition_count($1) AS declared,
@@ -55,7 +70,7 @@ AS $$
                      WHERE i.inhparent = to_regclass(format('%I.events', $1))) AS attached) AS p
      WHERE p.declared <> p.attached
     UNION ALL
-    SELECT 'partition bound', format('table "%s" is attached %s, which no partition of this store is',
+    SELECT 'partition bound', format('table "%s" is attached %s, which is not a partition of this store',
                                      c.relname, pg_get_expr(c.relpartbound, c.oid))
       FROM pg_inherits AS i JOIN pg_class AS c ON c.oid = i.inhrelid
      WHERE i.inhparent = to_regclass(format('%I.events', $1))
@@ -63,7 +78,17 @@ AS $$
        AND pg_get_expr(c.relpartbound, c.oid) NOT IN (
            SELECT format('FOR VALUES IN (%s)', id)
              FROM generate_series(0, sierra_internal.partition_count($1) - 1) AS id)
-    UNION ALL
+$$;
+COMMENT ON FUNCTION sierra_internal.verify_partitions(name) IS
+    'returns partitions that a store lacks or that do not belong to it';
+
+-- A sequence that gives out positions in blocks, backwards or again would break
+-- the order of commits.
+CREATE FUNCTION sierra_internal.verify_position_sequence(store name)
+    RETURNS TABLE (problem text, detail text)
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
     SELECT 'position sequence',
            format('sequence "global_position" has increment %s, cache %s, cycle %s; it needs 1, 1, false',
                   s.seqincrement, s.seqcache, s.seqcycle)
@@ -71,16 +96,36 @@ AS $$
      WHERE s.seqrelid = to_regclass(format('%I.global_position', $1))
        AND (s.seqincrement <> 1 OR s.seqcache <> 1 OR s.seqcycle)
 $$;
-COMMENT ON FUNCTION sierra_internal.verify_structure(name) IS
-    'guards, indexes and settings that a store lacks; everify() calls it';
+COMMENT ON FUNCTION sierra_internal.verify_position_sequence(name) IS
+    'returns wrong settings of the sequence of positions';
 
--- The query behind everify(): %1$I is the store, %2$s its number of partitions.  It reads the
--- events once; all checks share what it kept of them.
-CREATE FUNCTION sierra_internal.verify_query(store name, partitions integer) RETURNS text
+CREATE FUNCTION sierra_internal.verify_structure(store name)
+    RETURNS TABLE (problem text, detail text)
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+    -- everify() switches them off for its scan of the events.
+    SET enable_indexscan = on
+    SET enable_indexonlyscan = on
+    SET enable_bitmapscan = on
+AS $$
+    SELECT t.problem, t.detail FROM sierra_internal.verify_tables($1) AS t
+    UNION ALL
+    SELECT p.problem, p.detail FROM sierra_internal.verify_partitions($1) AS p
+    UNION ALL
+    SELECT s.problem, s.detail FROM sierra_internal.verify_position_sequence($1) AS s
+$$;
+COMMENT ON FUNCTION sierra_internal.verify_structure(name) IS
+    'returns what everify() finds in the catalogs';
+
+-- Queries over the events.  They are arguments of format(): %1$I is the store, %2$s
+-- its number of partitions, and %%s what they format themselves.
+
+-- What all of them read: the events once, and the number before each.
+CREATE FUNCTION sierra_internal.verify_events() RETURNS text
     LANGUAGE sql IMMUTABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
-SELECT format($query$
+SELECT $query$
 WITH event AS MATERIALIZED (
     SELECT partition_id, partition_sequence, stream_id, stream_version, global_position, event_id,
            partition_key,
@@ -100,6 +145,18 @@ numbered AS (
       FROM event AS e
     WINDOW p AS (PARTITION BY e.partition_id ORDER BY e.partition_sequence, e.global_position),
            s AS (PARTITION BY e.stream_id ORDER BY e.stream_version, e.global_position))
+$query$
+$$;
+COMMENT ON FUNCTION sierra_internal.verify_events() IS
+    'returns the WITH clause that the queries of everify() share';
+
+CREATE FUNCTION sierra_internal.verify_numbers() RETURNS text[]
+    LANGUAGE sql IMMUTABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+SELECT ARRAY[
+-- The sequences of a partition are 0, 1, 2, ...
+$check$
 SELECT 'partition sequence', n.partition_id, n.partition_sequence, n.stream_id, n.stream_version,
        n.event_id,
        CASE WHEN n.partition_sequence = n.previous_sequence
@@ -108,7 +165,9 @@ SELECT 'partition sequence', n.partition_id, n.partition_sequence, n.stream_id, 
                         coalesce(n.previous_sequence::text, 'nothing')) END
   FROM numbered AS n
  WHERE n.partition_sequence <> coalesce(n.previous_sequence + 1, 0)
-UNION ALL
+$check$,
+-- The versions of a stream are 0, 1, 2, ...
+$check$
 SELECT 'stream version', n.partition_id, n.partition_sequence, n.stream_id, n.stream_version,
        n.event_id,
        CASE WHEN n.stream_version = n.previous_version
@@ -117,26 +176,52 @@ SELECT 'stream version', n.partition_id, n.partition_sequence, n.stream_id, n.st
                         coalesce(n.previous_version::text, 'nothing')) END
   FROM numbered AS n
  WHERE n.stream_version <> coalesce(n.previous_version + 1, 0)
-UNION ALL
+$check$]
+$$;
+COMMENT ON FUNCTION sierra_internal.verify_numbers() IS
+    'returns the queries of everify() for the numbers in partitions and streams';
+
+CREATE FUNCTION sierra_internal.verify_positions() RETURNS text[]
+    LANGUAGE sql IMMUTABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+SELECT ARRAY[
+-- Positions increase within a partition.
+$check$
 SELECT 'position order', n.partition_id, n.partition_sequence, n.stream_id, n.stream_version,
        n.event_id,
        format('position %%s follows %%s', n.global_position, n.previous_position)
   FROM numbered AS n
  WHERE n.global_position <= n.previous_position
-UNION ALL
+$check$,
+-- No two events have the same position.
+$check$
 SELECT 'position twice', min(e.partition_id), NULL, NULL, NULL, NULL,
        format('position %%s occurs in partitions %%s', e.global_position,
               string_agg(e.partition_id::text, ', ' ORDER BY e.partition_id))
   FROM event AS e
  GROUP BY e.global_position
 HAVING count(*) > 1
-UNION ALL
+$check$,
+-- The sequence gives out positions above all of them.
+$check$
 SELECT 'position sequence', NULL, NULL, NULL, NULL, NULL,
        format('the sequence is at %%s, the newest event at %%s', s.last_value, m.newest)
   FROM %1$I.global_position AS s,
        (SELECT max(e.global_position) AS newest FROM event AS e) AS m
  WHERE m.newest > CASE WHEN s.is_called THEN s.last_value ELSE s.last_value - 1 END
-UNION ALL
+$check$]
+$$;
+COMMENT ON FUNCTION sierra_internal.verify_positions() IS
+    'returns the queries of everify() for global positions';
+
+CREATE FUNCTION sierra_internal.verify_keys() RETURNS text[]
+    LANGUAGE sql IMMUTABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+SELECT ARRAY[
+-- A stream has one partition key and one partition.
+$check$
 SELECT 'stream partition', min(e.partition_id), NULL, e.stream_id, NULL, NULL,
        format('the stream has %%s partition keys in partitions %%s',
               count(DISTINCT e.partition_key),
@@ -144,55 +229,101 @@ SELECT 'stream partition', min(e.partition_id), NULL, e.stream_id, NULL, NULL,
   FROM event AS e
  GROUP BY e.stream_id
 HAVING count(DISTINCT e.partition_id) > 1 OR count(DISTINCT e.partition_key) > 1
-UNION ALL
+$check$,
+-- An event is in the partition that its key leads to.
+$check$
 SELECT 'routing', e.partition_id, e.partition_sequence, e.stream_id, e.stream_version, e.event_id,
        format('key %%s leads to partition %%s', e.partition_key,
               @extschema@.sierra_partition_id(e.partition_key, %2$s))
   FROM event AS e
  WHERE e.partition_id <> @extschema@.sierra_partition_id(e.partition_key, %2$s)
-UNION ALL
+$check$,
+-- A key that is not that of the stream's name is registered, or reads would not find the stream.
+$check$
 SELECT 'stream key', e.partition_id, NULL, e.stream_id, NULL, NULL,
        format('key %%s is not that of the name and not registered', e.partition_key)
   FROM (SELECT DISTINCT partition_id, stream_id, partition_key FROM event) AS e
  WHERE e.partition_key <> @extschema@.sierra_stream_key(e.stream_id)
    AND NOT EXISTS (SELECT FROM %1$I.stream_keys AS k
                     WHERE k.stream_id = e.stream_id AND k.partition_key = e.partition_key)
-UNION ALL
+$check$,
+-- What is registered is the key of a stream.
+$check$
 SELECT 'stream key', NULL, NULL, k.stream_id, NULL, NULL,
        format('key %%s is registered, but the stream has no event under it', k.partition_key)
   FROM %1$I.stream_keys AS k
  WHERE NOT EXISTS (SELECT FROM event AS e
                     WHERE e.stream_id = k.stream_id AND e.partition_key = k.partition_key)
-UNION ALL
+$check$]
+$$;
+COMMENT ON FUNCTION sierra_internal.verify_keys() IS
+    'returns the queries of everify() for partition keys';
+
+CREATE FUNCTION sierra_internal.verify_event_ids() RETURNS text[]
+    LANGUAGE sql IMMUTABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+SELECT ARRAY[
+-- No two events have the same id.
+$check$
 SELECT 'event id twice', min(e.partition_id), NULL, NULL, NULL, e.event_id,
        format('the id occurs in partitions %%s',
               string_agg(e.partition_id::text, ', ' ORDER BY e.partition_id))
   FROM event AS e
  GROUP BY e.event_id
 HAVING count(*) > 1
-UNION ALL
+$check$,
+-- An id that does not lead to its partition is registered, or eget() would not find the event.
+$check$
 SELECT 'event id', e.partition_id, e.partition_sequence, e.stream_id, e.stream_version, e.event_id,
        'the id does not lead to its partition and is not registered'
   FROM event AS e
  WHERE e.partition_id <> @extschema@.sierra_partition_id(e.event_id, %2$s)
    AND NOT EXISTS (SELECT FROM %1$I.event_ids AS i
                     WHERE i.event_id = e.event_id AND i.partition_id = e.partition_id)
-UNION ALL
+$check$,
+-- What is registered is the id of an event.
+$check$
 SELECT 'event id', i.partition_id, NULL, NULL, NULL, i.event_id,
        'the id is registered, but there is no such event in the partition'
   FROM %1$I.event_ids AS i
  WHERE NOT EXISTS (SELECT FROM event AS e
                     WHERE e.event_id = i.event_id AND e.partition_id = i.partition_id)
-UNION ALL
+$check$]
+$$;
+COMMENT ON FUNCTION sierra_internal.verify_event_ids() IS
+    'returns the queries of everify() for event ids';
+
+CREATE FUNCTION sierra_internal.verify_bounds() RETURNS text[]
+    LANGUAGE sql IMMUTABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+SELECT ARRAY[
+-- Names, times and payloads are what an append accepts.
+$check$
 SELECT 'bounds', e.partition_id, e.partition_sequence, e.stream_id, e.stream_version, e.event_id,
        'a name is empty, too long or has control characters, the time is infinite, or there are'
        ' two payloads'
   FROM event AS e
  WHERE NOT e.within_bounds
-$query$, store, partitions)
+$check$]
+$$;
+COMMENT ON FUNCTION sierra_internal.verify_bounds() IS
+    'returns the query of everify() for the contents of events';
+
+-- One statement, so that all checks see the same events.
+CREATE FUNCTION sierra_internal.verify_query(store name, partitions integer) RETURNS text
+    LANGUAGE sql IMMUTABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT format(sierra_internal.verify_events()
+                  || array_to_string(sierra_internal.verify_numbers() || sierra_internal.verify_positions()
+                                     || sierra_internal.verify_keys() || sierra_internal.verify_event_ids()
+                                     || sierra_internal.verify_bounds(), 'UNION ALL'),
+                  store, partitions)
 $$;
 COMMENT ON FUNCTION sierra_internal.verify_query(name, integer) IS
-    'the query that everify() runs over the events of a store';
+    'returns the query that everify() runs over the events of a store';
 
 CREATE FUNCTION everify(store name DEFAULT NULL)
     RETURNS TABLE (problem text, partition_id integer, partition_sequence bigint, stream_id text,

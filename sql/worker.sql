@@ -11,7 +11,7 @@ CREATE FUNCTION event_notifiers(
     LANGUAGE c VOLATILE PARALLEL RESTRICTED ROWS 10
     AS 'MODULE_PATHNAME', 'sierra_event_notifiers';
 COMMENT ON FUNCTION event_notifiers() IS
-    'the worker of each database: its state, what it did last, commits it has not heard yet, its last error';
+    'returns the notifier of each database: its state, what it did last, and its last error';
 REVOKE EXECUTE ON FUNCTION event_notifiers() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION event_notifiers() TO pg_read_all_stats;
 
@@ -19,10 +19,10 @@ CREATE FUNCTION sierra_call_runners() RETURNS void
     LANGUAGE c VOLATILE PARALLEL UNSAFE
     AS 'MODULE_PATHNAME', 'sierra_call_runners';
 COMMENT ON FUNCTION sierra_call_runners() IS
-    'lets runners look at the store (sierra_es.store) when this transaction has committed; eschedule(), create_projection(), start_saga() and the like call it';
+    'lets runners look at the store of sierra_es.store when this transaction has committed';
 
--- How many events a projection gets at a time goes by its rate, so that a slow
--- handler gives way to others after about a quarter of a second.
+-- The number of events that a projection gets at a time depends on its rate, so that
+-- a slow handler gives way to others after about a quarter of a second.
 CREATE FUNCTION sierra_internal.list_jobs(store name)
     RETURNS TABLE (kind text, projection text, version integer, due_at timestamptz,
                    again_at timestamptz, size bigint, row_version bigint)
@@ -52,7 +52,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION sierra_internal.list_jobs(name) IS
-    'what there is to run in a store: timers, sagas and projections, when each is due (null: when there are events), when something is to be tried again, and how much to do at a time';
+    'returns what there is to run in a store, when each is due, and how much to do at a time';
 
 CREATE FUNCTION sierra_internal.run_job(store name, kind text, projection text, version integer, size bigint)
     RETURNS bigint
@@ -70,7 +70,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION sierra_internal.run_job(name, text, text, integer, bigint) IS
-    'runs a job of list_jobs(); returns how many events or steps, null if another session is at it';
+    'runs a job of list_jobs(), and returns how many events or steps, null if another session runs it';
 
 CREATE FUNCTION event_runners(
     OUT pid integer, OUT database name, OUT since timestamptz, OUT job text, OUT jobs bigint,
@@ -79,12 +79,12 @@ CREATE FUNCTION event_runners(
     LANGUAGE c VOLATILE PARALLEL RESTRICTED ROWS 2
     AS 'MODULE_PATHNAME', 'sierra_event_runners';
 COMMENT ON FUNCTION event_runners() IS
-    'the runners of the server: where each is and since when, the job it is at (null: none), jobs run and events handled since, its last error; empty without shared_preload_libraries';
+    'returns the runners of the server: the job that each runs, what it has done, and its last error';
 REVOKE EXECUTE ON FUNCTION event_runners() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION event_runners() TO pg_read_all_stats;
 
--- A procedure that commits cannot set a search_path: so every name and every
--- operator here says where it is from.
+-- A procedure that commits cannot set a search_path.  So the name of every function,
+-- type and operator is qualified here.
 CREATE PROCEDURE run_event_jobs(store name DEFAULT NULL)
     LANGUAGE plpgsql
 AS $$
@@ -98,7 +98,7 @@ DECLARE
     due_before pg_catalog.timestamptz[];
 BEGIN
     LOOP
-        -- Also if all that was done is that some have failed, and wait now.
+        -- A job that fails makes no progress, but is due later: then the others continue.
         SELECT coalesce(pg_catalog.array_agg(j.due_at), '{}') INTO due
           FROM sierra_internal.list_jobs(wanted) AS j WHERE j.projection IS NULL;
         EXIT WHEN NOT progressed AND due OPERATOR(pg_catalog.=) due_before;
@@ -117,4 +117,4 @@ BEGIN
 END
 $$;
 COMMENT ON PROCEDURE run_event_jobs(name) IS
-    'runs timers, sagas and projections of mode background of a store (default: sierra_es.store) until nothing is due, and commits after each bounded job; 2D000 inside a transaction block';
+    'runs timers, sagas and projections of a store until nothing is due, and commits after each job';

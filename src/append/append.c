@@ -1,10 +1,10 @@
 /*
  * append.c
- *		The append engine.
+ *		Appends events to streams.
  *
- * Every append takes these steps, each of which relies on the ones before:
+ * Every append takes these steps; each of them depends on the ones before:
  *
- *	1. open the partitions and their indexes			(route.c, insert.c)
+ *	1. open the partitions and their indexes			(route.c, append_partition.c)
  *	2. lock the partitions, in ascending order			(partition_lock.c)
  *	3. read the newest event of streams and partitions	(route.c)
  *	4. refuse: partition key, isolation, event ids,
@@ -13,9 +13,9 @@
  *	6. write rows and index entries						(insert.c)
  *	7. fire AFTER ROW triggers							(here)
  *
- * Up to step 4 nothing is written, so a refusal leaves no trace.  The locks
- * stay to the end of the transaction: that makes numbers gapless and lets
- * commits reach a partition in their order.
+ * Nothing is written up to step 4, so a refusal does not change anything.  The locks
+ * are held until the end of the transaction.  So versions and sequences are gapless,
+ * and the events of a partition become visible in the order of their sequences.
  */
 #include "postgres.h"
 
@@ -51,8 +51,8 @@ is_expected(SierraExpectedVersion expected, int64 version)
 }
 
 /*
- * Strict versioning wants to be told the version of each stream.  Later events
- * of the call for the same stream add nothing to that.
+ * Strict versioning requires an expected version for each stream.  It is enough if the
+ * first event of the call for a stream has one.
  */
 static bool
 is_strict(const SierraRoute *route, int i)
@@ -64,7 +64,7 @@ is_strict(const SierraRoute *route, int i)
 	return expected != SIERRA_EXPECT_ANY && expected != SIERRA_EXPECT_EXISTS;
 }
 
-/* Gives each event its version in its stream, or finds the first that is refused. */
+/* Gives each event its version in its stream, or refuses the first that is not expected. */
 static SierraAppendStatus
 number_versions(SierraRoute *route, SierraAppendResult *results, SierraRefusal *refusal)
 {
@@ -88,7 +88,7 @@ number_versions(SierraRoute *route, SierraAppendResult *results, SierraRefusal *
 	return SIERRA_APPEND_DONE;
 }
 
-/* Ids of the events and, as the last one, of the transaction. */
+/* Generates the ids of the events and, as the last one, the id of the transaction. */
 static void
 fill_ids(SierraRoute *route, TimestampTz now, SierraAppendResult *results)
 {
@@ -117,8 +117,8 @@ fill_results(SierraRoute *route, SierraAppendResult *results)
 	TimestampTz now = GetCurrentTimestamp();
 
 	/*
-	 * Again, under the locks: rows that were being loaded while we waited for
-	 * them invalidated what was known.
+	 * Check again, under the locks: while we waited for them, another session may have
+	 * loaded rows, and then the sequence of positions may be behind them.
 	 */
 	AcceptInvalidationMessages();
 	sierra_position_check(route->store);
@@ -192,8 +192,8 @@ static void
 write_append(SierraRoute *route, SierraAppendResult *results)
 {
 	/*
-	 * Triggers fire when all rows of the call stand, not sooner: one that
-	 * appends must find the numbers of this call taken.
+	 * Triggers must not fire before all rows of the call are stored: a trigger that
+	 * appends must get versions and sequences above those of this call.
 	 */
 	AfterTriggerBeginQuery();
 	sierra_position_begin_writing(route->store, results[0].global_position);
@@ -219,8 +219,8 @@ sierra_append(const SierraStore *store, const pg_uuid_t *key, const SierraNewEve
 	if (store->subscribed)
 		ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				errmsg("cannot append while logical replication writes to the store"),
-				errdetail("Events from here would take the numbers of events that are still to "
-						  "arrive."),
+				errdetail("New events would take the versions and sequences of events that "
+						  "are still to arrive."),
 				errhint("Append on the publisher, or drop the subscription first."));
 	sierra_position_check(store);
 

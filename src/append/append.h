@@ -1,6 +1,6 @@
 /*
  * append.h
- *		The append engine.
+ *		Appends events to streams.
  */
 #ifndef SIERRA_APPEND_H
 #define SIERRA_APPEND_H
@@ -11,14 +11,15 @@
 #include "store/store.h"
 
 /*
- * Appends count events (each checked by sierra_event_check()) as one: all or
- * none.  With a key, every stream of the call belongs to it; without, each
- * stream keeps the key it has or gets that of its name.  Each event's expected
- * version is compared with the stream as the events before it left it.
+ * Appends all of count events, or none.  The caller has checked each of them with
+ * sierra_event_check(), and the right to INSERT.  If key is given, all streams of the
+ * call must have it, and new streams get it.  If key is NULL, a stream keeps its key,
+ * and a new stream gets that of its name.  The expected version of an event is
+ * compared with the version of its stream after the events before it.
  *
- * Fills numbers[0 .. count - 1] when DONE or REPEATED, *refusal otherwise.
- * The caller checked the INSERT right.  Raises what is no refusal: read-only
- * transactions, deadlocks, violated constraints, errors of triggers.
+ * Fills results[0 .. count - 1] if it returns DONE or REPEATED, and *refusal
+ * otherwise.  Raises errors that are not refusals, such as those of read-only
+ * transactions, deadlocks, violated constraints and triggers.
  */
 extern SierraAppendStatus sierra_append(const SierraStore *store, const pg_uuid_t *key,
 										const SierraNewEvent *events, int count,

@@ -1,6 +1,6 @@
 /*
  * append_partition.c
- *		A partition that an append writes to: opened, probed, closed.
+ *		A partition that an append writes to: opens, reads and closes it.
  */
 #include "postgres.h"
 
@@ -52,8 +52,9 @@ sierra_append_partition_close(SierraAppendPartition *partition)
 }
 
 /*
- * Under REPEATABLE READ and SERIALIZABLE a stream may not have grown since the
- * transaction's snapshot: what the caller decided on was not its newest state.
+ * Under REPEATABLE READ and SERIALIZABLE an append is refused if the stream has grown
+ * since the snapshot of the transaction was taken: the caller has decided without
+ * seeing the newest events.
  */
 static bool
 grew_after_snapshot(SierraAppendPartition *partition, TupleTableSlot *newest)
@@ -70,10 +71,10 @@ grew_after_snapshot(SierraAppendPartition *partition, TupleTableSlot *newest)
 }
 
 /*
- * Reads the newest event of a stream in one partition.  SnapshotSelf sees what
- * is committed now, and our own rows of this very command; under the partition
- * lock that is all there is.  It takes no predicate locks, so appends to
- * neighbouring streams are no conflicts under SERIALIZABLE.
+ * SnapshotSelf sees what is committed at this moment and our own rows, also those of
+ * this command.  While we hold the partition lock, there are no other rows.  This
+ * snapshot does not take predicate locks, so under SERIALIZABLE an append does not
+ * conflict with appends to other streams that share an index page with it.
  */
 bool
 sierra_append_partition_probe_stream(SierraAppendPartition *partition, const text *stream_id,
@@ -82,7 +83,7 @@ sierra_append_partition_probe_stream(SierraAppendPartition *partition, const tex
 	ScanKeyData scan_key;
 	SierraScan *scan = &partition->stream_scan;
 
-	/* One scan per partition: a batch looks for many streams. */
+	/* Keep one scan per partition, because a batch looks for many streams. */
 	if (!partition->stream_scanning)
 		sierra_scan_begin(scan, partition->rel, partition->stream_index, false, SnapshotSelf, 1);
 	partition->stream_scanning = true;

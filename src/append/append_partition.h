@@ -1,13 +1,12 @@
 /*
  * append_partition.h
- *		A partition that an append writes to: opened, probed, closed.
+ *		A partition that an append writes to: opens, reads and closes it.
  */
 #ifndef SIERRA_APPEND_PARTITION_H
 #define SIERRA_APPEND_PARTITION_H
 
 #include "store/scan.h"
 
-/* The fields that probes fill come last. */
 typedef struct SierraAppendPartition
 {
 	int id;
@@ -16,32 +15,37 @@ typedef struct SierraAppendPartition
 	Relation sequence_index;
 	Relation stream_index;
 	Relation event_id_index;
-	SierraScan stream_scan; /* by stream, while probing */
-	bool stream_scanning;
-	LOCKMODE lock;
-	bool lock_is_new; /* taken by this call, so it may give it back */
-	int64 sequence;	  /* of the newest event, or SIERRA_NONE */
-	int64 position;	  /* of the newest event, or SIERRA_NONE */
+	SierraScan stream_scan; /* the scan of sierra_append_partition_probe_stream() */
+	bool stream_scanning;	/* it is open */
+	LOCKMODE lock;			/* mode of the partition lock, see route.c */
+	bool lock_is_new;		/* this call took it, so it may release it */
+	int64 sequence;			/* of the newest event, or SIERRA_NONE; filled by a probe */
+	int64 position;			/* of the newest event, or SIERRA_NONE; filled by a probe */
 } SierraAppendPartition;
 
-/* Opens a partition and its indexes for probing and writing; takes no partition lock. */
+/*
+ * Opens a partition and its indexes to read and write them.  Does not take the partition
+ * lock.  Raises SE005 if the partition has been dropped or detached, and 42704 if it has
+ * lost an index.
+ */
 extern void sierra_append_partition_open(const SierraStore *store, int id,
 										 SierraAppendPartition *partition);
 extern void sierra_append_partition_close(SierraAppendPartition *partition);
 
 /*
- * Under the partition lock: reads version and key of the newest event of a
- * stream in this partition; false if there is none.  *not_serializable: the
- * stream has grown since the snapshot that the transaction keeps.
+ * Reads the version and the key of the newest event of a stream in this partition, whose
+ * lock the caller holds; false if there is none.  Sets *not_serializable if the stream
+ * has got events that the snapshot of the transaction (under REPEATABLE READ and
+ * SERIALIZABLE) does not see.
  */
 extern bool sierra_append_partition_probe_stream(SierraAppendPartition *partition,
 												 const text *stream_id, int64 *version,
 												 pg_uuid_t *key, bool *not_serializable);
 
-/* Ends the scan that these probes share, and with it its pins. */
+/* Ends the scan that all these probes of the partition share, which releases its buffer. */
 extern void sierra_append_partition_end_probes(SierraAppendPartition *partition);
 
-/* Under the partition lock: fills sequence and position with those of the newest event. */
+/* Fills sequence and position with those of the newest event; the caller holds the lock. */
 extern void sierra_append_partition_probe(SierraAppendPartition *partition);
 
 #endif /* SIERRA_APPEND_PARTITION_H */

@@ -1,6 +1,6 @@
 /*
  * append_sql.c
- *		eappend() and both forms of emappend(): unpack, call the engine, pack.
+ *		The SQL functions eappend() and both forms of emappend().
  */
 #include "postgres.h"
 
@@ -25,7 +25,7 @@ PG_FUNCTION_INFO_V1(sierra_emappend_json);
 /* Columns of sierra_append_result. */
 #define NATTS_RESULT 9
 
-/* Checks and completes the events, appends them, and raises what the engine refused. */
+/* Checks and completes the events and appends them; raises an error if that is refused. */
 static SierraAppendResult *
 append_or_raise(const pg_uuid_t *key, SierraNewEvent *events, int count)
 {
@@ -72,7 +72,7 @@ get_expected_version(FunctionCallInfo fcinfo, int arg)
 	return PG_GETARG_INT64(arg);
 }
 
-/* The partition key that an argument names; NULL if the argument is null. */
+/* The partition key that an argument stands for; NULL if the argument is null. */
 static pg_uuid_t *
 get_partition_key(FunctionCallInfo fcinfo, int arg)
 {
@@ -133,7 +133,7 @@ sierra_append_return(FunctionCallInfo fcinfo, const SierraNewEvent *events,
 	}
 }
 
-/* The order of arguments of emappend() with arrays. */
+/* The arguments of emappend() with arrays, in their order. */
 enum
 {
 	ARG_PARTITION_KEY,
@@ -159,7 +159,7 @@ typedef struct ArrayArgument
 	bool *nulls;
 } ArrayArgument;
 
-/* Takes an array apart; *count is set by the first and holds for the others. */
+/* Takes an array apart.  The first array sets *count; the others must have this length. */
 static ArrayArgument
 get_array(FunctionCallInfo fcinfo, int arg, const char *name, int *count)
 {

@@ -1,6 +1,6 @@
 /*
  * append_sql.h
- *		What SQL functions that append share: result rows.
+ *		The result rows of SQL functions that append.
  */
 #ifndef SIERRA_APPEND_SQL_H
 #define SIERRA_APPEND_SQL_H
@@ -9,7 +9,7 @@
 
 #include "fmgr.h"
 
-/* Makes the result set of the call: a sierra_append_result for each event. */
+/* Makes the result set of the call, with a row of type sierra_append_result for each event. */
 extern void sierra_append_return(FunctionCallInfo fcinfo, const SierraNewEvent *events,
 								 SierraAppendResult *results, int count);
 

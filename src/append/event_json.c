@@ -1,8 +1,9 @@
 /*
  * event_json.c
- *		Events as a JSON array: the form of emappend() that is easy to type.
+ *		Reads events from a JSON array, for emappend() and command handlers.
  *
- * Payloads must come out as the very bytes that went in, so they are cut out.
+ * Payload and metadata are stored byte for byte as they are in the array, so they are
+ * cut out of it, not parsed and written again.
  */
 #include "postgres.h"
 
@@ -20,8 +21,8 @@
 typedef struct Reader
 {
 	SierraJsonReader json;
-	int element;	 /* of the array, from 0, for messages */
-	text *stream_id; /* NULL: each event names its own */
+	int element;	 /* index of the element of the array, from 0, for messages */
+	text *stream_id; /* of all events, which a command handler returned; else NULL */
 } Reader;
 
 typedef enum Member
@@ -56,9 +57,8 @@ static void
 require_string(Reader *reader, Member member, SierraSlice slice)
 {
 	if (*slice.start != '"')
-		refuse(
-			reader, psprintf("member \"%s\" of an event must be a string", member_names[member]),
-			psprintf("Element %d of the array has another kind of value there.", reader->element));
+		refuse(reader, psprintf("member \"%s\" of an event must be a string", member_names[member]),
+			   psprintf("In element %d of the array it is not a string.", reader->element));
 }
 
 static Member
@@ -95,7 +95,7 @@ read_expected_version(Reader *reader, SierraSlice slice, SierraNewEvent *event)
 				errhint("Use any, exists, empty or a version from 0 on."));
 }
 
-/* Whole milliseconds are exact; the server's conversion from a double is not. */
+/* Converts whole milliseconds exactly; the server's conversion from a double is not exact. */
 static TimestampTz
 timestamp_of_msecs(const char *value)
 {
@@ -110,7 +110,7 @@ timestamp_of_msecs(const char *value)
 	return timestamp;
 }
 
-/* Unix milliseconds, or what type timestamptz reads. */
+/* Reads a number of Unix milliseconds, or the text of a timestamptz. */
 static void
 read_timestamp(SierraSlice slice, SierraNewEvent *event)
 {
@@ -191,7 +191,7 @@ read_event(Reader *reader, SierraNewEvent *event)
 	event->stream_id = reader->stream_id;
 	if (!sierra_json_accept(&reader->json, '{'))
 		refuse(reader, "events must be a JSON array of objects",
-			   psprintf("Element %d of the array is no object.", reader->element));
+			   psprintf("Element %d of the array is not an object.", reader->element));
 
 	while (!sierra_json_accept(&reader->json, '}'))
 	{
@@ -207,10 +207,10 @@ read_event(Reader *reader, SierraNewEvent *event)
 		if (reader->stream_id != NULL &&
 			(member == MEMBER_STREAM_ID || member == MEMBER_EXPECTED_VERSION))
 			refuse(reader,
-				   psprintf("member \"%s\" of an event is not for the function to choose",
+				   psprintf("a command handler must not set member \"%s\" of an event",
 							member_names[member]),
 				   psprintf("Element %d of the array has it.", reader->element));
-		/* esver() of a new stream is null: that must not become "any". */
+		/* esver() of a new stream is null, and must not have the effect of "any". */
 		if (member == MEMBER_EXPECTED_VERSION && sierra_slice_is(slice, "null"))
 			ereport(ERROR, errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 					errmsg("member \"%s\" of an event must not be null", member_names[member]),
@@ -240,7 +240,7 @@ read_events(const text *json, text *stream_id, int *count)
 
 	*count = 0;
 	if (!sierra_json_accept(&reader.json, '['))
-		refuse(&reader, "events must be a JSON array of objects", "The value is no array.");
+		refuse(&reader, "events must be a JSON array of objects", "The value is not an array.");
 	while (!sierra_json_accept(&reader.json, ']'))
 	{
 		if (*count == capacity)

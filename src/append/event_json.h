@@ -1,6 +1,6 @@
 /*
  * event_json.h
- *		Events as a JSON array: the form of emappend() that is easy to type.
+ *		Reads events from a JSON array, for emappend() and command handlers.
  */
 #ifndef SIERRA_EVENT_JSON_H
 #define SIERRA_EVENT_JSON_H
@@ -8,20 +8,22 @@
 #include "store/event.h"
 
 /*
- * Reads [{"stream_id", "event_name", "payload", "metadata", "payload_bytes",
- * "expected_version", "event_id", "timestamp"}, ...].  A member that is null
- * counts as absent (expected_version must not be null); stream_id and
- * event_name must be there.  payload and
- * metadata keep their exact text, payload_bytes is base64, timestamp is
- * Unix milliseconds or a timestamptz in text.
+ * Reads an array of objects with the members stream_id, event_name, payload, metadata,
+ * payload_bytes, expected_version, event_id and timestamp.  stream_id and event_name are
+ * required.  A member that is null counts as absent, but expected_version must not be
+ * null.  payload and metadata keep their exact text, payload_bytes is base64, timestamp
+ * is Unix milliseconds or the text of a timestamptz.
  *
- * json must be a value of type json, so its syntax is known to be right.
- * Returns the events, palloc'd, and their number.  Raises 22023 for another
- * structure, and what the input functions of the members' types raise.
+ * json must be a value of type json, so its syntax is valid.  Returns the events,
+ * palloc'd, and their number.  Raises 22023 for another structure, 22004 for a value that
+ * must not be null, and the errors of the input functions of the members' types.
  */
 extern SierraNewEvent *sierra_event_json_read(const text *json, int *count);
 
-/* The same for events of one stream, without members stream_id and expected_version. */
+/*
+ * The same for events that a command handler returns for its stream.  They must not have
+ * the members stream_id and expected_version.
+ */
 extern SierraNewEvent *sierra_event_json_read_of_stream(const text *json, text *stream_id,
 														int *count);
 

@@ -1,8 +1,8 @@
 /*
  * expected_version.c
- *		SQL type expected_version: any, exists, empty or a version.
+ *		The SQL type expected_version: any, exists, empty or a version.
  *
- * Passed by value; see event.h for what the values mean.
+ * It is passed by value; event.h says what the values mean.
  */
 #include "postgres.h"
 
@@ -60,7 +60,7 @@ sierra_expected_version_send(PG_FUNCTION_ARGS)
 	PG_RETURN_BYTEA_P(pq_endtypsend(&buf));
 }
 
-/* The casts from integers: other stores write -1 for what is empty here. */
+/* The casts from integers refuse negative numbers: other stores use -1 for an empty stream. */
 Datum
 sierra_expected_version_from_bigint(PG_FUNCTION_ARGS)
 {

@@ -1,10 +1,10 @@
 /*
  * idempotency.c
- *		Idempotency: is this append the repetition of one that stands?
+ *		Idempotency: is this append the repetition of an earlier one?
  *
- * An id can stand in three places: in the partition of its stream (whose lock
- * we hold), in the partition whose hash the id carries if a server generated
- * it, or anywhere if a client chose it; then event_ids tells.
+ * An event with this id can be stored in three places: in the partition of its stream,
+ * whose lock we hold; if a server generated the id, in the partition whose hash the id
+ * contains; and if a client chose the id, in any partition, which event_ids then names.
  */
 #include "postgres.h"
 
@@ -73,9 +73,10 @@ read_results(TupleTableSlot *slot, SierraAppendResult *results)
 }
 
 /*
- * Who repeats an append is told that it stands, so it must be as durable as
- * our synchronous_commit says, although the first append may have committed
- * asynchronously.  Only then is there an LSN to wait for.
+ * The caller learns that its events are stored, so they must be as durable as
+ * synchronous_commit of this session requires.  But the first append may have committed
+ * asynchronously.  If it has, the server knows the LSN of its commit for a while, and we
+ * wait for that; if the LSN is invalid, the commit is durable already.
  */
 static void
 make_durable(TupleTableSlot *slot)
@@ -122,9 +123,9 @@ find_in_partition(SierraAppendPartition *partition, const SierraNewEvent *event,
 	return found;
 }
 
-/* Looks in another partition, and waits for transactions that write the id there. */
+/* Looks in another partition, and waits for transactions that are writing the id there. */
 static bool
-stands_in_other_partition(const SierraStore *store, int partition, const pg_uuid_t *event_id)
+is_in_other_partition(const SierraStore *store, int partition, const pg_uuid_t *event_id)
 {
 	Relation rel = sierra_scan_open_partition(store, partition, AccessShareLock);
 	Relation index = sierra_scan_open_index(rel, SIERRA_INDEX_EVENT_ID);
@@ -150,7 +151,7 @@ stands_in_other_partition(const SierraStore *store, int partition, const pg_uuid
 	return found;
 }
 
-/* DONE: the id is free.  REPEATED: it stands in the event's stream. */
+/* DONE: the id is not in use.  REPEATED: it is stored in the stream of the event. */
 static SierraAppendStatus
 check_id(SierraRoute *route, int i, SierraAppendResult *results, SierraRefusal *refusal)
 {
@@ -161,16 +162,16 @@ check_id(SierraRoute *route, int i, SierraAppendResult *results, SierraRefusal *
 
 	if (find_in_partition(stream->target, event, results, &same_stream))
 		return same_stream ? SIERRA_APPEND_REPEATED
-						   : refuse_id(event, "It stands in another stream.", refusal);
+						   : refuse_id(event, "It is stored in another stream.", refusal);
 	if (generated_in != stream->partition &&
-		stands_in_other_partition(route->store, generated_in, &event->event_id))
-		return refuse_id(event, "It stands in another stream.", refusal);
+		is_in_other_partition(route->store, generated_in, &event->event_id))
+		return refuse_id(event, "It is stored in another stream.", refusal);
 	if (sierra_registry_find_settled_id(route->store, &event->event_id) >= 0)
-		return refuse_id(event, "It stands in another stream.", refusal);
+		return refuse_id(event, "It is stored in another stream.", refusal);
 	return SIERRA_APPEND_DONE;
 }
 
-/* Do the events that stand follow each other in their streams as in the call? */
+/* Does this stored event follow the one before it in its stream, as in the call? */
 static bool
 follows_in_stream(SierraRouteStream *stream, int64 version)
 {
@@ -195,8 +196,8 @@ has_chosen_ids(const SierraRoute *route)
 SierraAppendStatus
 sierra_idempotency_check(SierraRoute *route, SierraAppendResult *results, SierraRefusal *refusal)
 {
-	int first_standing = -1;
-	int standing = 0;
+	int first_stored = -1;
+	int stored = 0;
 
 	if (!has_chosen_ids(route))
 		return SIERRA_APPEND_DONE;
@@ -216,17 +217,17 @@ sierra_idempotency_check(SierraRoute *route, SierraAppendResult *results, Sierra
 			continue;
 		if (!follows_in_stream(route->stream_of[i], results[i].stream_version))
 			return refuse_id(&route->events[i],
-							 "The events of the call stand in another order, or with others "
+							 "The events of the call are stored in another order, or with others "
 							 "between them.",
 							 refusal);
-		if (standing++ == 0)
-			first_standing = i;
+		if (stored++ == 0)
+			first_stored = i;
 	}
 
-	if (standing == 0)
+	if (stored == 0)
 		return SIERRA_APPEND_DONE;
-	if (standing == route->count)
+	if (stored == route->count)
 		return SIERRA_APPEND_REPEATED;
-	return refuse_id(&route->events[first_standing],
-					 "It stands in this stream, but not all events of the call do.", refusal);
+	return refuse_id(&route->events[first_stored],
+					 "It is stored in this stream, but not all events of the call are.", refusal);
 }

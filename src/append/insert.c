@@ -1,15 +1,15 @@
 /*
  * insert.c
- *		Writes numbered events.
+ *		Writes events that have their numbers already.
  *
- * Rows go straight into table and indexes, as those of a logical replication
- * worker do (ExecSimpleRelationInsert); that skips planner, executor and tuple
- * routing.  NOT NULL and CHECK constraints and AFTER ROW triggers hold all the
- * same.  The partition constraint is true by construction.
+ * Rows go directly into the table and its indexes, without planner, executor and tuple
+ * routing; the apply worker of logical replication inserts rows in the same way.  NOT
+ * NULL and CHECK constraints are still checked, and AFTER ROW triggers fire.  The
+ * partition constraint need not be checked, because the rows were routed by it.
  *
- * What only the executor can do (row security, BEFORE ROW and statement
- * triggers, transition tables, columns the user added) sends the rows through
- * an ordinary INSERT on the events table instead: slower, same result.
+ * Some features need the executor: row-level security, BEFORE ROW and statement triggers,
+ * transition tables, and columns that a user added.  With one of these, rows go through
+ * an ordinary INSERT into the events table, which is slower and has the same result.
  */
 #include "postgres.h"
 
@@ -31,7 +31,7 @@
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 
-/* Rows that are handed to the table access method at once. */
+/* Maximum number of rows that are passed to the table access method at once. */
 #define ROWS_AT_ONCE 256
 
 static Datum
@@ -136,7 +136,7 @@ insert_statement(const SierraStore *store)
 					quote_qualified_identifier(NameStr(store->name), "events"));
 }
 
-/* A trigger could have changed what was numbered; that must not stand. */
+/* A trigger may have changed a number, id or name of the event, which is not allowed. */
 static void
 check_stored(SierraAppendPartition *partition, const SierraNewEvent *event,
 			 const SierraAppendResult *results)
@@ -179,7 +179,7 @@ execute_insert(SPIPlanPtr plan, const SierraNewEvent *event, SierraAppendResult 
 	form_row(event, results, values, nulls);
 	for (int column = 0; column < Natts_events; column++)
 		spi_nulls[column] = nulls[column] ? 'n' : ' ';
-	/* Triggers are left to the query level of the append: see append.c. */
+	/* Do not fire AFTER triggers here, but at the end of the append; see append.c. */
 	if (SPI_execute_snapshot(plan, values, spi_nulls, InvalidSnapshot, InvalidSnapshot, false,
 							 false, 0) != SPI_OK_INSERT ||
 		SPI_processed != 1)
@@ -191,9 +191,9 @@ execute_insert(SPIPlanPtr plan, const SierraNewEvent *event, SierraAppendResult 
 }
 
 /*
- * Statement triggers, the guard too, fire once per query level and table, so
- * only the first INSERT of an append needs a permit; a later one would be left
- * for somebody else to take.
+ * Statement triggers, and so the guard, fire once per query level and table.  So only
+ * the first INSERT of an append needs a permit.  The permit of a later one would not be
+ * used up, and another statement could use it.
  */
 static void
 insert_by_executor(const SierraStore *store, SierraAppendPartition *partition,

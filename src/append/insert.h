@@ -1,6 +1,6 @@
 /*
  * insert.h
- *		Writes numbered events.
+ *		Writes events that have their numbers already.
  */
 #ifndef SIERRA_INSERT_H
 #define SIERRA_INSERT_H
@@ -10,7 +10,7 @@
 #include "append/append_partition.h"
 #include "store/event.h"
 
-/* What an append gave an event. */
+/* The numbers, ids and time that an append gave to an event. */
 typedef struct SierraAppendResult
 {
 	int partition_id;
@@ -24,11 +24,12 @@ typedef struct SierraAppendResult
 } SierraAppendResult;
 
 /*
- * Writes count events, numbered in this order, into a partition whose lock the
- * transaction holds.  Honours row security and whatever else the user put on
- * the events table.  AFTER ROW triggers are queued: the caller brackets it with
- * AfterTriggerBeginQuery() and AfterTriggerEndQuery().  *guard_passed begins as
- * false and is kept from one call to the next within that bracket.
+ * Writes count events, whose sequences ascend in this order, into a partition whose
+ * lock the transaction holds.  Row-level security, constraints, triggers and additional
+ * columns of the events table apply.  AFTER ROW triggers are queued, so the caller calls
+ * AfterTriggerBeginQuery() before and AfterTriggerEndQuery() after it.  Between these
+ * two there may be several calls; *guard_passed is false before the first of them and
+ * must be passed to all.
  */
 extern void sierra_insert_events(const SierraStore *store, SierraAppendPartition *partition,
 								 EState *estate, const SierraNewEvent *const *events,

@@ -1,9 +1,9 @@
 /*
  * metadata.c
- *		Metadata that a session gives to every event it appends.
+ *		The metadata that a session adds to every event that it appends.
  *
- * The bytes of the event's own members stay what they are; the others come
- * after them.  Names are compared as they are written.
+ * The bytes of the event's own members stay unchanged; the added members come after
+ * them.  Names are compared byte by byte, without regard to escapes.
  */
 #include "postgres.h"
 
@@ -31,7 +31,7 @@ has_member(const text *json, SierraSlice name)
 	return false;
 }
 
-/* Up to the end of the last member: what may be gone on with; false if it is no object. */
+/* Copies an object without its closing brace; false if json is not an object. */
 static bool
 copy_members(const text *json, StringInfo to)
 {

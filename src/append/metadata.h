@@ -1,6 +1,6 @@
 /*
  * metadata.h
- *		Metadata that a session gives to every event it appends.
+ *		The metadata that a session adds to every event that it appends.
  */
 #ifndef SIERRA_METADATA_H
 #define SIERRA_METADATA_H
@@ -8,9 +8,9 @@
 #include "c.h"
 
 /*
- * The metadata of an event (json, or NULL) with the members of
- * sierra_es.metadata that it lacks, after its own.  What is no object stays as
- * it is; without the setting everything does.
+ * The metadata of an event (json, or NULL), followed by the members of
+ * sierra_es.metadata that it does not have.  Metadata that is not an object stays
+ * unchanged; so does all metadata if sierra_es.metadata is empty.
  */
 extern text *sierra_metadata_complete(text *metadata);
 

@@ -1,6 +1,6 @@
 /*
  * refusal.c
- *		Why an append was refused, as errors for SQL.
+ *		Refusals: why an append was refused, as an error for SQL.
  */
 #include "postgres.h"
 
@@ -22,7 +22,7 @@ report_wrong_version(const SierraRefusal *refusal)
 			errdetail("Stream \"%s\": expected version %s, current version %s.", stream,
 					  sierra_expected_version_text(refusal->event->expected),
 					  sierra_expected_version_text(current)),
-			errhint("Read the stream again, decide anew, and append with its current version."));
+			errhint("Read the stream again, decide again, and append with its current version."));
 }
 
 static void

@@ -1,6 +1,6 @@
 /*
  * refusal.h
- *		Why an append was refused: as data for the engine, as errors for SQL.
+ *		Refusals: why an append was refused, as data, and as an error for SQL.
  */
 #ifndef SIERRA_REFUSAL_H
 #define SIERRA_REFUSAL_H
@@ -8,14 +8,14 @@
 #include "store/event.h"
 
 /*
- * How an append ended.  Refusals are found before anything is written and are
- * returned rather than raised, so that a caller can go on with other appends
+ * How an append ended.  An append is refused before anything is written.  The refusal is
+ * returned and not raised as an error, so that a caller can continue with other appends
  * in the same transaction.
  */
 typedef enum SierraAppendStatus
 {
 	SIERRA_APPEND_DONE,		/* written now */
-	SIERRA_APPEND_REPEATED, /* stood there already: the numbers are the first ones */
+	SIERRA_APPEND_REPEATED, /* stored before: the results are those of the first append */
 	SIERRA_APPEND_WRONG_VERSION,
 	SIERRA_APPEND_KEY_MISMATCH,
 	SIERRA_APPEND_DUPLICATE_EVENT,
@@ -23,18 +23,18 @@ typedef enum SierraAppendStatus
 	SIERRA_APPEND_NOT_SERIALIZABLE
 } SierraAppendStatus;
 
-/* Why an append was refused; what is set depends on the status. */
+/* Why an append was refused; the status says which members are set, event always is. */
 typedef struct SierraRefusal
 {
 	const SierraNewEvent *event;
 	int64 current_version; /* wrong version; SIERRA_NONE for an empty stream */
-	pg_uuid_t stream_key;  /* key mismatch: what the stream has */
-	pg_uuid_t given_key;   /* key mismatch: what the call says */
+	pg_uuid_t stream_key;  /* key mismatch: the key of the stream */
+	pg_uuid_t given_key;   /* key mismatch: the key of the call */
 	pg_uuid_t event_id;	   /* duplicate event */
-	const char *reason;	   /* duplicate event: a full sentence */
+	const char *reason;	   /* duplicate event: a full sentence for DETAIL */
 } SierraRefusal;
 
-/* Turns a refusal of the engine into an error; returns if there is none. */
+/* Raises the error of a refusal; returns if the status is DONE or REPEATED. */
 extern void sierra_refusal_report(SierraAppendStatus status, const SierraRefusal *refusal);
 
 #endif /* SIERRA_REFUSAL_H */

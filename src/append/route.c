@@ -1,19 +1,21 @@
 /*
  * route.c
- *		The first half of an append: which streams, which partitions, locked.
+ *		The first half of an append: finds the streams of the call and their partitions,
+ *		and locks these.
  *
- * A stream lives in the partition of its key.  The key is that of its name
- * unless the stream's first event came with another; such streams stand in
- * stream_keys.  Two sessions must not create one stream under two keys, so who
- * creates a stream under a key of its own also locks the stream's home, the
- * partition of the key of its name: every creator of a stream holds the lock
- * of its home, and under that lock looks whether the stream exists elsewhere.
+ * The events of a stream are in the partition of its key.  This is the key of the
+ * stream's name, unless its first event was appended with another key; such streams are
+ * registered in stream_keys.  The partition of the key of the name is the home of the
+ * stream.  Two sessions must not create a stream with two different keys.  So a session
+ * that creates a stream with a key of its own also locks the home of the stream.  This
+ * way every session that creates a stream holds the lock of its home, and looks under
+ * this lock whether the stream exists in another partition.
  *
- * Where a stream lives is a guess until its partition is locked.  A wrong
- * guess (only for streams with keys of their own) gives the locks back, which
- * is harmless as nothing is written yet, and starts again with what was found;
- * so locks are always taken in ascending order, and appends that lock several
- * partitions cannot deadlock with each other.
+ * The partition of a stream is a guess until it is locked.  The guess can be wrong only
+ * for a stream with a key of its own.  Then we release the locks, which is harmless
+ * because nothing has been written yet, and start again with the key that we found.  So
+ * locks are always taken in ascending order, and appends that lock several partitions
+ * cannot deadlock with each other.
  */
 #include "postgres.h"
 
@@ -89,8 +91,8 @@ collect_streams(SierraRoute *route)
 }
 
 /*
- * The lock that each partition of the store needs, NoLock for most: to write
- * where streams live, only to keep others out of the homes of new ones.
+ * The lock that each partition of the store needs, NoLock for most: WRITE for the
+ * partitions of streams, KEEP_OUT for homes where new streams are not written.
  */
 static LOCKMODE *
 wanted_locks(SierraRoute *route)
@@ -117,7 +119,7 @@ open_and_lock(SierraRoute *route)
 	for (int partition = 0; partition < route->store->partitions; partition++)
 		count += (wanted[partition] != NoLock);
 
-	/* Tables before locks: else DDL that queues between two appends deadlocks. */
+	/* Open all tables before the first lock: otherwise DDL and appends could deadlock. */
 	route->partitions = palloc(sizeof(SierraAppendPartition) * count);
 	route->npartitions = 0;
 	for (int partition = 0; partition < route->store->partitions; partition++)
@@ -150,11 +152,11 @@ find_partition(SierraRoute *route, int id)
 	return NULL;
 }
 
-/* What looking at one stream under the locks led to. */
+/* The result of looking for one stream under the locks. */
 typedef enum Settled
 {
-	SETTLED,
-	MOVED, /* the locks taken are not the right ones */
+	SETTLED, /* its partition is locked, and its key and version are known */
+	MOVED,	 /* another partition has to be locked too */
 	REFUSED
 } Settled;
 
@@ -170,8 +172,8 @@ refuse_key(SierraRouteStream *stream, const SierraRoute *route, const pg_uuid_t 
 }
 
 /*
- * A stream that is to begin under the call's key must not exist under the key
- * of its name, nor begin there at the same time.
+ * A new stream with the key of the call must not exist with the key of its name, and no
+ * other session may create it with that key at the same time.
  */
 static Settled
 settle_new_key(SierraRoute *route, SierraRouteStream *stream, SierraAppendStatus *status,

@@ -1,6 +1,7 @@
 /*
  * route.h
- *		The first half of an append: which streams, which partitions, locked.
+ *		The first half of an append: finds the streams of the call and their partitions,
+ *		and locks these.
  */
 #ifndef SIERRA_ROUTE_H
 #define SIERRA_ROUTE_H
@@ -16,14 +17,15 @@ typedef struct SierraRouteStream
 	const text *stream_id;
 	const SierraNewEvent *event; /* the first one of the call for this stream */
 	pg_uuid_t key;
-	int partition;
-	int home; /* the partition of the key of its name; -1 while not needed */
-	SierraAppendPartition *target;
-	bool register_key;		/* new, under a key that is not that of its name */
-	int64 version;			/* SIERRA_NONE if empty; the append counts it up */
-	int64 repeated_version; /* idempotency.c: version of the last event that stands */
+	int partition;				   /* id of the partition of the key */
+	int home;					   /* id of that of its name's key; -1: not needed */
+	SierraAppendPartition *target; /* the partition of the key, open and locked */
+	bool register_key;			   /* it is new, and has a key that is not that of its name */
+	int64 version;				   /* SIERRA_NONE if empty; the append increases it */
+	int64 repeated_version;		   /* for idempotency.c: version of the last stored event */
 } SierraRouteStream;
 
+/* The caller sets store, key, events, count and estate; sierra_route_open() the rest. */
 typedef struct SierraRoute
 {
 	const SierraStore *store;
@@ -31,23 +33,25 @@ typedef struct SierraRoute
 	const SierraNewEvent *events;
 	int count;
 	EState *estate;
-	SierraRouteStream **stream_of; /* by event */
+	SierraRouteStream **stream_of; /* the stream of each event */
 	SierraRouteStream **streams;   /* in the order of their first events */
 	int nstreams;
-	SierraAppendPartition *partitions; /* open and locked, by ascending partition */
+	SierraAppendPartition *partitions; /* open and locked, by ascending id */
 	int npartitions;
 } SierraRoute;
 
 /*
- * Finds the partitions of all streams, opens and locks them in ascending
- * order, and reads how far streams and partitions are.  Returns DONE when the
- * route stands, or a refusal; then no new lock is held.
+ * Finds the partitions of all streams, opens and locks them in ascending order, and reads
+ * the newest version of each stream and the newest sequence and position of each
+ * partition.  Returns DONE, or a refusal; after a refusal no new lock is held and nothing
+ * is open.
  */
 extern SierraAppendStatus sierra_route_open(SierraRoute *route, SierraRefusal *refusal);
 
-/* Gives back the locks that sierra_route_open() took: nothing was written. */
+/* Releases the locks that sierra_route_open() took; nothing may have been written. */
 extern void sierra_route_unlock(SierraRoute *route);
 
+/* Closes the partitions; keeps the locks. */
 extern void sierra_route_close(SierraRoute *route);
 
 #endif /* SIERRA_ROUTE_H */

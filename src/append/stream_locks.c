@@ -1,13 +1,14 @@
 /*
  * stream_locks.c
- *		Locking the partitions of many streams before any of them is appended to.
+ *		Locks the partitions of many streams before the first append to one of them.
  *
- * One append takes its locks in ascending order, so appends cannot wait for each
- * other in a circle.  Who makes many of them, one after the other, and will not
- * have them in the order of partitions, gets all locks first.
+ * An append takes its locks in ascending order, so two appends cannot wait for each
+ * other.  A transaction with many appends, in an order that is not that of partitions,
+ * could take locks in any order.  So it takes all of them here first.
  *
- * Tables are opened before the first lock is taken, as an append does.  A stream
- * that is registered meanwhile may need another lock: the append takes it then.
+ * As in an append, all tables are opened before the first lock is taken.  If another
+ * session registers a stream after we looked for its key, the stream may need one more
+ * lock; its append takes that.
  */
 #include "postgres.h"
 
@@ -39,7 +40,7 @@ mark_partitions(const SierraStore *store, const text *stream_id, const text *par
 		sierra_event_parse_key(partition_key, &key);
 		wanted[sierra_uuid_partition(&key, store->partitions)] = true;
 	}
-	/* Who creates a stream under another key locks its home, too. */
+	/* A session that creates a stream with another key also locks the stream's home. */
 	sierra_uuid_of_name(VARDATA_ANY(stream_id), VARSIZE_ANY_EXHDR(stream_id), &key);
 	wanted[sierra_uuid_partition(&key, store->partitions)] = true;
 }

@@ -1,6 +1,6 @@
 /*
  * timer_sql.c
- *		What eschedule() and run_timers() cannot do in SQL.
+ *		The parts of eschedule() and run_timers() that cannot be written in SQL.
  */
 #include "postgres.h"
 
@@ -38,7 +38,10 @@ sierra_lock_streams(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
-/* Raises what an append of this event would: stream_id, event_name, payload, payload_bytes, key. */
+/*
+ * Raises the errors that an append of this event would raise.  Arguments: stream_id,
+ * event_name, payload, payload_bytes, partition_key.
+ */
 Datum
 sierra_check_new_event(PG_FUNCTION_ARGS)
 {

@@ -5,6 +5,8 @@
 #ifndef SIERRA_TEXT_H
 #define SIERRA_TEXT_H
 
+#include "base/compat.h"
+
 /* Do both have the same bytes? */
 static inline bool
 sierra_text_equal(const text *a, const text *b)

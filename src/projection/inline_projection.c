@@ -19,11 +19,10 @@
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
-#include "utils/syscache.h"
 
 PG_FUNCTION_INFO_V1(sierra_project_inline);
 
-/* The store that the table of the trigger is a partition of. */
+/* The store of a partition that a trigger fires for. */
 static SierraStore *
 find_store(const TriggerData *trigger)
 {
@@ -54,9 +53,9 @@ check_trigger(FunctionCallInfo fcinfo)
 }
 
 /*
- * The projection of a trigger, looked up once for all rows of an append.  A
- * transaction that makes another version live, or drops the projection, waits
- * until appends in flight have ended; see make_projection_inline().
+ * The projection of a trigger, looked up once for all rows of an append.  What
+ * makes another version of it live, or drops it, waits until appends in flight
+ * have ended; see make_projection_inline().
  */
 static SierraProjection *
 find_of_trigger(FunctionCallInfo fcinfo)

@@ -17,7 +17,6 @@
 #include "fmgr.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
-#include "utils/syscache.h"
 
 PG_FUNCTION_INFO_V1(sierra_run_projection_version);
 PG_FUNCTION_INFO_V1(sierra_try_projection_version);

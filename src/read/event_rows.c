@@ -1,6 +1,6 @@
 /*
  * event_rows.c
- *		What SQL functions that return events share: arguments and result rows.
+ *		The result rows of SQL functions that return events.
  */
 #include "postgres.h"
 

@@ -1,6 +1,6 @@
 /*
  * filter.c
- *		Which events a reader wants, by stream and by name.
+ *		Filters by stream and by event name.
  */
 #include "postgres.h"
 

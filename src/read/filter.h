@@ -1,6 +1,6 @@
 /*
  * filter.h
- *		Which events a reader wants, by stream and by name.
+ *		Filters by stream and by event name.
  */
 #ifndef SIERRA_FILTER_H
 #define SIERRA_FILTER_H
@@ -8,7 +8,7 @@
 #include "executor/tuptable.h"
 #include "utils/array.h"
 
-/* Texts of an array argument; a filter that is not given lets everything pass. */
+/* The texts of an array argument.  If given is false, every event passes. */
 typedef struct SierraFilter
 {
 	bool given;
@@ -16,13 +16,16 @@ typedef struct SierraFilter
 	text **items;
 } SierraFilter;
 
-/* Does the event in the slot pass both filters? */
+/*
+ * Does the event in the slot pass both filters?  The items of streams are patterns,
+ * see pattern.h.
+ */
 extern bool sierra_filter_passes(const SierraFilter *streams, const SierraFilter *event_names,
 								 TupleTableSlot *slot);
 
 /*
- * The filter that an array of texts says; its items are copies.  A null element
- * raises 22004, with the name of the argument or column.
+ * The filter of an array of texts; its items may point into the array.  Raises 22004,
+ * with this name of the argument or column, for an element that is null.
  */
 extern SierraFilter sierra_filter_of_array(ArrayType *array, const char *name);
 

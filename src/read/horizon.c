@@ -1,29 +1,33 @@
 /*
  * horizon.c
- *		How far the whole store can be read without skipping an event.
+ *		The horizon: up to which position the whole store can be read without skipping
+ *		an event.
  *
- * Positions grow with sequences inside a partition, and what a snapshot sees
- * of a partition is a prefix.  Across partitions an append can take position 7
- * and commit after another has committed position 8.  Only transactions that
- * hold a partition lock can do that, so no other transaction delays readers:
+ * Within a partition, positions ascend with sequences, and a snapshot sees all events
+ * up to some sequence and none after it.  Across partitions that is not so: an append
+ * can take position 7 and commit after another append has committed position 8.  Only
+ * a transaction that holds a partition lock can do that, so readers have to look only
+ * at partitions and their locks:
  *
- *	1. Read the last position S that the store gave out.  Who takes a position
- *	   later gets a higher one.
- *	2. For each partition, look whether its lock is held, then look at its
- *	   newest rows, uncommitted ones included (SnapshotDirty):
- *	   a. The first row that the active snapshot does not see, at position q:
- *		  it is uncommitted, or committed after the snapshot.  All that the
- *		  snapshot misses in this partition is at q or above: bound q - 1.
- *	   b. No such row, but the lock is held: the holder has not written yet and
- *		  will write above the newest row, at p: bound p.
- *	   c. No such row and no holder: who locks later takes positions above S.
- *	3. The horizon is the least of S and the bounds.
+ *	1. Read the last position S that was taken from the sequence of the store.  A
+ *	   transaction that takes a position later gets a higher one.
+ *	2. For each partition, look whether its lock is held, and after that look at its
+ *	   newest rows, also uncommitted ones (SnapshotDirty):
+ *	   a. There is a row that the active snapshot does not see; the first one has
+ *		  position q.  It is uncommitted, or was committed after the snapshot was
+ *		  taken.  All events of this partition that the snapshot does not see have
+ *		  position q or a higher one.  The bound is q - 1.
+ *	   b. There is no such row, but the lock is held.  Its holder has not written yet
+ *		  and will write above the position p of the newest row.  The bound is p.
+ *	   c. There is no such row, and the lock is not held.  A transaction that locks
+ *		  the partition later takes positions above S.  There is no bound.
+ *	3. The horizon is the lowest of S and the bounds.
  *
- * Because the snapshot may be older than step 1 (it is the statement's, or the
- * transaction's under REPEATABLE READ), rule a is asked about committed rows
- * too.  A lock is released only after its rows became visible (or were rolled
- * back), so a lock that is not held in step 2 hides nothing.  A prepared
- * transaction keeps its lock and counts as a holder.
+ * The snapshot may be older than step 1, because it is that of the statement, or of
+ * the transaction under REPEATABLE READ.  This is why rule a also applies to committed
+ * rows.  A lock is released only after the rows of its holder have become visible, or
+ * have been rolled back.  So if a lock is not held in step 2, step 2 finds all rows of
+ * its earlier holders.  A prepared transaction keeps its lock and counts as a holder.
  */
 #include "postgres.h"
 
@@ -46,13 +50,13 @@ refuse_replicas(const SierraStore *store)
 	if (RecoveryInProgress())
 		ereport(ERROR, errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				errmsg("cannot read the whole store in order during recovery"),
-				errdetail("A standby cannot tell which appends are in flight on the primary."),
+				errdetail("A standby does not know which appends are in progress on the primary."),
 				errhint("Read partition by partition with epscan(), or read on the primary."));
 	if (store->subscribed)
 		ereport(ERROR, errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				errmsg("cannot read the whole store in order while logical replication writes to "
 					   "it"),
-				errdetail("A subscriber cannot tell which appends are in flight on the "
+				errdetail("A subscriber does not know which appends are in progress on the "
 						  "publisher."),
 				errhint("Read partition by partition with epscan(), or drop the subscription."));
 }
@@ -83,8 +87,9 @@ is_visible(Probe *probe)
 }
 
 /*
- * The highest sequence that the active snapshot sees, when it does not see the
- * newest.  What it sees is a prefix: gallop back from the end, then bisect.
+ * Finds the highest sequence that the active snapshot sees, if it does not see the
+ * newest one.  It sees all rows up to some sequence, so steps that double lead back
+ * from the end to a row that it sees; from there on, bisect.
  */
 static void
 find_visible_end(Probe *probe, int64 newest, SierraReadPartition *partition)
@@ -117,14 +122,17 @@ find_visible_end(Probe *probe, int64 newest, SierraReadPartition *partition)
 	partition->sequence = seen;
 }
 
-/* Rule a: the bound that the first unseen row sets. */
+/* Rule a: the bound of the first row that the snapshot does not see. */
 static int64
 bound_of_unseen(Probe *probe, SierraReadPartition *partition, bool locked)
 {
 	if (fetch_sequence(probe, partition->sequence + 1))
 		return sierra_slot_int8(probe->scan.slot, Anum_events_global_position) - 1;
 
-	/* Rolled back since, so rule b or c: whoever writes next does so above. */
+	/*
+	 * The row has been rolled back since, so rule b or c applies: the next writer writes
+	 * above the newest row.
+	 */
 	return locked ? partition->position : PG_INT64_MAX;
 }
 
@@ -179,7 +187,7 @@ sierra_horizon(const SierraStore *store, SierraReadPartition *const *partitions,
 	last = sierra_position_last(store);
 	for (int i = 0; i < count; i++)
 	{
-		/* Not inside Min(), which would ask twice and could take the second answer. */
+		/* Not inside Min(), which would evaluate it twice, with results that may differ. */
 		bool locked = sierra_partition_written_by_other(RelationGetRelid(partitions[i]->rel));
 		int64 bound = bound_of_partition(partitions[i], locked);
 
@@ -188,17 +196,17 @@ sierra_horizon(const SierraStore *store, SierraReadPartition *const *partitions,
 	}
 
 	/*
-	 * A store whose rows were loaded without its sequence: the next append
-	 * puts the sequence above them before it takes a position.
+	 * If rows were loaded without their sequence, S may be too low.  The next append
+	 * corrects the sequence before it takes a position, so that is above these rows.
 	 */
 	last = Max(last, newest);
 
-	/* Our own events that a trigger, policy or constraint reads beside. */
+	/* A trigger, policy or constraint may read while this session is writing events. */
 	horizon = Min(horizon, sierra_position_being_written(store) - 1);
 	return Min(last, horizon);
 }
 
-/* Only writers have rows in flight, and they hold the lock of their partition. */
+/* Only the holder of a partition lock writes, so the other partitions can be skipped. */
 bool
 sierra_horizon_in_flight(const SierraStore *store, const bool *wanted, int64 position)
 {

@@ -1,6 +1,7 @@
 /*
  * horizon.h
- *		How far the whole store can be read without skipping an event.
+ *		The horizon: up to which position the whole store can be read without skipping
+ *		an event.
  */
 #ifndef SIERRA_HORIZON_H
 #define SIERRA_HORIZON_H
@@ -14,24 +15,25 @@ typedef struct SierraReadPartition
 {
 	Relation rel;
 	Relation sequence_index;
-	int64 sequence; /* of the newest event the active snapshot sees, or SIERRA_NONE */
+	int64 sequence; /* of the newest event that the active snapshot sees, or SIERRA_NONE */
 	int64 position; /* of that event, or SIERRA_NONE */
 } SierraReadPartition;
 
 /*
- * The highest global position below which the active snapshot sees all there
- * is and all there will ever be in these partitions: all of the store, or those
- * that the caller reads.  Fills sequence and position of the partitions.
+ * The highest global position such that the active snapshot sees each event of these
+ * partitions, also of transactions that are still to commit, up to this position.
+ * The partitions are all of the store, or those that the caller reads.  Fills their
+ * members sequence and position.
  *
- * Raises 0A000 where the partition locks are not: on a physical standby, and in
- * a store that logical replication writes to.
+ * Raises 0A000 where writers do not hold partition locks: on a physical standby, and
+ * in a store that logical replication writes to.
  */
 extern int64 sierra_horizon(const SierraStore *store, SierraReadPartition *const *partitions,
 							int count);
 
 /*
- * Is there an event at this position or below that the active snapshot cannot see yet,
- * in the partitions wanted?
+ * Is another transaction writing an event, at this position or below, that the active
+ * snapshot does not see?  Looks only into partitions i with wanted[i].
  */
 extern bool sierra_horizon_in_flight(const SierraStore *store, const bool *wanted, int64 position);
 

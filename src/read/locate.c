@@ -2,8 +2,8 @@
  * locate.c
  *		Finds events by their global position.
  *
- * Inside a partition positions grow with sequences, so a place is searched by
- * sequence, as read_all.c does.
+ * Within a partition, positions ascend with sequences.  So an event is searched by
+ * sequence, as in read_all.c.
  */
 #include "postgres.h"
 
@@ -35,7 +35,7 @@ close_source(SierraSource *source)
 {
 	sierra_source_end(source);
 	index_close(source->partition.sequence_index, AccessShareLock);
-	/* No lock stays: what is found here are numbers and names. */
+	/* Release the lock: results of this file do not point into the TOAST table. */
 	relation_close(source->partition.rel, AccessShareLock);
 }
 

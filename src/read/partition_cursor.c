@@ -1,11 +1,12 @@
 /*
  * partition_cursor.c
- *		One partition while the whole store is read: rows by sequence, places
- *		by position.
+ *		Reads one partition while the whole store is read: its rows by sequence, from
+ *		the place of a position on.
  *
- * An index scan reads whole index pages ahead, which costs more than the few
- * rows that one page of a store with many partitions takes from each.  So a
- * source scans windows of sequences, each twice the one before.
+ * An index scan reads a whole index page at a time.  A caller that reads some events
+ * of a store with many partitions needs only a few rows of each, which cost less than
+ * that.  So a source scans a window of sequences, and each window is twice as large
+ * as the one before.
  */
 #include "postgres.h"
 
@@ -93,7 +94,7 @@ sierra_source_start(SierraSource *source, int64 sequence, ScanDirection directio
 	return sierra_source_advance(source);
 }
 
-/* The position of one sequence, which the snapshot sees. */
+/* The position of the event with this sequence, which the snapshot sees. */
 static int64
 position_of(SierraSource *source, int64 sequence)
 {
@@ -101,7 +102,7 @@ position_of(SierraSource *source, int64 sequence)
 	return fetch(source, ForwardScanDirection) ? source->position : PG_INT64_MAX;
 }
 
-/* Where between two sequences a position should be, if positions are spread evenly. */
+/* The sequence, between low and high, that the position has if positions are spread evenly. */
 static int64
 interpolate(int64 low, int64 low_position, int64 high, int64 high_position, int64 position)
 {
@@ -110,9 +111,10 @@ interpolate(int64 low, int64 low_position, int64 high, int64 high_position, int6
 }
 
 /*
- * Streams spread over partitions by a hash, so interpolating comes near in a
- * few steps; a small overshoot brings the other end near too.  Halving now and
- * then bounds the number of steps whatever the positions.
+ * A hash spreads streams over partitions, so positions are spread about evenly, and
+ * interpolation comes near the place in a few steps.  The guess is moved a little
+ * beyond the estimate, so that the other end of the range comes near too.  Each fourth
+ * step halves the range, which limits the number of steps for any positions.
  */
 int64
 sierra_source_search(SierraSource *source, int64 position)

@@ -1,7 +1,7 @@
 /*
  * partition_cursor.h
- *		One partition while the whole store is read: rows by sequence, places
- *		by position.
+ *		Reads one partition while the whole store is read: its rows by sequence, from
+ *		the place of a position on.
  */
 #ifndef SIERRA_PARTITION_CURSOR_H
 #define SIERRA_PARTITION_CURSOR_H
@@ -9,37 +9,42 @@
 #include "read/horizon.h"
 #include "store/scan.h"
 
-/* A place is at most so many rows below the one that is looked for. */
+/* sierra_source_search() ends when it is within this number of rows. */
 #define SIERRA_SEARCH_ENOUGH 8
 
+/* A partition that is read, and its current row. */
 typedef struct SierraSource
 {
-	SierraReadPartition partition; /* filled by sierra_horizon() */
+	SierraReadPartition partition; /* filled before, by sierra_horizon() for example */
 	SierraScan scan;
 	bool scanning;
 	ScanDirection direction;
-	int64 window;	/* rows that the next index scan covers */
-	int64 next;		/* sequence where it begins */
+	int64 window;	/* number of rows that the next index scan covers */
+	int64 next;		/* sequence where the next index scan begins */
 	int64 sequence; /* of the current row */
 	int64 position; /* of the current row */
 } SierraSource;
 
 /*
- * Makes a source whose partition is filled ready to be read.  window is the number
- * of rows that will probably be wanted of it.
+ * Prepares a source to be read; its member partition is filled already.  window is the
+ * number of rows that the caller will probably need.
  */
 extern void sierra_source_begin(SierraSource *source, int64 window);
 extern void sierra_source_end(SierraSource *source);
 
-/* Makes the row with this sequence, or the first after it, current. */
+/*
+ * Makes the row with this sequence, or the first one after it in this direction,
+ * current; false if there is none.
+ */
 extern bool sierra_source_start(SierraSource *source, int64 sequence, ScanDirection direction);
 
-/* Makes the next row current; false when the snapshot sees no more. */
+/* Makes the next row current; false if the active snapshot sees no more rows. */
 extern bool sierra_source_advance(SierraSource *source);
 
 /*
- * A sequence at or below a position, and at most SIERRA_SEARCH_ENOUGH rows
- * below the last such; SIERRA_NONE if it can be that all rows are above.
+ * Searches the last row at or below a position, and returns its sequence or one that
+ * is at most SIERRA_SEARCH_ENOUGH lower.  Returns SIERRA_NONE if all rows are above
+ * the position, or only the first few are not.
  */
 extern int64 sierra_source_search(SierraSource *source, int64 position);
 

@@ -1,11 +1,12 @@
 /*
  * read_all.c
- *		The read engine: the whole store, in the order of global positions.
+ *		Reads the whole store in the order of global positions.
  *
- * Merges the partitions, each read in the order of its sequence.  There is no
- * index on positions: they grow with sequences, so the place to start at in a
- * partition is searched by sequence.  A reader that goes on where its last
- * page ended finds these places in the session's memory of that page.
+ * It merges the partitions, each of which is read in the order of its sequence.
+ * Positions do not have an index.  But they ascend with sequences, so the place to
+ * start at in a partition is searched by sequence.  The session remembers where its
+ * last page ended in each partition, so a reader that continues there does not have to
+ * search.
  */
 #include "postgres.h"
 
@@ -20,8 +21,8 @@
 #include "utils/snapmgr.h"
 
 /*
- * Where the last page of this session ended: in partition i, sequence
- * passed[i] is at or below position.  A hint only, checked before it is used.
+ * Where the last page of this session ended: in partition i, the event with sequence
+ * passed[i] is at or below position.  This is only a hint and is checked before use.
  */
 static struct
 {
@@ -30,7 +31,7 @@ static struct
 	int64 passed[SIERRA_PARTITIONS_MAX];
 } last_page;
 
-/* How many unwanted events go by between two questions whether to go on. */
+/* How many events are skipped between two calls of goes_on. */
 #define ASK_EVERY 1024
 
 /* One reading of the whole store. */
@@ -39,7 +40,7 @@ typedef struct Merge
 	const SierraStore *store;
 	const SierraReadAll *request;
 	SierraSource *sources; /* by partition */
-	int64 *passed;		   /* by partition: highest sequence at or below the page's end */
+	int64 *passed;		   /* by partition: highest sequence at or below the position reached */
 	int64 horizon;
 	bool has_results;
 	binaryheap *heap; /* sources with a current row */
@@ -52,7 +53,7 @@ request_wants(const SierraReadAll *request, TupleTableSlot *slot)
 		   (request->wants == NULL || request->wants(request->arg, slot));
 }
 
-/* Where the request begins in a partition. */
+/* The position after which the request begins in a partition. */
 static int64
 start_of(const SierraReadAll *request, int partition)
 {
@@ -65,7 +66,7 @@ is_left_out(const SierraReadAll *request, int partition)
 	return request->after_by_partition && request->after_by_partition[partition] == SIERRA_NOT_READ;
 }
 
-/* The heap keeps its greatest element first, so forwards the order is reversed. */
+/* The heap keeps its greatest element first, so the order is reversed for reading forward. */
 static int
 compare_forward(Datum a, Datum b, void *arg)
 {
@@ -104,8 +105,8 @@ open_sources(Merge *merge)
 	merge->horizon = sierra_horizon(merge->store, opened, count);
 
 	/*
-	 * The end of the store was read, which the scans below do not all touch: an
-	 * append to any partition would have been seen.
+	 * We have read the end of each partition, but the scans below do not read all of
+	 * them.  An append to any partition would change the result, so lock them all.
 	 */
 	for (int i = 0; i < count && IsolationIsSerializable(); i++)
 		PredicateLockRelation(opened[i]->sequence_index, GetActiveSnapshot());
@@ -125,14 +126,17 @@ close_sources(Merge *merge)
 		index_close(source->partition.sequence_index, AccessShareLock);
 
 		/*
-		 * If there are results, they may still point into the TOAST table.  If
-		 * not, the caller may go on to wait, and must not hold up DDL meanwhile.
+		 * Keep the lock if there are results, because they may point into the TOAST table.
+		 * Otherwise release it: the caller may wait next, and must not block DDL.
 		 */
 		relation_close(source->partition.rel, merge->has_results ? NoLock : AccessShareLock);
 	}
 }
 
-/* Steps over rows at or below position after, not more than limit. */
+/*
+ * Steps over rows at or below position after; *passed is the sequence of the last.
+ * False if there are more than limit of them, or no row above them.
+ */
 static bool
 step_past(SierraSource *source, int64 after, int64 limit, int64 *passed)
 {
@@ -149,7 +153,7 @@ step_past(SierraSource *source, int64 after, int64 limit, int64 *passed)
 static bool
 start_forward(SierraSource *source, int64 after, int64 hint, int64 *passed)
 {
-	/* A hint holds if its row is at or below the position, and the next few are not. */
+	/* The hint is right if its row is at or below the position and one of the next is not. */
 	if (hint >= 0 && sierra_source_start(source, hint, ForwardScanDirection))
 	{
 		*passed = SIERRA_NONE;
@@ -161,7 +165,7 @@ start_forward(SierraSource *source, int64 after, int64 hint, int64 *passed)
 		   step_past(source, after, PG_INT64_MAX, passed);
 }
 
-/* Makes the last row at or below a position current. */
+/* Makes the last row at or below a position current; false if there is none. */
 static bool
 start_backward(SierraSource *source, int64 position)
 {
@@ -177,7 +181,7 @@ start_backward(SierraSource *source, int64 position)
 	return true;
 }
 
-/* How many rows of each partition will probably be wanted. */
+/* How many rows of each partition will probably be needed. */
 static int64
 expected_rows(const Merge *merge)
 {
@@ -231,6 +235,7 @@ start_all_backward(Merge *merge)
 static void
 remember_page(const Merge *merge, int64 position)
 {
+	/* An error in between must not leave a mixture of two pages. */
 	last_page.events = InvalidOid;
 	memcpy(last_page.passed, merge->passed, sizeof(int64) * merge->store->partitions);
 	last_page.position = position;
@@ -238,8 +243,8 @@ remember_page(const Merge *merge, int64 position)
 }
 
 /*
- * Puts the rows of all sources into the sink, the first of all first.  Returns
- * up to which position that is complete.
+ * Puts the rows of all sources into the sink, in the order of their positions.
+ * Returns the position up to which all of them have been read.
  */
 static int64
 merge_sources(Merge *merge, SierraSink *sink)

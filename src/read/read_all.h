@@ -1,6 +1,6 @@
 /*
  * read_all.h
- *		The read engine: the whole store, in the order of global positions.
+ *		Reads the whole store in the order of global positions.
  */
 #ifndef SIERRA_READ_ALL_H
 #define SIERRA_READ_ALL_H
@@ -11,20 +11,22 @@
 
 typedef struct SierraReadAll
 {
-	int64 after;		  /* first position is after + 1; backward: after - 1 */
-	bool backward;		  /* with after < 0: from the horizon */
+	int64 after;		  /* begins at position after + 1; backward: at after - 1 */
+	bool backward;		  /* if also after < 0: begins at the horizon */
 	SierraFilter streams; /* patterns, see pattern.h */
 	SierraFilter event_names;
-	int64 expected_rows; /* a guess, for the size of index scans */
+	int64 expected_rows; /* an estimate, for the size of index scans */
+
+	/* The rest may be left out. */
 
 	/*
-	 * The rest may be left out.  Forwards only: by partition, where to begin
-	 * instead of after; SIERRA_NOT_READ leaves the partition out.
+	 * Forward only: used instead of after, by partition.  A partition with
+	 * SIERRA_NOT_READ is left out.
 	 */
 	const int64 *after_by_partition;
-	/* What else an event must be like. */
+	/* A further filter; events for which it returns false are skipped. */
 	bool (*wants)(void *arg, TupleTableSlot *slot);
-	/* Asked now and then between events that are not wanted; false: stop here. */
+	/* Called from time to time while events are skipped; false: stop reading. */
 	bool (*goes_on)(void *arg);
 	void *arg;
 } SierraReadAll;
@@ -32,13 +34,14 @@ typedef struct SierraReadAll
 #define SIERRA_NOT_READ PG_INT64_MAX
 
 /*
- * Never skips: stops at the horizon, see horizon.h.  Returns up to which
- * position it has put all events that are wanted.
+ * Puts the events into the sink, up to the horizon (see horizon.h), so that no event
+ * is skipped.  Returns a position: all requested events up to it are in the sink
+ * (backward: the position where it stopped).  Errors as for sierra_horizon().
  */
 extern int64 sierra_read_all(const SierraStore *store, const SierraReadAll *request,
 							 SierraSink *sink);
 
-/* The horizon of all partitions as of the active snapshot. */
+/* The horizon of all partitions for the active snapshot. */
 extern int64 sierra_read_horizon(const SierraStore *store);
 
 #endif /* SIERRA_READ_ALL_H */

@@ -34,7 +34,7 @@ end_reading(SierraEventRows *result)
 	return (Datum) 0;
 }
 
-/* Arguments from, to, max_count, backward, in this order from arg on. */
+/* The arguments from, to, max_count and backward; arg is the first of them. */
 static SierraRange
 get_range(FunctionCallInfo fcinfo, int arg, const char *from_name)
 {
@@ -79,7 +79,7 @@ sierra_escan(PG_FUNCTION_ARGS)
 	return end_reading(&result);
 }
 
-/* The partition that argument 0, text, names by its partition key. */
+/* The partition of the partition key that argument 0, a text, stands for. */
 static int
 get_partition_of_key(FunctionCallInfo fcinfo, const SierraStore *store)
 {
@@ -120,7 +120,7 @@ sierra_epscan_key(PG_FUNCTION_ARGS)
 	return scan_partition(fcinfo, true);
 }
 
-/* The argument is an array of texts, or NULL for no filter. */
+/* The filter of an argument: an array of texts, or NULL for no filter. */
 static SierraFilter
 get_filter(FunctionCallInfo fcinfo, int arg, const char *name)
 {
@@ -156,7 +156,7 @@ sierra_eall(PG_FUNCTION_ARGS)
 	return end_reading(&result);
 }
 
-/* A sink that keeps one number of the first event it is given. */
+/* A sink that keeps one number of the first event that it gets. */
 typedef struct NumberSink
 {
 	SierraSink base;

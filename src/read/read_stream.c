@@ -1,9 +1,9 @@
 /*
  * read_stream.c
- *		The read engine: one stream, one partition, one event.
+ *		Reads one stream, one partition or one event.
  *
- * A stream is looked for in the partition of its name first: only streams with
- * a partition key of their own live elsewhere, and only they are registered.
+ * A stream is looked for in the partition of its name first.  Only a stream with a
+ * partition key of its own is in another one, and only such streams are registered.
  */
 #include "postgres.h"
 
@@ -16,7 +16,7 @@
 #include "access/stratnum.h"
 #include "utils/snapmgr.h"
 
-/* Keys that bound an index column, placed behind nkeys others. */
+/* Adds scan keys for a range of an index column behind nkeys others; returns their number. */
 static int
 add_range_keys(ScanKeyData *keys, int nkeys, AttrNumber column, SierraRange range)
 {
@@ -47,7 +47,7 @@ scan_partition(const SierraStore *store, int partition, SierraIndex kind, ScanKe
 			break;
 	}
 	sierra_scan_end(&scan);
-	/* The lock stays: results may still point into the TOAST table. */
+	/* Keep the lock: results may point into the TOAST table. */
 	relation_close(rel, NoLock);
 	return any;
 }
@@ -102,7 +102,7 @@ sierra_read_partition(const SierraStore *store, int partition, SierraRange range
 						  sink);
 }
 
-/* A generated id carries its partition; one that a client chose is registered. */
+/* A generated id contains the hash of its partition; an id that a client chose is registered. */
 void
 sierra_read_event(const SierraStore *store, const pg_uuid_t *event_id, SierraSink *sink)
 {

@@ -1,9 +1,9 @@
 /*
  * read_stream.h
- *		The read engine: one stream, one partition, one event.
+ *		Reads one stream, one partition or one event.
  *
- * Reads see what the active snapshot sees.  The caller checked the SELECT
- * right; row security is the sink's business.
+ * Reads see what the active snapshot sees.  The caller has checked the right to
+ * SELECT; row-level security is applied by the sink.
  */
 #ifndef SIERRA_READ_STREAM_H
 #define SIERRA_READ_STREAM_H
@@ -13,7 +13,7 @@
 #include "read/sink.h"
 #include "store/store.h"
 
-/* Numbers from..to, both included, ascending or, with backward, descending. */
+/* Versions or sequences from..to, both included; ascending, or descending if backward. */
 typedef struct SierraRange
 {
 	int64 from;

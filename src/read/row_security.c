@@ -1,13 +1,12 @@
 /*
  * row_security.c
- *		Reads for users whom row-level security of the events table holds for.
+ *		Reads for users to which row-level security of the events table applies.
  *
- * Policies are arbitrary SQL, so the planner and the executor have to apply
- * them.  The engine collects events in batches; each batch is read again
- * through the events table, partition by partition with one generic plan, and
- * what comes back is passed on in the order of the engine.  So order, limits
- * and the horizon stay the business of the same engine that reads for
- * everybody else.
+ * Policies can contain any SQL, so the planner and the executor have to apply them.
+ * This sink collects events in batches.  It reads each batch again through the events
+ * table, partition by partition with one generic plan, and passes on what it finds in
+ * the order in which the events came.  So the same code decides about order, limits
+ * and the horizon as for all other users.
  */
 #include "postgres.h"
 
@@ -24,12 +23,12 @@
 
 #define BATCH_MAX 500
 
-/* An event that waits to be read again. */
+/* An event that has to be read again. */
 typedef struct Pending
 {
 	int32 partition;
 	int64 sequence;
-	int place; /* in the engine's order */
+	int place; /* in the order in which the events came */
 } Pending;
 
 typedef struct RowSecuritySink
@@ -38,11 +37,11 @@ typedef struct RowSecuritySink
 	const SierraStore *store;
 	SierraRowCallback callback;
 	void *arg;
-	int batch; /* grows: most reads end early or take everything */
+	int batch; /* size of a batch; grows, as most reads end early or read everything */
 	int count;
 	bool done;
 	Pending pending[BATCH_MAX];
-	HeapTuple found[BATCH_MAX]; /* by place; NULL: not for this user */
+	HeapTuple found[BATCH_MAX]; /* by place; NULL: the user may not see it */
 } RowSecuritySink;
 
 static char *
@@ -64,7 +63,7 @@ compare_pending(const void *a, const void *b)
 	return 0;
 }
 
-/* The query for events of one partition; columns as in sierra_event. */
+/* Prepares the query for events of one partition; its columns are those of sierra_event. */
 static SPIPlanPtr
 prepare_query(const SierraStore *store)
 {
@@ -76,7 +75,7 @@ prepare_query(const SierraStore *store)
 						   " ORDER BY partition_sequence",
 						   events_table(store));
 	Oid types[2] = {INT4OID, INT8ARRAYOID};
-	/* A custom plan for every partition of every batch would cost more than the reading. */
+	/* To plan for each partition of each batch would take longer than to read the rows. */
 	SPIPlanPtr plan = SPI_prepare_cursor(query, 2, types, CURSOR_OPT_GENERIC_PLAN);
 
 	if (plan == NULL)
@@ -85,7 +84,7 @@ prepare_query(const SierraStore *store)
 	return plan;
 }
 
-/* Reads count pending events of one partition again; both sides ascend. */
+/* Reads count pending events of one partition again; they and the rows ascend by sequence. */
 static void
 read_again(RowSecuritySink *sink, SPIPlanPtr plan, const Pending *pending, int count)
 {
@@ -193,7 +192,7 @@ sierra_row_security_finish(SierraSink *base)
 		flush_batch(sink);
 }
 
-/* Runs a query for one bigint. */
+/* Runs a query that returns one bigint; false if it is null. */
 static bool
 query_int8(const char *query, Oid type, Datum value, int64 *result)
 {

@@ -1,9 +1,10 @@
 /*
  * row_security.h
- *		Reads for users whom row-level security of the events table holds for.
+ *		Reads for users to which row-level security of the events table applies.
  *
- * The engine finds events by their numbers; which of them the user may see is
- * decided by reading these again through the events table, as the user.
+ * The read functions find events without checking policies.  The sink of this file
+ * reads them again through the events table, as the user, to find out which of them
+ * the user may see.
  */
 #ifndef SIERRA_ROW_SECURITY_H
 #define SIERRA_ROW_SECURITY_H
@@ -11,17 +12,20 @@
 #include "read/sink.h"
 #include "store/store.h"
 
-/* Takes a visible event as values in the column order of sierra_event. */
+/* Takes an event that the user may see, in the order of sierra_event; false: needs no more. */
 typedef bool (*SierraRowCallback)(void *arg, Datum *values, bool *nulls);
 
-/* A sink that passes on, in order, the events that the user may see. */
+/*
+ * Makes a sink that passes on, in order, the events that the user may see.
+ * expected_rows is an estimate, for the size of the first batch.
+ */
 extern SierraSink *sierra_row_security_sink(const SierraStore *store, SierraRowCallback callback,
 											void *arg, int64 expected_rows);
 
-/* Passes on what is still held back; no more calls of put after it. */
+/* Passes on the events of the last batch; put must not be called after it. */
 extern void sierra_row_security_finish(SierraSink *sink);
 
-/* The greatest stream version or partition sequence that the user may see. */
+/* The highest stream version, or partition sequence, that the user may see; false if none. */
 extern bool sierra_row_security_stream_version(const SierraStore *store, const text *stream_id,
 											   int64 *version);
 extern bool sierra_row_security_sequence(const SierraStore *store, int partition, int64 *sequence);

@@ -1,6 +1,6 @@
 /*
  * sink.h
- *		Where a read puts its events.
+ *		A sink: where a read puts its events.
  */
 #ifndef SIERRA_SINK_H
 #define SIERRA_SINK_H
@@ -11,7 +11,7 @@ typedef struct SierraSink SierraSink;
 
 struct SierraSink
 {
-	/* Takes the event in the slot (columns as in event.h); false: wants no more. */
+	/* Takes the event in the slot (columns as in event.h); false: needs no more events. */
 	bool (*put)(SierraSink *sink, TupleTableSlot *slot);
 };
 

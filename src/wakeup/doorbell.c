@@ -1,21 +1,25 @@
 /*
  * doorbell.c
- *		The doorbell: commits of appends ring it, and who waits for events hears it.
+ *		The doorbell: commits of appends ring it, which wakes sessions that wait for
+ *		events.
  *
- * An append only remembers in the session which store it wrote to.  When the
- * transaction has committed, a callback marks the store in shared memory, counts
- * one ring, and sets the latch of the database's worker if that sleeps.  The
- * worker (notifier.c) wakes the sessions that wait (wait.c) and sends NOTIFY, so
- * that appenders do neither.
+ * An append only remembers, in the session, which store it wrote to.  When the
+ * transaction has committed, a callback rings the doorbell: it adds the store to the
+ * slot of the database in shared memory, counts a wake-up, and sets the latch of the
+ * notifier if that sleeps.  The notifier (notifier.c) wakes the sessions that wait
+ * (wait.c) and sends NOTIFY, so that sessions that append spend no time on it.
  *
- * No ring is lost: who waits reads the count before he looks for events and
- * compares it before he sleeps, and rows are visible before the callback runs.
- * The partition locks are still held then.  Who reads the whole store can be
- * held back by that lock a moment longer, and by a transaction that rolls back:
- * so that rings, too, and who was woken looks once more a little later (wait.c).
+ * No wake-up is lost.  A session that waits reads the count of wake-ups before it
+ * looks for events and compares it before it sleeps, and the events are visible before
+ * the callback counts.
  *
- * Nothing rings for COMMIT PREPARED, for logical replication and for rows that
- * are restored.  The worker looks for that by itself once a second.
+ * The callback runs before the partition locks are released.  So a session that reads
+ * the whole store can look too early, while such a lock still holds it back; therefore
+ * it looks once more a little later (wait.c).  The locks of a transaction that rolls
+ * back hold readers back too, so its end also rings the doorbell.
+ *
+ * COMMIT PREPARED, logical replication and the restoring of rows do not ring the
+ * doorbell.  The notifier looks for their events every sierra_es.sweep_interval.
  */
 #include "postgres.h"
 
@@ -28,14 +32,14 @@
 #include "miscadmin.h"
 #include "utils/lsyscache.h"
 
-/* What this transaction will ring, and what it will NOTIFY by itself. */
+/* The stores that this transaction rings for, and those that it sends NOTIFY for. */
 static SierraRings noted;
 static SierraRings to_notify;
 
-/* This transaction moved a consumer on. */
+/* This transaction moved the cursor of a consumer forward. */
 static bool progressed = false;
 
-/* This transaction made work for runners. */
+/* This transaction made a job for runners. */
 static bool job_noted = false;
 
 void
@@ -62,7 +66,7 @@ sierra_doorbell_wake_notifier(SierraDatabaseSlot *slot)
 		SetLatch(latch);
 }
 
-/* Counts a ring and wakes who listens, once however many ring. */
+/* Counts a wake-up and wakes the listener; of several that ring, only one wakes it. */
 static void
 ring(SierraDatabaseSlot *slot)
 {
@@ -90,7 +94,7 @@ sierra_doorbell_want_notifier(SierraDatabaseSlot *slot)
 		sierra_doorbell_call_launcher();
 }
 
-/* Marks a store among those that rang; also used in the callback, so no errors. */
+/* Adds a store to rings.  The callback uses this too, so it must not raise errors. */
 static void
 mark(SierraRings *rings, const SierraRing *store)
 {
@@ -111,7 +115,7 @@ mark(SierraRings *rings, const SierraRing *store)
 		rings->overflow = true;
 }
 
-/* Also a full barrier, between getting into the queue and reading the count. */
+/* The full barrier is needed between entering the queue of waiters and reading the count. */
 void
 sierra_doorbell_want_wakeup(SierraDatabaseSlot *slot)
 {
@@ -140,8 +144,9 @@ ring_noted(bool committed)
 	SpinLockRelease(&slot->mutex);
 
 	/*
-	 * The last runner may have left because there were no jobs at all.  One that
-	 * is about to leave for that reason finds the count changed (a full barrier).
+	 * The last runner may have left because there were no jobs at all; then the launcher
+	 * has to be called again.  A runner that is about to leave for that reason notices
+	 * that the count has changed (the addition is a full barrier).
 	 */
 	if (job_noted && committed)
 	{
@@ -152,7 +157,7 @@ ring_noted(bool committed)
 	ring(slot);
 }
 
-/* Consumers acknowledge often, and hardly anybody waits for that: so it is asked now. */
+/* Consumers acknowledge often, but sessions seldom wait for that, so ring only if one does. */
 static void
 ring_for_progress(void)
 {
@@ -163,8 +168,8 @@ ring_for_progress(void)
 }
 
 /*
- * sierra_es.notify = transaction: one NOTIFY per store.  At the end of the
- * transaction, so that many appends share it.
+ * For sierra_es.notify = transaction: sends one NOTIFY per store, at the end of the
+ * transaction, so that all its appends share it.
  */
 static void
 notify_noted(void)
@@ -180,8 +185,9 @@ notify_noted(void)
 }
 
 /*
- * COMMIT comes after the rows are visible and before locks are released.  It
- * runs where errors are fatal, so it touches nothing but shared memory.
+ * XACT_EVENT_COMMIT comes after the rows have become visible and before locks are
+ * released.  An error at this point would crash the server, so the code for it only
+ * uses shared memory.
  */
 static void
 ring_at_end(XactEvent event, void *arg)
@@ -189,7 +195,7 @@ ring_at_end(XactEvent event, void *arg)
 	switch (event)
 	{
 		case XACT_EVENT_PRE_COMMIT:
-		case XACT_EVENT_PRE_PREPARE: /* which NOTIFY makes fail */
+		case XACT_EVENT_PRE_PREPARE: /* PREPARE fails after NOTIFY */
 			notify_noted();
 			return;
 		case XACT_EVENT_COMMIT:
@@ -256,7 +262,7 @@ sierra_doorbell_note_append(const SierraStore *store, int64 position)
 	register_callback();
 	mark(&to_notify, &ring);
 
-	/* Too many stores to remember: then at once. */
+	/* There are too many stores to remember them: send this one now. */
 	if (to_notify.overflow)
 		sierra_notify(NameStr(store->name), position);
 	to_notify.overflow = false;

@@ -1,9 +1,11 @@
 /*
  * doorbell.h
- *		The doorbell: commits of appends ring it, and who waits for events hears it.
+ *		The doorbell: commits of appends ring it, which wakes sessions that wait for
+ *		events.
  *
- * Lives in shared memory, so only when shared_preload_libraries names the
- * library.  Everything works without it: who waits looks again by himself.
+ * It needs shared memory, so it exists only if shared_preload_libraries names the
+ * library.  Without it these functions do nothing, and sessions that wait look for
+ * events again and again.  Functions with an argument slot need shared memory.
  */
 #ifndef SIERRA_DOORBELL_H
 #define SIERRA_DOORBELL_H
@@ -12,40 +14,50 @@
 #include "wakeup/shared.h"
 
 /*
- * This transaction takes locks that hold back who reads the store; called before.
- * However it ends, the bell rings then.
+ * This transaction is about to take partition locks, which hold back readers of the
+ * whole store.  The doorbell rings when the transaction ends, also if it aborts.
  */
 extern void sierra_doorbell_note_locks(const SierraStore *store);
 
-/* This transaction wrote events up to position: the bell rings at its commit. */
+/* This transaction wrote events up to position: the doorbell rings at its commit. */
 extern void sierra_doorbell_note_append(const SierraStore *store, int64 position);
 
-/* This transaction made work for runners: the bell rings at its commit, and calls one. */
+/*
+ * This transaction made a job for runners: the doorbell rings at its commit, and the
+ * launcher is called if the database has no runner.
+ */
 extern void sierra_doorbell_note_job(const SierraStore *store);
 
-/* This transaction moved a consumer on: the bell rings at its commit if somebody awaits that. */
+/*
+ * This transaction moved the cursor of a consumer forward: the doorbell rings at its
+ * commit if a session waits for consumers.
+ */
 extern void sierra_doorbell_note_progress(void);
 
 /*
- * Around waiting for a consumer.  A session that dies in between leaves the count
- * too high, which costs rings that nobody needs.
+ * Called before and after a session waits for a consumer.  If a session dies in
+ * between, the count of such sessions stays too high; then commits ring the doorbell
+ * without need.
  */
 extern void sierra_doorbell_begin_await(void);
 extern void sierra_doorbell_end_await(void);
 
-/* Calls the launcher if the database has no worker, and the launcher wants to know. */
+/* Wakes the launcher if it is the listener, which means that it has to start a notifier. */
 extern void sierra_doorbell_want_notifier(SierraDatabaseSlot *slot);
 
-/* The next ring wakes the worker, for somebody waits. */
+/*
+ * Makes the next ring wake the notifier, because a session waits.  It is also a full
+ * memory barrier.
+ */
 extern void sierra_doorbell_want_wakeup(SierraDatabaseSlot *slot);
 
-/* Wakes the worker, if there is one, without counting a ring. */
+/* Wakes the notifier, if there is one, without ringing the doorbell. */
 extern void sierra_doorbell_wake_notifier(SierraDatabaseSlot *slot);
 
-/* Puts what is in the second among the first. */
+/* Adds the stores of more to rings. */
 extern void sierra_doorbell_add_rings(SierraRings *rings, const SierraRings *more);
 
-/* Wakes the launcher, so that it looks after workers that are wanted. */
+/* Wakes the launcher, so that it looks which notifiers and runners to start. */
 extern void sierra_doorbell_call_launcher(void);
 
 #endif /* SIERRA_DOORBELL_H */

@@ -2,8 +2,9 @@
  * notify.c
  *		NOTIFY sierra_es: the channel and its payload.
  *
- * One channel for all stores of a database, since a client that follows many
- * would have to LISTEN to each.  The payload is JSON, so that it can grow.
+ * All stores of a database share one channel; otherwise a client of many stores
+ * would need one LISTEN for each.  The payload is JSON, so that members can be added
+ * later.
  */
 #include "postgres.h"
 

@@ -8,8 +8,8 @@
 #define SIERRA_CHANNEL "sierra_es"
 
 /*
- * Sends, with the commit of this transaction, that the store has events up to
- * a position: {"store":"es","position":1234}.
+ * Sends a notification, with the commit of this transaction, that the store has
+ * events up to a position: {"store":"es","position":1234}.
  */
 extern void sierra_notify(const char *store, int64 position);
 

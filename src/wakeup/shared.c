@@ -1,10 +1,10 @@
 /*
  * shared.c
- *		All shared memory of the extension: what there is about each database, and
- *		the slots of runners.
+ *		All shared memory of the extension: a slot for each database, and a slot for
+ *		each runner.
  *
- * One lock for all of it, taken seldom; what commits touch are atomics and a
- * spinlock of the database's slot.
+ * One LWLock protects it and is not taken often: commits use only atomics and the
+ * spinlock of the slot of their database.
  */
 #include "postgres.h"
 
@@ -54,7 +54,7 @@ attach_memory(void)
 	if (next_shmem_startup_hook != NULL)
 		next_shmem_startup_hook();
 
-	/* A crash of a process makes the postmaster come here again. */
+	/* After a crash of a process the postmaster calls this again. */
 	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
 	sierra_shared = ShmemInitStruct("sierra_es doorbell", sizeof(SierraShared), &found);
 	if (!found)
@@ -99,7 +99,7 @@ sierra_shared_reset_demand(SierraDatabaseSlot *slot)
 	pg_atomic_write_u32(&slot->demand.launcher_called, 1);
 }
 
-/* The first ring of a new bell calls the launcher. */
+/* In a new slot the launcher is the listener: the first ring makes it start a notifier. */
 SierraDatabaseSlot *
 sierra_shared_slot(Oid database)
 {
@@ -126,7 +126,7 @@ sierra_shared_slot(Oid database)
 	return slot;
 }
 
-/* Looked up once: no session outlives its database. */
+/* Looks the slot up once: a session does not change its database, nor outlive it. */
 SierraDatabaseSlot *
 sierra_shared_own_slot(void)
 {

@@ -1,22 +1,23 @@
 /*
  * wait.c
- *		Waiting for events: sleeps until there may be something new.
+ *		Waits for events: sleeps until there may be new ones.
  *
- * With a bell and a worker that answers it, who waits sleeps on the bell's
- * condition variable.  He read the bell's count before he looked for events, and
- * compares it once he is in the queue of the condition variable: a commit that
- * rang in between is noticed, one that rings later wakes him.  Some things
- * ring no bell, so he looks again at least every sierra_es.sweep_interval.
+ * If the database has a notifier, a session that waits sleeps on the condition
+ * variable of the database slot.  It reads the count of wake-ups before it looks for
+ * events, and compares it after it has entered the queue of the condition variable.
+ * So it notices a commit that rang the doorbell in between, and a later one wakes it.
+ * Some events do not ring the doorbell (see doorbell.c), so the session looks again at
+ * least every sierra_es.sweep_interval.
  *
- * The bell rings a moment before the appender's locks go, and these can hold
- * back who reads the whole store.  So after a ring the first sleep is as short as
- * without a bell.
+ * A commit rings the doorbell a moment before its locks are released, and these can
+ * hold back a session that reads the whole store.  So the first sleep after a wake-up
+ * takes at most sierra_es.poll_interval.
  *
- * Without a bell, and on a standby, he looks every sierra_es.poll_interval.
+ * Without a notifier, and on a standby, a session looks every sierra_es.poll_interval.
  *
- * Each waiting session holds one of sierra_es.max_waiters places.  A place is
- * a heavyweight lock of its own class, because that works without shared memory
- * of our own, shows in pg_locks, and goes with the transaction on an error.
+ * Each session that waits holds one of the sierra_es.max_waiters places.  A place is
+ * a heavyweight lock of its own class.  Such a lock works without shared memory of our
+ * own, pg_locks shows it, and an error releases it together with the transaction.
  */
 #include "postgres.h"
 
@@ -29,7 +30,7 @@
 #include "miscadmin.h"
 #include "storage/lock.h"
 
-/* The class ("objsubid") of the places; that of partition locks is 0x5E5. */
+/* The class ("objsubid") of the locks for places; that of partition locks is 0x5E5. */
 #define PLACE_LOCK_CLASS 0x5E7
 
 static void
@@ -38,7 +39,7 @@ set_place_tag(LOCKTAG *tag, int place)
 	SET_LOCKTAG_ADVISORY(*tag, MyDatabaseId, place, 0, PLACE_LOCK_CLASS);
 }
 
-/* A place of this transaction's own, as of a wait around this one, is taken too. */
+/* False also if this transaction itself has the place, for a wait around this one. */
 static bool
 take_place(int place)
 {
@@ -52,7 +53,7 @@ take_place(int place)
 	return result == LOCKACQUIRE_OK;
 }
 
-/* Starts to look where others do not, so that few places are tried. */
+/* Sessions begin with different places, so that most find a free one at once. */
 static int
 find_place(void)
 {
@@ -66,7 +67,7 @@ find_place(void)
 	ereport(ERROR, errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
 			errmsg("too many sessions wait for events"),
 			errdetail("At most %d sessions of a database may wait.", sierra_guc_max_waiters),
-			errhint("Look without waiting, or increase \"sierra_es.max_waiters\"."));
+			errhint("Read without waiting, or increase \"sierra_es.max_waiters\"."));
 }
 
 void
@@ -82,7 +83,7 @@ sierra_wait_begin(SierraWaiter *waiter)
 		waiter->wakeups = pg_atomic_read_u64(&waiter->slot->wakeups);
 	}
 
-	/* What the caller looks at next is not older than the count. */
+	/* The caller must not look for events before the count has been read. */
 	pg_memory_barrier();
 }
 
@@ -95,7 +96,7 @@ sierra_wait_end(SierraWaiter *waiter)
 	LockRelease(&tag, ExclusiveLock, false);
 }
 
-/* In milliseconds, rounded up: not to wake a moment before a deadline. */
+/* Milliseconds, rounded up so that a sleep does not end a moment before the deadline. */
 static long
 milliseconds_until(TimestampTz now, TimestampTz then)
 {
@@ -104,7 +105,7 @@ milliseconds_until(TimestampTz now, TimestampTz then)
 	return (long) Min((microseconds + 999) / 1000, (int64) INT_MAX);
 }
 
-/* Sleeps without a bell.  Returns early when the latch is set for any reason. */
+/* Sleeps until the timeout, or until the latch of this process is set for any reason. */
 static void
 sleep_alone(long timeout)
 {
@@ -114,7 +115,7 @@ sleep_alone(long timeout)
 	CHECK_FOR_INTERRUPTS();
 }
 
-/* Sleeps unless the bell rang; true if it rang. */
+/* Sleeps unless the doorbell has rung; true if it has, before or during the sleep. */
 static bool
 sleep_at_doorbell(SierraWaiter *waiter, long timeout)
 {

@@ -1,6 +1,6 @@
 /*
  * wait.h
- *		Waiting for events: sleeps until there may be something new.
+ *		Waits for events: sleeps until there may be new ones.
  *
  *		SierraWaiter waiter;
  *
@@ -9,9 +9,9 @@
  *			;
  *		sierra_wait_end(&waiter);
  *
- * Each look needs a snapshot of its own, taken after sierra_wait_begin() or
- * sierra_wait_next() returned.  A wake-up is a hint: it says that something was
- * committed in this database, not that there is an event for the caller.
+ * look_for_events() needs a new snapshot each time, taken after sierra_wait_begin()
+ * or sierra_wait_next() returned.  A wake-up is only a hint: it means that a
+ * transaction of this database ended, not that there is an event for the caller.
  */
 #ifndef SIERRA_WAIT_H
 #define SIERRA_WAIT_H
@@ -22,26 +22,28 @@ struct SierraDatabaseSlot;
 
 typedef struct SierraWaiter
 {
-	int place;						 /* which of the sierra_es.max_waiters places it has */
-	struct SierraDatabaseSlot *slot; /* NULL without preloading */
-	uint64 wakeups;					 /* of the bell, read before the caller looked */
-	bool woken;						 /* it rang just now: the next sleep is short */
+	int place;						 /* its number among sierra_es.max_waiters places */
+	struct SierraDatabaseSlot *slot; /* NULL without shared memory */
+	uint64 wakeups;					 /* of the slot, read before the caller looked */
+	bool woken;						 /* the doorbell rang just now: the next sleep is short */
 } SierraWaiter;
 
 /*
- * Takes a place among those who wait in this database; 53400 when all are
- * taken.  An error gives the place back, as the end of the transaction does.
+ * Takes one of the sierra_es.max_waiters places of this database; raises 53400 if all
+ * are taken.  The end of the transaction, or an error, releases the place too.
  */
 extern void sierra_wait_begin(SierraWaiter *waiter);
 
 /*
- * Sleeps until the bell rang since the last call, or until it is time to look
- * anyway, or until the deadline (DT_NOEND for none).  True: look again.  False,
- * without sleeping: the deadline had passed, and the caller has looked since.
- * Can be cancelled; sleeps on a standby too, where nothing rings.
+ * Sleeps until the doorbell has rung since the last call, until it is time to look
+ * anyway, or until the deadline (DT_NOEND for none).  Returns true: look again.  If
+ * the deadline had passed before the call, returns false without sleeping; then the
+ * caller has already looked after the deadline.  The sleep can be cancelled.  It also
+ * works on a standby, where nothing rings the doorbell.
  */
 extern bool sierra_wait_next(SierraWaiter *waiter, TimestampTz deadline);
 
+/* Releases the place. */
 extern void sierra_wait_end(SierraWaiter *waiter);
 
 #endif /* SIERRA_WAIT_H */

@@ -27,16 +27,16 @@ SELECT results_eq(
     $$SELECT oid::regprocedure::text FROM functions WHERE pronamespace = 'sierra_internal'::regnamespace
          AND NOT has_function_privilege('regress_sierra_stranger', oid, 'EXECUTE') ORDER BY oid::regprocedure::text COLLATE "C"$$,
     ARRAY['sierra_internal.advance_saga(name,text,text,integer,boolean)', 'sierra_internal.join_group(name,text,text)'],
-    'nobody else may call what only the library calls');
+    'nobody else calls what only the library calls');
 SELECT is_empty(
-    $$SELECT oid::regprocedure FROM functions WHERE pronamespace = 'sierra_internal'::regnamespace AND prolang = (SELECT oid FROM pg_language WHERE lanname = 'c')
-         AND NOT proisstrict AND pronargs > 0
+    $$SELECT oid::regprocedure FROM functions WHERE pronamespace = 'sierra_internal'::regnamespace
+         AND prolang = (SELECT oid FROM pg_language WHERE lanname = 'c') AND NOT proisstrict AND pronargs > 0
          AND proname NOT IN ('check_new_event', 'complete_metadata', 'peek_subscription', 'run_projection_version')$$,
     'a private function in C gets no nulls, or checks for them');
 SELECT ok(has_schema_privilege('regress_sierra_stranger', 'sierra_internal', 'USAGE')
           AND NOT has_schema_privilege('regress_sierra_stranger', 'sierra_internal', 'CREATE'), 'nobody may create anything in sierra_internal');
 SELECT is_empty($$SELECT p.oid::regprocedure FROM pg_proc AS p WHERE p.pronamespace = 'sierra_internal'::regnamespace AND p.oid NOT IN (SELECT oid FROM functions)$$,
-                'everything in it belongs to the extension');
+                'all functions in it belong to the extension');
 SELECT is_empty($$SELECT oid::regprocedure FROM functions WHERE has_function_privilege('regress_sierra_stranger', oid, 'EXECUTE WITH GRANT OPTION')$$,
                 'nobody may grant it on');
 SELECT is_empty(

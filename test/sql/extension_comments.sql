@@ -20,4 +20,9 @@ SELECT attname AS column_without_comment FROM pg_attribute
 SELECT count(*) AS extension_without_comment FROM pg_extension WHERE extname = 'sierra_es' AND obj_description(oid, 'pg_extension') IS NULL;
 -- Settings have a description as well.
 SELECT name FROM pg_settings WHERE name LIKE 'sierra\_es.%' AND coalesce(short_desc, '') = '';
+-- Each is one sentence that fits in a line.
+SELECT pg_describe_object(d.classoid, d.objoid, d.objsubid) AS object, length(d.description)
+  FROM pg_description AS d JOIN members AS m ON m.classid = d.classoid AND m.objid = d.objoid
+ WHERE length(d.description) > 120 OR d.description ~ '[\n]' OR d.description ~ '\.$';
+SELECT count(*) > 150 AS comments FROM pg_description AS d JOIN members AS m ON m.classid = d.classoid AND m.objid = d.objoid;
 DROP VIEW members;

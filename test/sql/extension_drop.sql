@@ -92,7 +92,7 @@ ALTER EXTENSION sierra_es SET SCHEMA public;
 :sqlstate
 DROP EXTENSION sierra_es;
 DROP SCHEMA "Event Store";
--- Functions that only the extension calls are in a schema that is created and dropped with it.
+-- Private functions are in a schema that belongs to the extension.
 SELECT to_regnamespace('sierra_internal') IS NULL AS gone;
 CREATE SCHEMA sierra_internal;
 CREATE EXTENSION sierra_es;
