@@ -21,7 +21,28 @@ $$;
 COMMENT ON FUNCTION sierra_internal.event_tables(name) IS
     'returns the tables of a store that hold events, stream keys and event ids';
 
--- Each event table has its guard, and each partition the indexes that appends need.
+-- The same, and the tables of subscriptions and derived state.
+CREATE FUNCTION sierra_internal.store_tables(store name) RETURNS TABLE (relation regclass)
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT t.relation FROM sierra_internal.event_tables($1) AS t
+    UNION ALL
+    SELECT c.oid::regclass
+      FROM pg_class AS c
+     WHERE c.relnamespace = (SELECT n.oid FROM pg_namespace AS n WHERE n.nspname = $1)
+       AND c.relname = ANY (sierra_internal.state_tables())
+$$;
+COMMENT ON FUNCTION sierra_internal.store_tables(name) IS
+    'returns the tables of a store';
+
+CREATE FUNCTION sierra_internal.table_differences(relation regclass) RETURNS SETOF text
+    LANGUAGE c STABLE STRICT
+    AS 'MODULE_PATHNAME', 'sierra_table_differences';
+COMMENT ON FUNCTION sierra_internal.table_differences(regclass) IS
+    'returns how a table of a store differs from what the library relies on';
+
+-- Each event table has its guard, and each table the columns and indexes that it needs.
 CREATE FUNCTION sierra_internal.verify_tables(store name)
     RETURNS TABLE (problem text, detail text)
     LANGUAGE sql STABLE
@@ -34,22 +55,9 @@ AS $$
          WHERE g.tgrelid = t.relation AND g.tgenabled = 'A'
            AND g.tgfoid = 'sierra_internal.guard_events()'::regprocedure)
     UNION ALL
-    SELECT 'index missing', format('table "%s" has no valid unique index on (%s)', t.name, w.columns)
-      FROM sierra_internal.event_tables($1) AS t
-      JOIN (VALUES ('r', 'events\_%', 'partition_sequence'),
-                   ('r', 'events\_%', 'stream_id, stream_version'),
-                   ('r', 'events\_%', 'event_id'),
-                   ('r', 'event\_ids', 'event_id'),
-                   ('r', 'stream\_keys', 'stream_id')) AS w (kind, name, columns)
-        ON t.kind = w.kind::"char" AND t.name LIKE w.name
-     WHERE NOT EXISTS (
-        SELECT FROM pg_index AS i
-         WHERE i.indrelid = t.relation AND i.indisunique AND i.indisvalid AND i.indpred IS NULL
-           AND w.columns = (SELECT string_agg(a.attname, ', ' ORDER BY k.place)
-                              FROM unnest(i.indkey) WITH ORDINALITY AS k (attnum, place)
-                              JOIN pg_attribute AS a
-                                ON a.attrelid = t.relation AND a.attnum = k.attnum
-                             WHERE k.place <= i.indnkeyatts))
+    SELECT 'table changed', d.difference
+      FROM sierra_internal.store_tables($1) AS t
+     CROSS JOIN LATERAL sierra_internal.table_differences(t.relation) AS d (difference)
     UNION ALL
     SELECT 'table missing', format('table "%s" does not exist', m.name)
       FROM unnest(sierra_internal.missing_tables($1)) AS m (name)

@@ -6,6 +6,7 @@
 #include "postgres.h"
 
 #include "base/compat.h"
+#include "base/error_context.h"
 #include "base/guc.h"
 #include "worker/notifier.h"
 
@@ -18,6 +19,7 @@ void
 _PG_init(void)
 {
 	sierra_guc_define();
+	sierra_error_context_install();
 	if (process_shared_preload_libraries_in_progress)
 		sierra_background_preload();
 }

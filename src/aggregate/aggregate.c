@@ -37,13 +37,13 @@
 static const SierraQuery aggregate_query = {
 	"SELECT a.fold::pg_catalog.text, a.initial::pg_catalog.jsonb, a.definition::pg_catalog.uuid,"
 	"       a.snapshot_every::pg_catalog.int4"
-	"  FROM %s.aggregates AS a WHERE a.aggregate OPERATOR(pg_catalog.=) $1",
+	"  FROM %1$s.aggregates AS a WHERE a.aggregate OPERATOR(pg_catalog.=) $1",
 	1,
 	{TEXTOID}};
 
 static const SierraQuery snapshot_query = {
 	"SELECT s.version::pg_catalog.int8, s.state::pg_catalog.jsonb, s.newest::pg_catalog.timestamptz"
-	"  FROM %s.snapshots AS s"
+	"  FROM %1$s.snapshots AS s"
 	" WHERE s.aggregate OPERATOR(pg_catalog.=) $1 AND s.stream_id OPERATOR(pg_catalog.=) $2"
 	"   AND s.definition OPERATOR(pg_catalog.=) $3 AND s.version OPERATOR(pg_catalog.<=) $4"
 	"   AND s.newest OPERATOR(pg_catalog.<=) $5"
@@ -52,7 +52,7 @@ static const SierraQuery snapshot_query = {
 	{TEXTOID, TEXTOID, UUIDOID, INT8OID, TIMESTAMPTZOID}};
 
 static const SierraQuery insert_query = {
-	"INSERT INTO %s.snapshots (aggregate, stream_id, definition, version, newest, state)"
+	"INSERT INTO %1$s.snapshots (aggregate, stream_id, definition, version, newest, state)"
 	" VALUES ($1, $2, $3, $4, $5, $6)",
 	6,
 	{TEXTOID, TEXTOID, UUIDOID, INT8OID, TIMESTAMPTZOID, JSONBOID}};
@@ -72,10 +72,11 @@ typedef struct Aggregate
 	TimestampTz newest;
 } Aggregate;
 
+/* A state is jsonb. */
 static Datum
-copy_value(uint64 row, int column, MemoryContext context, bool *isnull)
+copy_state(uint64 row, int column, MemoryContext context, bool *isnull)
 {
-	Datum value = sierra_query_value(row, column, isnull);
+	Datum value = sierra_query_value(row, column, JSONBOID, isnull);
 	MemoryContext old = MemoryContextSwitchTo(context);
 
 	if (!*isnull)
@@ -89,7 +90,6 @@ find_aggregate(const SierraStore *store, const SierraLoad *load, MemoryContext c
 			   Aggregate *aggregate)
 {
 	Datum values[1] = {PointerGetDatum(load->aggregate)};
-	bool isnull;
 
 	(void) sierra_store_table(store, "aggregates");
 	if (sierra_query(store, &aggregate_query, values, NULL, true) == 0)
@@ -97,11 +97,10 @@ find_aggregate(const SierraStore *store, const SierraLoad *load, MemoryContext c
 				errmsg("no aggregate \"%s\"", text_to_cstring(load->aggregate)),
 				errdetail("Store \"%s\" has no aggregate of this name.", NameStr(store->name)),
 				errhint("Make it with create_aggregate()."));
-	aggregate->fold = sierra_fold_function(TextDatumGetCString(sierra_query_value(0, 1, &isnull)),
-										   load->event_type);
-	aggregate->initial = copy_value(0, 2, context, &aggregate->initial_null);
-	aggregate->definition = *DatumGetUUIDP(sierra_query_value(0, 3, &isnull));
-	aggregate->snapshot_every = DatumGetInt32(sierra_query_value(0, 4, &isnull));
+	aggregate->fold = sierra_fold_function(sierra_query_cstring(0, 1), load->event_type);
+	aggregate->initial = copy_state(0, 2, context, &aggregate->initial_null);
+	aggregate->definition = *DatumGetUUIDP(sierra_query_required(0, 3, UUIDOID));
+	aggregate->snapshot_every = sierra_query_int4(0, 4);
 	aggregate->upcasters = sierra_upcasters_load(store, context);
 }
 
@@ -113,7 +112,6 @@ find_start(const SierraStore *store, const SierraLoad *load, bool use_snapshots,
 	Datum values[5] = {PointerGetDatum(load->aggregate), PointerGetDatum(load->stream_id),
 					   UUIDPGetDatum(&aggregate->definition), Int64GetDatum(load->at_version),
 					   TimestampTzGetDatum(load->until)};
-	bool isnull;
 
 	aggregate->state = aggregate->initial;
 	aggregate->isnull = aggregate->initial_null;
@@ -121,9 +119,9 @@ find_start(const SierraStore *store, const SierraLoad *load, bool use_snapshots,
 	aggregate->newest = DT_NOBEGIN;
 	if (!use_snapshots || sierra_query(store, &snapshot_query, values, NULL, true) == 0)
 		return;
-	aggregate->version = DatumGetInt64(sierra_query_value(0, 1, &isnull));
-	aggregate->state = copy_value(0, 2, context, &aggregate->isnull);
-	aggregate->newest = DatumGetTimestampTz(sierra_query_value(0, 3, &isnull));
+	aggregate->version = sierra_query_int8(0, 1);
+	aggregate->state = copy_state(0, 2, context, &aggregate->isnull);
+	aggregate->newest = sierra_query_timestamptz(0, 3);
 }
 
 static bool

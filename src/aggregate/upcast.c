@@ -53,7 +53,7 @@ struct SierraUpcasters
 static const SierraQuery upcasters_query = {
 	"SELECT u.event_name::pg_catalog.text, u.from_version::pg_catalog.int4,"
 	"       u.upcast::pg_catalog.text"
-	"  FROM %s.upcasters AS u"
+	"  FROM %1$s.upcasters AS u"
 	" ORDER BY u.event_name::pg_catalog.text COLLATE \"C\" USING OPERATOR(pg_catalog.<),"
 	"          u.from_version::pg_catalog.int4 USING OPERATOR(pg_catalog.<)",
 	0,
@@ -77,7 +77,6 @@ sierra_upcasters_load(const SierraStore *store, MemoryContext context)
 	SierraUpcasters *upcasters;
 	MemoryContext old;
 	uint64 count;
-	bool isnull;
 
 	(void) sierra_store_table(store, "upcasters");
 	count = sierra_query(store, &upcasters_query, NULL, NULL, true);
@@ -91,9 +90,9 @@ sierra_upcasters_load(const SierraStore *store, MemoryContext context)
 	{
 		Upcaster *upcaster = &upcasters->upcasters[i];
 
-		upcaster->event_name = DatumGetTextPCopy(sierra_query_value(i, 1, &isnull));
-		upcaster->from_version = DatumGetInt32(sierra_query_value(i, 2, &isnull));
-		upcaster->procedure = TextDatumGetCString(sierra_query_value(i, 3, &isnull));
+		upcaster->event_name = DatumGetTextPCopy(sierra_query_required(i, 1, TEXTOID));
+		upcaster->from_version = sierra_query_int4(i, 2);
+		upcaster->procedure = sierra_query_cstring(i, 3);
 	}
 	MemoryContextSwitchTo(old);
 	return upcasters;

@@ -7,6 +7,7 @@
 #include "append/append_partition.h"
 #include "store/direct_insert.h"
 #include "store/event.h"
+#include "store/table_shape.h"
 
 #include "access/table.h"
 #include "access/tableam.h"
@@ -15,33 +16,31 @@
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 
+/* Finds an index among those that are open already. */
+static Relation
+find_index(SierraAppendPartition *partition, SierraIndex kind)
+{
+	for (int i = 0; i < partition->result->ri_NumIndices; i++)
+	{
+		Relation index = partition->result->ri_IndexRelationDescs[i];
+
+		if (sierra_shape_is_index(index, &sierra_partition_shape.indexes[kind]))
+			return index;
+	}
+	sierra_shape_report_index(partition->rel, &sierra_partition_shape, kind);
+	return NULL; /* not reached */
+}
+
 void
 sierra_append_partition_open(const SierraStore *store, int id, SierraAppendPartition *partition)
 {
 	partition->id = id;
 	partition->rel = sierra_scan_open_partition(store, id, RowExclusiveLock);
 	partition->result = sierra_direct_insert_open(partition->rel);
-	partition->sequence_index = partition->stream_index = partition->event_id_index = NULL;
 	partition->lock_is_new = false;
-
-	for (int i = 0; i < partition->result->ri_NumIndices; i++)
-	{
-		Relation index = partition->result->ri_IndexRelationDescs[i];
-
-		if (!partition->sequence_index && sierra_scan_is_index(index, SIERRA_INDEX_SEQUENCE))
-			partition->sequence_index = index;
-		else if (!partition->stream_index && sierra_scan_is_index(index, SIERRA_INDEX_STREAM))
-			partition->stream_index = index;
-		else if (!partition->event_id_index && sierra_scan_is_index(index, SIERRA_INDEX_EVENT_ID))
-			partition->event_id_index = index;
-	}
-	if (!partition->sequence_index || !partition->stream_index || !partition->event_id_index)
-		ereport(
-			ERROR, errcode(ERRCODE_UNDEFINED_OBJECT),
-			errmsg("table \"%s\" has lost a unique index", RelationGetRelationName(partition->rel)),
-			errdetail("It needs them on (partition_sequence), (stream_id, stream_version) and "
-					  "(event_id)."),
-			errhint("Create it again: it keeps the numbers of the event store gapless."));
+	partition->sequence_index = find_index(partition, SIERRA_INDEX_SEQUENCE);
+	partition->stream_index = find_index(partition, SIERRA_INDEX_STREAM);
+	partition->event_id_index = find_index(partition, SIERRA_INDEX_EVENT_ID);
 }
 
 void

@@ -15,6 +15,7 @@
 
 #include "decoding/decode_relation.h"
 #include "store/store.h"
+#include "store/table_shape.h"
 
 #include "catalog/partition.h"
 #include "parser/parse_relation.h"
@@ -90,7 +91,7 @@ fill_from_parent(SierraDecodeRelation *entry, Relation relation, Relation parent
 
 	if (strcmp(RelationGetRelationName(parent), "events") != 0 ||
 		parent->rd_rel->relkind != RELKIND_PARTITIONED_TABLE ||
-		!sierra_store_has_event_columns(RelationGetDescr(parent)))
+		!sierra_shape_matches(RelationGetDescr(parent), &sierra_events_shape))
 		return false;
 	schema = get_namespace_name(RelationGetNamespace(parent));
 	if (schema == NULL)

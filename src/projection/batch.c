@@ -124,7 +124,7 @@ evaluate_keys(const SierraProjection *projection, ArrayType *events, int count, 
 	for (int i = 0; i < count; i++)
 	{
 		bool isnull;
-		Datum key = sierra_query_value(i, 1, &isnull);
+		Datum key = sierra_query_value(i, 1, TEXTOID, &isnull);
 
 		keys[i] = isnull ? NULL : DatumGetTextPCopy(key);
 	}

@@ -28,7 +28,7 @@
 	"p.event_names,"                                                                               \
 	" p.search_path, p.subscription, p.batch_size, p.on_error, p.retry_after, p.live,"             \
 	" p.automatic, p.state"                                                                        \
-	" FROM %s.projections AS p WHERE p.projection OPERATOR(pg_catalog.=) $1"                       \
+	" FROM %1$s.projections AS p WHERE p.projection OPERATOR(pg_catalog.=) $1"                     \
 	" AND CASE WHEN $2 OPERATOR(pg_catalog.=) 0 THEN p.live"                                       \
 	" ELSE p.version OPERATOR(pg_catalog.=) $2 END"
 
@@ -51,21 +51,14 @@ query_for(SierraProjectionLock lock)
 																			  : &find_query;
 }
 
+/* A column that can be null. */
 static text *
 get_text(int column)
 {
 	bool isnull;
-	Datum value = sierra_query_value(0, column, &isnull);
+	Datum value = sierra_query_value(0, column, TEXTOID, &isnull);
 
 	return isnull ? NULL : DatumGetTextPCopy(value);
-}
-
-static char *
-get_string(int column)
-{
-	text *value = get_text(column);
-
-	return value == NULL ? NULL : text_to_cstring(value);
 }
 
 /* A column that is an array of texts, or NULL for no filter; copied. */
@@ -74,7 +67,7 @@ get_filter(int column, const char *name)
 {
 	SierraFilter none = {false, 0, NULL};
 	bool isnull;
-	Datum array = sierra_query_value(0, column, &isnull);
+	Datum array = sierra_query_value(0, column, TEXTARRAYOID, &isnull);
 
 	return isnull ? none : sierra_filter_of_array(DatumGetArrayTypePCopy(array), name);
 }
@@ -93,28 +86,28 @@ parse_kind(const char *kind)
 static void
 get_projection(SierraProjection *projection)
 {
-	bool isnull;
+	text *key = get_text(5);
 
-	projection->version = DatumGetInt32(sierra_query_value(0, 1, &isnull));
-	projection->owner = get_role_oid(get_string(2), false);
-	projection->kind = parse_kind(get_string(3));
-	projection->procedure = get_string(4);
-	projection->key = get_string(5);
-	projection->initial = sierra_query_value(0, 6, &projection->initial_null);
+	projection->version = sierra_query_int4(0, 1);
+	projection->owner = get_role_oid(sierra_query_cstring(0, 2), false);
+	projection->kind = parse_kind(sierra_query_cstring(0, 3));
+	projection->procedure = sierra_query_cstring(0, 4);
+	projection->key = key == NULL ? NULL : text_to_cstring(key);
+	projection->initial = sierra_query_value(0, 6, JSONBOID, &projection->initial_null);
 	if (!projection->initial_null)
 		projection->initial = PointerGetDatum(PG_DETOAST_DATUM_COPY(projection->initial));
 	projection->streams = get_filter(7, "streams");
 	projection->event_names = get_filter(8, "event_names");
-	projection->search_path = get_string(9);
+	projection->search_path = sierra_query_cstring(0, 9);
 	projection->subscription = get_text(10);
-	projection->batch_size = DatumGetInt32(sierra_query_value(0, 11, &isnull));
-	projection->parks = strcmp(get_string(12), "park") == 0;
+	projection->batch_size = sierra_query_int4(0, 11);
+	projection->parks = strcmp(sierra_query_cstring(0, 12), "park") == 0;
 	projection->retry_after = DirectFunctionCall3(
-		interval_in, DirectFunctionCall1(interval_out, sierra_query_value(0, 13, &isnull)),
+		interval_in, DirectFunctionCall1(interval_out, sierra_query_required(0, 13, INTERVALOID)),
 		ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1));
-	projection->live = DatumGetBool(sierra_query_value(0, 14, &isnull));
-	projection->automatic = DatumGetBool(sierra_query_value(0, 15, &isnull));
-	projection->state = get_string(16);
+	projection->live = sierra_query_bool(0, 14);
+	projection->automatic = sierra_query_bool(0, 15);
+	projection->state = sierra_query_cstring(0, 16);
 	projection->running =
 		strcmp(projection->state, "running") == 0 || strcmp(projection->state, "retrying") == 0;
 }

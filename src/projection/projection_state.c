@@ -26,7 +26,7 @@
  */
 static const SierraQuery states_query = {
 	"SELECT l.key, l.state, l.ctid FROM pg_catalog.unnest($3) AS k (key) CROSS JOIN LATERAL"
-	" (SELECT s.key, s.state, s.ctid FROM %s.projection_states AS s"
+	" (SELECT s.key, s.state, s.ctid FROM %1$s.projection_states AS s"
 	" WHERE s.projection OPERATOR(pg_catalog.=) $1 AND s.version OPERATOR(pg_catalog.=) $2"
 	" AND s.key OPERATOR(pg_catalog.=) k.key OFFSET 0) AS l ORDER BY l.key",
 	3,
@@ -37,7 +37,7 @@ static const SierraQuery states_query = {
  * instead of the ctid.
  */
 static const SierraQuery update_query = {
-	"UPDATE %s.projection_states AS s"
+	"UPDATE %1$s.projection_states AS s"
 	" SET state = v.state, position = v.position, stream_version = v.stream_version"
 	" FROM ROWS FROM (pg_catalog.unnest($3), pg_catalog.unnest($4), pg_catalog.unnest($5),"
 	" pg_catalog.unnest($6)) AS v (tid, state, position, stream_version)"
@@ -47,7 +47,7 @@ static const SierraQuery update_query = {
 	{TEXTOID, INT4OID, TIDARRAYOID, JSONBARRAYOID, INT8ARRAYOID, INT8ARRAYOID}};
 
 static const SierraQuery insert_query = {
-	"INSERT INTO %s.projection_states (projection, version, key, state, position, stream_version)"
+	"INSERT INTO %1$s.projection_states (projection, version, key, state, position, stream_version)"
 	" SELECT $1, $2, v.key, v.state, v.position, v.stream_version"
 	" FROM ROWS FROM (pg_catalog.unnest($3), pg_catalog.unnest($4), pg_catalog.unnest($5),"
 	" pg_catalog.unnest($6)) AS v (key, state, position, stream_version)"
@@ -57,35 +57,35 @@ static const SierraQuery insert_query = {
 	{TEXTOID, INT4OID, TEXTARRAYOID, JSONBARRAYOID, INT8ARRAYOID, INT8ARRAYOID}};
 
 static const SierraQuery delete_query = {
-	"DELETE FROM %s.projection_states AS s"
+	"DELETE FROM %1$s.projection_states AS s"
 	" WHERE s.projection OPERATOR(pg_catalog.=) $1 AND s.version OPERATOR(pg_catalog.=) $2"
 	" AND s.key OPERATOR(pg_catalog.=) ANY ($3)",
 	3,
 	{TEXTOID, INT4OID, TEXTARRAYOID}};
 
 static const SierraQuery lock_state_query = {
-	"SELECT s.state FROM %s.projection_states AS s"
+	"SELECT s.state FROM %1$s.projection_states AS s"
 	" WHERE s.projection OPERATOR(pg_catalog.=) $1 AND s.version OPERATOR(pg_catalog.=) $2"
 	" AND s.key OPERATOR(pg_catalog.=) $3 FOR NO KEY UPDATE",
 	3,
 	{TEXTOID, INT4OID, TEXTOID}};
 
 static const SierraQuery change_state_query = {
-	"UPDATE %s.projection_states AS s SET state = $4, position = $5, stream_version = $6"
+	"UPDATE %1$s.projection_states AS s SET state = $4, position = $5, stream_version = $6"
 	" WHERE s.projection OPERATOR(pg_catalog.=) $1 AND s.version OPERATOR(pg_catalog.=) $2"
 	" AND s.key OPERATOR(pg_catalog.=) $3",
 	6,
 	{TEXTOID, INT4OID, TEXTOID, JSONBOID, INT8OID, INT8OID}};
 
 static const SierraQuery end_state_query = {
-	"DELETE FROM %s.projection_states AS s"
+	"DELETE FROM %1$s.projection_states AS s"
 	" WHERE s.projection OPERATOR(pg_catalog.=) $1 AND s.version OPERATOR(pg_catalog.=) $2"
 	" AND s.key OPERATOR(pg_catalog.=) $3",
 	3,
 	{TEXTOID, INT4OID, TEXTOID}};
 
 static const SierraQuery first_state_query = {
-	"INSERT INTO %s.projection_states (projection, version, key, state, position, stream_version)"
+	"INSERT INTO %1$s.projection_states (projection, version, key, state, position, stream_version)"
 	" VALUES ($1, $2, $3, $4, -1, NULL) ON CONFLICT DO NOTHING",
 	4,
 	{TEXTOID, INT4OID, TEXTOID, JSONBOID}};
@@ -153,14 +153,12 @@ load_states(const SierraProjection *projection, SierraStates *states, MemoryCont
 
 	for (int i = 0; i < states->count; i++)
 	{
-		bool isnull;
-
-		if (row < rows && sierra_text_compare(DatumGetTextPP(sierra_query_value(row, 1, &isnull)),
-											  DatumGetTextPP(states->keys[i])) == 0)
+		if (row < rows &&
+			sierra_text_compare(sierra_query_text(row, 1), DatumGetTextPP(states->keys[i])) == 0)
 		{
 			states->tids[i] =
-				datumCopy(sierra_query_value(row, 3, &isnull), false, sizeof(ItemPointerData));
-			states->values[i] = sierra_query_value(row++, 2, &states->nulls[i]);
+				datumCopy(sierra_query_required(row, 3, TIDOID), false, sizeof(ItemPointerData));
+			states->values[i] = sierra_query_value(row++, 2, JSONBOID, &states->nulls[i]);
 			if (!states->nulls[i])
 				states->values[i] = PointerGetDatum(PG_DETOAST_DATUM_COPY(states->values[i]));
 		}
@@ -321,7 +319,7 @@ sierra_state_lock(const SierraProjection *projection, Datum key, bool *isnull)
 
 	while (sierra_query(projection->store, &lock_state_query, values, NULL, false) == 0)
 		sierra_query(projection->store, &first_state_query, values, nulls, false);
-	state = sierra_query_value(0, 1, isnull);
+	state = sierra_query_value(0, 1, JSONBOID, isnull);
 	spi = MemoryContextSwitchTo(context);
 	if (!*isnull)
 		state = PointerGetDatum(PG_DETOAST_DATUM_COPY(state));

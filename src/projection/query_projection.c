@@ -34,7 +34,7 @@
 #define KEY_BATCH_SIZE 1000
 
 static const SierraQuery state_query = {
-	"SELECT s.state, s.stream_version FROM %s.projection_states AS s"
+	"SELECT s.state, s.stream_version FROM %1$s.projection_states AS s"
 	" WHERE s.projection OPERATOR(pg_catalog.=) $1 AND s.version OPERATOR(pg_catalog.=) $2"
 	" AND s.key OPERATOR(pg_catalog.=) $3",
 	3,
@@ -53,15 +53,13 @@ is_pending(const SierraSubscription *subscription, TupleTableSlot *slot)
 {
 	int64 position = sierra_slot_int8(slot, Anum_events_global_position);
 	SierraStreamSlot *found = NULL;
-	bool isnull;
-	int32 partition = DatumGetInt32(slot_getattr(slot, Anum_events_partition_id, &isnull));
+	int32 partition = sierra_slot_int4(slot, Anum_events_partition_id);
 
 	if (!sierra_subscription_matches(subscription, slot))
 		return false;
 	if (subscription->diverted != NULL)
-		found = sierra_streams_lookup(
-			subscription->diverted,
-			DatumGetTextPP(slot_getattr(slot, Anum_events_stream_id, &isnull)));
+		found = sierra_streams_lookup(subscription->diverted,
+									  sierra_slot_text(slot, Anum_events_stream_id));
 	if (found != NULL)
 	{
 		const SierraDivertedStream *diverted = found->value;
@@ -231,14 +229,16 @@ find_state(const SierraProjection *projection, const text *key, int64 *from_vers
 	MemoryContext context = sierra_query_begin();
 	MemoryContext spi;
 	Datum state = projection->initial;
+	Datum version;
 	bool version_null;
 
 	*isnull = projection->initial_null;
 	*from_version = 0;
 	if (sierra_query(projection->store, &state_query, values, NULL, true) > 0)
 	{
-		state = sierra_query_value(0, 1, isnull);
-		*from_version = DatumGetInt64(sierra_query_value(0, 2, &version_null)) + 1;
+		state = sierra_query_value(0, 1, JSONBOID, isnull);
+		version = sierra_query_value(0, 2, INT8OID, &version_null);
+		*from_version = version_null ? 0 : DatumGetInt64(version) + 1;
 		spi = MemoryContextSwitchTo(context);
 		if (!*isnull)
 			state = PointerGetDatum(PG_DETOAST_DATUM_COPY(state));

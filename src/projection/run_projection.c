@@ -45,7 +45,7 @@ typedef struct Running
 } Running;
 
 static const SierraQuery progress_query = {
-	"UPDATE %s.projections AS p SET state = 'running', attempts = 0, retry_at = NULL,"
+	"UPDATE %1$s.projections AS p SET state = 'running', attempts = 0, retry_at = NULL,"
 	" failed_position = NULL, failed_stream = NULL,"
 	" processed = p.processed OPERATOR(pg_catalog.+) $3,"
 	" rate = CASE WHEN p.rate IS NULL THEN $4"
@@ -57,7 +57,7 @@ static const SierraQuery progress_query = {
 
 /* The pause doubles with each attempt, up to an hour. */
 static const SierraQuery stop_query = {
-	"UPDATE %s.projections AS p SET attempts = n.attempts,"
+	"UPDATE %1$s.projections AS p SET attempts = n.attempts,"
 	" state = CASE WHEN n.attempts OPERATOR(pg_catalog.>=) p.max_attempts THEN 'stopped'"
 	" ELSE 'retrying' END,"
 	" retry_at = CASE WHEN n.attempts OPERATOR(pg_catalog.<) p.max_attempts"
@@ -67,7 +67,7 @@ static const SierraQuery stop_query = {
 	" failed_position = $3, failed_stream = $4, last_error = $5,"
 	" last_error_at = pg_catalog.clock_timestamp(), updated_at = pg_catalog.clock_timestamp()"
 	" FROM (SELECT CASE WHEN f.failed_position OPERATOR(pg_catalog.=) $3"
-	" THEN f.attempts OPERATOR(pg_catalog.+) 1 ELSE 1 END AS attempts FROM %s.projections AS f"
+	" THEN f.attempts OPERATOR(pg_catalog.+) 1 ELSE 1 END AS attempts FROM %1$s.projections AS f"
 	" WHERE f.projection OPERATOR(pg_catalog.=) $1 AND f.version OPERATOR(pg_catalog.=) $2) AS n"
 	" WHERE p.projection OPERATOR(pg_catalog.=) $1 AND p.version OPERATOR(pg_catalog.=) $2"
 	" RETURNING p.state",
@@ -75,20 +75,20 @@ static const SierraQuery stop_query = {
 	{TEXTOID, INT4OID, INT8OID, TEXTOID, TEXTOID}};
 
 static const SierraQuery error_query = {
-	"UPDATE %s.projections AS p SET last_error = $3,"
+	"UPDATE %1$s.projections AS p SET last_error = $3,"
 	" last_error_at = pg_catalog.clock_timestamp(), updated_at = pg_catalog.clock_timestamp()"
 	" WHERE p.projection OPERATOR(pg_catalog.=) $1 AND p.version OPERATOR(pg_catalog.=) $2",
 	3,
 	{TEXTOID, INT4OID, TEXTOID}};
 
 static const SierraQuery hold_live_query = {
-	"SELECT FROM %s.projections AS p WHERE p.projection OPERATOR(pg_catalog.=) $1 AND p.live"
+	"SELECT FROM %1$s.projections AS p WHERE p.projection OPERATOR(pg_catalog.=) $1 AND p.live"
 	" FOR UPDATE SKIP LOCKED",
 	1,
 	{TEXTOID}};
 
 static const SierraQuery failing_query = {
-	"SELECT FROM %s.subscription_streams AS t WHERE t.subscription OPERATOR(pg_catalog.=) $1"
+	"SELECT FROM %1$s.subscription_streams AS t WHERE t.subscription OPERATOR(pg_catalog.=) $1"
 	" AND (t.state OPERATOR(pg_catalog.=) 'retrying' OR t.state OPERATOR(pg_catalog.=) 'parked')"
 	" LIMIT 1",
 	1,
@@ -224,11 +224,10 @@ stop_at(const SierraProjection *projection, int64 position, text *stream_id, tex
 					   Int64GetDatum(position), PointerGetDatum(stream_id),
 					   PointerGetDatum(reason)};
 	const char *result = "will retry";
-	bool isnull;
 
 	sierra_query_begin();
 	if (sierra_query(projection->store, &stop_query, values, NULL, false) > 0 &&
-		strcmp(TextDatumGetCString(sierra_query_value(0, 1, &isnull)), "stopped") == 0)
+		strcmp(sierra_query_cstring(0, 1), "stopped") == 0)
 		result = "stopped";
 	sierra_query_end();
 	return result;

@@ -9,17 +9,17 @@
 #include "base/text.h"
 #include "read/filter.h"
 #include "store/event.h"
+#include "store/scan.h"
 
 static bool
 filter_passes_text(const SierraFilter *filter, TupleTableSlot *slot, AttrNumber column,
 				   bool pattern)
 {
-	bool isnull;
 	text *value;
 
 	if (!filter->given)
 		return true;
-	value = DatumGetTextPP(slot_getattr(slot, column, &isnull));
+	value = sierra_slot_text(slot, column);
 	for (int i = 0; i < filter->count; i++)
 	{
 		const text *item = filter->items[i];

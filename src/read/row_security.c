@@ -159,9 +159,8 @@ put_event(SierraSink *base, TupleTableSlot *slot)
 {
 	RowSecuritySink *sink = (RowSecuritySink *) base;
 	Pending *pending = &sink->pending[sink->count];
-	bool isnull;
 
-	pending->partition = DatumGetInt32(slot_getattr(slot, Anum_events_partition_id, &isnull));
+	pending->partition = sierra_slot_int4(slot, Anum_events_partition_id);
 	pending->sequence = sierra_slot_int8(slot, Anum_events_partition_sequence);
 	pending->place = sink->count;
 	if (++sink->count >= sink->batch)

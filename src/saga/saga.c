@@ -27,8 +27,8 @@
 #include "utils/lsyscache.h"
 
 static const SierraQuery find_query = {
-	"SELECT i.saga, i.version, d.owner::pg_catalog.text FROM %s.saga_instances AS i"
-	" JOIN %s.sagas AS d ON d.saga OPERATOR(pg_catalog.=) i.saga"
+	"SELECT i.saga, i.version, d.owner::pg_catalog.text FROM %1$s.saga_instances AS i"
+	" JOIN %1$s.sagas AS d ON d.saga OPERATOR(pg_catalog.=) i.saga"
 	" AND d.version OPERATOR(pg_catalog.=) i.version"
 	" WHERE i.saga_id OPERATOR(pg_catalog.=) $1 FOR NO KEY UPDATE OF i",
 	1,
@@ -45,11 +45,10 @@ typedef struct Found
 static void
 get_found(Found *found)
 {
-	bool isnull;
 
-	found->saga = DatumGetTextPCopy(sierra_query_value(0, 1, &isnull));
-	found->version = DatumGetInt32(sierra_query_value(0, 2, &isnull));
-	found->owner = get_role_oid(TextDatumGetCString(sierra_query_value(0, 3, &isnull)), false);
+	found->saga = DatumGetTextPCopy(sierra_query_required(0, 1, TEXTOID));
+	found->version = sierra_query_int4(0, 2);
+	found->owner = get_role_oid(sierra_query_cstring(0, 3), false);
 }
 
 /* Locks the row of the instance until the transaction ends; false if there is none. */

@@ -11,8 +11,9 @@
 #include "store/extension.h"
 #include "store/guard.h"
 #include "store/partition_lock.h"
+#include "store/table_shape.h"
 
-#include "access/table.h"
+#include "access/relation.h"
 #include "access/xact.h"
 #include "catalog/pg_trigger.h"
 #include "commands/trigger.h"
@@ -101,13 +102,20 @@ static void
 begin_restore(Relation rel)
 {
 	Oid events = get_relname_relid("events", RelationGetNamespace(rel));
-	Relation parent = table_open(events, AccessShareLock);
-	PartitionDesc partitions = RelationGetPartitionDesc(parent, true);
+	Relation parent = OidIsValid(events) ? try_relation_open(events, AccessShareLock) : NULL;
+	PartitionDesc partitions;
 
+	if (parent == NULL)
+		ereport(
+			ERROR, errcode(ERRCODE_SIERRA_NO_STORE),
+			errmsg("table \"%s\" does not belong to an event store", RelationGetRelationName(rel)),
+			errhint("Drop its trigger, or move the table back to the schema of its store."));
+	sierra_shape_check(parent, &sierra_events_shape);
+	partitions = RelationGetPartitionDesc(parent, true);
 	/* in the order of their bounds, which is the order in which appends lock them */
 	for (int i = 0; i < partitions->nparts; i++)
 		(void) sierra_partition_lock(partitions->oids[i], SIERRA_LOCK_WRITE);
-	table_close(parent, AccessShareLock);
+	relation_close(parent, AccessShareLock);
 	CacheInvalidateRelcacheByRelid(events);
 }
 

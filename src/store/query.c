@@ -9,8 +9,10 @@
  */
 #include "postgres.h"
 
+#include "base/errors.h"
 #include "store/query.h"
 
+#include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "optimizer/cost.h"
 #include "utils/builtins.h"
@@ -50,7 +52,7 @@ static SPIPlanPtr
 prepare(const SierraStore *store, const SierraQuery *query)
 {
 	const char *schema = quote_identifier(NameStr(store->name));
-	char *sql = psprintf(query->sql, schema, schema, schema, schema, schema, schema);
+	char *sql = psprintf(query->sql, schema);
 	SPIPlanPtr plan = SPI_prepare(sql, query->nargs, (Oid *) query->types);
 
 	if (plan == NULL || SPI_keepplan(plan) != 0)
@@ -122,8 +124,73 @@ sierra_query(const SierraStore *store, const SierraQuery *query, Datum *values, 
 	return SPI_processed;
 }
 
-Datum
-sierra_query_value(uint64 row, int column, bool *isnull)
+/* The tables that a query reads are their owner's: a column may be of another type today. */
+static void
+report_column(int column, const char *what)
 {
-	return SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, column, isnull);
+	ereport(
+		ERROR, errcode(ERRCODE_SIERRA_NO_STORE),
+		errmsg("a table of the event store has been changed"),
+		errdetail("Column \"%s\" of a result %s.", SPI_fname(SPI_tuptable->tupdesc, column), what),
+		errhint("Undo the change to the table; everify() lists all differences."));
+}
+
+Datum
+sierra_query_value(uint64 row, int column, Oid type, bool *isnull)
+{
+	TupleDesc desc = SPI_tuptable->tupdesc;
+
+	Assert(row < SPI_tuptable->numvals && column <= desc->natts);
+	if (TupleDescAttr(desc, column - 1)->atttypid != type)
+		report_column(column,
+					  psprintf("has type %s, not %s", format_type_be(SPI_gettypeid(desc, column)),
+							   format_type_be(type)));
+	return SPI_getbinval(SPI_tuptable->vals[row], desc, column, isnull);
+}
+
+Datum
+sierra_query_required(uint64 row, int column, Oid type)
+{
+	bool isnull;
+	Datum value = sierra_query_value(row, column, type, &isnull);
+
+	if (isnull)
+		report_column(column, "is null");
+	return value;
+}
+
+int32
+sierra_query_int4(uint64 row, int column)
+{
+	return DatumGetInt32(sierra_query_required(row, column, INT4OID));
+}
+
+int64
+sierra_query_int8(uint64 row, int column)
+{
+	return DatumGetInt64(sierra_query_required(row, column, INT8OID));
+}
+
+bool
+sierra_query_bool(uint64 row, int column)
+{
+	return DatumGetBool(sierra_query_required(row, column, BOOLOID));
+}
+
+TimestampTz
+sierra_query_timestamptz(uint64 row, int column)
+{
+	return DatumGetTimestampTz(sierra_query_required(row, column, TIMESTAMPTZOID));
+}
+
+text *
+sierra_query_text(uint64 row, int column)
+{
+	return DatumGetTextPP(sierra_query_required(row, column, TEXTOID));
+}
+
+char *
+sierra_query_cstring(uint64 row, int column)
+{
+	return text_to_cstring(sierra_query_text(row, column));
 }

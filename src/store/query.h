@@ -10,6 +10,8 @@
 
 #include "store/store.h"
 
+#include "utils/timestamp.h"
+
 #define SIERRA_QUERY_ARGS_MAX 12
 
 /*
@@ -18,7 +20,7 @@
  */
 typedef struct SierraQuery
 {
-	const char *sql; /* each %s, at most six, is replaced by the schema of the store */
+	const char *sql; /* %1$s is replaced by the schema of the store */
 	int nargs;
 	Oid types[SIERRA_QUERY_ARGS_MAX];
 } SierraQuery;
@@ -39,7 +41,20 @@ extern void sierra_query_end(void);
 extern uint64 sierra_query(const SierraStore *store, const SierraQuery *query, Datum *values,
 						   const bool *nulls, bool read_only);
 
-/* A column (from 1) of a row (from 0) of the last result. */
-extern Datum sierra_query_value(uint64 row, int column, bool *isnull);
+/*
+ * A column (from 1) of a row (from 0) of the last result, which must be of this
+ * type: SE005 if it is of another, since an owner may alter any table.  What is
+ * passed by reference points into the result.
+ */
+extern Datum sierra_query_value(uint64 row, int column, Oid type, bool *isnull);
+
+/* The same of a column that must not be null either. */
+extern Datum sierra_query_required(uint64 row, int column, Oid type);
+extern int32 sierra_query_int4(uint64 row, int column);
+extern int64 sierra_query_int8(uint64 row, int column);
+extern bool sierra_query_bool(uint64 row, int column);
+extern TimestampTz sierra_query_timestamptz(uint64 row, int column);
+extern text *sierra_query_text(uint64 row, int column);
+extern char *sierra_query_cstring(uint64 row, int column); /* palloc'd */
 
 #endif /* SIERRA_QUERY_H */

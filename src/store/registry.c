@@ -10,7 +10,9 @@
 #include "store/event.h"
 #include "store/registry.h"
 #include "store/scan.h"
+#include "store/table_shape.h"
 
+#include "access/relation.h"
 #include "access/table.h"
 #include "access/tableam.h"
 #include "access/xact.h"
@@ -24,45 +26,57 @@
 #define ANUM_KEY 1
 #define ANUM_VALUE 2
 
-/* Finds the row with this primary key and copies its value: a uuid or an int, by value_size. */
-static bool
-find_row(Oid relid, ScanKey key, Snapshot snapshot, Size value_size, void *value)
+/* Opens a companion table; SE005 if it was dropped or altered since the store was looked up. */
+static Relation
+open_companion(const SierraStore *store, Oid relid, const SierraTableShape *shape, LOCKMODE lock)
 {
-	Relation rel = table_open(relid, AccessShareLock);
+	Relation rel = try_relation_open(relid, lock);
+
+	if (rel == NULL)
+		sierra_store_report_missing(NameStr(store->name));
+	sierra_shape_check(rel, shape);
+	return rel;
+}
+
+/* Finds the row with this primary key; keep() takes its second column. */
+static bool
+find_row(const SierraStore *store, Oid relid, const SierraTableShape *shape, ScanKey key,
+		 Snapshot snapshot, void (*keep)(TupleTableSlot *slot, void *value), void *value)
+{
+	Relation rel = open_companion(store, relid, shape, AccessShareLock);
 	SierraScan scan;
 	bool found;
 
-	sierra_scan_begin(&scan, rel, sierra_scan_open_primary_key(rel), true, snapshot, 1);
+	sierra_scan_begin(&scan, rel, sierra_shape_open_index(rel, shape, 0), true, snapshot, 1);
 	sierra_scan_rescan(&scan, key);
 	found = sierra_scan_next(&scan, ForwardScanDirection);
 	if (found)
-	{
-		bool isnull;
-		Datum datum = slot_getattr(scan.slot, ANUM_VALUE, &isnull);
-
-		if (value_size == sizeof(pg_uuid_t))
-			memcpy(value, DatumGetUUIDP(datum), sizeof(pg_uuid_t));
-		else
-			*(int *) value = DatumGetInt32(datum);
-	}
+		keep(scan.slot, value);
 	sierra_scan_end(&scan);
 	table_close(rel, AccessShareLock);
 	return found;
 }
 
-/* Writes one row of a companion table, with its index entries. */
 static void
-insert_row(Oid relation, EState *estate, Datum *values)
+keep_uuid(TupleTableSlot *slot, void *value)
 {
-	Relation rel = table_open(relation, RowExclusiveLock);
+	*(pg_uuid_t *) value = *sierra_slot_uuid(slot, ANUM_VALUE);
+}
+
+static void
+keep_int4(TupleTableSlot *slot, void *value)
+{
+	*(int32 *) value = sierra_slot_int4(slot, ANUM_VALUE);
+}
+
+/* Writes one row of a companion table; returns when its index entries are there. */
+static void
+insert_row(const SierraStore *store, Oid relid, const SierraTableShape *shape, EState *estate,
+		   Datum *values)
+{
+	Relation rel = open_companion(store, relid, shape, RowExclusiveLock);
 	ResultRelInfo *result = sierra_direct_insert_open(rel);
 	TupleTableSlot *slot = table_slot_create(rel, NULL);
-
-	/* The store was looked up before the table was locked. */
-	if (RelationGetDescr(rel)->natts != Natts_companion)
-		ereport(ERROR, errcode(ERRCODE_SIERRA_NO_STORE),
-				errmsg("table \"%s\" has been changed", RelationGetRelationName(rel)),
-				errhint("Drop the columns that were added to it."));
 
 	memcpy(slot->tts_values, values, sizeof(Datum) * Natts_companion);
 	memset(slot->tts_isnull, false, sizeof(bool) * Natts_companion);
@@ -101,7 +115,8 @@ sierra_registry_find_key(const SierraStore *store, const text *stream_id, Snapsh
 	if (!IsolationIsSerializable() && has_no_keys(store))
 		return false;
 	sierra_scan_key_text(&scan_key, ANUM_KEY, stream_id);
-	return find_row(store->stream_keys, &scan_key, snapshot, sizeof(*key), key);
+	return find_row(store, store->stream_keys, &sierra_stream_keys_shape, &scan_key, snapshot,
+					keep_uuid, key);
 }
 
 void
@@ -110,18 +125,27 @@ sierra_registry_add_key(const SierraStore *store, EState *estate, const text *st
 {
 	Datum values[2] = {PointerGetDatum(stream_id), UUIDPGetDatum(key)};
 
-	insert_row(store->stream_keys, estate, values);
+	insert_row(store, store->stream_keys, &sierra_stream_keys_shape, estate, values);
 }
 
 int
 sierra_registry_find_id(const SierraStore *store, const pg_uuid_t *event_id, Snapshot snapshot)
 {
 	ScanKeyData scan_key;
-	int partition;
+	int32 partition;
 
 	sierra_scan_key_uuid(&scan_key, ANUM_KEY, event_id);
-	if (!find_row(store->event_ids, &scan_key, snapshot, sizeof(partition), &partition))
+	if (!find_row(store, store->event_ids, &sierra_event_ids_shape, &scan_key, snapshot, keep_int4,
+				  &partition))
 		return -1;
+	if (partition < 0 || partition >= store->partitions)
+		ereport(
+			ERROR, errcode(ERRCODE_SIERRA_NO_STORE),
+			errmsg("table \"event_ids\" of event store \"%s\" is damaged", NameStr(store->name)),
+			errdetail("Event id %s is registered for partition %d; the store has partitions 0 "
+					  "to %d.",
+					  sierra_uuid_text(event_id), partition, store->partitions - 1),
+			errhint("Correct the row; everify() shows what else is wrong."));
 	return partition;
 }
 
@@ -154,7 +178,7 @@ sierra_registry_add_id(const SierraStore *store, EState *estate, const pg_uuid_t
 
 	PG_TRY();
 	{
-		insert_row(store->event_ids, estate, values);
+		insert_row(store, store->event_ids, &sierra_event_ids_shape, estate, values);
 	}
 	PG_CATCH();
 	{

@@ -13,6 +13,7 @@
 #include "base/text.h"
 #include "store/event.h"
 #include "store/scan.h"
+#include "store/table_shape.h"
 
 #include "access/relation.h"
 #include "access/stratnum.h"
@@ -35,77 +36,14 @@ sierra_scan_open_partition(const SierraStore *store, int partition, LOCKMODE loc
 				errmsg("partition %d of event store \"%s\" is detached", partition,
 					   NameStr(store->name)),
 				errhint("Attach it again; streams of this partition are nowhere else."));
+	sierra_shape_check(rel, &sierra_partition_shape);
 	return rel;
-}
-
-bool
-sierra_scan_is_index(Relation index, SierraIndex kind)
-{
-	Form_pg_index form = index->rd_index;
-	AttrNumber first = form->indkey.values[0];
-
-	if (!form->indisvalid || !form->indisunique || !form->indimmediate ||
-		RelationGetIndexPredicate(index) != NIL)
-		return false;
-	for (int i = 0; i < form->indnkeyatts; i++)
-	{
-		/* With another order or collation, a backward scan would not find the newest row. */
-		if (index->rd_indoption[i] != 0 ||
-			(OidIsValid(index->rd_indcollation[i]) && index->rd_indcollation[i] != C_COLLATION_OID))
-			return false;
-	}
-	switch (kind)
-	{
-		case SIERRA_INDEX_SEQUENCE:
-			return form->indnkeyatts == 1 && first == Anum_events_partition_sequence;
-		case SIERRA_INDEX_STREAM:
-			return form->indnkeyatts == 2 && first == Anum_events_stream_id &&
-				   form->indkey.values[1] == Anum_events_stream_version;
-		case SIERRA_INDEX_EVENT_ID:
-			return form->indnkeyatts == 1 && first == Anum_events_event_id;
-	}
-	return false;
-}
-
-Relation
-sierra_scan_open_primary_key(Relation relation)
-{
-	list_free(RelationGetIndexList(relation));
-	if (!OidIsValid(relation->rd_pkindex))
-		ereport(ERROR, errcode(ERRCODE_UNDEFINED_OBJECT),
-				errmsg("table \"%s\" has lost its primary key", RelationGetRelationName(relation)),
-				errhint("Create it again: it keeps the numbers of the event store gapless."));
-	return index_open(relation->rd_pkindex, AccessShareLock);
 }
 
 Relation
 sierra_scan_open_index(Relation rel, SierraIndex kind)
 {
-	List *indexes;
-	ListCell *cell;
-
-	if (kind == SIERRA_INDEX_SEQUENCE)
-		return sierra_scan_open_primary_key(rel);
-
-	indexes = RelationGetIndexList(rel);
-	foreach (cell, indexes)
-	{
-		Relation index;
-
-		if (lfirst_oid(cell) == rel->rd_pkindex)
-			continue;
-		index = index_open(lfirst_oid(cell), AccessShareLock);
-		if (sierra_scan_is_index(index, kind))
-		{
-			list_free(indexes);
-			return index;
-		}
-		index_close(index, AccessShareLock);
-	}
-	ereport(ERROR, errcode(ERRCODE_UNDEFINED_OBJECT),
-			errmsg("table \"%s\" has lost its unique index on %s", RelationGetRelationName(rel),
-				   kind == SIERRA_INDEX_STREAM ? "(stream_id, stream_version)" : "(event_id)"),
-			errhint("Create it again: it keeps the numbers of the event store gapless."));
+	return sierra_shape_open_index(rel, &sierra_partition_shape, kind);
 }
 
 void
@@ -186,6 +124,16 @@ sierra_scan_key_uuid(ScanKey key, AttrNumber column, const pg_uuid_t *value)
 	ScanKeyInit(key, column, BTEqualStrategyNumber, F_UUID_EQ, UUIDPGetDatum(value));
 }
 
+/* The column is NOT NULL, but rows from before that can break it. */
+static void
+report_null(TupleTableSlot *slot, AttrNumber column)
+{
+	ereport(ERROR, errcode(ERRCODE_SIERRA_NO_STORE), errmsg("a row of the event store is damaged"),
+			errdetail("Its column \"%s\" is null.",
+					  NameStr(TupleDescAttr(slot->tts_tupleDescriptor, column - 1)->attname)),
+			errhint("Restore the store from a dump; everify() shows what else is wrong."));
+}
+
 int64
 sierra_slot_int8(TupleTableSlot *slot, AttrNumber column)
 {
@@ -193,8 +141,19 @@ sierra_slot_int8(TupleTableSlot *slot, AttrNumber column)
 	Datum value = slot_getattr(slot, column, &isnull);
 
 	if (isnull)
-		elog(ERROR, "column %d of an event is null", column);
+		report_null(slot, column);
 	return DatumGetInt64(value);
+}
+
+int32
+sierra_slot_int4(TupleTableSlot *slot, AttrNumber column)
+{
+	bool isnull;
+	Datum value = slot_getattr(slot, column, &isnull);
+
+	if (isnull)
+		report_null(slot, column);
+	return DatumGetInt32(value);
 }
 
 const pg_uuid_t *
@@ -204,15 +163,23 @@ sierra_slot_uuid(TupleTableSlot *slot, AttrNumber column)
 	Datum value = slot_getattr(slot, column, &isnull);
 
 	if (isnull)
-		elog(ERROR, "column %d of an event is null", column);
+		report_null(slot, column);
 	return DatumGetUUIDP(value);
+}
+
+text *
+sierra_slot_text(TupleTableSlot *slot, AttrNumber column)
+{
+	bool isnull;
+	Datum value = slot_getattr(slot, column, &isnull);
+
+	if (isnull)
+		report_null(slot, column);
+	return DatumGetTextPP(value);
 }
 
 bool
 sierra_slot_text_equal(TupleTableSlot *slot, AttrNumber column, const text *value)
 {
-	bool isnull;
-	text *stored = DatumGetTextPP(slot_getattr(slot, column, &isnull));
-
-	return sierra_text_equal(stored, value);
+	return sierra_text_equal(sierra_slot_text(slot, column), value);
 }

@@ -18,7 +18,7 @@
 
 #include "store/store.h"
 
-/* The indexes of a partition, distinguished by their columns. */
+/* The indexes of a partition: their places in sierra_partition_shape. */
 typedef enum SierraIndex
 {
 	SIERRA_INDEX_SEQUENCE, /* (partition_sequence) */
@@ -35,17 +35,11 @@ typedef struct SierraScan
 	int nkeys;
 } SierraScan;
 
-/* Opens a partition; raises SE005 if it has been dropped or detached meanwhile. */
+/* Opens a partition; SE005 when it has been dropped or altered meanwhile. */
 extern Relation sierra_scan_open_partition(const SierraStore *store, int partition, LOCKMODE lock);
 
-/* Opens the index of this kind, with AccessShareLock; raises 42704 if the table has lost it. */
+/* Opens an index of a partition by what it is for; SE005 when it is not there. */
 extern Relation sierra_scan_open_index(Relation rel, SierraIndex kind);
-
-/* Is this open index a valid index of that kind? */
-extern bool sierra_scan_is_index(Relation index, SierraIndex kind);
-
-/* Opens the primary key of a table, with AccessShareLock; raises 42704 if it has none. */
-extern Relation sierra_scan_open_primary_key(Relation relation);
 
 /*
  * Begins a scan; each sierra_scan_rescan(), with nkeys keys, positions it.  With
@@ -72,9 +66,11 @@ extern void sierra_scan_key_int8(ScanKey key, AttrNumber column, StrategyNumber 
 extern void sierra_scan_key_text(ScanKey key, AttrNumber column, const text *value);
 extern void sierra_scan_key_uuid(ScanKey key, AttrNumber column, const pg_uuid_t *value);
 
-/* A column of the row in a slot that is NOT NULL; pointers point into the slot. */
+/* A NOT NULL column of the row in a slot; SE005 if it is null all the same. */
 extern int64 sierra_slot_int8(TupleTableSlot *slot, AttrNumber column);
+extern int32 sierra_slot_int4(TupleTableSlot *slot, AttrNumber column);
 extern const pg_uuid_t *sierra_slot_uuid(TupleTableSlot *slot, AttrNumber column);
+extern text *sierra_slot_text(TupleTableSlot *slot, AttrNumber column);
 extern bool sierra_slot_text_equal(TupleTableSlot *slot, AttrNumber column, const text *value);
 
 #endif /* SIERRA_SCAN_H */

@@ -13,6 +13,7 @@
 #include "store/event.h"
 #include "store/guard.h"
 #include "store/store.h"
+#include "store/table_shape.h"
 
 #include "access/heapam.h"
 #include "access/htup_details.h"
@@ -52,31 +53,6 @@ static HTAB *stores = NULL;
 
 /* Counts invalidations, to notice one that arrives while a store is looked up. */
 static uint64 changes = 0;
-
-typedef struct Column
-{
-	const char *name;
-	Oid type;
-} Column;
-
-/* What every events table has; order and types as in event.h. */
-static const Column event_columns[Natts_events] = {
-	{"partition_sequence", INT8OID}, {"stream_version", INT8OID}, {"global_position", INT8OID},
-	{"timestamp", TIMESTAMPTZOID},	 {"event_id", UUIDOID},		  {"partition_key", UUIDOID},
-	{"transaction_id", UUIDOID},	 {"partition_id", INT4OID},	  {"stream_id", TEXTOID},
-	{"event_name", TEXTOID},		 {"metadata", JSONOID},		  {"payload", JSONOID},
-	{"payload_bytes", BYTEAOID},
-};
-
-static const Column stream_key_columns[Natts_companion] = {
-	{"stream_id", TEXTOID},
-	{"partition_key", UUIDOID},
-};
-
-static const Column event_id_columns[Natts_companion] = {
-	{"event_id", UUIDOID},
-	{"partition_id", INT4OID},
-};
 
 static bool
 store_uses_relation(const SierraStore *store, Oid relid)
@@ -178,47 +154,20 @@ allows_plain_insert(Relation events, const Trigger *guard)
 	return true;
 }
 
-static bool
-has_columns(TupleDesc desc, const Column *columns, int count)
-{
-	if (desc->natts < count)
-		return false;
-	for (int i = 0; i < count; i++)
-	{
-		Form_pg_attribute att = TupleDescAttr(desc, i);
-
-		if (att->attisdropped || att->atttypid != columns[i].type ||
-			att->attcollation != (columns[i].type == TEXTOID ? C_COLLATION_OID : InvalidOid) ||
-			strcmp(NameStr(att->attname), columns[i].name) != 0)
-			return false;
-	}
-	return true;
-}
-
-bool
-sierra_store_has_event_columns(TupleDesc desc)
-{
-	return has_columns(desc, event_columns, Natts_events);
-}
-
-/* A companion table: exactly these columns. */
+/* A companion table: exactly the columns of its shape. */
 static Oid
-load_companion(Oid schema, const char *store, const char *relation, const Column *columns)
+load_companion(Oid schema, const char *store, const SierraTableShape *shape)
 {
-	Oid relid = get_relname_relid(relation, schema);
+	Oid relid = get_relname_relid(shape->name, schema);
 	Relation rel;
-	bool fits;
 
-	if (!OidIsValid(relid) || get_rel_relkind(relid) != RELKIND_RELATION)
-		report_damaged(store, relation);
+	if (!OidIsValid(relid))
+		report_damaged(store, shape->name);
 	rel = try_relation_open(relid, AccessShareLock);
 	if (rel == NULL)
 		sierra_store_report_missing(store);
-	fits = RelationGetDescr(rel)->natts == Natts_companion &&
-		   has_columns(RelationGetDescr(rel), columns, Natts_companion);
-	table_close(rel, AccessShareLock);
-	if (!fits)
-		report_damaged(store, relation);
+	sierra_shape_check(rel, shape);
+	relation_close(rel, AccessShareLock);
 	return relid;
 }
 
@@ -318,8 +267,7 @@ load_store(const char *name, Oid schema, Size *size)
 	events = try_relation_open(events_relid, AccessShareLock);
 	if (events == NULL)
 		sierra_store_report_missing(name);
-	if (!has_columns(RelationGetDescr(events), event_columns, Natts_events))
-		report_damaged(name, "events");
+	sierra_shape_check(events, &sierra_events_shape);
 	guard = sierra_guard_find(events);
 	partitions = load_partition_count(name, guard);
 
@@ -330,8 +278,8 @@ load_store(const char *name, Oid schema, Size *size)
 	store->events = events_relid;
 	store->partitions = partitions;
 	store->plain_insert = allows_plain_insert(events, guard);
-	store->stream_keys = load_companion(schema, name, "stream_keys", stream_key_columns);
-	store->event_ids = load_companion(schema, name, "event_ids", event_id_columns);
+	store->stream_keys = load_companion(schema, name, &sierra_stream_keys_shape);
+	store->event_ids = load_companion(schema, name, &sierra_event_ids_shape);
 	store->global_position = load_sequence(schema, name);
 	load_partition_tables(events, store);
 	store->subscribed = is_subscribed(store);
@@ -422,9 +370,12 @@ Oid
 sierra_store_table(const SierraStore *store, const char *table)
 {
 	Oid relid = get_relname_relid(table, store->schema);
+	Relation rel = OidIsValid(relid) ? try_relation_open(relid, AccessShareLock) : NULL;
 
-	if (!OidIsValid(relid))
+	if (rel == NULL)
 		report_damaged(NameStr(store->name), table);
+	sierra_shape_check(rel, sierra_shape_of(table));
+	relation_close(rel, AccessShareLock);
 	return relid;
 }
 

@@ -52,10 +52,7 @@ extern Oid sierra_store_table(const SierraStore *store, const char *table);
 /* Raises SE005: the store does not exist, or has been dropped meanwhile. */
 extern void sierra_store_report_missing(const char *name);
 
-/* Does a table begin with the columns of an events table, in their order? */
-extern bool sierra_store_has_event_columns(TupleDesc desc);
-
-/* Does row-level security of the events table apply to the current user? */
+/* Does row-level security of the events table hold for the current user? */
 extern bool sierra_store_has_row_security(const SierraStore *store);
 
 /*

@@ -8,15 +8,20 @@
 #include "base/routing.h"
 #include "store/event.h"
 #include "store/store.h"
+#include "store/table_shape.h"
 
+#include "access/relation.h"
 #include "fmgr.h"
+#include "funcapi.h"
 #include "utils/builtins.h"
+#include "utils/rel.h"
 
 PG_FUNCTION_INFO_V1(sierra_current_store);
 PG_FUNCTION_INFO_V1(sierra_stream_key);
 PG_FUNCTION_INFO_V1(sierra_partition_key);
 PG_FUNCTION_INFO_V1(sierra_partition_id);
 PG_FUNCTION_INFO_V1(sierra_event_id);
+PG_FUNCTION_INFO_V1(sierra_table_differences);
 
 /* The value of sierra_es.store; current_setting() fails if the library is not loaded yet. */
 Datum
@@ -75,4 +80,32 @@ sierra_event_id(PG_FUNCTION_ARGS)
 
 	sierra_uuid_generate(GetCurrentTimestamp(), sierra_uuid_hash(PG_GETARG_UUID_P(0)), id, 1);
 	PG_RETURN_UUID_P(id);
+}
+
+/* How a table of a store differs from what it has to be; a row for each difference. */
+Datum
+sierra_table_differences(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	Relation rel = try_relation_open(PG_GETARG_OID(0), AccessShareLock);
+	const SierraTableShape *shape;
+	ListCell *cell;
+
+	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
+	if (rel == NULL)
+		return (Datum) 0;
+	shape = rel->rd_rel->relispartition ? &sierra_partition_shape
+										: sierra_shape_of(RelationGetRelationName(rel));
+	if (shape != NULL)
+	{
+		foreach (cell, sierra_shape_differences(rel, shape))
+		{
+			Datum value = CStringGetTextDatum(lfirst(cell));
+			bool isnull = false;
+
+			tuplestore_putvalues(result->setResult, result->setDesc, &value, &isnull);
+		}
+	}
+	relation_close(rel, AccessShareLock);
+	return (Datum) 0;
 }

@@ -30,7 +30,7 @@
 #include "utils/snapmgr.h"
 
 static const SierraQuery advance_stream_query = {
-	"UPDATE %s.subscription_streams AS t SET state = 'draining', position = $3, version = $4,"
+	"UPDATE %1$s.subscription_streams AS t SET state = 'draining', position = $3, version = $4,"
 	" delivered = CASE WHEN t.delivered OPERATOR(pg_catalog.>) $3 THEN t.delivered END,"
 	" attempts = 0, failed_position = NULL, failed_version = NULL, retry_at = NULL"
 	" WHERE t.subscription OPERATOR(pg_catalog.=) $1 AND t.stream_id OPERATOR(pg_catalog.=) $2",
@@ -38,7 +38,7 @@ static const SierraQuery advance_stream_query = {
 	{TEXTOID, TEXTOID, INT8OID, INT8OID}};
 
 static const SierraQuery move_query = {
-	"UPDATE %s.subscription_cursors AS c"
+	"UPDATE %1$s.subscription_cursors AS c"
 	" SET cursor = $2, acknowledged_at = pg_catalog.clock_timestamp()"
 	" WHERE c.subscription OPERATOR(pg_catalog.=) $1 AND c.partition_id OPERATOR(pg_catalog.=) -1"
 	" AND c.cursor OPERATOR(pg_catalog.<) $2",
@@ -46,7 +46,7 @@ static const SierraQuery move_query = {
 	{TEXTOID, INT8OID}};
 
 static const SierraQuery move_leased_query = {
-	"UPDATE %s.subscription_cursors AS c"
+	"UPDATE %1$s.subscription_cursors AS c"
 	" SET cursor = $2, acknowledged_at = pg_catalog.clock_timestamp()"
 	" WHERE c.subscription OPERATOR(pg_catalog.=) $1 AND c.consumer OPERATOR(pg_catalog.=) $3"
 	" AND c.cursor OPERATOR(pg_catalog.<) $2",
@@ -54,14 +54,14 @@ static const SierraQuery move_leased_query = {
 	{TEXTOID, INT8OID, TEXTOID}};
 
 static const SierraQuery member_query = {
-	"SELECT m.acknowledged, m.delivered FROM %s.subscription_consumers AS m"
+	"SELECT m.acknowledged, m.delivered FROM %1$s.subscription_consumers AS m"
 	" WHERE m.subscription OPERATOR(pg_catalog.=) $1 AND m.consumer OPERATOR(pg_catalog.=) $2"
 	" FOR NO KEY UPDATE",
 	2,
 	{TEXTOID, TEXTOID}};
 
 static const SierraQuery seen_query = {
-	"UPDATE %s.subscription_consumers AS m"
+	"UPDATE %1$s.subscription_consumers AS m"
 	" SET acknowledged = $3, seen_at = pg_catalog.clock_timestamp()"
 	" WHERE m.subscription OPERATOR(pg_catalog.=) $1 AND m.consumer OPERATOR(pg_catalog.=) $2",
 	3,
@@ -69,7 +69,7 @@ static const SierraQuery seen_query = {
 
 /* A drained stream needs no row once the cursor has reached its position. */
 static const SierraQuery forget_drained_query = {
-	"DELETE FROM %s.subscription_streams AS t USING %s.subscription_cursors AS c"
+	"DELETE FROM %1$s.subscription_streams AS t USING %1$s.subscription_cursors AS c"
 	" WHERE t.subscription OPERATOR(pg_catalog.=) $1 AND t.state OPERATOR(pg_catalog.=) 'drained'"
 	" AND c.subscription OPERATOR(pg_catalog.=) $1"
 	" AND (c.partition_id OPERATOR(pg_catalog.=) -1"
@@ -80,7 +80,7 @@ static const SierraQuery forget_drained_query = {
 
 static const SierraQuery stream_query = {
 	"SELECT t.state, t.position, t.delivered, t.failed_position, t.attempts"
-	" FROM %s.subscription_streams AS t"
+	" FROM %1$s.subscription_streams AS t"
 	" WHERE t.subscription OPERATOR(pg_catalog.=) $1 AND t.stream_id OPERATOR(pg_catalog.=) $2"
 	" FOR UPDATE",
 	2,
@@ -88,13 +88,13 @@ static const SierraQuery stream_query = {
 
 /* Being SQL, this query applies the policies of row-level security. */
 static const SierraQuery visible_query = {
-	"SELECT FROM %s.events AS e WHERE e.partition_id OPERATOR(pg_catalog.=) $1"
+	"SELECT FROM %1$s.events AS e WHERE e.partition_id OPERATOR(pg_catalog.=) $1"
 	" AND e.stream_id OPERATOR(pg_catalog.=) $2 AND e.stream_version OPERATOR(pg_catalog.=) $3",
 	3,
 	{INT4OID, TEXTOID, INT8OID}};
 
 static const SierraQuery divert_query = {
-	"INSERT INTO %s.subscription_streams AS t (subscription, stream_id, partition_id, state,"
+	"INSERT INTO %1$s.subscription_streams AS t (subscription, stream_id, partition_id, state,"
 	" position, version, failed_position, failed_version, attempts, retry_at, reason, failed_at)"
 	" VALUES ($1, $2, $3, CASE WHEN $7 THEN 'parked' ELSE 'retrying' END, $4"
 	" OPERATOR(pg_catalog.-) 1, $5 OPERATOR(pg_catalog.-) 1, $4, $5, $6,"
@@ -109,7 +109,7 @@ static const SierraQuery divert_query = {
 	{TEXTOID, TEXTOID, INT4OID, INT8OID, INT8OID, INT4OID, BOOLOID, INTERVALOID, TEXTOID}};
 
 static const SierraQuery set_error_query = {
-	"UPDATE %s.subscription_cursors AS c"
+	"UPDATE %1$s.subscription_cursors AS c"
 	" SET last_error = $3, last_error_at = pg_catalog.clock_timestamp()"
 	" WHERE c.subscription OPERATOR(pg_catalog.=) $1"
 	" AND (c.partition_id OPERATOR(pg_catalog.=) $2 OR c.partition_id OPERATOR(pg_catalog.=) -1)",
@@ -139,12 +139,11 @@ find_member(const SierraSubscription *subscription, text *consumer)
 {
 	Datum values[2] = {PointerGetDatum(subscription->name), PointerGetDatum(consumer)};
 	Member member;
-	bool isnull;
 
 	if (sierra_query(subscription->store, &member_query, values, NULL, false) == 0)
 		sierra_subscription_report_stale(subscription, consumer);
-	member.acknowledged = DatumGetInt64(sierra_query_value(0, 1, &isnull));
-	member.delivered = DatumGetInt64(sierra_query_value(0, 2, &isnull));
+	member.acknowledged = sierra_query_int8(0, 1);
+	member.delivered = sierra_query_int8(0, 2);
 	return member;
 }
 
@@ -196,11 +195,11 @@ keep_answered(SierraSink *base, TupleTableSlot *slot)
 {
 	Answered *event = (Answered *) base;
 	MemoryContext old = MemoryContextSwitchTo(event->context);
-	bool isnull;
 
 	event->matches = sierra_subscription_matches(event->subscription, slot);
-	event->partition = DatumGetInt32(slot_getattr(slot, Anum_events_partition_id, &isnull));
-	event->stream_id = DatumGetTextPCopy(slot_getattr(slot, Anum_events_stream_id, &isnull));
+	event->partition = sierra_slot_int4(slot, Anum_events_partition_id);
+	event->stream_id =
+		DatumGetTextPCopy(PointerGetDatum(sierra_slot_text(slot, Anum_events_stream_id)));
 	event->version = sierra_slot_int8(slot, Anum_events_stream_version);
 	MemoryContextSwitchTo(old);
 	return false;
@@ -242,7 +241,7 @@ acknowledge_stream(SierraSubscription *subscription, int64 position, text *consu
 	Datum values[4] = {PointerGetDatum(subscription->name)};
 	bool isnull;
 	bool is_drained;
-	int64 delivered;
+	Datum delivered;
 
 	if (!subscription->has_diverted || !find_event(subscription, position, &event) ||
 		!holds(subscription, event.partition, consumer))
@@ -250,13 +249,13 @@ acknowledge_stream(SierraSubscription *subscription, int64 position, text *consu
 	values[1] = PointerGetDatum(event.stream_id);
 	if (sierra_query(subscription->store, &stream_query, values, NULL, false) == 0)
 		return false;
-	if (position <= DatumGetInt64(sierra_query_value(0, 2, &isnull)))
+	if (position <= sierra_query_int8(0, 2))
 		return true;
-	is_drained = strcmp(TextDatumGetCString(sierra_query_value(0, 1, &isnull)), "drained") == 0;
+	is_drained = strcmp(sierra_query_cstring(0, 1), "drained") == 0;
 	if (is_drained)
 		return false;
-	delivered = DatumGetInt64(sierra_query_value(0, 3, &isnull));
-	if (isnull || position > delivered)
+	delivered = sierra_query_value(0, 3, INT8OID, &isnull);
+	if (isnull || position > DatumGetInt64(delivered))
 		report_not_delivered(subscription, position);
 	values[2] = Int64GetDatum(position);
 	values[3] = Int64GetDatum(event.version);
@@ -352,14 +351,13 @@ sierra_acknowledge(const SierraStore *store, text *name, int64 position, text *c
 static int
 attempts_of_row(int64 position)
 {
-	bool isnull;
 	bool delivered_null;
 	bool failed_null;
-	char *state = TextDatumGetCString(sierra_query_value(0, 1, &isnull));
-	int64 done = DatumGetInt64(sierra_query_value(0, 2, &isnull));
-	int64 delivered = DatumGetInt64(sierra_query_value(0, 3, &delivered_null));
-	int64 failed = DatumGetInt64(sierra_query_value(0, 4, &failed_null));
-	int attempts = DatumGetInt32(sierra_query_value(0, 5, &isnull));
+	char *state = sierra_query_cstring(0, 1);
+	int64 done = sierra_query_int8(0, 2);
+	int64 delivered = DatumGetInt64(sierra_query_value(0, 3, INT8OID, &delivered_null));
+	int64 failed = DatumGetInt64(sierra_query_value(0, 4, INT8OID, &failed_null));
+	int attempts = sierra_query_int4(0, 5);
 
 	if (position <= done)
 		return -1;

@@ -11,6 +11,7 @@
 #include "read/locate.h"
 #include "store/event.h"
 #include "store/query.h"
+#include "store/scan.h"
 #include "subscription/await.h"
 #include "subscription/subscription.h"
 #include "wakeup/doorbell.h"
@@ -46,8 +47,7 @@ ask(SierraSink *base, TupleTableSlot *slot)
 	Question *question = (Question *) base;
 	const SierraSubscription *subscription = question->subscription;
 	SierraStreamSlot *found = NULL;
-	bool isnull;
-	int32 partition = DatumGetInt32(slot_getattr(slot, Anum_events_partition_id, &isnull));
+	int32 partition = sierra_slot_int4(slot, Anum_events_partition_id);
 
 	if (subscription == NULL || !sierra_subscription_matches(subscription, slot))
 	{
@@ -55,9 +55,8 @@ ask(SierraSink *base, TupleTableSlot *slot)
 		return false;
 	}
 	if (subscription->diverted != NULL)
-		found = sierra_streams_lookup(
-			subscription->diverted,
-			DatumGetTextPP(slot_getattr(slot, Anum_events_stream_id, &isnull)));
+		found = sierra_streams_lookup(subscription->diverted,
+									  sierra_slot_text(slot, Anum_events_stream_id));
 	question->processed = subscription->after[partition] >= question->position;
 	if (found != NULL)
 	{

@@ -27,6 +27,7 @@
 #include "read/read_stream.h"
 #include "store/event.h"
 #include "store/query.h"
+#include "store/scan.h"
 #include "subscription/await.h"
 #include "subscription/delivery.h"
 #include "subscription/subscription.h"
@@ -113,11 +114,11 @@ begin_page(Delivery *delivery)
 }
 
 static const SierraQuery due_query = {
-	"SELECT t.stream_id, t.version FROM %s.subscription_streams AS t"
+	"SELECT t.stream_id, t.version FROM %1$s.subscription_streams AS t"
 	" WHERE t.subscription OPERATOR(pg_catalog.=) $1"
 	" AND (t.state OPERATOR(pg_catalog.=) 'draining' OR t.state OPERATOR(pg_catalog.=) 'retrying'"
 	" AND t.retry_at OPERATOR(pg_catalog.<=) pg_catalog.clock_timestamp())"
-	" AND ($2 IS NULL OR EXISTS (SELECT FROM %s.subscription_cursors AS c"
+	" AND ($2 IS NULL OR EXISTS (SELECT FROM %1$s.subscription_cursors AS c"
 	" WHERE c.subscription OPERATOR(pg_catalog.=) $1"
 	" AND c.partition_id OPERATOR(pg_catalog.=) t.partition_id"
 	" AND c.consumer OPERATOR(pg_catalog.=) $2))"
@@ -126,7 +127,7 @@ static const SierraQuery due_query = {
 	{TEXTOID, TEXTOID}};
 
 static const SierraQuery deliver_stream_query = {
-	"UPDATE %s.subscription_streams AS t SET delivered = $3"
+	"UPDATE %1$s.subscription_streams AS t SET delivered = $3"
 	" WHERE t.subscription OPERATOR(pg_catalog.=) $1 AND t.stream_id OPERATOR(pg_catalog.=) $2"
 	" AND t.delivered IS DISTINCT FROM $3",
 	3,
@@ -140,10 +141,10 @@ static const SierraQuery deliver_stream_query = {
  * such a transaction fails with 40001 and skips no event.
  */
 static const SierraQuery drained_query = {
-	"WITH drained AS (UPDATE %s.subscription_streams AS t SET state = 'drained', delivered = NULL"
+	"WITH drained AS (UPDATE %1$s.subscription_streams AS t SET state = 'drained', delivered = NULL"
 	" WHERE t.subscription OPERATOR(pg_catalog.=) $1 AND t.stream_id OPERATOR(pg_catalog.=) $2"
 	" RETURNING t.partition_id)"
-	" UPDATE %s.subscription_cursors AS c SET cursor = c.cursor FROM drained AS d"
+	" UPDATE %1$s.subscription_cursors AS c SET cursor = c.cursor FROM drained AS d"
 	" WHERE c.subscription OPERATOR(pg_catalog.=) $1"
 	" AND (c.partition_id OPERATOR(pg_catalog.=) -1"
 	" OR c.partition_id OPERATOR(pg_catalog.=) d.partition_id)",
@@ -151,7 +152,7 @@ static const SierraQuery drained_query = {
 	{TEXTOID, TEXTOID}};
 
 static const SierraQuery deliver_query = {
-	"UPDATE %s.subscription_consumers AS m SET delivered = $3"
+	"UPDATE %1$s.subscription_consumers AS m SET delivered = $3"
 	" WHERE m.subscription OPERATOR(pg_catalog.=) $1 AND m.consumer OPERATOR(pg_catalog.=) $2"
 	" AND m.delivered OPERATOR(pg_catalog.<) $3",
 	3,
@@ -162,7 +163,7 @@ static const SierraQuery deliver_query = {
  * to there belongs to diverted streams or is done, and counts as acknowledged.
  */
 static const SierraQuery nothing_outstanding_query = {
-	"UPDATE %s.subscription_consumers AS m SET acknowledged = m.delivered"
+	"UPDATE %1$s.subscription_consumers AS m SET acknowledged = m.delivered"
 	" WHERE m.subscription OPERATOR(pg_catalog.=) $1 AND m.consumer OPERATOR(pg_catalog.=) $2"
 	" AND m.acknowledged OPERATOR(pg_catalog.<) m.delivered"
 	" AND m.delivered OPERATOR(pg_catalog.<=) $3",
@@ -170,12 +171,12 @@ static const SierraQuery nothing_outstanding_query = {
 	{TEXTOID, TEXTOID, INT8OID}};
 
 static const SierraQuery pass_query = {
-	"UPDATE %s.subscription_cursors AS c SET cursor = $3"
+	"UPDATE %1$s.subscription_cursors AS c SET cursor = $3"
 	" WHERE c.subscription OPERATOR(pg_catalog.=) $1 AND c.cursor OPERATOR(pg_catalog.<) $3"
 	" AND c.cursor OPERATOR(pg_catalog.>=) $4"
 	" AND CASE WHEN $2 IS NULL THEN c.partition_id OPERATOR(pg_catalog.=) -1"
 	" ELSE c.consumer OPERATOR(pg_catalog.=) $2 END"
-	" AND EXISTS (SELECT FROM %s.subscriptions AS s"
+	" AND EXISTS (SELECT FROM %1$s.subscriptions AS s"
 	" WHERE s.subscription OPERATOR(pg_catalog.=) $1"
 	" AND s.created_at OPERATOR(pg_catalog.=) $5)",
 	5,
@@ -279,13 +280,12 @@ deliver_due_stream(Delivery *delivery, MemoryContext context)
 		SierraRange range = {0, PG_INT64_MAX, false};
 		MemoryContext spi;
 		text *stream_id;
-		bool isnull;
 
 		if (sierra_query(subscription->store, &due_query, values, nulls, false) == 0)
 			return false;
 		spi = MemoryContextSwitchTo(context);
-		stream_id = DatumGetTextPCopy(sierra_query_value(0, 1, &isnull));
-		range.from = DatumGetInt64(sierra_query_value(0, 2, &isnull)) + 1;
+		stream_id = DatumGetTextPCopy(sierra_query_required(0, 1, TEXTOID));
+		range.from = sierra_query_int8(0, 2) + 1;
 		sierra_read_stream(subscription->store, stream_id, range, &sink.base);
 		sierra_event_rows_flush(result);
 		MemoryContextSwitchTo(spi);
@@ -362,8 +362,7 @@ static bool
 put_diverted(SierraSink *base, TupleTableSlot *slot)
 {
 	DivertedSink *sink = (DivertedSink *) base;
-	bool isnull;
-	text *stream_id = DatumGetTextPP(slot_getattr(slot, Anum_events_stream_id, &isnull));
+	text *stream_id = sierra_slot_text(slot, Anum_events_stream_id);
 	SierraStreamSlot *found = sierra_streams_lookup(sink->subscription->diverted, stream_id);
 
 	sink->diverted = found != NULL ? found->value : NULL;

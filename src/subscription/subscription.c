@@ -26,20 +26,20 @@ static const SierraQuery load_query = {
 	"SELECT s.streams, s.event_names, s.partitions, s.start_after, s.start_sequences,"
 	" s.start_streams, s.start_versions, s.window_size,"
 	" pg_catalog.date_part('epoch', s.lease_time), s.max_attempts,"
-	" EXISTS (SELECT FROM %s.subscription_streams AS t"
+	" EXISTS (SELECT FROM %1$s.subscription_streams AS t"
 	" WHERE t.subscription OPERATOR(pg_catalog.=) s.subscription), s.created_at"
-	" FROM %s.subscriptions AS s WHERE s.subscription OPERATOR(pg_catalog.=) $1",
+	" FROM %1$s.subscriptions AS s WHERE s.subscription OPERATOR(pg_catalog.=) $1",
 	1,
 	{TEXTOID}};
 
 static const SierraQuery cursors_query = {
-	"SELECT c.partition_id, c.cursor FROM %s.subscription_cursors AS c"
+	"SELECT c.partition_id, c.cursor FROM %1$s.subscription_cursors AS c"
 	" WHERE c.subscription OPERATOR(pg_catalog.=) $1",
 	1,
 	{TEXTOID}};
 
 static const SierraQuery leases_query = {
-	"SELECT c.partition_id, c.cursor FROM %s.subscription_cursors AS c"
+	"SELECT c.partition_id, c.cursor FROM %1$s.subscription_cursors AS c"
 	" WHERE c.subscription OPERATOR(pg_catalog.=) $1"
 	" AND c.consumer OPERATOR(pg_catalog.=) $2",
 	2,
@@ -47,7 +47,7 @@ static const SierraQuery leases_query = {
 
 static const SierraQuery diverted_query = {
 	"SELECT t.stream_id, t.state OPERATOR(pg_catalog.=) 'drained', t.position"
-	" FROM %s.subscription_streams AS t WHERE t.subscription OPERATOR(pg_catalog.=) $1",
+	" FROM %1$s.subscription_streams AS t WHERE t.subscription OPERATOR(pg_catalog.=) $1",
 	1,
 	{TEXTOID}};
 
@@ -107,16 +107,21 @@ sierra_subscription_report_stale(const SierraSubscription *subscription, const t
 
 /* The elements of an array column; false if it is null. */
 static bool
-get_array(int column, Oid type, int16 length, bool by_value, char align, Datum **values,
-		  bool **nulls, int *count)
+get_array(int column, Oid array_type, Datum **values, bool **nulls, int *count)
 {
 	bool isnull;
-	Datum array = sierra_query_value(0, column, &isnull);
+	Datum array = sierra_query_value(0, column, array_type, &isnull);
+	Oid type = get_element_type(array_type);
+	int16 length;
+	bool by_value;
+	char align;
 
-	if (!isnull)
-		deconstruct_array(DatumGetArrayTypePCopy(array), type, length, by_value, align, values,
-						  nulls, count);
-	return !isnull;
+	if (isnull)
+		return false;
+	get_typlenbyvalalign(type, &length, &by_value, &align);
+	deconstruct_array(DatumGetArrayTypePCopy(array), type, length, by_value, align, values, nulls,
+					  count);
+	return true;
 }
 
 /* A column that is an array of texts, or NULL for no filter; copied. */
@@ -125,7 +130,7 @@ get_filter(int column, const char *name)
 {
 	SierraFilter none = {false, 0, NULL};
 	bool isnull;
-	Datum array = sierra_query_value(0, column, &isnull);
+	Datum array = sierra_query_value(0, column, TEXTARRAYOID, &isnull);
 
 	return isnull ? none : sierra_filter_of_array(DatumGetArrayTypePCopy(array), name);
 }
@@ -138,7 +143,7 @@ get_wanted(int column, int partitions)
 	bool *nulls;
 	int count;
 
-	if (!get_array(column, INT4OID, sizeof(int32), true, TYPALIGN_INT, &values, &nulls, &count))
+	if (!get_array(column, INT4ARRAYOID, &values, &nulls, &count))
 	{
 		memset(wanted, true, sizeof(bool) * partitions);
 		return wanted;
@@ -161,8 +166,7 @@ get_start_sequences(int column, int partitions)
 	bool *nulls;
 	int count;
 
-	if (!get_array(column, INT8OID, sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE, &values,
-				   &nulls, &count))
+	if (!get_array(column, INT8ARRAYOID, &values, &nulls, &count))
 		return NULL;
 	sequences = palloc(sizeof(int64) * partitions);
 	for (int i = 0; i < partitions; i++)
@@ -175,21 +179,24 @@ get_start_versions(int streams_column, int versions_column)
 {
 	Datum *streams;
 	Datum *versions;
-	bool *nulls;
+	bool *no_stream;
+	bool *no_version;
 	int nstreams;
 	int nversions;
 	sierra_streams_hash *map;
 
-	if (!get_array(streams_column, TEXTOID, -1, false, TYPALIGN_INT, &streams, &nulls, &nstreams) ||
-		!get_array(versions_column, INT8OID, sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE,
-				   &versions, &nulls, &nversions))
+	if (!get_array(streams_column, TEXTARRAYOID, &streams, &no_stream, &nstreams) ||
+		!get_array(versions_column, INT8ARRAYOID, &versions, &no_version, &nversions))
 		return NULL;
 	map = sierra_streams_create(CurrentMemoryContext, Max(nstreams, 1), NULL);
 	for (int i = 0; i < Min(nstreams, nversions); i++)
 	{
 		bool found;
-		int64 *version = palloc(sizeof(int64));
+		int64 *version;
 
+		if (no_stream[i] || no_version[i])
+			continue;
+		version = palloc(sizeof(int64));
 		*version = DatumGetInt64(versions[i]);
 		sierra_streams_insert(map, DatumGetTextPP(streams[i]), &found)->value = version;
 	}
@@ -204,22 +211,21 @@ static SierraSubscription *
 get_subscription(const SierraStore *store, text *name)
 {
 	SierraSubscription *subscription = palloc0(sizeof(SierraSubscription));
-	bool isnull;
 
 	subscription->store = store;
 	subscription->name = name;
 	subscription->streams = get_filter(1, "streams");
 	subscription->event_names = get_filter(2, "event_names");
 	subscription->wanted = get_wanted(3, store->partitions);
-	subscription->start_after = DatumGetInt64(sierra_query_value(0, 4, &isnull));
+	subscription->start_after = sierra_query_int8(0, 4);
 	subscription->start_sequences = get_start_sequences(5, store->partitions);
 	subscription->start_versions = get_start_versions(6, 7);
-	subscription->window = DatumGetInt32(sierra_query_value(0, 8, &isnull));
+	subscription->window = sierra_query_int4(0, 8);
 	subscription->lease_msecs =
-		(int64) (DatumGetFloat8(sierra_query_value(0, 9, &isnull)) * 1000.0);
-	subscription->max_attempts = DatumGetInt32(sierra_query_value(0, 10, &isnull));
-	subscription->has_diverted = DatumGetBool(sierra_query_value(0, 11, &isnull));
-	subscription->created_at = DatumGetTimestampTz(sierra_query_value(0, 12, &isnull));
+		(int64) (DatumGetFloat8(sierra_query_required(0, 9, FLOAT8OID)) * 1000.0);
+	subscription->max_attempts = sierra_query_int4(0, 10);
+	subscription->has_diverted = sierra_query_bool(0, 11);
+	subscription->created_at = sierra_query_timestamptz(0, 12);
 	return subscription;
 }
 
@@ -228,7 +234,6 @@ static void
 get_cursors(SierraSubscription *subscription, uint64 rows)
 {
 	int partitions = subscription->store->partitions;
-	bool isnull;
 
 	for (int i = 0; i < partitions; i++)
 		subscription->after[i] = SIERRA_NOT_READ;
@@ -236,8 +241,8 @@ get_cursors(SierraSubscription *subscription, uint64 rows)
 	subscription->grouped = true;
 	for (uint64 row = 0; row < rows; row++)
 	{
-		int32 partition = DatumGetInt32(sierra_query_value(row, 1, &isnull));
-		int64 cursor = DatumGetInt64(sierra_query_value(row, 2, &isnull));
+		int32 partition = sierra_query_int4(row, 1);
+		int64 cursor = sierra_query_int8(row, 2);
 
 		subscription->cursor = Min(subscription->cursor, cursor);
 		if (partition == SIERRA_WHOLE)
@@ -295,12 +300,11 @@ sierra_subscription_load_diverted(SierraSubscription *subscription, bool read_on
 	for (uint64 row = 0; row < rows; row++)
 	{
 		SierraDivertedStream *diverted = palloc(sizeof(SierraDivertedStream));
-		bool isnull;
 		bool found;
-		text *stream_id = DatumGetTextPCopy(sierra_query_value(row, 1, &isnull));
+		text *stream_id = DatumGetTextPCopy(sierra_query_required(row, 1, TEXTOID));
 
-		diverted->drained = DatumGetBool(sierra_query_value(row, 2, &isnull));
-		diverted->position = DatumGetInt64(sierra_query_value(row, 3, &isnull));
+		diverted->drained = sierra_query_bool(row, 2);
+		diverted->position = sierra_query_int8(row, 3);
 		sierra_streams_insert(subscription->diverted, stream_id, &found)->value = diverted;
 	}
 	MemoryContextSwitchTo(spi);
@@ -314,7 +318,6 @@ sierra_subscription_load_diverted(SierraSubscription *subscription, bool read_on
 static bool
 is_after_start(const SierraSubscription *subscription, TupleTableSlot *slot, const text *stream_id)
 {
-	bool isnull;
 	int32 partition;
 
 	if (subscription->start_versions != NULL)
@@ -324,7 +327,7 @@ is_after_start(const SierraSubscription *subscription, TupleTableSlot *slot, con
 		if (start != NULL)
 			return sierra_slot_int8(slot, Anum_events_stream_version) >= *(int64 *) start->value;
 	}
-	partition = DatumGetInt32(slot_getattr(slot, Anum_events_partition_id, &isnull));
+	partition = sierra_slot_int4(slot, Anum_events_partition_id);
 	if (subscription->start_sequences != NULL &&
 		subscription->start_sequences[partition] != SIERRA_NONE)
 		return sierra_slot_int8(slot, Anum_events_partition_sequence) >=
@@ -335,9 +338,8 @@ is_after_start(const SierraSubscription *subscription, TupleTableSlot *slot, con
 static text *
 stream_of(TupleTableSlot *slot)
 {
-	bool isnull;
 
-	return DatumGetTextPP(slot_getattr(slot, Anum_events_stream_id, &isnull));
+	return sierra_slot_text(slot, Anum_events_stream_id);
 }
 
 bool
@@ -369,8 +371,7 @@ sierra_subscription_wants(void *arg, TupleTableSlot *slot)
 bool
 sierra_subscription_matches(const SierraSubscription *subscription, TupleTableSlot *slot)
 {
-	bool isnull;
-	int32 partition = DatumGetInt32(slot_getattr(slot, Anum_events_partition_id, &isnull));
+	int32 partition = sierra_slot_int4(slot, Anum_events_partition_id);
 
 	return subscription->wanted[partition] &&
 		   sierra_filter_passes(&subscription->streams, &subscription->event_names, slot) &&

@@ -1,0 +1,642 @@
+/*
+ * table_shape.c
+ *		What each table of a store looks like, and whether it still does.
+ *
+ * sql/ makes the tables; these descriptions say the same once more, for the code
+ * that reads them.  The test store_shape compares both.
+ */
+#include "postgres.h"
+
+#include "base/errors.h"
+#include "store/event.h"
+#include "store/table_shape.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "catalog/pg_am.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_collation.h"
+#include "catalog/pg_index.h"
+#include "catalog/pg_partitioned_table.h"
+#include "catalog/pg_type.h"
+#include "lib/stringinfo.h"
+#include "nodes/pg_list.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/syscache.h"
+#include "utils/typcache.h"
+
+/* Text with collation "C", or another type: */
+#define COLUMN(name, type)                                                                         \
+	{                                                                                              \
+		name, type, true, false                                                                    \
+	}
+#define NULLABLE(name, type)                                                                       \
+	{                                                                                              \
+		name, type, false, false                                                                   \
+	}
+/* Text that nothing is ordered by: */
+#define FREE_TEXT(name)                                                                            \
+	{                                                                                              \
+		name, TEXTOID, true, true                                                                  \
+	}
+#define NULLABLE_TEXT(name)                                                                        \
+	{                                                                                              \
+		name, TEXTOID, false, true                                                                 \
+	}
+#define TEXTS(name)                                                                                \
+	{                                                                                              \
+		name, TEXTARRAYOID, false, true                                                            \
+	}
+
+/* Of events and its partitions, in the order of event.h. */
+static const SierraColumnShape event_columns[Natts_events] = {
+	COLUMN("partition_sequence", INT8OID), COLUMN("stream_version", INT8OID),
+	COLUMN("global_position", INT8OID),	   COLUMN("timestamp", TIMESTAMPTZOID),
+	COLUMN("event_id", UUIDOID),		   COLUMN("partition_key", UUIDOID),
+	COLUMN("transaction_id", UUIDOID),	   COLUMN("partition_id", INT4OID),
+	COLUMN("stream_id", TEXTOID),		   COLUMN("event_name", TEXTOID),
+	NULLABLE("metadata", JSONOID),		   NULLABLE("payload", JSONOID),
+	NULLABLE("payload_bytes", BYTEAOID),
+};
+
+const SierraTableShape sierra_events_shape = {
+	.name = "events",
+	.relkind = RELKIND_PARTITIONED_TABLE,
+	.column_count = lengthof(event_columns),
+	.columns = event_columns,
+	.more_columns = true,
+};
+
+/* The indexes in the order of SierraIndex, see scan.h. */
+const SierraTableShape sierra_partition_shape = {
+	.relkind = RELKIND_RELATION,
+	.column_count = lengthof(event_columns),
+	.columns = event_columns,
+	.more_columns = true,
+	.index_count = 3,
+	.indexes = {{1, {Anum_events_partition_sequence}},
+				{2, {Anum_events_stream_id, Anum_events_stream_version}},
+				{1, {Anum_events_event_id}}},
+};
+
+static const SierraColumnShape stream_key_columns[] = {
+	COLUMN("stream_id", TEXTOID),
+	COLUMN("partition_key", UUIDOID),
+};
+
+const SierraTableShape sierra_stream_keys_shape = {
+	.name = "stream_keys",
+	.relkind = RELKIND_RELATION,
+	.column_count = lengthof(stream_key_columns),
+	.columns = stream_key_columns,
+	.index_count = 1,
+	.indexes = {{1, {1}}},
+};
+
+static const SierraColumnShape event_id_columns[] = {
+	COLUMN("event_id", UUIDOID),
+	COLUMN("partition_id", INT4OID),
+};
+
+const SierraTableShape sierra_event_ids_shape = {
+	.name = "event_ids",
+	.relkind = RELKIND_RELATION,
+	.column_count = lengthof(event_id_columns),
+	.columns = event_id_columns,
+	.index_count = 1,
+	.indexes = {{1, {1}}},
+};
+
+static const SierraColumnShape subscriptions_columns[] = {
+	COLUMN("subscription", TEXTOID),
+	TEXTS("streams"),
+	TEXTS("event_names"),
+	NULLABLE("partitions", INT4ARRAYOID),
+	COLUMN("start_after", INT8OID),
+	NULLABLE("start_sequences", INT8ARRAYOID),
+	TEXTS("start_streams"),
+	NULLABLE("start_versions", INT8ARRAYOID),
+	COLUMN("window_size", INT4OID),
+	COLUMN("lease_time", INTERVALOID),
+	COLUMN("max_attempts", INT4OID),
+	COLUMN("created_at", TIMESTAMPTZOID),
+};
+
+static const SierraTableShape subscriptions_shape = {
+	.name = "subscriptions",
+	.relkind = RELKIND_RELATION,
+	.column_count = lengthof(subscriptions_columns),
+	.columns = subscriptions_columns,
+	.index_count = 1,
+	.indexes = {{1, {1}}},
+};
+
+static const SierraColumnShape subscription_cursors_columns[] = {
+	COLUMN("subscription", TEXTOID), COLUMN("partition_id", INT4OID),
+	COLUMN("cursor", INT8OID),		 COLUMN("epoch", INT8OID),
+	NULLABLE("consumer", TEXTOID),	 NULLABLE("acknowledged_at", TIMESTAMPTZOID),
+	NULLABLE_TEXT("last_error"),	 NULLABLE("last_error_at", TIMESTAMPTZOID),
+};
+
+static const SierraTableShape subscription_cursors_shape = {
+	.name = "subscription_cursors",
+	.relkind = RELKIND_RELATION,
+	.column_count = lengthof(subscription_cursors_columns),
+	.columns = subscription_cursors_columns,
+	.index_count = 1,
+	.indexes = {{2, {1, 2}}},
+};
+
+static const SierraColumnShape subscription_consumers_columns[] = {
+	COLUMN("subscription", TEXTOID),	 COLUMN("consumer", TEXTOID),
+	COLUMN("acknowledged", INT8OID),	 COLUMN("handed_out", INT8OID),
+	COLUMN("joined_at", TIMESTAMPTZOID), COLUMN("seen_at", TIMESTAMPTZOID),
+};
+
+static const SierraTableShape subscription_consumers_shape = {
+	.name = "subscription_consumers",
+	.relkind = RELKIND_RELATION,
+	.column_count = lengthof(subscription_consumers_columns),
+	.columns = subscription_consumers_columns,
+	.index_count = 1,
+	.indexes = {{2, {1, 2}}},
+};
+
+static const SierraColumnShape subscription_streams_columns[] = {
+	COLUMN("subscription", TEXTOID),	   COLUMN("stream_id", TEXTOID),
+	COLUMN("partition_id", INT4OID),	   FREE_TEXT("state"),
+	COLUMN("position", INT8OID),		   COLUMN("version", INT8OID),
+	NULLABLE("handed_out", INT8OID),	   NULLABLE("failed_position", INT8OID),
+	NULLABLE("failed_version", INT8OID),   COLUMN("attempts", INT4OID),
+	NULLABLE("retry_at", TIMESTAMPTZOID),  NULLABLE_TEXT("reason"),
+	NULLABLE("failed_at", TIMESTAMPTZOID),
+};
+
+static const SierraTableShape subscription_streams_shape = {
+	.name = "subscription_streams",
+	.relkind = RELKIND_RELATION,
+	.column_count = lengthof(subscription_streams_columns),
+	.columns = subscription_streams_columns,
+	.index_count = 1,
+	.indexes = {{2, {1, 2}}},
+};
+
+static const SierraColumnShape aggregates_columns[] = {
+	COLUMN("aggregate", TEXTOID),		  FREE_TEXT("fold"),
+	NULLABLE("initial", JSONBOID),		  COLUMN("snapshot_every", INT4OID),
+	COLUMN("fold_version", INT4OID),	  COLUMN("definition", UUIDOID),
+	COLUMN("created_at", TIMESTAMPTZOID),
+};
+
+static const SierraTableShape aggregates_shape = {
+	.name = "aggregates",
+	.relkind = RELKIND_RELATION,
+	.column_count = lengthof(aggregates_columns),
+	.columns = aggregates_columns,
+	.index_count = 1,
+	.indexes = {{1, {1}}},
+};
+
+static const SierraColumnShape snapshots_columns[] = {
+	COLUMN("aggregate", TEXTOID),	COLUMN("stream_id", TEXTOID),
+	COLUMN("definition", UUIDOID),	COLUMN("version", INT8OID),
+	COLUMN("snapshot_id", UUIDOID), COLUMN("newest", TIMESTAMPTZOID),
+	COLUMN("state", JSONBOID),		COLUMN("taken_at", TIMESTAMPTZOID),
+};
+
+static const SierraTableShape snapshots_shape = {
+	.name = "snapshots",
+	.relkind = RELKIND_RELATION,
+	.column_count = lengthof(snapshots_columns),
+	.columns = snapshots_columns,
+	.index_count = 1,
+	.indexes = {{5, {1, 2, 3, 4, 5}}},
+};
+
+static const SierraColumnShape upcasters_columns[] = {
+	COLUMN("event_name", TEXTOID),
+	COLUMN("from_version", INT4OID),
+	FREE_TEXT("upcast"),
+};
+
+static const SierraTableShape upcasters_shape = {
+	.name = "upcasters",
+	.relkind = RELKIND_RELATION,
+	.column_count = lengthof(upcasters_columns),
+	.columns = upcasters_columns,
+	.index_count = 1,
+	.indexes = {{2, {1, 2}}},
+};
+
+static const SierraColumnShape timers_columns[] = {
+	COLUMN("timer_id", UUIDOID),		 COLUMN("due_at", TIMESTAMPTZOID),
+	COLUMN("run_at", TIMESTAMPTZOID),	 COLUMN("stream_id", TEXTOID),
+	COLUMN("event_name", TEXTOID),		 NULLABLE("payload", JSONOID),
+	NULLABLE("payload_bytes", BYTEAOID), NULLABLE("metadata", JSONOID),
+	NULLABLE_TEXT("partition_key"),		 COLUMN("attempts", INT4OID),
+	NULLABLE_TEXT("last_error"),		 COLUMN("created_at", TIMESTAMPTZOID),
+};
+
+static const SierraTableShape timers_shape = {
+	.name = "timers",
+	.relkind = RELKIND_RELATION,
+	.column_count = lengthof(timers_columns),
+	.columns = timers_columns,
+	.index_count = 1,
+	.indexes = {{1, {1}}},
+};
+
+static const SierraColumnShape projections_columns[] = {
+	COLUMN("projection", TEXTOID),
+	COLUMN("version", INT4OID),
+	COLUMN("live", BOOLOID),
+	COLUMN("owner", NAMEOID),
+	FREE_TEXT("kind"),
+	FREE_TEXT("handler"),
+	NULLABLE_TEXT("key"),
+	NULLABLE("initial", JSONBOID),
+	TEXTS("streams"),
+	TEXTS("event_names"),
+	FREE_TEXT("search_path"),
+	FREE_TEXT("mode"),
+	NULLABLE("subscription", TEXTOID),
+	COLUMN("batch_size", INT4OID),
+	FREE_TEXT("on_error"),
+	COLUMN("max_attempts", INT4OID),
+	COLUMN("retry_after", INTERVALOID),
+	COLUMN("automatic", BOOLOID),
+	FREE_TEXT("state"),
+	COLUMN("attempts", INT4OID),
+	NULLABLE("retry_at", TIMESTAMPTZOID),
+	NULLABLE("failed_position", INT8OID),
+	NULLABLE_TEXT("failed_stream"),
+	NULLABLE_TEXT("last_error"),
+	NULLABLE("last_error_at", TIMESTAMPTZOID),
+	COLUMN("processed", INT8OID),
+	NULLABLE("rate", FLOAT8OID),
+	COLUMN("created_at", TIMESTAMPTZOID),
+	NULLABLE("updated_at", TIMESTAMPTZOID),
+};
+
+static const SierraTableShape projections_shape = {
+	.name = "projections",
+	.relkind = RELKIND_RELATION,
+	.column_count = lengthof(projections_columns),
+	.columns = projections_columns,
+	.index_count = 1,
+	.indexes = {{2, {1, 2}}},
+};
+
+static const SierraColumnShape projection_states_columns[] = {
+	COLUMN("projection", TEXTOID), COLUMN("version", INT4OID),	COLUMN("key", TEXTOID),
+	NULLABLE("state", JSONBOID),   COLUMN("position", INT8OID), NULLABLE("stream_version", INT8OID),
+};
+
+static const SierraTableShape projection_states_shape = {
+	.name = "projection_states",
+	.relkind = RELKIND_RELATION,
+	.column_count = lengthof(projection_states_columns),
+	.columns = projection_states_columns,
+	.index_count = 1,
+	.indexes = {{3, {1, 2, 3}}},
+};
+
+static const SierraColumnShape sagas_columns[] = {
+	COLUMN("saga", TEXTOID),
+	COLUMN("version", INT4OID),
+	COLUMN("owner", NAMEOID),
+	COLUMN("steps", JSONBOID),
+	NULLABLE("timeout", INTERVALOID),
+	FREE_TEXT("search_path"),
+	COLUMN("created_at", TIMESTAMPTZOID),
+};
+
+static const SierraTableShape sagas_shape = {
+	.name = "sagas",
+	.relkind = RELKIND_RELATION,
+	.column_count = lengthof(sagas_columns),
+	.columns = sagas_columns,
+	.index_count = 1,
+	.indexes = {{2, {1, 2}}},
+};
+
+static const SierraColumnShape saga_instances_columns[] = {
+	COLUMN("saga_id", TEXTOID),
+	COLUMN("saga", TEXTOID),
+	COLUMN("version", INT4OID),
+	FREE_TEXT("status"),
+	NULLABLE_TEXT("step"),
+	COLUMN("attempts", INT4OID),
+	NULLABLE("run_at", TIMESTAMPTZOID),
+	NULLABLE("deadline", TIMESTAMPTZOID),
+	NULLABLE_TEXT("correlation_id"),
+	NULLABLE_TEXT("last_error"),
+	COLUMN("started_at", TIMESTAMPTZOID),
+	COLUMN("updated_at", TIMESTAMPTZOID),
+	NULLABLE("ended_at", TIMESTAMPTZOID),
+};
+
+static const SierraTableShape saga_instances_shape = {
+	.name = "saga_instances",
+	.relkind = RELKIND_RELATION,
+	.column_count = lengthof(saga_instances_columns),
+	.columns = saga_instances_columns,
+	.index_count = 1,
+	.indexes = {{1, {1}}},
+};
+
+const SierraTableShape *const sierra_other_shapes[] = {
+	&subscriptions_shape,
+	&subscription_cursors_shape,
+	&subscription_consumers_shape,
+	&subscription_streams_shape,
+	&aggregates_shape,
+	&snapshots_shape,
+	&upcasters_shape,
+	&timers_shape,
+	&projections_shape,
+	&projection_states_shape,
+	&sagas_shape,
+	&saga_instances_shape,
+	NULL,
+};
+
+const SierraTableShape *
+sierra_shape_of(const char *table)
+{
+	static const SierraTableShape *const core[] = {&sierra_events_shape, &sierra_stream_keys_shape,
+												   &sierra_event_ids_shape};
+
+	for (int i = 0; i < lengthof(core); i++)
+	{
+		if (strcmp(core[i]->name, table) == 0)
+			return core[i];
+	}
+	for (int i = 0; sierra_other_shapes[i] != NULL; i++)
+	{
+		if (strcmp(sierra_other_shapes[i]->name, table) == 0)
+			return sierra_other_shapes[i];
+	}
+	return NULL;
+}
+
+static bool
+has_collation(Form_pg_attribute attribute, const SierraColumnShape *column)
+{
+	if (column->any_collation || !OidIsValid(attribute->attcollation))
+		return true;
+	return attribute->attcollation == C_COLLATION_OID;
+}
+
+static bool
+is_column(Form_pg_attribute attribute, const SierraColumnShape *column)
+{
+	return !attribute->attisdropped && attribute->atttypid == column->type &&
+		   has_collation(attribute, column) &&
+		   strcmp(NameStr(attribute->attname), column->name) == 0;
+}
+
+/* Users may add columns behind ours where the shape says so; that of a dropped one may stay. */
+static bool
+has_only_these_columns(TupleDesc desc, const SierraTableShape *shape)
+{
+	return shape->more_columns || desc->natts == shape->column_count;
+}
+
+bool
+sierra_shape_matches(TupleDesc desc, const SierraTableShape *shape)
+{
+	if (desc->natts < shape->column_count || !has_only_these_columns(desc, shape))
+		return false;
+	for (int i = 0; i < shape->column_count; i++)
+	{
+		if (!is_column(TupleDescAttr(desc, i), &shape->columns[i]))
+			return false;
+	}
+	return true;
+}
+
+static bool
+has_not_nulls(TupleDesc desc, const SierraTableShape *shape)
+{
+	for (int i = 0; i < shape->column_count; i++)
+	{
+		if (shape->columns[i].not_null && !TupleDescAttr(desc, i)->attnotnull)
+			return false;
+	}
+	return true;
+}
+
+/*
+ * Is a partitioned table partitioned by LIST (partition_id)?  The catalog is read,
+ * since the relation cache evaluates the expressions of a partition key, which
+ * can call functions that the owner has written.
+ */
+static bool
+has_partition_key(Relation rel)
+{
+	HeapTuple tuple = SearchSysCache1(PARTRELID, ObjectIdGetDatum(RelationGetRelid(rel)));
+	Form_pg_partitioned_table form;
+	bool fits;
+
+	if (!HeapTupleIsValid(tuple))
+		return false;
+	form = (Form_pg_partitioned_table) GETSTRUCT(tuple);
+	fits = form->partstrat == PARTITION_STRATEGY_LIST && form->partnatts == 1 &&
+		   form->partattrs.values[0] == Anum_events_partition_id;
+	ReleaseSysCache(tuple);
+	return fits;
+}
+
+bool
+sierra_shape_has_columns(Relation rel, const SierraTableShape *shape)
+{
+	return rel->rd_rel->relkind == shape->relkind &&
+		   (shape->relkind != RELKIND_PARTITIONED_TABLE || has_partition_key(rel)) &&
+		   rel->rd_rel->relpersistence == RELPERSISTENCE_PERMANENT &&
+		   sierra_shape_matches(RelationGetDescr(rel), shape) &&
+		   has_not_nulls(RelationGetDescr(rel), shape);
+}
+
+bool
+sierra_shape_is_index(Relation index, const SierraIndexShape *shape)
+{
+	Form_pg_index form = index->rd_index;
+
+	if (index->rd_rel->relam != BTREE_AM_OID || !form->indisvalid || !form->indisunique ||
+		!form->indimmediate || form->indnkeyatts != shape->count)
+		return false;
+	/* RelationGetIndexPredicate() would evaluate functions that the owner has written. */
+	if (!heap_attisnull(index->rd_indextuple, Anum_pg_index_indpred, NULL))
+		return false;
+	for (int i = 0; i < shape->count; i++)
+	{
+		/* Descending, or in another order of texts, it would not find the newest row. */
+		if (form->indkey.values[i] != shape->columns[i] || index->rd_indoption[i] != 0 ||
+			(OidIsValid(index->rd_indcollation[i]) && index->rd_indcollation[i] != C_COLLATION_OID))
+			return false;
+		if (index->rd_opfamily[i] !=
+			lookup_type_cache(index->rd_opcintype[i], TYPECACHE_BTREE_OPFAMILY)->btree_opf)
+			return false;
+	}
+	return true;
+}
+
+/* Opens an index of the table that fits, or returns NULL. */
+static Relation
+find_index(Relation rel, const SierraIndexShape *shape, bool primary)
+{
+	List *indexes = RelationGetIndexList(rel);
+	Relation found = NULL;
+	ListCell *cell;
+
+	/* The primary key is usually the one that is looked for first, and never one of the others. */
+	if (primary && OidIsValid(rel->rd_pkindex))
+	{
+		found = index_open(rel->rd_pkindex, AccessShareLock);
+		if (sierra_shape_is_index(found, shape))
+		{
+			list_free(indexes);
+			return found;
+		}
+		index_close(found, AccessShareLock);
+		found = NULL;
+	}
+	foreach (cell, indexes)
+	{
+		if (lfirst_oid(cell) == rel->rd_pkindex)
+			continue;
+		found = index_open(lfirst_oid(cell), AccessShareLock);
+		if (sierra_shape_is_index(found, shape))
+			break;
+		index_close(found, AccessShareLock);
+		found = NULL;
+	}
+	list_free(indexes);
+	return found;
+}
+
+static char *
+describe_index(Relation rel, const SierraTableShape *shape, int place)
+{
+	const SierraIndexShape *index = &shape->indexes[place];
+	StringInfoData columns;
+
+	initStringInfo(&columns);
+	for (int i = 0; i < index->count; i++)
+		appendStringInfo(&columns, "%s%s", i == 0 ? "" : ", ",
+						 shape->columns[index->columns[i] - 1].name);
+	return psprintf("Table \"%s\" has no valid unique index on (%s).", RelationGetRelationName(rel),
+					columns.data);
+}
+
+/* What is wrong with a column, or NULL. */
+static char *
+describe_column(Relation rel, int i, const SierraColumnShape *column)
+{
+	TupleDesc desc = RelationGetDescr(rel);
+	const char *table = RelationGetRelationName(rel);
+	Form_pg_attribute attribute;
+
+	if (i >= desc->natts)
+		return psprintf("Table \"%s\" has no column \"%s\".", table, column->name);
+	attribute = TupleDescAttr(desc, i);
+	if (attribute->attisdropped || strcmp(NameStr(attribute->attname), column->name) != 0)
+		return psprintf("Column %d of table \"%s\" is not \"%s\".", i + 1, table, column->name);
+	if (attribute->atttypid != column->type)
+		return psprintf("Column \"%s\" of table \"%s\" has type %s, not %s.", column->name, table,
+						format_type_be(attribute->atttypid), format_type_be(column->type));
+	if (column->not_null && !attribute->attnotnull)
+		return psprintf("Column \"%s\" of table \"%s\" can be null.", column->name, table);
+	if (!has_collation(attribute, column))
+		return psprintf("Column \"%s\" of table \"%s\" does not have collation \"C\".",
+						column->name, table);
+	return NULL;
+}
+
+/* What is wrong with the table itself, or NULL. */
+static char *
+describe_relation(Relation rel, const SierraTableShape *shape)
+{
+	const char *table = RelationGetRelationName(rel);
+
+	if (rel->rd_rel->relkind != shape->relkind)
+		return psprintf("Relation \"%s\" is not %s.", table,
+						shape->relkind == RELKIND_RELATION ? "an ordinary table"
+														   : "a partitioned table");
+	if (rel->rd_rel->relpersistence != RELPERSISTENCE_PERMANENT)
+		return psprintf("Table \"%s\" is unlogged: a crash would empty it.", table);
+	if (shape->relkind == RELKIND_PARTITIONED_TABLE && !has_partition_key(rel))
+		return psprintf("Table \"%s\" is not partitioned by list (partition_id).", table);
+	if (!has_only_these_columns(RelationGetDescr(rel), shape))
+		return psprintf("Table \"%s\" has more than %d columns.", table, shape->column_count);
+	return NULL;
+}
+
+static List *
+add_difference(List *differences, char *difference)
+{
+	return difference == NULL ? differences : lappend(differences, difference);
+}
+
+List *
+sierra_shape_differences(Relation rel, const SierraTableShape *shape)
+{
+	List *differences = add_difference(NIL, describe_relation(rel, shape));
+
+	for (int i = 0; i < shape->column_count; i++)
+		differences = add_difference(differences, describe_column(rel, i, &shape->columns[i]));
+	for (int i = 0; i < shape->index_count && rel->rd_rel->relkind == RELKIND_RELATION; i++)
+	{
+		Relation index = find_index(rel, &shape->indexes[i], i == 0);
+
+		if (index == NULL)
+			differences = add_difference(differences, describe_index(rel, shape, i));
+		else
+			index_close(index, AccessShareLock);
+	}
+	return differences;
+}
+
+static void
+report_difference(Relation rel, const char *difference)
+{
+	char *store = get_namespace_name(RelationGetNamespace(rel));
+
+	ereport(ERROR, errcode(ERRCODE_SIERRA_NO_STORE),
+			errmsg("event store \"%s\" is not complete", store == NULL ? "" : store),
+			errdetail("%s", difference),
+			errhint("Undo the change to it, restore the schema from a dump, or name another store "
+					"in \"sierra_es.store\"; everify() lists all differences."));
+}
+
+void
+sierra_shape_check(Relation rel, const SierraTableShape *shape)
+{
+	char *difference;
+
+	if (likely(sierra_shape_has_columns(rel, shape)))
+		return;
+	difference = describe_relation(rel, shape);
+	for (int i = 0; i < shape->column_count && difference == NULL; i++)
+		difference = describe_column(rel, i, &shape->columns[i]);
+	report_difference(rel, difference);
+}
+
+Relation
+sierra_shape_open_index(Relation rel, const SierraTableShape *shape, int place)
+{
+	Relation index = find_index(rel, &shape->indexes[place], place == 0);
+
+	if (index == NULL)
+		sierra_shape_report_index(rel, shape, place);
+	return index;
+}
+
+void
+sierra_shape_report_index(Relation rel, const SierraTableShape *shape, int place)
+{
+	report_difference(rel, describe_index(rel, shape, place));
+}
