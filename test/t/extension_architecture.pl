@@ -231,11 +231,11 @@ sub check_times
 
 	foreach my $file (grep { m{^src/worker/} } @sources)
 	{
-		while ($text{$file} =~ /^#define (\w+_(?:MS|SHARE|PATIENCE)) (.+)$/mg)
+		while ($text{$file} =~ /^#define (\w+_(?:MS|PAUSE_FACTOR|LOCK_TIMEOUT)) (.+)$/mg)
 		{
 			my ($name, $value) = ($1, $2 =~ tr/"//dr);
 
-			$value .= $name =~ /_MS$/ ? 'ms' : $name =~ /_SHARE$/ ? 'times' : '';
+			$value .= $name =~ /_MS$/ ? 'ms' : $name =~ /_FACTOR$/ ? 'times' : '';
 			$there{"$name is $value"}{ basename($file) } = 1;
 		}
 	}
