@@ -374,8 +374,12 @@ BEGIN
     SELECT e.event_name = 'SagaStarted' AND e.payload ->> 'saga' = saga
            AND (e.payload -> 'data')::jsonb = data
       INTO same FROM @extschema@.escan(saga_id, 0, 0) AS e;
-    IF same OR same IS NULL AND NOT FOUND THEN
-        RETURN same;
+    IF same IS NULL AND NOT FOUND THEN
+        RETURN NULL;
+    END IF;
+    IF same THEN
+        PERFORM sierra_internal.make_durable();
+        RETURN true;
     END IF;
     RAISE duplicate_object USING
         MESSAGE = format('saga instance "%s" already exists', saga_id),

@@ -132,6 +132,14 @@ CREATE FUNCTION sierra_internal.guard_events() RETURNS trigger
 COMMENT ON FUNCTION sierra_internal.guard_events() IS
     'trigger function that refuses statements that would change events';
 
+-- For functions that answer that something is stored already: another session may
+-- have committed it with synchronous_commit = off.
+CREATE FUNCTION sierra_internal.make_durable() RETURNS void
+    LANGUAGE c
+    AS 'MODULE_PATHNAME', 'sierra_make_durable_sql';
+COMMENT ON FUNCTION sierra_internal.make_durable() IS
+    'waits until all that is committed is as durable as synchronous_commit says';
+
 -- A guard refuses all ways to write a table of a store but the append functions.
 -- The guard of events also keeps the number of partitions of the store.
 CREATE FUNCTION sierra_internal.create_event_guard(relation text, partitions integer DEFAULT NULL)

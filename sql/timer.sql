@@ -114,6 +114,7 @@ BEGIN
             DETAIL = 'It has another time or event, or another event has its id.',
             HINT = 'Cancel it with ecancel() first, or choose another id.';
     END IF;
+    PERFORM sierra_internal.make_durable();
     RETURN id;
 END
 $$;

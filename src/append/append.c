@@ -111,10 +111,22 @@ fill_ids(SierraRoute *route, TimestampTz now, SierraAppendResult *results)
 	pfree(ids);
 }
 
+/* The highest position in the partitions of the call, or SIERRA_NONE. */
+static int64
+newest_position(const SierraRoute *route)
+{
+	int64 newest = SIERRA_NONE;
+
+	for (int i = 0; i < route->npartitions; i++)
+		newest = Max(newest, route->partitions[i].position);
+	return newest;
+}
+
 static void
 fill_results(SierraRoute *route, SierraAppendResult *results)
 {
 	TimestampTz now = GetCurrentTimestamp();
+	int64 position;
 
 	/*
 	 * Check again, under the locks: while we waited for them, another session may have
@@ -123,11 +135,12 @@ fill_results(SierraRoute *route, SierraAppendResult *results)
 	AcceptInvalidationMessages();
 	sierra_position_check(route->store);
 	fill_ids(route, now, results);
+	position = sierra_position_take(route->store, route->count, newest_position(route));
 	for (int i = 0; i < route->count; i++)
 	{
 		SierraAppendPartition *partition = route->stream_of[i]->target;
 
-		partition->position = sierra_position_next(route->store, partition->position);
+		partition->position = position + i;
 		results[i].global_position = partition->position;
 		results[i].partition_sequence = ++partition->sequence;
 		results[i].partition_id = partition->id;

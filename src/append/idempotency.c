@@ -10,15 +10,12 @@
 
 #include "append/idempotency.h"
 #include "base/routing.h"
+#include "store/durable.h"
 #include "store/registry.h"
 
-#include "access/htup_details.h"
 #include "access/relation.h"
-#include "access/transam.h"
 #include "access/xact.h"
-#include "access/xlog.h"
 #include "miscadmin.h"
-#include "replication/syncrep.h"
 #include "storage/lmgr.h"
 #include "utils/hsearch.h"
 #include "utils/snapmgr.h"
@@ -72,33 +69,6 @@ read_results(TupleTableSlot *slot, SierraAppendResult *results)
 	results->transaction_id = *sierra_slot_uuid(slot, Anum_events_transaction_id);
 }
 
-/*
- * The caller learns that its events are stored, so they must be as durable as
- * synchronous_commit of this session requires.  But the first append may have committed
- * asynchronously.  If it has, the server knows the LSN of its commit for a while, and we
- * wait for that; if the LSN is invalid, the commit is durable already.
- */
-static void
-make_durable(TupleTableSlot *slot)
-{
-	bool should_free;
-	HeapTuple tuple = ExecFetchSlotHeapTuple(slot, false, &should_free);
-	TransactionId xmin = HeapTupleHeaderGetXmin(tuple->t_data);
-	XLogRecPtr commit;
-
-	if (should_free)
-		heap_freetuple(tuple);
-	if (synchronous_commit == SYNCHRONOUS_COMMIT_OFF || TransactionIdIsCurrentTransactionId(xmin))
-		return;
-	commit = TransactionIdGetCommitLSN(xmin);
-	if (XLogRecPtrIsInvalid(commit))
-		return;
-	XLogFlush(commit);
-	HOLD_INTERRUPTS();
-	SyncRepWaitForLSN(commit, false);
-	RESUME_INTERRUPTS();
-}
-
 /* Looks in the partition of the event's stream; we hold its lock. */
 static bool
 find_in_partition(SierraAppendPartition *partition, const SierraNewEvent *event,
@@ -117,7 +87,6 @@ find_in_partition(SierraAppendPartition *partition, const SierraNewEvent *event,
 		*same_stream = sierra_slot_text_equal(scan.slot, Anum_events_stream_id, event->stream_id);
 		results->partition_id = partition->id;
 		read_results(scan.slot, results);
-		make_durable(scan.slot);
 	}
 	sierra_scan_end(&scan);
 	return found;
@@ -227,7 +196,11 @@ sierra_idempotency_check(SierraRoute *route, SierraAppendResult *results, Sierra
 	if (stored == 0)
 		return SIERRA_APPEND_DONE;
 	if (stored == route->count)
+	{
+		/* The first append may have committed asynchronously. */
+		sierra_make_durable();
 		return SIERRA_APPEND_REPEATED;
+	}
 	return refuse_id(&route->events[first_stored],
 					 "It is stored in this stream, but not all events of the call are.", refusal);
 }

@@ -14,12 +14,14 @@
 #include "catalog/pg_class.h"
 #include "catalog/pg_database.h"
 #include "catalog/pg_proc.h"
+#include "commands/sequence.h"
 #include "common/jsonapi.h"
 #include "executor/executor.h"
 #include "mb/pg_wchar.h"
 #include "replication/output_plugin.h"
 #include "storage/proc.h"
 #include "utils/acl.h"
+#include "utils/rel.h"
 #include "utils/wait_event.h"
 #if PG_VERSION_NUM >= 160000
 #include "varatt.h" /* split off postgres.h in 16 (d952373a98) */
@@ -107,6 +109,17 @@ sierra_compat_local_transaction_id(void)
 	return MyProc->vxid.lxid;
 #else
 	return MyProc->lxid;
+#endif
+}
+
+/* 16 renamed the parts of a relation file's name (b0a55e4329) */
+static inline void
+sierra_compat_set_sequence_record(xl_seq_rec *record, Relation rel)
+{
+#if PG_VERSION_NUM >= 160000
+	record->locator = rel->rd_locator;
+#else
+	record->node = rel->rd_node;
 #endif
 }
 

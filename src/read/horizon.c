@@ -35,6 +35,7 @@
 #include "store/event.h"
 #include "store/partition_lock.h"
 #include "store/position.h"
+#include "store/position_sequence.h"
 #include "store/scan.h"
 
 #include "access/relation.h"

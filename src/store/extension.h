@@ -18,8 +18,7 @@ extern bool sierra_extension_exists(void);
 /* The type sierra_event. */
 extern Oid sierra_extension_event_type(void);
 
-/* A function in sierra_internal; InvalidOid if the extension has none of this name and arguments.
- */
+/* A function in sierra_internal; InvalidOid if there is none with this name and arguments. */
 extern Oid sierra_extension_find_function(const char *name, int nargs, const Oid *arguments);
 
 /* The same; raises 42883 if there is none. */

@@ -18,45 +18,17 @@
 #include "store/event.h"
 #include "store/partition_lock.h"
 #include "store/position.h"
+#include "store/position_sequence.h"
 #include "store/run_as.h"
 #include "store/scan.h"
 
 #include "access/relation.h"
 #include "access/xact.h"
-#include "commands/sequence.h"
 #include "miscadmin.h"
-#include "storage/bufmgr.h"
 #include "storage/lmgr.h"
 #include "utils/fmgrprotos.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
-
-/*
- * Reads the only row of the sequence.  pg_sequence_last_value() would check rights
- * on the sequence, which readers of events need not have.
- */
-int64
-sierra_position_last(const SierraStore *store)
-{
-	Relation rel = try_relation_open(store->global_position, AccessShareLock);
-	Buffer buffer;
-	Page page;
-	Form_pg_sequence_data row;
-	int64 last;
-
-	if (rel == NULL)
-		sierra_store_report_missing(NameStr(store->name));
-	buffer = ReadBuffer(rel, 0);
-	LockBuffer(buffer, BUFFER_LOCK_SHARE);
-	page = BufferGetPage(buffer);
-	row = (Form_pg_sequence_data) ((char *) PageGetItem(page, PageGetItemId(page, 1)) +
-								   ((HeapTupleHeader) PageGetItem(page, PageGetItemId(page, 1)))
-									   ->t_hoff);
-	last = row->is_called ? row->last_value : row->last_value - 1;
-	UnlockReleaseBuffer(buffer);
-	relation_close(rel, AccessShareLock);
-	return last;
-}
 
 /*
  * The position of the newest event.  Does not wait for a partition that is locked,
@@ -209,16 +181,15 @@ sierra_position_being_written(const SierraStore *store)
 	return first;
 }
 
-/* The partition may have got rows that were not appended here, so look again. */
 int64
-sierra_position_next(const SierraStore *store, int64 tail)
+sierra_position_take(const SierraStore *store, int64 count, int64 floor)
 {
-	int64 position = nextval_internal(store->global_position, false);
+	int64 first = sierra_position_take_next(store, count);
 
-	while (position <= tail)
+	while (first <= floor)
 	{
 		catch_up(store);
-		position = nextval_internal(store->global_position, false);
+		first = sierra_position_take_next(store, count);
 	}
-	return position;
+	return first;
 }

@@ -8,13 +8,12 @@
 #include "store/store.h"
 
 /*
- * Takes the next position from the sequence.  The caller holds the lock of the
- * partition that the event goes to; tail is the position of the newest event there.
+ * Takes count positions that follow each other and returns the first, which is
+ * above floor.  The caller holds the locks of the partitions that the events go to;
+ * floor is the highest position in them, or SIERRA_NONE.  Raises 2200H if there are
+ * not so many left.
  */
-extern int64 sierra_position_next(const SierraStore *store, int64 tail);
-
-/* The last position that was taken so far, or SIERRA_NONE. */
-extern int64 sierra_position_last(const SierraStore *store);
+extern int64 sierra_position_take(const SierraStore *store, int64 count, int64 floor);
 
 /*
  * Called before each append; works only before the first append of the session to

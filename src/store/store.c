@@ -175,8 +175,8 @@ load_companion(Oid schema, const char *store, const SierraTableShape *shape)
  * The sequence of positions.  It must not cache: a session with cached values would
  * use a low position after other sessions have committed higher ones.
  */
-static Oid
-load_sequence(Oid schema, const char *store)
+static void
+load_sequence(Oid schema, SierraStore *store)
 {
 	Oid relid = get_relname_relid("global_position", schema);
 	HeapTuple tuple = SearchSysCache1(SEQRELID, ObjectIdGetDatum(relid));
@@ -187,11 +187,12 @@ load_sequence(Oid schema, const char *store)
 		Form_pg_sequence form = (Form_pg_sequence) GETSTRUCT(tuple);
 
 		fits = form->seqincrement == 1 && form->seqcache == 1 && !form->seqcycle;
+		store->position_max = form->seqmax;
 		ReleaseSysCache(tuple);
 	}
 	if (!fits)
-		report_damaged(store, "global_position");
-	return relid;
+		report_damaged(NameStr(store->name), "global_position");
+	store->global_position = relid;
 }
 
 /*
@@ -280,7 +281,7 @@ load_store(const char *name, Oid schema, Size *size)
 	store->plain_insert = allows_plain_insert(events, guard);
 	store->stream_keys = load_companion(schema, name, &sierra_stream_keys_shape);
 	store->event_ids = load_companion(schema, name, &sierra_event_ids_shape);
-	store->global_position = load_sequence(schema, name);
+	load_sequence(schema, store);
 	load_partition_tables(events, store);
 	store->subscribed = is_subscribed(store);
 	table_close(events, AccessShareLock);

@@ -29,6 +29,7 @@ typedef struct SierraStore
 	Oid stream_keys;
 	Oid event_ids;
 	Oid global_position;
+	int64 position_max;				 /* the largest that its sequence gives out */
 	bool plain_insert;				 /* rows may be inserted without the executor, see insert.c */
 	bool subscribed;				 /* logical replication writes to it */
 	int partitions;					 /* how many there are */

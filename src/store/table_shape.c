@@ -151,7 +151,7 @@ static const SierraTableShape subscription_cursors_shape = {
 
 static const SierraColumnShape subscription_consumers_columns[] = {
 	COLUMN("subscription", TEXTOID),	 COLUMN("consumer", TEXTOID),
-	COLUMN("acknowledged", INT8OID),	 COLUMN("handed_out", INT8OID),
+	COLUMN("acknowledged", INT8OID),	 COLUMN("delivered", INT8OID),
 	COLUMN("joined_at", TIMESTAMPTZOID), COLUMN("seen_at", TIMESTAMPTZOID),
 };
 
@@ -168,7 +168,7 @@ static const SierraColumnShape subscription_streams_columns[] = {
 	COLUMN("subscription", TEXTOID),	   COLUMN("stream_id", TEXTOID),
 	COLUMN("partition_id", INT4OID),	   FREE_TEXT("state"),
 	COLUMN("position", INT8OID),		   COLUMN("version", INT8OID),
-	NULLABLE("handed_out", INT8OID),	   NULLABLE("failed_position", INT8OID),
+	NULLABLE("delivered", INT8OID),		   NULLABLE("failed_position", INT8OID),
 	NULLABLE("failed_version", INT8OID),   COLUMN("attempts", INT4OID),
 	NULLABLE("retry_at", TIMESTAMPTZOID),  NULLABLE_TEXT("reason"),
 	NULLABLE("failed_at", TIMESTAMPTZOID),

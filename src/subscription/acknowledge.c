@@ -17,7 +17,7 @@
 #include "read/locate.h"
 #include "read/read_all.h"
 #include "store/event.h"
-#include "store/position.h"
+#include "store/position_sequence.h"
 #include "store/query.h"
 #include "store/scan.h"
 #include "subscription/acknowledge.h"
