@@ -128,7 +128,7 @@ sierra_position_take_next(const SierraStore *store, int64 count)
 	Relation rel = open_sequence(store, RowExclusiveLock);
 	SequenceRow row;
 	int64 last;
-	int64 left;
+	int64 ahead;
 	bool log;
 
 	/* The commit flushes the WAL only of a transaction that has an id. */
@@ -136,12 +136,13 @@ sierra_position_take_next(const SierraStore *store, int64 count)
 		(void) GetTopTransactionId();
 	lock_row(rel, BUFFER_LOCK_EXCLUSIVE, &row);
 	last = Max(last_of(&row), SIERRA_NONE);
-	left = store->position_max - last;
-	if (left < count)
+	if (store->position_max - count < last)
 	{
 		UnlockReleaseBuffer(row.buffer);
 		report_exhausted(store);
 	}
+
+	ahead = Min(store->position_max - (last + count), LOGGED_AHEAD);
 
 	/* After a checkpoint the first change writes a record, as its page may be torn. */
 	log = !row.data->is_called || row.data->log_cnt < count ||
@@ -150,8 +151,8 @@ sierra_position_take_next(const SierraStore *store, int64 count)
 	START_CRIT_SECTION();
 	MarkBufferDirty(row.buffer);
 	if (log && RelationNeedsWAL(rel))
-		log_ahead(rel, &row, last + Min(left, count + LOGGED_AHEAD));
-	row.data->log_cnt = log ? Min(left - count, LOGGED_AHEAD) : row.data->log_cnt - count;
+		log_ahead(rel, &row, last + count + ahead);
+	row.data->log_cnt = log ? ahead : row.data->log_cnt - count;
 	row.data->last_value = last + count;
 	row.data->is_called = true;
 	END_CRIT_SECTION();
