@@ -173,7 +173,10 @@ DECLARE
     deadline constant timestamptz := clock_timestamp() + timeout;
     mode text;
     subscription text;
+    gone text;
 BEGIN
+    PERFORM sierra_internal.require_value('projection', projection IS NULL);
+    PERFORM sierra_internal.require_value('timeout', timeout IS NULL);
     LOOP
         EXECUTE format('SELECT p.mode, p.subscription FROM %I.projections AS p'
                        ' WHERE p.projection = $1 AND p.live', store)
@@ -187,7 +190,10 @@ BEGIN
                                      greatest(deadline - clock_timestamp(), interval '0'));
         EXCEPTION WHEN SQLSTATE 'SE007' THEN
             -- A new version took over; its subscription has another name.
-            NULL;
+            IF subscription = gone THEN
+                RAISE;
+            END IF;
+            gone := subscription;
         END;
     END LOOP;
 END

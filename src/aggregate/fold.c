@@ -9,6 +9,7 @@
 
 #include "aggregate/fold.h"
 #include "store/event.h"
+#include "store/extension.h"
 #include "store/user_function.h"
 
 #include "access/htup_details.h"
@@ -138,7 +139,7 @@ sierra_fold_begin(SierraFold *fold, Oid function, Oid event_type, Datum state, b
 	fold->base.put = fold_slot;
 	fold->upcasters = NULL;
 	fmgr_info(function, &fold->function);
-	fold->desc = lookup_rowtype_tupdesc_copy(event_type, -1);
+	fold->desc = sierra_extension_event_desc();
 	for (int i = 0; i < 2; i++)
 		fold->contexts[i] =
 			AllocSetContextCreate(CurrentMemoryContext, "sierra_es fold", ALLOCSET_DEFAULT_SIZES);

@@ -13,6 +13,7 @@
 #include "base/json_slice.h"
 #include "base/text.h"
 #include "store/event.h"
+#include "store/extension.h"
 #include "store/query.h"
 #include "store/user_function.h"
 
@@ -311,7 +312,7 @@ sierra_upcasters_find(SierraUpcastersCache **kept, MemoryContext context, const 
 	cache->found.upcasters = sierra_upcasters_load(store, cache->context);
 	sierra_query_end();
 	old = MemoryContextSwitchTo(cache->context);
-	cache->found.desc = lookup_rowtype_tupdesc_copy(event_type, -1);
+	cache->found.desc = sierra_extension_event_desc();
 	MemoryContextSwitchTo(old);
 	cache->store = store->name;
 	cache->xmin = snapshot->xmin;

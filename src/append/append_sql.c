@@ -9,6 +9,7 @@
 #include "append/event_json.h"
 #include "append/metadata.h"
 #include "base/args.h"
+#include "store/extension.h"
 
 #include "access/htup_details.h"
 #include "catalog/pg_type.h"
@@ -114,6 +115,7 @@ sierra_eappend(PG_FUNCTION_ARGS)
 
 	results = append_or_raise(get_partition_key(fcinfo, 6), &event, 1);
 	form_result(&event, results, values, nulls);
+	sierra_extension_check_desc(desc, NATTS_RESULT);
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls)));
 }
 
@@ -126,6 +128,7 @@ sierra_append_return(FunctionCallInfo fcinfo, const SierraNewEvent *events,
 	bool nulls[NATTS_RESULT];
 
 	InitMaterializedSRF(fcinfo, 0);
+	sierra_extension_check_desc(rsinfo->setDesc, NATTS_RESULT);
 	for (int i = 0; i < count; i++)
 	{
 		form_result(&events[i], &results[i], values, nulls);

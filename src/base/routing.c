@@ -12,6 +12,7 @@
 #include "common/sha1.h"
 #include "port/pg_bswap.h"
 #include "utils/builtins.h"
+#include "utils/memutils.h"
 #include "utils/resowner.h"
 
 /* 219bd637-e279-53e9-9e2b-eabe5d9120cc, the UUIDv5 of DNS sierradb.tqwewe.com */
@@ -22,8 +23,9 @@ static const uint8 sierra_namespace[UUID_LEN] = {0x21, 0x9b, 0xd6, 0x37, 0xe2, 0
 
 /*
  * The context that computes all keys of the session: to create one takes longer
- * than to hash a name.  A context belongs to a resource owner and is freed with
- * it, so this one gets an owner that is never released.
+ * than to hash a name.  With OpenSSL a context belongs to a resource owner and is
+ * freed with it, so this one gets an owner that is never released; without OpenSSL
+ * it is in the current memory context, so that is one that is never freed.
  */
 static pg_cryptohash_ctx *
 sha1_context(void)
@@ -33,10 +35,12 @@ sha1_context(void)
 	if (sha1 == NULL)
 	{
 		ResourceOwner current = CurrentResourceOwner;
+		MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
 
 		CurrentResourceOwner = ResourceOwnerCreate(NULL, "sierra_es");
 		sha1 = pg_cryptohash_create(PG_SHA1);
 		CurrentResourceOwner = current;
+		MemoryContextSwitchTo(old);
 	}
 	return sha1;
 }

@@ -9,6 +9,7 @@
 #include "aggregate/fold.h"
 #include "base/compat.h"
 #include "projection/projection.h"
+#include "store/extension.h"
 #include "store/query.h"
 #include "store/run_as.h"
 
@@ -237,7 +238,7 @@ sierra_projection_enter(SierraProjection *projection, Oid event_type)
 	if (!OidIsValid(projection->handler))
 		projection->handler = find_handler(projection);
 	if (projection->desc == NULL)
-		projection->desc = lookup_rowtype_tupdesc_copy(event_type, -1);
+		projection->desc = sierra_extension_event_desc();
 }
 
 void

@@ -8,6 +8,7 @@
 #include "read/event_rows.h"
 #include "read/row_security.h"
 #include "store/event.h"
+#include "store/extension.h"
 
 #include "funcapi.h"
 #include "utils/tuplestore.h"
@@ -66,6 +67,7 @@ sierra_event_rows_begin(FunctionCallInfo fcinfo, const char *store, int64 max_co
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
 
 	InitMaterializedSRF(fcinfo, 0);
+	sierra_extension_check_desc(rsinfo->setDesc, Natts_events);
 	sierra_event_rows_begin_in(
 		result, sierra_store_open_named(store != NULL ? store : sierra_guc_store, ACL_SELECT),
 		rsinfo->setResult, rsinfo->setDesc, max_count);

@@ -4,6 +4,7 @@
  */
 #include "postgres.h"
 
+#include "store/event.h"
 #include "store/extension.h"
 
 #include "access/genam.h"
@@ -19,6 +20,7 @@
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/syscache.h"
+#include "utils/typcache.h"
 
 bool
 sierra_extension_exists(void)
@@ -75,6 +77,29 @@ sierra_extension_event_type(void)
 				errmsg("type \"sierra_event\" does not exist"),
 				errhint("Create the extension with CREATE EXTENSION sierra_es."));
 	return type;
+}
+
+void
+sierra_extension_check_desc(TupleDesc desc, int columns)
+{
+	bool fits = desc->natts == columns;
+
+	for (int i = 0; i < columns && fits; i++)
+		fits = !TupleDescAttr(desc, i)->attisdropped;
+	if (!fits)
+		ereport(ERROR, errcode(ERRCODE_DATATYPE_MISMATCH),
+				errmsg("type %s has been altered", format_type_be(desc->tdtypeid)),
+				errdetail("It has not its %d attributes any more.", columns),
+				errhint("Undo the change, or create the extension again."));
+}
+
+TupleDesc
+sierra_extension_event_desc(void)
+{
+	TupleDesc desc = lookup_rowtype_tupdesc_copy(sierra_extension_event_type(), -1);
+
+	sierra_extension_check_desc(desc, Natts_events);
+	return desc;
 }
 
 Oid

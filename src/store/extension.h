@@ -9,6 +9,8 @@
 #ifndef SIERRA_EXTENSION_H
 #define SIERRA_EXTENSION_H
 
+#include "access/tupdesc.h"
+
 /* The schema of functions that users do not call. */
 #define SIERRA_INTERNAL "sierra_internal"
 
@@ -17,6 +19,15 @@ extern bool sierra_extension_exists(void);
 
 /* The type sierra_event. */
 extern Oid sierra_extension_event_type(void);
+
+/* Its row type, copied into the current context; checked as below. */
+extern TupleDesc sierra_extension_event_desc(void);
+
+/*
+ * Raises 42804 unless a row type of the extension has this many columns, none of
+ * them dropped: a superuser may have altered it.
+ */
+extern void sierra_extension_check_desc(TupleDesc desc, int columns);
 
 /* A function in sierra_internal; InvalidOid if there is none with this name and arguments. */
 extern Oid sierra_extension_find_function(const char *name, int nargs, const Oid *arguments);

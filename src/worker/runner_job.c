@@ -191,11 +191,16 @@ static void
 list_jobs(Oid schema, const SierraJobState *state)
 {
 	Oid types[] = {NAMEOID};
-	Datum values[] = {DirectFunctionCall1(namein, CStringGetDatum(get_namespace_name(schema)))};
+	Datum values[1];
+	char *store = get_namespace_name(schema);
 	char *query = psprintf(
 		"SELECT kind, projection, version, due_at, again_at, size, row_version FROM %s($1)",
 		quote_qualified_identifier(SIERRA_INTERNAL, "list_jobs"));
 
+	/* The store can be dropped at any time. */
+	if (store == NULL)
+		return;
+	values[0] = DirectFunctionCall1(namein, CStringGetDatum(store));
 	SPI_connect();
 	if (SPI_execute_with_args(query, 1, types, values, NULL, false, 0) != SPI_OK_SELECT)
 		elog(ERROR, "could not list the jobs of a store");
@@ -383,14 +388,19 @@ static int64
 call(const SierraJob *job)
 {
 	Oid types[] = {NAMEOID, TEXTOID, TEXTOID, INT4OID, INT8OID};
-	Datum values[] = {
-		DirectFunctionCall1(namein, CStringGetDatum(get_namespace_name(job->key.schema))),
-		CStringGetTextDatum(name_of(job->key.kind)), CStringGetTextDatum(job->key.projection),
-		Int32GetDatum(job->key.version), Int64GetDatum(job->size)};
+	Datum values[5];
+	char *store = get_namespace_name(job->key.schema);
 	char *query = psprintf("SELECT %s($1, $2, $3, $4, $5)",
 						   quote_qualified_identifier(SIERRA_INTERNAL, "run_job"));
 	int64 handled;
 
+	if (store == NULL)
+		return -1;
+	values[0] = DirectFunctionCall1(namein, CStringGetDatum(store));
+	values[1] = CStringGetTextDatum(name_of(job->key.kind));
+	values[2] = CStringGetTextDatum(job->key.projection);
+	values[3] = Int32GetDatum(job->key.version);
+	values[4] = Int64GetDatum(job->size);
 	SPI_connect();
 	if (SPI_execute_with_args(query, 5, types, values, NULL, false, 0) != SPI_OK_SELECT ||
 		SPI_processed != 1)
