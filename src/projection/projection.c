@@ -8,6 +8,7 @@
 
 #include "aggregate/fold.h"
 #include "base/compat.h"
+#include "projection/key_expression.h"
 #include "projection/projection.h"
 #include "store/extension.h"
 #include "store/query.h"
@@ -230,6 +231,8 @@ load_upcasters(SierraProjection *projection)
 void
 sierra_projection_enter(SierraProjection *projection, Oid event_type)
 {
+	if (projection->key != NULL)
+		sierra_key_check(projection->key, text_to_cstring(projection->name));
 	if (!projection->upcasters_loaded)
 		load_upcasters(projection);
 	sierra_run_as_begin_as(&projection->run_as, projection->owner);
