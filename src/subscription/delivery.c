@@ -130,7 +130,7 @@ static const SierraQuery due_query = {
 static const SierraQuery deliver_stream_query = {
 	"UPDATE %1$s.subscription_streams AS t SET delivered = $3"
 	" WHERE t.subscription OPERATOR(pg_catalog.=) $1 AND t.stream_id OPERATOR(pg_catalog.=) $2"
-	" AND t.delivered IS DISTINCT FROM $3",
+	" AND (t.delivered IS NULL OR t.delivered OPERATOR(pg_catalog.<>) $3)",
 	3,
 	{TEXTOID, TEXTOID, INT8OID}};
 
