@@ -3,7 +3,7 @@
 -- ---------------------------------------------------------------------------
 
 -- A row of projections says what runs, and as which role.  So a role writes rows
--- only for roles that it is a member of, and what a row runs never changes: a
+-- only for roles that it can become, and what a row runs never changes: a
 -- rebuild makes another row.  src/store/run_as.c says what else is checked.
 CREATE FUNCTION sierra_internal.guard_projection() RETURNS trigger
     LANGUAGE plpgsql
@@ -22,16 +22,16 @@ BEGIN
                 HINT = 'Use rebuild_projection().';
         END IF;
     END IF;
-    IF NOT pg_has_role(current_user, NEW.owner, 'MEMBER') THEN
+    IF NOT sierra_internal.can_become(current_user, NEW.owner) THEN
         RAISE insufficient_privilege USING
-            MESSAGE = format('must be a member of role "%s" to make a projection that runs as it',
+            MESSAGE = format('must be able to SET ROLE "%s" to make a projection that runs as it',
                              NEW.owner);
     END IF;
     RETURN NEW;
 END
 $$;
 COMMENT ON FUNCTION sierra_internal.guard_projection() IS
-    'trigger function that lets only members of a projection''s owner write the projection';
+    'trigger function that lets only roles that can become a projection''s owner write the projection';
 
 CREATE FUNCTION sierra_internal.inline_trigger_name(projection text) RETURNS name
     LANGUAGE sql IMMUTABLE STRICT
@@ -280,17 +280,17 @@ DECLARE
     table_owner constant name := (SELECT pg_get_userbyid(c.relowner) FROM pg_class AS c
                                    WHERE c.oid = to_regclass(format('%I.projections', store)));
 BEGIN
-    IF NOT pg_has_role(table_owner, owner, 'MEMBER') THEN
+    IF NOT sierra_internal.can_become(table_owner, owner) THEN
         RAISE insufficient_privilege USING
             MESSAGE = format('role "%s" cannot own a projection of store "%s"', owner, store),
-            DETAIL = format('Role "%s" owns the table %I.projections and is not a member of it.',
+            DETAIL = format('Role "%s" owns the table %I.projections and may not become it.',
                             table_owner, store),
-            HINT = 'Create it as the store''s owner, or as a role that this owner is a member of.';
+            HINT = 'Create it as the store''s owner, or as a role that this owner may become.';
     END IF;
 END
 $$;
 COMMENT ON FUNCTION sierra_internal.check_projection_owner(name, name) IS
-    'raises an error unless the owner of the table of projections is a member of a role';
+    'raises an error unless the owner of the table of projections can become a role';
 
 -- Makes a version of a projection: its row, and the subscription that feeds it.
 CREATE FUNCTION sierra_internal.add_projection_version(store name, projection text, version integer, live boolean,

@@ -30,8 +30,8 @@ AS $$ SELECT ROW($1, $2, $3, $4, $5, $6, $7, $8)::@extschema@.sierra_saga_step $
 COMMENT ON FUNCTION saga_step(text, regprocedure, regprocedure, integer, interval, interval, boolean, text[]) IS
     'returns a step for create_saga(): an action, its compensation, and what to do on errors';
 
--- What a row runs never changes.  A role writes rows only for roles that it is a
--- member of, and makes other versions only of sagas of such roles.
+-- What a row runs never changes.  A role writes rows only for roles that it can
+-- become, and makes other versions only of sagas of such roles.
 -- src/store/run_as.c says what else is checked.
 CREATE FUNCTION sierra_internal.guard_saga() RETURNS trigger
     LANGUAGE plpgsql
@@ -48,16 +48,16 @@ BEGIN
     EXECUTE format('SELECT d.owner FROM %I.sagas AS d WHERE d.saga = $1'
                    ' ORDER BY d.version DESC LIMIT 1', TG_TABLE_SCHEMA)
        INTO other USING NEW.saga;
-    other := CASE WHEN pg_has_role(current_user, NEW.owner, 'MEMBER') THEN other ELSE NEW.owner END;
-    IF other IS NOT NULL AND NOT pg_has_role(current_user, other, 'MEMBER') THEN
+    other := CASE WHEN sierra_internal.can_become(current_user, NEW.owner) THEN other ELSE NEW.owner END;
+    IF other IS NOT NULL AND NOT sierra_internal.can_become(current_user, other) THEN
         RAISE insufficient_privilege USING
-            MESSAGE = format('must be a member of role "%s" to define saga "%s"', other, NEW.saga);
+            MESSAGE = format('must be able to SET ROLE "%s" to define saga "%s"', other, NEW.saga);
     END IF;
     RETURN NEW;
 END
 $$;
 COMMENT ON FUNCTION sierra_internal.guard_saga() IS
-    'trigger function that lets only members of a saga''s owner write the saga, and nobody change it';
+    'trigger function that lets only roles that can become a saga''s owner write the saga, and nobody change it';
 
 -- DROP EXTENSION CASCADE drops the trigger and keeps the table.
 CREATE FUNCTION sierra_internal.restore_saga_guard(store name) RETURNS integer
@@ -273,12 +273,12 @@ BEGIN
     PERFORM sierra_internal.require_value('search_path', search_path IS NULL);
     PERFORM sierra_internal.check_saga_timeout(timeout);
     definition := sierra_internal.saga_steps_as_json(steps);
-    IF NOT pg_has_role(table_owner, current_user, 'MEMBER') THEN
+    IF NOT sierra_internal.can_become(table_owner, current_user) THEN
         RAISE insufficient_privilege USING
             MESSAGE = format('role "%s" cannot own a saga of store "%s"', current_user, store),
-            DETAIL = format('Role "%s" owns the table %I.sagas and is not a member of it.',
+            DETAIL = format('Role "%s" owns the table %I.sagas and may not become it.',
                             table_owner, store),
-            HINT = 'Create it as the store''s owner, or as a role that this owner is a member of.';
+            HINT = 'Create it as the store''s owner, or as a role that this owner may become.';
     END IF;
     -- Another session may make the same version: then this makes the next one.
     LOOP

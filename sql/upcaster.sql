@@ -29,16 +29,16 @@ AS $$
 DECLARE
     owner constant name := (SELECT pg_get_userbyid(c.relowner) FROM pg_class AS c WHERE c.oid = TG_RELID);
 BEGIN
-    IF NOT pg_has_role(current_user, owner, 'MEMBER') THEN
+    IF NOT sierra_internal.can_become(current_user, owner) THEN
         RAISE insufficient_privilege USING
-            MESSAGE = format('must be a member of role "%s" to write upcasters', owner),
+            MESSAGE = format('must be able to SET ROLE "%s" to write upcasters', owner),
             DETAIL = format('Role "%s" owns the table, and upcasters run in projections of other roles.', owner);
     END IF;
     RETURN NEW;
 END
 $$;
 COMMENT ON FUNCTION sierra_internal.guard_upcaster() IS
-    'trigger function that lets only members of the table''s owner write upcasters';
+    'trigger function that lets only roles that can become the table''s owner write upcasters';
 
 -- DROP EXTENSION CASCADE drops the trigger and keeps the table.
 CREATE FUNCTION sierra_internal.restore_upcaster_guard(store name) RETURNS integer
