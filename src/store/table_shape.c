@@ -17,6 +17,7 @@
 #include "catalog/pg_class.h"
 #include "catalog/pg_collation.h"
 #include "catalog/pg_index.h"
+#include "catalog/pg_opfamily.h"
 #include "catalog/pg_partitioned_table.h"
 #include "catalog/pg_type.h"
 #include "lib/stringinfo.h"
@@ -460,6 +461,22 @@ sierra_shape_has_columns(Relation rel, const SierraTableShape *shape)
 		   has_not_nulls(RelationGetDescr(rel), shape);
 }
 
+/* The operator family of the default btree operator class of a type. */
+static Oid
+default_family(Oid type)
+{
+	switch (type)
+	{
+		case INT4OID:
+		case INT8OID:
+			return INTEGER_BTREE_FAM_OID;
+		case TEXTOID:
+			return TEXT_BTREE_FAM_OID;
+		default:
+			return lookup_type_cache(type, TYPECACHE_BTREE_OPFAMILY)->btree_opf;
+	}
+}
+
 bool
 sierra_shape_is_index(Relation index, const SierraIndexShape *shape)
 {
@@ -477,8 +494,7 @@ sierra_shape_is_index(Relation index, const SierraIndexShape *shape)
 		if (form->indkey.values[i] != shape->columns[i] || index->rd_indoption[i] != 0 ||
 			(OidIsValid(index->rd_indcollation[i]) && index->rd_indcollation[i] != C_COLLATION_OID))
 			return false;
-		if (index->rd_opfamily[i] !=
-			lookup_type_cache(index->rd_opcintype[i], TYPECACHE_BTREE_OPFAMILY)->btree_opf)
+		if (index->rd_opfamily[i] != default_family(index->rd_opcintype[i]))
 			return false;
 	}
 	return true;
