@@ -51,6 +51,7 @@ format:
 
 lint:
 	@scripts/lint-wings
+	@scripts/lint-english
 	@! grep -n PG_VERSION_NUM $(SOURCES) | grep -v '^src/base/compat.h' || (echo 'PG_VERSION_NUM outside compat.h'; exit 1)
 	@! grep -nE '\b(sprintf|strcpy|strcat|usleep|malloc) *\(|^[[:space:]]*//' $(SOURCES) || (echo 'banned function or comment style'; exit 1)
 	@! grep -nE 'err(msg|msg_plural)\("([A-Z][a-z]|[^"]*\."\))' $(SOURCES) || (echo 'message style'; exit 1)
