@@ -5,7 +5,7 @@
 CREATE FUNCTION event_notifiers(
     OUT database_id oid, OUT database name, OUT state text, OUT pid integer,
     OUT started_at timestamptz, OUT last_wake_up timestamptz, OUT last_sweep timestamptz,
-    OUT last_notification timestamptz, OUT notifications bigint, OUT unheard bigint,
+    OUT last_notification timestamptz, OUT notifications bigint, OUT unhandled_wakeups bigint,
     OUT failures integer, OUT last_error text, OUT last_error_at timestamptz)
     RETURNS SETOF record
     LANGUAGE c VOLATILE PARALLEL RESTRICTED ROWS 10

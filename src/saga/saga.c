@@ -45,7 +45,6 @@ typedef struct Found
 static void
 get_found(Found *found)
 {
-
 	found->saga = DatumGetTextPCopy(sierra_query_required(0, 1, TEXTOID));
 	found->version = sierra_query_int4(0, 2);
 	found->owner = get_role_oid(sierra_query_cstring(0, 3), false);
