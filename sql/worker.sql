@@ -152,7 +152,7 @@ REVOKE EXECUTE ON FUNCTION
     sierra_internal.run_projections_body(bigint),
     sierra_internal.run_sagas_body(integer),
     sierra_internal.join_group(name, text, text),
-    sierra_internal.advance_saga(name, text, text, integer, boolean),
+    sierra_internal.advance_saga(name, text, text, integer),
     sierra_internal.expected_version_in(cstring),
     sierra_internal.expected_version_out(expected_version),
     sierra_internal.expected_version_recv(internal),
