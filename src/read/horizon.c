@@ -41,7 +41,9 @@
 #include "access/relation.h"
 #include "access/stratnum.h"
 #include "access/tableam.h"
+#include "access/xact.h"
 #include "access/xlog.h"
+#include "storage/predicate.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 
@@ -177,6 +179,27 @@ bound_of_partition(SierraReadPartition *partition, bool locked)
 	return bound;
 }
 
+/*
+ * The probes above neither leave predicate locks nor find conflicts, because they do not
+ * use the active snapshot.  So under SERIALIZABLE an ordinary scan reads the rows that
+ * the snapshot does not see.  It returns none of them, but notes a conflict with the
+ * transaction that wrote it.  Rows that are written later are found by the lock, which
+ * is taken before the probes.
+ */
+static void
+note_conflicts(const SierraReadPartition *partition)
+{
+	SierraScan scan;
+	ScanKeyData key;
+
+	sierra_scan_key_int8(&key, 1, BTGreaterEqualStrategyNumber, partition->sequence + 1);
+	sierra_scan_begin(&scan, partition->rel, partition->sequence_index, false, GetActiveSnapshot(),
+					  1);
+	sierra_scan_rescan(&scan, &key);
+	(void) sierra_scan_next(&scan, ForwardScanDirection);
+	sierra_scan_end(&scan);
+}
+
 int64
 sierra_horizon(const SierraStore *store, SierraReadPartition *const *partitions, int count)
 {
@@ -185,6 +208,8 @@ sierra_horizon(const SierraStore *store, SierraReadPartition *const *partitions,
 	int64 horizon = PG_INT64_MAX;
 
 	refuse_replicas(store);
+	for (int i = 0; i < count && IsolationIsSerializable(); i++)
+		PredicateLockRelation(partitions[i]->sequence_index, GetActiveSnapshot());
 	last = sierra_position_last(store);
 	for (int i = 0; i < count; i++)
 	{
@@ -195,6 +220,9 @@ sierra_horizon(const SierraStore *store, SierraReadPartition *const *partitions,
 		horizon = Min(horizon, bound);
 		newest = Max(newest, partitions[i]->position);
 	}
+
+	for (int i = 0; i < count && IsolationIsSerializable(); i++)
+		note_conflicts(partitions[i]);
 
 	/*
 	 * If rows were loaded without their sequence, S may be too low.  The next append

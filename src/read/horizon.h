@@ -25,6 +25,9 @@ typedef struct SierraReadPartition
  * The partitions are all of the store, or those that the caller reads.  Fills their
  * members sequence and position.
  *
+ * Under SERIALIZABLE the partitions count as read to their ends: an append to one of
+ * them, before or after this call, is a conflict unless the snapshot sees it.
+ *
  * Raises 0A000 where writers do not hold partition locks: on a physical standby, and
  * in a store that logical replication writes to.
  */
