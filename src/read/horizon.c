@@ -253,23 +253,41 @@ sierra_horizon(const SierraStore *store, SierraReadPartition *const *partitions,
 	return Min(last, horizon);
 }
 
-/* Only the holder of a partition lock writes, so the other partitions can be skipped. */
+/*
+ * Only the writer of a partition has events in flight, and the first one that it has
+ * written says enough.  If it has not written yet, it may have taken this position or
+ * a lower one, unless it announced a higher one.  Then only its end shows where it wrote.
+ */
+static bool
+partition_in_flight(const SierraStore *store, int id, int64 position)
+{
+	SierraReadPartition partition = {0};
+	VirtualTransactionId writer;
+	int64 bound;
+
+	if (!sierra_partition_written_by_other(store->leaf[id], &writer))
+		return false;
+	partition.rel = sierra_scan_open_partition(store, id, AccessShareLock);
+	partition.sequence_index = sierra_scan_open_index(partition.rel, SIERRA_INDEX_SEQUENCE);
+	bound = bound_of_partition(&partition, PG_INT64_MAX);
+	if (bound == PG_INT64_MAX &&
+		Max(partition.position, sierra_announced(store, writer)) < position)
+	{
+		(void) VirtualXactLock(writer, true);
+		bound = bound_of_partition(&partition, PG_INT64_MAX);
+	}
+	index_close(partition.sequence_index, AccessShareLock);
+	relation_close(partition.rel, AccessShareLock);
+	return bound < position;
+}
+
 bool
 sierra_horizon_in_flight(const SierraStore *store, const bool *wanted, int64 position)
 {
-	bool in_flight = false;
-
-	for (int i = 0; i < store->partitions && !in_flight; i++)
+	for (int i = 0; i < store->partitions; i++)
 	{
-		SierraReadPartition partition = {0};
-
-		if (!wanted[i] || !sierra_partition_written_by_other(store->leaf[i], NULL))
-			continue;
-		partition.rel = sierra_scan_open_partition(store, i, AccessShareLock);
-		partition.sequence_index = sierra_scan_open_index(partition.rel, SIERRA_INDEX_SEQUENCE);
-		in_flight = bound_of_partition(&partition, PG_INT64_MAX) < position;
-		index_close(partition.sequence_index, AccessShareLock);
-		relation_close(partition.rel, AccessShareLock);
+		if (wanted[i] && partition_in_flight(store, i, position))
+			return true;
 	}
-	return in_flight;
+	return false;
 }

@@ -36,7 +36,9 @@ extern int64 sierra_horizon(const SierraStore *store, SierraReadPartition *const
 
 /*
  * Is another transaction writing an event, at this position or below, that the active
- * snapshot does not see?  Looks only into partitions i with wanted[i].
+ * snapshot does not see?  Looks only into partitions i with wanted[i].  The position
+ * has been taken already, by any transaction.  Waits for a transaction that has not
+ * written yet if that cannot be known otherwise.
  */
 extern bool sierra_horizon_in_flight(const SierraStore *store, const bool *wanted, int64 position);
 

@@ -50,7 +50,7 @@ sierra_partition_written_by_other(Oid relation, VirtualTransactionId *writer)
 
 	set_lock_tag(&tag, relation);
 	holders = GetLockConflicts(&tag, RowShareLock, &count);
-	if (count > 0 && writer != NULL)
+	if (count > 0)
 		*writer = holders[0];
 	pfree(holders);
 	return count > 0;

@@ -39,7 +39,7 @@ extern void sierra_partition_unlock(Oid relation, LOCKMODE mode);
 
 /*
  * Does another transaction, which may be a prepared one, hold the lock in mode WRITE?
- * Then *writer is this transaction, unless writer is NULL.
+ * Then *writer is this transaction.
  */
 extern bool sierra_partition_written_by_other(Oid relation, VirtualTransactionId *writer);
 
