@@ -9,7 +9,8 @@
  *	3. read the newest event of streams and partitions	(route.c)
  *	4. refuse: partition key, isolation, event ids,
  *	   expected versions								(route.c, idempotency.c, here)
- *	5. number the events and take their positions		(here, position.c)
+ *	5. number the events; show readers that the
+ *	   partitions are written; take the positions		(here, route.c, position.c)
  *	6. write rows and index entries						(insert.c)
  *	7. fire AFTER ROW triggers							(here)
  *
@@ -88,6 +89,7 @@ fill_results(SierraRoute *route, SierraAppendResult *results)
 	AcceptInvalidationMessages();
 	sierra_position_check(route->store);
 	fill_ids(route, now, results);
+	sierra_route_begin_writing(route);
 	position = sierra_position_take(route->store, route->count, newest_position(route));
 	for (int i = 0; i < route->count; i++)
 	{
@@ -189,7 +191,6 @@ sierra_append(const SierraStore *store, const pg_uuid_t *key, SierraNewEvent *ev
 				errhint("Append on the publisher, or drop the subscription first."));
 	sierra_position_check(store);
 
-	sierra_doorbell_note_locks(store);
 	route.estate = CreateExecutorState();
 	status = sierra_route_open(&route, results, refusal);
 	if (status == SIERRA_APPEND_DONE)

@@ -24,6 +24,8 @@
 #include "base/stream_map.h"
 #include "store/partition_lock.h"
 #include "store/registry.h"
+#include "wakeup/announce.h"
+#include "wakeup/doorbell.h"
 
 #include "miscadmin.h"
 #include "utils/rel.h"
@@ -121,22 +123,26 @@ collect_streams(SierraRoute *route, SierraAppendResult *results)
 	stream_slots_destroy(table);
 }
 
-/*
- * The lock that each partition of the store needs, NoLock for most: WRITE for the
- * partitions of streams, KEEP_OUT for homes where new streams are not written.
- */
-static LOCKMODE *
-wanted_locks(SierraRoute *route)
+/* Why a partition is locked. */
+typedef enum Wanted
 {
-	LOCKMODE *wanted = palloc0(sizeof(LOCKMODE) * route->store->partitions);
+	NOT_WANTED,
+	WANTED_AS_HOME, /* to keep others from creating a stream there */
+	WANTED_TO_WRITE
+} Wanted;
+
+static Wanted *
+wanted_partitions(SierraRoute *route)
+{
+	Wanted *wanted = palloc0(sizeof(Wanted) * route->store->partitions);
 
 	for (int i = 0; i < route->nstreams; i++)
 	{
 		if (route->streams[i].home >= 0)
-			wanted[route->streams[i].home] = SIERRA_LOCK_KEEP_OUT;
+			wanted[route->streams[i].home] = WANTED_AS_HOME;
 	}
 	for (int i = 0; i < route->nstreams; i++)
-		wanted[route->streams[i].partition] = SIERRA_LOCK_WRITE;
+		wanted[route->streams[i].partition] = WANTED_TO_WRITE;
 	return wanted;
 }
 
@@ -144,20 +150,20 @@ wanted_locks(SierraRoute *route)
 static void
 open_and_lock(SierraRoute *route)
 {
-	LOCKMODE *wanted = wanted_locks(route);
+	Wanted *wanted = wanted_partitions(route);
 	int count = 0;
 
 	for (int partition = 0; partition < route->store->partitions; partition++)
-		count += (wanted[partition] != NoLock);
+		count += (wanted[partition] != NOT_WANTED);
 
 	/* Open all tables before the first lock: otherwise DDL and appends could deadlock. */
 	route->partitions = palloc(sizeof(SierraAppendPartition) * count);
 	route->npartitions = 0;
 	for (int partition = 0; partition < route->store->partitions; partition++)
 	{
-		if (wanted[partition] == NoLock)
+		if (wanted[partition] == NOT_WANTED)
 			continue;
-		route->partitions[route->npartitions].lock = wanted[partition];
+		route->partitions[route->npartitions].is_written = wanted[partition] == WANTED_TO_WRITE;
 		sierra_append_partition_open(route->store, partition,
 									 &route->partitions[route->npartitions++]);
 	}
@@ -167,7 +173,7 @@ open_and_lock(SierraRoute *route)
 
 		partition->stream_scanning = false;
 		partition->lock_is_new =
-			sierra_partition_lock(RelationGetRelid(partition->rel), partition->lock);
+			sierra_partition_lock(RelationGetRelid(partition->rel), SIERRA_LOCK_KEEP_OUT);
 	}
 	pfree(wanted);
 }
@@ -299,6 +305,29 @@ sierra_route_open(SierraRoute *route, SierraAppendResult *results, SierraRefusal
 	return SIERRA_APPEND_DONE;
 }
 
+/*
+ * Does not wait: whoever wants the lock waits because we hold it in mode KEEP_OUT.  This
+ * mode is not needed any more then.  The announcement comes first, so that a reader that
+ * finds the lock finds it too.
+ */
+void
+sierra_route_begin_writing(SierraRoute *route)
+{
+	sierra_doorbell_note_locks(route->store);
+	sierra_announce(route->store);
+	for (int i = 0; i < route->npartitions; i++)
+	{
+		SierraAppendPartition *partition = &route->partitions[i];
+
+		if (!partition->is_written)
+			continue;
+		(void) sierra_partition_lock(RelationGetRelid(partition->rel), SIERRA_LOCK_WRITE);
+		if (partition->lock_is_new)
+			sierra_partition_unlock(RelationGetRelid(partition->rel), SIERRA_LOCK_KEEP_OUT);
+		partition->lock_is_new = false;
+	}
+}
+
 void
 sierra_route_unlock(SierraRoute *route)
 {
@@ -306,7 +335,7 @@ sierra_route_unlock(SierraRoute *route)
 	{
 		if (route->partitions[i].lock_is_new)
 			sierra_partition_unlock(RelationGetRelid(route->partitions[i].rel),
-									route->partitions[i].lock);
+									SIERRA_LOCK_KEEP_OUT);
 	}
 }
 

@@ -61,6 +61,12 @@ typedef struct SierraRoute
 extern SierraAppendStatus sierra_route_open(SierraRoute *route, SierraAppendResult *results,
 											SierraRefusal *refusal);
 
+/*
+ * Shows readers that this transaction writes to the partitions.  Until then the locks do
+ * not hold back readers of the whole store.  Comes before positions are taken.
+ */
+extern void sierra_route_begin_writing(SierraRoute *route);
+
 /* Releases the locks that sierra_route_open() took; nothing may have been written. */
 extern void sierra_route_unlock(SierraRoute *route);
 
