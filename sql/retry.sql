@@ -20,6 +20,13 @@ RETURN left(sqlstate, 2) = '40' AND current_setting('transaction_isolation') <> 
 COMMENT ON FUNCTION sierra_internal.must_repeat_transaction(text) IS
     'returns whether the caller has to repeat the transaction because of an error with this SQLSTATE';
 
+-- A runner gives a job sierra_es.job_timeout; src/store/time_limit.c says how.
+CREATE FUNCTION sierra_internal.job_time_is_over() RETURNS boolean
+    LANGUAGE c VOLATILE
+    AS 'MODULE_PATHNAME', 'sierra_job_time_is_over';
+COMMENT ON FUNCTION sierra_internal.job_time_is_over() IS
+    'returns whether the job that this runner runs has had its time';
+
 -- It doubles, up to an hour or up to a retry_after that is longer.
 CREATE FUNCTION sierra_internal.retry_pause(attempts integer, retry_after interval) RETURNS interval
     LANGUAGE sql IMMUTABLE PARALLEL SAFE

@@ -19,7 +19,8 @@ $$;
 COMMENT ON FUNCTION sierra_internal.postpone_saga(name, text, text) IS
     'records why a saga was not run, and when to try again';
 
-CREATE FUNCTION sierra_internal.run_sagas_body(max_count integer) RETURNS bigint
+-- Runs sagas that this role owns, or all; a runner runs code of one role only.
+CREATE FUNCTION sierra_internal.run_sagas_of(max_count integer, owner name) RETURNS bigint
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -41,9 +42,12 @@ BEGIN
         -- A few at a time, so that other sessions can take others meanwhile.
         EXECUTE format('SELECT array_agg(d.saga_id), array_agg(d.interruptions > 0)'
                        '  FROM (SELECT i.saga_id, i.interruptions FROM %I.saga_instances AS i'
-                       ' WHERE i.run_at <= clock_timestamp() ORDER BY i.run_at, i.saga_id'
+                       ' WHERE i.run_at <= clock_timestamp()'
+                       '   AND ($2 IS NULL OR EXISTS (SELECT FROM %1$I.sagas AS s WHERE s.saga = i.saga'
+                       '                                 AND s.version = i.version AND s.owner = $2))'
+                       ' ORDER BY i.run_at, i.saga_id'
                        ' LIMIT $1 FOR NO KEY UPDATE SKIP LOCKED) AS d', store)
-           INTO due, interrupted USING least(max_count - steps, 10);
+           INTO due, interrupted USING least(max_count - steps, 10), owner;
         IF due IS NULL THEN
             RETURN steps;
         END IF;
@@ -72,10 +76,20 @@ BEGIN
                     RETURN steps;
                 END IF;
             END;
+            IF sierra_internal.job_time_is_over() THEN
+                RETURN steps;
+            END IF;
         END LOOP;
     END LOOP;
 END
 $$;
+COMMENT ON FUNCTION sierra_internal.run_sagas_of(integer, name) IS
+    'takes sagas of an owner, or of all, that are due further, and returns the number of steps';
+
+CREATE FUNCTION sierra_internal.run_sagas_body(max_count integer) RETURNS bigint
+    LANGUAGE sql
+    SET search_path = pg_catalog, pg_temp
+AS $$ SELECT sierra_internal.run_sagas_of($1, NULL) $$;
 COMMENT ON FUNCTION sierra_internal.run_sagas_body(integer) IS
     'does what run_sagas() does, as the current user';
 

@@ -139,7 +139,7 @@ $$;
 COMMENT ON FUNCTION ecancel(uuid) IS 'cancels a timer; false if there is none';
 
 -- Appends the events of these timers, in order, and deletes the timers.
-CREATE FUNCTION sierra_internal.append_timers(store name, timer_ids uuid[]) RETURNS bigint
+CREATE FUNCTION sierra_internal.append_timers_body(store name, timer_ids uuid[]) RETURNS bigint
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -165,6 +165,12 @@ BEGIN
     RETURN appended;
 END
 $$;
+COMMENT ON FUNCTION sierra_internal.append_timers_body(name, uuid[]) IS
+    'does what append_timers() does, as the current user';
+
+CREATE FUNCTION sierra_internal.append_timers(store name, timer_ids uuid[]) RETURNS bigint
+    LANGUAGE c
+    AS 'MODULE_PATHNAME', 'sierra_call_in_time';
 COMMENT ON FUNCTION sierra_internal.append_timers(name, uuid[]) IS
     'appends the events of timers, deletes the timers, and returns how many';
 
@@ -250,6 +256,7 @@ BEGIN
                 RETURN appended;
             END IF;
         END;
+        EXIT WHEN sierra_internal.job_time_is_over();
     END LOOP;
     RETURN appended;
 END

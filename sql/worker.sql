@@ -21,47 +21,15 @@ CREATE FUNCTION sierra_call_runners() RETURNS void
 COMMENT ON FUNCTION sierra_call_runners() IS
     'lets runners look at the store of sierra_es.store when this transaction has committed';
 
--- The number of events that a projection gets at a time depends on its rate, so that
--- a slow handler gives way to others after about a quarter of a second.
-CREATE FUNCTION sierra_internal.list_jobs_body(store name) RETURNS SETOF record
-    LANGUAGE plpgsql
-    SET search_path = pg_catalog, pg_temp
-AS $$
-#variable_conflict use_column
-BEGIN
-    PERFORM sierra_internal.require_store(store);
-    RETURN QUERY EXECUTE format(
-        '(SELECT ''timers'', NULL::text, NULL::integer, t.run_at, NULL::timestamptz, 1000::bigint, 0::bigint'
-        '   FROM %I.timers AS t ORDER BY t.run_at LIMIT 1)', store);
-    RETURN QUERY EXECUTE format(
-        '(SELECT ''sagas'', NULL::text, NULL::integer, s.run_at, NULL::timestamptz, 100::bigint, 0::bigint'
-        '   FROM %I.saga_instances AS s WHERE s.run_at IS NOT NULL'
-        '    AND s.status IN (''running'', ''waiting'', ''compensating'')'
-        '  ORDER BY s.run_at LIMIT 1)', store);
-    RETURN QUERY EXECUTE format(
-        'SELECT ''projection'', p.projection, p.version, d.due_at,'
-        '       (SELECT min(t.retry_at) FROM %1$I.subscription_streams AS t'
-        '         WHERE t.subscription = p.subscription AND t.state = ''retrying''),'
-        '       least(greatest(coalesce(p.rate, 40) / 4, 1), 10000)::bigint,'
-        '       p.xmin::text::bigint'
-        '  FROM %1$I.projections AS p'
-        ' CROSS JOIN LATERAL (SELECT sierra_internal.projection_due_at(p.mode, p.live, p.subscription, p.state,'
-        '                                                              p.retry_at) AS due_at) AS d'
-        ' WHERE d.due_at IS NOT NULL', store);
-END
-$$;
-COMMENT ON FUNCTION sierra_internal.list_jobs_body(name) IS
-    'does what list_jobs() does, as the current user';
-
 CREATE FUNCTION sierra_internal.list_jobs(store name)
-    RETURNS TABLE (kind text, projection text, version integer, due_at timestamptz,
-                   again_at timestamptz, size bigint, row_version bigint)
-    LANGUAGE c
-    AS 'MODULE_PATHNAME', 'sierra_run_as_owner';
+    RETURNS TABLE (kind text, name text, version integer, due_at timestamptz, again_at timestamptz,
+                   size bigint, row_version bigint)
+    LANGUAGE c VOLATILE STRICT
+    AS 'MODULE_PATHNAME', 'sierra_list_jobs';
 COMMENT ON FUNCTION sierra_internal.list_jobs(name) IS
     'returns what there is to run in a store, when each is due, and how much to do at a time';
 
-CREATE FUNCTION sierra_internal.run_job_body(store name, kind text, projection text, version integer, size bigint) RETURNS bigint
+CREATE FUNCTION sierra_internal.run_job_body(store name, kind text, name text, version integer, size bigint) RETURNS bigint
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -70,15 +38,15 @@ BEGIN
     IF kind = 'timers' THEN
         RETURN @extschema@.run_timers(size::integer);
     ELSIF kind = 'sagas' THEN
-        RETURN @extschema@.run_sagas(size::integer);
+        RETURN sierra_internal.run_sagas_of(size::integer, name);
     END IF;
-    RETURN sierra_internal.run_projection_if_due(store, projection, version, size);
+    RETURN sierra_internal.run_projection_if_due(store, name, version, size);
 END
 $$;
 COMMENT ON FUNCTION sierra_internal.run_job_body(name, text, text, integer, bigint) IS
     'does what run_job() does, as the current user';
 
-CREATE FUNCTION sierra_internal.run_job(store name, kind text, projection text, version integer, size bigint)
+CREATE FUNCTION sierra_internal.run_job(store name, kind text, name text, version integer, size bigint)
     RETURNS bigint
     LANGUAGE c
     AS 'MODULE_PATHNAME', 'sierra_run_as_owner';
@@ -113,13 +81,13 @@ BEGIN
     LOOP
         -- A job that fails makes no progress, but is due later: then the others continue.
         SELECT coalesce(pg_catalog.array_agg(j.due_at), '{}') INTO due
-          FROM sierra_internal.list_jobs(wanted) AS j WHERE j.projection IS NULL;
+          FROM sierra_internal.list_jobs(wanted) AS j WHERE j.kind OPERATOR(pg_catalog.<>) 'projection';
         EXIT WHEN NOT progressed AND due OPERATOR(pg_catalog.=) due_before;
         due_before := due;
         progressed := false;
         FOR job IN SELECT j.* FROM sierra_internal.list_jobs(wanted) AS j LOOP
             IF coalesce(job.due_at OPERATOR(pg_catalog.<=) pg_catalog.clock_timestamp(), true) THEN
-                handled := sierra_internal.run_job(wanted, job.kind, job.projection, job.version,
+                handled := sierra_internal.run_job(wanted, job.kind, job.name, job.version,
                                                    job.size);
                 progressed := progressed OR coalesce(handled OPERATOR(pg_catalog.>) 0, false);
             END IF;
@@ -145,9 +113,9 @@ REVOKE EXECUTE ON FUNCTION
     sierra_internal.event_projections_body(name),
     sierra_internal.event_sagas_body(name, text),
     sierra_internal.estates_body(text),
-    sierra_internal.list_jobs_body(name),
     sierra_internal.run_job_body(name, text, text, integer, bigint),
     sierra_internal.run_timers_body(integer),
+    sierra_internal.append_timers_body(name, uuid[]),
     sierra_internal.run_projection_body(text, bigint),
     sierra_internal.run_projections_body(bigint),
     sierra_internal.run_sagas_body(integer),

@@ -19,6 +19,7 @@ int sierra_guc_sweep_interval = 1000;
 int sierra_guc_poll_interval = 50;
 int sierra_guc_max_waiters = 64;
 int sierra_guc_max_runners = 2;
+int sierra_guc_job_timeout = 600000;
 
 static const struct config_enum_entry notify_options[] = {
 	{"notifier", SIERRA_NOTIFY_NOTIFIER, false},
@@ -97,6 +98,12 @@ define_runner_settings(void)
 		"Sets the maximum number of runners: processes that run timers, sagas and projections.",
 		"They serve all databases of the server in turn; this needs shared_preload_libraries.",
 		&sierra_guc_max_runners, 2, 0, SIERRA_RUNNERS_MAX, PGC_SIGHUP, 0, NULL, NULL, NULL);
+
+	DefineCustomIntVariable(
+		"sierra_es.job_timeout",
+		"Sets the time that an event, a step of a saga or a timer may take in a runner.",
+		"What takes longer is cancelled, and counts as a failed attempt.  0 means no limit.",
+		&sierra_guc_job_timeout, 600000, 0, INT_MAX, PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
 }
 
 void

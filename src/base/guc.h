@@ -48,6 +48,9 @@ extern int sierra_guc_max_waiters;
 /* sierra_es.max_runners: maximum number of runners of the server */
 extern int sierra_guc_max_runners;
 
+/* sierra_es.job_timeout: milliseconds that a part of a job may take; 0: no limit */
+extern int sierra_guc_job_timeout;
+
 /* Defines all settings; called once per process, by _PG_init(). */
 extern void sierra_guc_define(void);
 

@@ -19,6 +19,7 @@
 #include "projection/run_projection.h"
 #include "read/event_rows.h"
 #include "store/query.h"
+#include "store/time_limit.h"
 #include "subscription/acknowledge.h"
 #include "subscription/delivery.h"
 
@@ -43,6 +44,7 @@ typedef struct Running
 	int64 written;	   /* how many of these are recorded in the row */
 	TimestampTz since; /* when the first of the others began */
 	bool holds_live;   /* the live version is locked, and cannot run meanwhile */
+	bool timed_out;	   /* a part has taken too long, and the run has to end */
 } Running;
 
 static const SierraQuery progress_query = {
@@ -152,6 +154,7 @@ try_part(Running *running, int from, int to)
 	MemoryContextSwitchTo(context);
 	PG_TRY();
 	{
+		sierra_time_limit_begin();
 		handle_part(running, from, to);
 		ReleaseCurrentSubTransaction();
 	}
@@ -165,6 +168,8 @@ try_part(Running *running, int from, int to)
 	PG_END_TRY();
 	MemoryContextSwitchTo(context);
 	CurrentResourceOwner = owner;
+	if (error != NULL && sierra_time_limit_take(error))
+		running->timed_out = true;
 	if (error != NULL && sierra_error_is_transient(error->sqlerrcode))
 		ReThrowError(error);
 	return error;
@@ -173,7 +178,7 @@ try_part(Running *running, int from, int to)
 /*
  * Handles the events of the batch from index "from" to "to" - 1.  Returns how
  * far it came: "to", or the index of the event that failed, with its error in
- * *error.
+ * *error, or of the first that there was no time for, with none.
  */
 static int
 handle_range(Running *running, int from, int to, ErrorData **error)
@@ -186,8 +191,14 @@ handle_range(Running *running, int from, int to, ErrorData **error)
 		return to;
 	if (to - from == 1)
 		return from;
+	/* There is no time to look for the event; if the first one is not it, then another run. */
+	if (running->timed_out)
+	{
+		*error = try_part(running, from, from + 1);
+		return *error == NULL ? from + 1 : from;
+	}
 	done = handle_range(running, from, middle, error);
-	return done < middle ? done : handle_range(running, middle, to, error);
+	return done < middle || running->timed_out ? done : handle_range(running, middle, to, error);
 }
 
 /* Retries the event later, or parks it: its stream waits, other streams continue. */
@@ -320,9 +331,12 @@ run_batches(Running *running)
 		if (done < running->batch.count)
 		{
 			record_progress(running);
-			record_failure(running, done, error);
+			if (error != NULL)
+				record_failure(running, done, error);
 			ok = projection->parks;
 		}
+		if (running->timed_out || sierra_time_limit_is_over())
+			break;
 	}
 	MemoryContextSwitchTo(caller);
 	MemoryContextDelete(context);

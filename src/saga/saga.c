@@ -13,6 +13,7 @@
 #include "saga/saga.h"
 #include "store/query.h"
 #include "store/run_as.h"
+#include "store/time_limit.h"
 #include "store/user_function.h"
 
 #include "catalog/pg_collation.h"
@@ -81,6 +82,27 @@ set_until_end(const char *name, const char *value)
 							 false);
 }
 
+static bool
+call_advance(Oid advance, const SierraStore *store, text *saga_id, const Found *found)
+{
+	MemoryContext context = CurrentMemoryContext;
+	volatile bool done = false;
+
+	PG_TRY();
+	{
+		sierra_time_limit_begin();
+		done = DatumGetBool(OidFunctionCall4(advance, NameGetDatum(&store->name),
+											 PointerGetDatum(saga_id), PointerGetDatum(found->saga),
+											 Int32GetDatum(found->version)));
+	}
+	PG_CATCH();
+	{
+		sierra_time_limit_rethrow(context);
+	}
+	PG_END_TRY();
+	return done;
+}
+
 bool
 sierra_saga_run(SierraStore *store, text *saga_id, bool patient, Oid advance)
 {
@@ -100,9 +122,7 @@ sierra_saga_run(SierraStore *store, text *saga_id, bool patient, Oid advance)
 	sierra_run_as_begin_as(&run_as, found.owner);
 	if (!patient && (LockTimeout == 0 || LockTimeout > SIERRA_SAGA_LOCK_TIMEOUT))
 		set_until_end("lock_timeout", psprintf("%d", SIERRA_SAGA_LOCK_TIMEOUT));
-	done =
-		DatumGetBool(OidFunctionCall4(advance, NameGetDatum(&store->name), PointerGetDatum(saga_id),
-									  PointerGetDatum(found.saga), Int32GetDatum(found.version)));
+	done = call_advance(advance, store, saga_id, &found);
 	sierra_run_as_end(&run_as);
 	return done;
 }
@@ -142,6 +162,25 @@ call(Oid function, int nargs, const SierraSagaCall *saga_call, bool *isnull)
 	return result;
 }
 
+/* The same.  An action that takes too long fails; the step is tried again or given up. */
+static Datum
+call_in_time(Oid function, int nargs, const SierraSagaCall *saga_call, bool *isnull)
+{
+	MemoryContext context = CurrentMemoryContext;
+	volatile Datum result = (Datum) 0;
+
+	PG_TRY();
+	{
+		result = call(function, nargs, saga_call, isnull);
+	}
+	PG_CATCH();
+	{
+		sierra_time_limit_rethrow(context);
+	}
+	PG_END_TRY();
+	return result;
+}
+
 Jsonb *
 sierra_saga_call(const SierraSagaCall *saga_call)
 {
@@ -154,7 +193,7 @@ sierra_saga_call(const SierraSagaCall *saga_call)
 
 	sierra_run_as_set_path(saga_call->search_path);
 	set_until_end("sierra_es.metadata", saga_call->metadata);
-	result = call(function, nargs, saga_call, &isnull);
+	result = call_in_time(function, nargs, saga_call, &isnull);
 	AtEOXact_GUC(false, settings);
 	if (isnull)
 		return NULL;

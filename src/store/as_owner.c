@@ -13,7 +13,7 @@
  * sierra_internal with the same arguments and "_body" behind the name.  If the
  * caller is a superuser or a monitor, and not the owner of the store, the body
  * runs as the owner in a security-restricted operation.  Everybody else runs it
- * with his own rights, as he would run a query over the tables.
+ * with the rights of the caller, like a query over the tables.
  */
 #include "postgres.h"
 
@@ -21,6 +21,7 @@
 #include "store/extension.h"
 #include "store/run_as.h"
 #include "store/store.h"
+#include "store/time_limit.h"
 
 #include "access/htup_details.h"
 #include "catalog/namespace.h"
@@ -39,6 +40,7 @@
 PG_FUNCTION_INFO_V1(sierra_show);
 PG_FUNCTION_INFO_V1(sierra_show_contents);
 PG_FUNCTION_INFO_V1(sierra_run_as_owner);
+PG_FUNCTION_INFO_V1(sierra_call_in_time);
 
 /* Functions that show events, or what is made of them, and the tables that they read. */
 static const struct
@@ -191,4 +193,26 @@ Datum
 sierra_run_as_owner(PG_FUNCTION_ARGS)
 {
 	return call_safely(fcinfo, superuser(), false);
+}
+
+/* Calls the body as the current user; in a runner, a call that takes too long fails. */
+Datum
+sierra_call_in_time(PG_FUNCTION_ARGS)
+{
+	MemoryContext context = CurrentMemoryContext;
+	volatile Datum result = (Datum) 0;
+	Call call;
+
+	find_body(fcinfo, &call);
+	PG_TRY();
+	{
+		sierra_time_limit_begin();
+		result = call_body(fcinfo, call.body, InvalidOid);
+	}
+	PG_CATCH();
+	{
+		sierra_time_limit_rethrow(context);
+	}
+	PG_END_TRY();
+	return result;
 }

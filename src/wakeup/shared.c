@@ -73,7 +73,10 @@ attach_memory(void)
 		for (int i = 0; i < SIERRA_DATABASES_MAX; i++)
 			init_slot(&sierra_shared->slot[i]);
 		for (int i = 0; i < SIERRA_RUNNERS_MAX; i++)
+		{
 			pg_atomic_init_u32(&sierra_shared->runner[i].leave, 0);
+			pg_atomic_init_u32(&sierra_shared->runner[i].stuck, SIERRA_NOT_STUCK);
+		}
 		for (int i = 0; i < MaxBackends; i++)
 			pg_atomic_init_u32(&sierra_shared->announcement[i].transaction,
 							   InvalidLocalTransactionId);
@@ -106,6 +109,7 @@ sierra_shared_reset_demand(SierraDatabaseSlot *slot)
 {
 	slot->demand.due_at = slot->demand.retry_at = 0;
 	slot->demand.failures = 0;
+	slot->demand.next = (SierraJobOwner){InvalidOid, InvalidOid};
 	pg_atomic_write_u32(&slot->demand.launcher_called, 1);
 }
 

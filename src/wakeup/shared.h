@@ -29,6 +29,10 @@
 /* Maximum number of statements that can hold a database at the same time. */
 #define SIERRA_HOLDS_MAX 32
 
+/* Notes about jobs, in sets; with more jobs, some are run to find nothing to do. */
+#define SIERRA_NOTES_MAX 4096
+#define SIERRA_NOTES_IN_SET 8
+
 /* Sizes of texts, in bytes with the final NUL. */
 #define SIERRA_NOTIFIER_ERROR_MAX 256
 #define SIERRA_RUNNER_JOB_MAX 320
@@ -94,7 +98,25 @@ typedef enum SierraRunnerState
 	SIERRA_RUNNER_RUNNING
 } SierraRunnerState;
 
-/* A runner slot; sierra_shared->lock protects all members except leave. */
+/*
+ * Whose jobs a runner runs: the owner of the store, and the role as which the code of
+ * the jobs runs.  Nothing of one may survive into a job of another.
+ */
+typedef struct SierraJobOwner
+{
+	Oid store_owner; /* InvalidOid: nobody */
+	Oid owner;
+} SierraJobOwner;
+
+/* Has the job of a runner taken so long that others should not wait for it? */
+typedef enum SierraStuck
+{
+	SIERRA_NOT_STUCK,
+	SIERRA_STUCK,	  /* the launcher has not noticed it */
+	SIERRA_STUCK_SEEN /* it has */
+} SierraStuck;
+
+/* A runner slot; sierra_shared->lock protects all members except the atomic ones. */
 typedef struct SierraRunner
 {
 	SierraRunnerState state;
@@ -103,7 +125,9 @@ typedef struct SierraRunner
 	int pid;
 	Latch *latch;
 	pg_atomic_uint32 leave; /* the runner has to leave, its slot is needed */
+	pg_atomic_uint32 stuck; /* SierraStuck: its job takes long */
 	bool idle;				/* it found no job that is due */
+	SierraJobOwner serves;	/* whose jobs it runs; before its first job, whose it is to run */
 	TimestampTz started;
 	int64 jobs;
 	int64 events;
@@ -126,6 +150,7 @@ typedef struct SierraRunnerDemand
 	TimestampTz left_at;			  /* when the last runner left */
 	uint32 failures;				  /* of runners, in a row */
 	int backlog;					  /* jobs that were due at the same time; 0: not busy */
+	SierraJobOwner next;			  /* whose jobs the next runner is to run */
 } SierraRunnerDemand;
 
 /* The slot of a database: what its sessions, its notifier and its runners share. */
@@ -163,6 +188,35 @@ typedef struct SierraAnnouncement
 	int64 position; /* it writes only above this one */
 } SierraAnnouncement;
 
+/* What a look observed in a store. */
+typedef struct SierraJobState
+{
+	int64 events;	/* -1: unknown */
+	int64 readable; /* the newest position that can be read */
+	int64 row;		/* the version of the job's own row */
+} SierraJobState;
+
+/* What the last run of a job has shown; see job_note.h. */
+typedef struct SierraJobNote
+{
+	/* It found, at exhausted_at, nothing to do in a store of that state. */
+	bool exhausted;
+	SierraJobState exhausted_state;
+	TimestampTz exhausted_at;
+
+	TimestampTz last_run;
+	TimestampTz paused_until;
+	uint32 failures;
+	uint32 error; /* hash of the last error, which is logged only once; 0: none */
+} SierraJobNote;
+
+typedef struct SierraSharedNote
+{
+	uint64 hash;
+	TimestampTz used_at;
+	SierraJobNote note;
+} SierraSharedNote;
+
 typedef struct SierraShared
 {
 	LWLock *lock;
@@ -172,6 +226,7 @@ typedef struct SierraShared
 	SierraHold hold[SIERRA_HOLDS_MAX];
 	SierraDatabaseSlot slot[SIERRA_DATABASES_MAX];
 	SierraRunner runner[SIERRA_RUNNERS_MAX];
+	SierraSharedNote note[SIERRA_NOTES_MAX];
 	SierraAnnouncement announcement[FLEXIBLE_ARRAY_MEMBER]; /* of MaxBackends backends */
 } SierraShared;
 

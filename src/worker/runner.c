@@ -11,7 +11,8 @@
  * needs its slot (runner_pool.c), because a statement needs the database for
  * itself (process_utility.c), or because the extension was dropped.  When it
  * leaves, it records for the launcher when the database needs a runner again.
- * Only a signal ends a job; its work is rolled back, and is done again later.
+ * Only a signal, or sierra_es.job_timeout, ends a job; its work is rolled back, and
+ * is done again later.
  */
 #include "postgres.h"
 
@@ -32,6 +33,7 @@
 #include "tcop/tcopprot.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
+#include "utils/timeout.h"
 
 /* While jobs are due, the runner looks for others this often, in milliseconds. */
 #define JOBS_LOOK_INTERVAL_MS 50
@@ -68,6 +70,18 @@
  */
 #define VISIT_INTERVAL_MS 60000
 
+/*
+ * While jobs of another owner are due, a runner leaves after this time, in
+ * milliseconds, so that another one runs them.
+ */
+#define OWNER_SLICE_MS 250
+
+/*
+ * A job that takes longer than this, in milliseconds, is one that others should not
+ * wait for: the launcher starts another runner if a slot is free.
+ */
+#define LONG_JOB_MS 1000
+
 /* A runner that ran for this time, in milliseconds, did not fail to start. */
 #define STARTED_WELL_MS 10000
 
@@ -85,6 +99,15 @@ static SierraDatabaseSlot *slot = NULL;
 static bool left = false;
 /* The database has no jobs at all, so only a transaction that makes one needs a runner. */
 static bool has_no_jobs = false;
+
+/* Whose jobs this runner runs, and since when; nobody's before the first job. */
+static SierraJobOwner served = {InvalidOid, InvalidOid};
+static TimestampTz served_since = 0;
+
+/* When it asked for another runner, for another owner; 0: it has not. */
+static TimestampTz asked_at = 0;
+
+static TimeoutId long_job_timeout;
 
 /* When the database needs a runner again; 0: at once, DT_NOEND: not before it rings. */
 static TimestampTz return_at = 0;
@@ -157,6 +180,7 @@ detach(int code, Datum arg)
 	}
 	runner_slot->state = SIERRA_RUNNER_FREE;
 	runner_slot->database = InvalidOid;
+	runner_slot->serves = (SierraJobOwner){InvalidOid, InvalidOid};
 	runner_slot->latch = NULL;
 	runner_slot->pid = 0;
 	LWLockRelease(sierra_shared->lock);
@@ -190,6 +214,7 @@ attach(int index, uint32 token)
 		runner_slot->pid = MyProcPid;
 		runner_slot->latch = MyLatch;
 		runner_slot->started = GetCurrentTimestamp();
+		served = runner_slot->serves;
 	}
 	LWLockRelease(sierra_shared->lock);
 	if (OidIsValid(database))
@@ -222,14 +247,15 @@ next_visit(TimestampTz now)
 	TimestampTz wake_at;
 	int due;
 
-	if (loop.changed || sierra_jobs_next(now, &due, &wake_at) != NULL)
+	(void) sierra_jobs_next(&served, now, &due, &wake_at);
+	if (loop.changed || due > 0)
 		return now;
 	return Min(wake_at, visit);
 }
 
 /*
  * Has this runner been idle for LEAVE_AFTER_MS, in a database that has no jobs
- * or that has another runner?
+ * or that has another runner, which is not stuck?
  */
 static bool
 is_not_needed(TimestampTz now)
@@ -237,7 +263,7 @@ is_not_needed(TimestampTz now)
 	bool superfluous;
 
 	LWLockAcquire(sierra_shared->lock, LW_SHARED);
-	superfluous = loop.look.jobs == 0 || sierra_pool_count(MyDatabaseId) > 1;
+	superfluous = loop.look.jobs == 0 || sierra_pool_free_count(MyDatabaseId) > 1;
 	LWLockRelease(sierra_shared->lock);
 	if (!superfluous || loop.busy_since != 0)
 		loop.not_needed_since = now;
@@ -290,12 +316,26 @@ note_busy(const SierraJob *job, int due, TimestampTz now)
 	sierra_doorbell_call_launcher();
 }
 
+/* Runs in a signal handler. */
+static void
+note_long_job(void)
+{
+	Latch *launcher = sierra_shared->launcher_latch;
+
+	pg_atomic_write_u32(&runner_slot->stuck, SIERRA_STUCK);
+	if (launcher != NULL)
+		SetLatch(launcher);
+}
+
 static void
 run_job(SierraJob *job)
 {
 	SierraJobResult result;
 
+	enable_timeout_after(long_job_timeout, LONG_JOB_MS);
 	sierra_job_run(job, &result);
+	disable_timeout(long_job_timeout, false);
+	pg_atomic_write_u32(&runner_slot->stuck, SIERRA_NOT_STUCK);
 	LWLockAcquire(sierra_shared->lock, LW_EXCLUSIVE);
 	runner_slot->jobs++;
 	runner_slot->events += result.handled;
@@ -395,6 +435,82 @@ is_time_to_look(TimestampTz now, bool idle)
 	return TimestampDifferenceExceeds(loop.looked_at, now, JOBS_LOOK_INTERVAL_MS);
 }
 
+/* Begins to serve an owner; this process will never serve another one. */
+static void
+serve(const SierraJobOwner *owner, TimestampTz now)
+{
+	served = *owner;
+	served_since = now;
+	LWLockAcquire(sierra_shared->lock, LW_EXCLUSIVE);
+	runner_slot->serves = served;
+	LWLockRelease(sierra_shared->lock);
+}
+
+/* Sees to it that another process serves this owner: beside this one, or after it. */
+static void
+hand_over(const SierraJobOwner *next, TimestampTz now)
+{
+	bool has_room = sierra_pool_has_room();
+
+	LWLockAcquire(sierra_shared->lock, LW_EXCLUSIVE);
+	slot->demand.next = *next;
+	LWLockRelease(sierra_shared->lock);
+	if (asked_at == 0)
+		asked_at = now;
+	if (!has_room || TimestampDifferenceExceeds(asked_at, now, OWNER_SLICE_MS))
+		leave(0);
+	if (asked_at == now)
+		sierra_doorbell_call_launcher();
+}
+
+/*
+ * The owner who is to be served next, this one not counted; false if no other has a job
+ * that is due.  Owners that other runners serve are left to these.
+ */
+static bool
+find_next_owner(TimestampTz now, SierraJobOwner *next)
+{
+	SierraJobOwner others[SIERRA_RUNNERS_MAX];
+	int count = sierra_pool_served_by_others(others);
+
+	return sierra_jobs_next_owner(&served, others, count, now, next);
+}
+
+/*
+ * The job to run next; how many are due, and when others will be.  What runs in this
+ * process could leave something behind: a connection to another server, for
+ * example.  So it runs jobs of one owner only, and leaves if those of another one
+ * are due and no other runner runs them.
+ */
+static SierraJob *
+choose_job(TimestampTz now, int *due, TimestampTz *wake_at)
+{
+	SierraJob *job = sierra_jobs_next(&served, now, due, wake_at);
+	SierraJobOwner next;
+
+	if (served_since != 0)
+	{
+		bool gives_way =
+			job == NULL || TimestampDifferenceExceeds(served_since, now, OWNER_SLICE_MS);
+
+		if (*due == 0 || !gives_way || !find_next_owner(now, &next))
+			asked_at = 0;
+		else
+			hand_over(&next, now);
+		return job;
+	}
+	/* Before its first job: the owner that it was started for, or else one whom nobody serves. */
+	if (job == NULL && *due > 0 &&
+		(find_next_owner(now, &next) || sierra_jobs_next_owner(&served, NULL, 0, now, &next)))
+	{
+		served = next;
+		job = sierra_jobs_next(&served, now, due, wake_at);
+	}
+	if (job != NULL)
+		serve(&job->owner, now);
+	return job;
+}
+
 static void
 run(void)
 {
@@ -409,11 +525,11 @@ run(void)
 
 		CHECK_FOR_INTERRUPTS();
 		leave_if_asked(now);
-		job = sierra_jobs_next(now, &due, &wake_at);
+		job = choose_job(now, &due, &wake_at);
 		if (is_time_to_look(now, job == NULL))
 		{
 			look(now);
-			job = sierra_jobs_next(now, &due, &wake_at);
+			job = choose_job(now, &due, &wake_at);
 		}
 		if (job != NULL)
 		{
@@ -451,6 +567,7 @@ sierra_runner_main(Datum argument)
 		leave(0);
 	BackgroundWorkerInitializeConnectionByOid(database, InvalidOid, 0);
 	pin_settings();
+	long_job_timeout = RegisterTimeout(USER_TIMEOUT, note_long_job);
 	slot = sierra_shared_own_slot();
 	if (slot == NULL)
 		leave(DT_NOEND);

@@ -2,12 +2,12 @@
  * runner_job.c
  *		The jobs of a database: timers, sagas and projections of its stores.
  *
- * The SQL function list_jobs() lists the jobs of a store, and run_job() runs
- * one.  This file remembers jobs from one look to the next.  A projection that
- * had nothing to do is not run again before the store has new events, an append
- * that held events back has ended, the projection's row has changed, or
- * something is to be tried again.  The job whose last run is longest ago comes
- * first, so no store and no projection keeps others from running.
+ * job_list.c lists the jobs of a store, and the SQL function run_job() runs one.
+ * This file remembers jobs from one look to the next.  A projection that had
+ * nothing to do is not run again before the store has new events, an append that
+ * held events back has ended, the projection's row has changed, or something is
+ * to be tried again.  Of the jobs of an owner, the one whose last run is longest
+ * ago comes first, so no store and no projection keeps others from running.
  *
  * A runner has the rights of a superuser and runs code of users.  So everything
  * in a store is done as the owner of its table of events, in a
@@ -18,9 +18,12 @@
 #include "postgres.h"
 
 #include "base/backoff.h"
+#include "base/guc.h"
 #include "store/extension.h"
 #include "store/run_as.h"
+#include "store/time_limit.h"
 #include "worker/background.h"
+#include "worker/job_note.h"
 #include "worker/runner_job.h"
 #include "worker/store_watch.h"
 
@@ -28,6 +31,7 @@
 #include "access/xact.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
+#include "common/hashfn.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "pgstat.h"
@@ -79,7 +83,7 @@ create_table(void)
 }
 
 static SierraJob *
-find_job(Oid schema, SierraJobKind kind, const char *projection, int32 version)
+find_job(Oid schema, SierraJobKind kind, const char *name, int32 version)
 {
 	SierraJobKey key = {0};
 	SierraJob *job;
@@ -88,15 +92,22 @@ find_job(Oid schema, SierraJobKind kind, const char *projection, int32 version)
 	key.schema = schema;
 	key.kind = kind;
 	key.version = version;
-	strlcpy(key.projection, projection, SIERRA_JOB_NAME_MAX);
+	strlcpy(key.name, name, SIERRA_JOB_NAME_MAX);
 	job = hash_search(jobs, &key, HASH_ENTER, &found);
 	if (!found)
 	{
 		memset(job, 0, sizeof(SierraJob));
 		job->key = key;
+		sierra_job_note_read(&job->key, sizeof(job->key), &job->note);
 	}
 	job->listed = looks;
 	return job;
+}
+
+static void
+keep_note(const SierraJob *job)
+{
+	sierra_job_note_write(&job->key, sizeof(job->key), &job->note);
 }
 
 static void
@@ -116,97 +127,70 @@ static void
 handle_error(SierraJob *job, SierraJobResult *result, MemoryContext context)
 {
 	ErrorData *error;
+	uint32 hash;
 
 	HOLD_INTERRUPTS();
 	MemoryContextSwitchTo(context);
 	error = CopyErrorData();
-	if (strncmp(error->message, job->last_error, SIERRA_JOB_ERROR_MAX - 1) != 0)
+	(void) sierra_time_limit_take(error);
+	hash = Max(hash_bytes((unsigned char *) error->message, strlen(error->message)), 1);
+	if (hash != job->note.error)
 		EmitErrorReport();
 	FlushErrorState();
 	AbortCurrentTransaction();
 	MemoryContextSwitchTo(context);
 	pgstat_report_activity(STATE_IDLE, NULL);
-	strlcpy(job->last_error, error->message, SIERRA_JOB_ERROR_MAX);
+	job->note.error = hash;
 	strlcpy(result->error, error->message, SIERRA_JOB_ERROR_MAX);
 	result->failed = true;
-	job->paused_until = TimestampTzPlusMilliseconds(
-		GetCurrentTimestamp(), sierra_backoff(job->failures + 1, RETRY_MS, RETRY_MAX_MS));
-	job->failures++;
+	job->note.paused_until = TimestampTzPlusMilliseconds(
+		GetCurrentTimestamp(), sierra_backoff(job->note.failures + 1, RETRY_MS, RETRY_MAX_MS));
+	job->note.failures++;
+	keep_note(job);
 	FreeErrorData(error);
 	RESUME_INTERRUPTS();
 }
 
 /*
- * Does the extension have the functions that list and run jobs?  Not if its
- * version is another one than that of the library.
+ * Does the extension have the function that runs jobs?  Not if its version is
+ * another one than that of the library.
  */
 static bool
 has_functions(void)
 {
 	static const Oid arguments[] = {NAMEOID, TEXTOID, TEXTOID, INT4OID, INT8OID};
 
-	return OidIsValid(sierra_extension_find_function("list_jobs", 1, arguments)) &&
-		   OidIsValid(sierra_extension_find_function("run_job", 5, arguments));
+	return OidIsValid(sierra_extension_find_function("run_job", 5, arguments));
 }
 
-static int64
-get_int64(int row, int column, int64 otherwise)
-{
-	bool isnull;
-	Datum value = SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, column, &isnull);
-
-	return isnull ? otherwise : DatumGetInt64(value);
-}
-
-static SierraJobKind
-parse_kind(const char *kind)
-{
-	if (strcmp(kind, "timers") == 0)
-		return SIERRA_JOB_TIMERS;
-	return strcmp(kind, "sagas") == 0 ? SIERRA_JOB_SAGAS : SIERRA_JOB_PROJECTION;
-}
-
-/* Updates a job from a row of list_jobs(). */
+/* Updates a job from what a look found. */
 static void
-take_job(Oid schema, int row, const SierraJobState *state)
+take_job(Oid schema, Oid store_owner, const SierraListedJob *listed, const SierraJobState *state)
 {
-	TupleDesc desc = SPI_tuptable->tupdesc;
-	HeapTuple tuple = SPI_tuptable->vals[row];
-	char *projection = SPI_getvalue(tuple, desc, 2);
-	char *version = SPI_getvalue(tuple, desc, 3);
-	SierraJob *job = find_job(schema, parse_kind(SPI_getvalue(tuple, desc, 1)),
-							  projection == NULL ? "" : projection,
-							  version == NULL ? 0 : pg_strtoint32(version));
+	SierraJob *job = find_job(schema, listed->kind, listed->name, listed->version);
 
 	job->unknown = false;
-	job->due_at = get_int64(row, 4, DT_NOBEGIN);
-	job->again_at = get_int64(row, 5, DT_NOEND);
-	job->size = get_int64(row, 6, 1);
+	job->owner.store_owner = store_owner;
+	job->owner.owner = listed->owner;
+	job->due_at = listed->due_at;
+	job->again_at = listed->again_at;
+	job->size = listed->size;
 	job->state = *state;
-	job->state.row = get_int64(row, 7, 0);
+	job->state.row = listed->row;
 }
 
 /* Updates the jobs of a store.  In a transaction, as the store's owner. */
 static void
-list_jobs(Oid schema, const SierraJobState *state)
+list_jobs(Oid schema, Oid owner, const SierraJobState *state)
 {
-	Oid types[] = {NAMEOID};
-	Datum values[1];
-	char *store = get_namespace_name(schema);
-	char *query = psprintf(
-		"SELECT kind, projection, version, due_at, again_at, size, row_version FROM %s($1)",
-		quote_qualified_identifier(SIERRA_INTERNAL, "list_jobs"));
+	char *name = get_namespace_name(schema);
+	ListCell *cell;
 
 	/* The store can be dropped at any time. */
-	if (store == NULL)
+	if (name == NULL)
 		return;
-	values[0] = DirectFunctionCall1(namein, CStringGetDatum(store));
-	SPI_connect();
-	if (SPI_execute_with_args(query, 1, types, values, NULL, false, 0) != SPI_OK_SELECT)
-		elog(ERROR, "could not list the jobs of a store");
-	for (uint64 i = 0; i < SPI_processed; i++)
-		take_job(schema, (int) i, state);
-	SPI_finish();
+	foreach (cell, sierra_job_list(sierra_store_open_named(name, ACL_NO_RIGHTS)))
+		take_job(schema, owner, lfirst(cell), state);
 }
 
 /* Finds the jobs of a store; true if an append in flight holds events back. */
@@ -218,7 +202,7 @@ look_at_store(Oid schema)
 	SierraJobResult result;
 	volatile bool held_back = false;
 
-	if (looking->paused_until > GetCurrentTimestamp())
+	if (looking->note.paused_until > GetCurrentTimestamp())
 		return false;
 	PG_TRY();
 	{
@@ -234,12 +218,15 @@ look_at_store(Oid schema)
 			if (sierra_watch_look(schema, &state.events, &state.readable, &newest))
 				held_back = state.readable < newest;
 			act_as(&run_as, owner, LOOK_LOCK_TIMEOUT);
-			list_jobs(schema, &state);
+			list_jobs(schema, owner, &state);
 			sierra_run_as_end(&run_as);
 		}
 		sierra_background_end();
-		looking->failures = 0;
-		looking->last_error[0] = '\0';
+		if (looking->note.failures != 0)
+		{
+			looking->note.failures = looking->note.error = 0;
+			keep_note(looking);
+		}
 	}
 	PG_CATCH();
 	{
@@ -314,13 +301,19 @@ due_at(const SierraJob *job)
 
 	if (job->key.kind == SIERRA_JOB_LOOK || job->unknown)
 		return DT_NOEND;
-	if (job->exhausted && is_same_state(&job->state, &job->exhausted_state))
-		at = Max(at, job->again_at > job->exhausted_at ? job->again_at : DT_NOEND);
-	return Max(at, job->paused_until);
+	if (job->note.exhausted && is_same_state(&job->state, &job->note.exhausted_state))
+		at = Max(at, job->again_at > job->note.exhausted_at ? job->again_at : DT_NOEND);
+	return Max(at, job->note.paused_until);
+}
+
+static bool
+is_of(const SierraJob *job, const SierraJobOwner *owner)
+{
+	return job->owner.store_owner == owner->store_owner && job->owner.owner == owner->owner;
 }
 
 SierraJob *
-sierra_jobs_next(TimestampTz now, int *due, TimestampTz *wake_at)
+sierra_jobs_next(const SierraJobOwner *owner, TimestampTz now, int *due, TimestampTz *wake_at)
 {
 	HASH_SEQ_STATUS scan;
 	SierraJob *job;
@@ -339,10 +332,60 @@ sierra_jobs_next(TimestampTz now, int *due, TimestampTz *wake_at)
 			continue;
 		}
 		(*due)++;
-		if (next == NULL || job->last_run < next->last_run)
+		if (is_of(job, owner) && (next == NULL || job->note.last_run < next->note.last_run))
 			next = job;
 	}
 	return next;
+}
+
+static bool
+is_before(const SierraJobOwner *a, const SierraJobOwner *b)
+{
+	if (a->store_owner != b->store_owner)
+		return a->store_owner < b->store_owner;
+	return a->owner < b->owner;
+}
+
+/* The order of owners is a ring: is a nearer than b, seen from there? */
+static bool
+is_nearer(const SierraJobOwner *a, const SierraJobOwner *b, const SierraJobOwner *from)
+{
+	bool a_is_ahead = is_before(from, a);
+
+	if (a_is_ahead != is_before(from, b))
+		return a_is_ahead;
+	return is_before(a, b);
+}
+
+static bool
+is_of_any(const SierraJob *job, const SierraJobOwner *owners, int count)
+{
+	for (int i = 0; i < count; i++)
+	{
+		if (is_of(job, &owners[i]))
+			return true;
+	}
+	return false;
+}
+
+bool
+sierra_jobs_next_owner(const SierraJobOwner *after, const SierraJobOwner *others, int count,
+					   TimestampTz now, SierraJobOwner *next)
+{
+	HASH_SEQ_STATUS scan;
+	SierraJob *job;
+	bool found = false;
+
+	hash_seq_init(&scan, jobs);
+	while ((job = hash_seq_search(&scan)) != NULL)
+	{
+		if (due_at(job) > now || is_of(job, after) || is_of_any(job, others, count))
+			continue;
+		if (!found || is_nearer(&job->owner, next, after))
+			*next = job->owner;
+		found = true;
+	}
+	return found;
 }
 
 const char *
@@ -364,20 +407,11 @@ sierra_job_describe(const SierraJob *job)
 			snprintf(text, sizeof(text), "sagas of store %s", store);
 			break;
 		default:
-			snprintf(text, sizeof(text), "projection \"%s\" of store %s", job->key.projection,
-					 store);
+			snprintf(text, sizeof(text), "projection \"%s\" of store %s", job->key.name, store);
 			break;
 	}
 	CommitTransactionCommand();
 	return text;
-}
-
-static const char *
-name_of(SierraJobKind kind)
-{
-	if (kind == SIERRA_JOB_TIMERS)
-		return "timers";
-	return kind == SIERRA_JOB_SAGAS ? "sagas" : "projection";
 }
 
 /*
@@ -392,20 +426,23 @@ call(const SierraJob *job)
 	char *store = get_namespace_name(job->key.schema);
 	char *query = psprintf("SELECT %s($1, $2, $3, $4, $5)",
 						   quote_qualified_identifier(SIERRA_INTERNAL, "run_job"));
+	Datum result;
+	bool isnull;
 	int64 handled;
 
 	if (store == NULL)
 		return -1;
 	values[0] = DirectFunctionCall1(namein, CStringGetDatum(store));
-	values[1] = CStringGetTextDatum(name_of(job->key.kind));
-	values[2] = CStringGetTextDatum(job->key.projection);
+	values[1] = CStringGetTextDatum(sierra_job_kind_name(job->key.kind));
+	values[2] = CStringGetTextDatum(job->key.name);
 	values[3] = Int32GetDatum(job->key.version);
 	values[4] = Int64GetDatum(job->size);
 	SPI_connect();
 	if (SPI_execute_with_args(query, 5, types, values, NULL, false, 0) != SPI_OK_SELECT ||
 		SPI_processed != 1)
 		elog(ERROR, "could not run a job");
-	handled = get_int64(0, 1, -1);
+	result = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull);
+	handled = isnull ? -1 : DatumGetInt64(result);
 	SPI_finish();
 	return handled;
 }
@@ -414,16 +451,17 @@ call(const SierraJob *job)
 static void
 note_run(SierraJob *job, TimestampTz began, int64 handled)
 {
-	job->failures = 0;
-	job->last_error[0] = '\0';
-	job->exhausted = false;
+	job->note.failures = 0;
+	job->note.error = 0;
+	job->note.exhausted = false;
 	if (handled < 0 || (handled == 0 && job->key.kind != SIERRA_JOB_PROJECTION))
-		job->paused_until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), LOCKED_PAUSE_MS);
+		job->note.paused_until =
+			TimestampTzPlusMilliseconds(GetCurrentTimestamp(), LOCKED_PAUSE_MS);
 	else if (handled == 0)
 	{
-		job->exhausted = true;
-		job->exhausted_state = job->state;
-		job->exhausted_at = began;
+		job->note.exhausted = true;
+		job->note.exhausted_state = job->state;
+		job->note.exhausted_at = began;
 	}
 	else if (handled < job->size)
 		job->unknown = true;
@@ -448,6 +486,7 @@ sierra_job_run(SierraJob *job, SierraJobResult *result)
 		Oid owner;
 
 		sierra_background_begin(activity);
+		sierra_time_limit_begin_job(sierra_guc_job_timeout);
 		owner = sierra_run_as_store_owner(job->key.schema);
 		if (OidIsValid(owner))
 		{
@@ -455,17 +494,20 @@ sierra_job_run(SierraJob *job, SierraJobResult *result)
 			handled = call(job);
 			sierra_run_as_end(&run_as);
 		}
+		sierra_time_limit_end_job();
 		sierra_background_end();
 		note_run(job, began, handled);
 	}
 	PG_CATCH();
 	{
 		handle_error(job, result, context);
+		sierra_time_limit_end_job();
 	}
 	PG_END_TRY();
 	MemoryContextSwitchTo(context);
 	LockReleaseAll(USER_LOCKMETHOD, true);
-	job->last_run = began;
+	job->note.last_run = began;
+	keep_note(job);
 	result->handled = Max(handled, 0);
 	if (result->failed)
 		result->handled = 0;

@@ -5,57 +5,34 @@
 #ifndef SIERRA_RUNNER_JOB_H
 #define SIERRA_RUNNER_JOB_H
 
+#include "wakeup/shared.h"
+#include "worker/job_list.h"
+
 #include "utils/timestamp.h"
 
 #define SIERRA_JOB_ERROR_MAX 256
 
-/* The name of a projection has at most 200 bytes. */
-#define SIERRA_JOB_NAME_MAX 204
-
-typedef enum SierraJobKind
-{
-	SIERRA_JOB_LOOK, /* to list the jobs of a store; not run like the others */
-	SIERRA_JOB_TIMERS,
-	SIERRA_JOB_SAGAS,
-	SIERRA_JOB_PROJECTION
-} SierraJobKind;
-
-/* The hash key.  It has no padding, and the rest of projection is zero. */
+/* The hash key.  It has no padding, and the rest of the name is zero. */
 typedef struct SierraJobKey
 {
 	Oid schema;
 	int32 kind;
 	int32 version;
-	char projection[SIERRA_JOB_NAME_MAX];
+	char name[SIERRA_JOB_NAME_MAX]; /* as in SierraListedJob */
 } SierraJobKey;
-
-/* What a look observed in a store. */
-typedef struct SierraJobState
-{
-	int64 events;	/* -1: unknown */
-	int64 readable; /* the newest position that can be read */
-	int64 row;		/* the version of the job's own row */
-} SierraJobState;
 
 typedef struct SierraJob
 {
 	SierraJobKey key;
 	uint64 listed; /* number of the last look that found it */
 	bool unknown;  /* it was run, and only the next look shows whether it is due again */
+	SierraJobOwner owner;
 	TimestampTz due_at;
 	TimestampTz again_at; /* when to run it again even if the store has not changed */
 	int64 size;			  /* how much a run handles at most */
 	SierraJobState state; /* at the last look */
 
-	/* Its last run, at exhausted_at, found nothing to do in a store of that state. */
-	bool exhausted;
-	SierraJobState exhausted_state;
-	TimestampTz exhausted_at;
-
-	TimestampTz last_run;
-	TimestampTz paused_until;
-	uint32 failures;
-	char last_error[SIERRA_JOB_ERROR_MAX];
+	SierraJobNote note;
 } SierraJob;
 
 /* The result of a run. */
@@ -78,14 +55,23 @@ typedef struct SierraJobLook
 extern void sierra_jobs_look(SierraJobLook *look);
 
 /*
- * The job to run next, or NULL if none is due; how many are due; and when the
- * next of the others will be due, DT_NOEND for never.
+ * The job of an owner to run next, or NULL if none is due; how many are due, of
+ * all owners; and when the next of the others will be due, DT_NOEND for never.
  */
-extern SierraJob *sierra_jobs_next(TimestampTz now, int *due, TimestampTz *wake_at);
+extern SierraJob *sierra_jobs_next(const SierraJobOwner *owner, TimestampTz now, int *due,
+								   TimestampTz *wake_at);
+
+/*
+ * The owner who comes next after this one, among those who have a job that is due, in
+ * turn; not this one, and none of the "count" others.  False if there is none.
+ */
+extern bool sierra_jobs_next_owner(const SierraJobOwner *after, const SierraJobOwner *others,
+								   int count, TimestampTz now, SierraJobOwner *next);
 
 /*
  * Runs a job in a transaction of its own.  An error is logged and put into the
- * result; none is raised, except to end the process.
+ * result; none is raised, except to end the process.  Each part of the job has
+ * sierra_es.job_timeout.
  */
 extern void sierra_job_run(SierraJob *job, SierraJobResult *result);
 

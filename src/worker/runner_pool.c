@@ -5,7 +5,8 @@
  * The launcher decides.  A database whose notifier runs has the extension.  It
  * gets a runner when a job is due or may be due: at first, when its doorbell
  * rang, and at the time that its last runner recorded.  A runner that has
- * nothing to do keeps its slot until another database needs it.  If all are
+ * nothing to do keeps its slot until another database needs it.  If it is stuck in
+ * a long job, its database gets another one while slots are free.  If all are
  * busy, a runner that has had its slice of time leaves after its current job.
  * Slots that no database waits for go to databases in which more than one job
  * is due.
@@ -60,6 +61,58 @@ sierra_pool_count(Oid database)
 		if (runner->state != SIERRA_RUNNER_FREE && runner->database == database)
 			count++;
 	}
+	return count;
+}
+
+static bool
+is_stuck(const SierraRunner *runner)
+{
+	return pg_atomic_read_u32(unconstify(pg_atomic_uint32 *, &runner->stuck)) != SIERRA_NOT_STUCK;
+}
+
+int
+sierra_pool_free_count(Oid database)
+{
+	int count = 0;
+
+	for (int i = 0; i < SIERRA_RUNNERS_MAX; i++)
+	{
+		SierraRunner *runner = &sierra_shared->runner[i];
+
+		if (runner->state != SIERRA_RUNNER_FREE && runner->database == database &&
+			!is_stuck(runner))
+			count++;
+	}
+	return count;
+}
+
+bool
+sierra_pool_has_room(void)
+{
+	int used = 0;
+
+	LWLockAcquire(sierra_shared->lock, LW_SHARED);
+	for (int i = 0; i < SIERRA_RUNNERS_MAX; i++)
+		used += sierra_shared->runner[i].state != SIERRA_RUNNER_FREE;
+	LWLockRelease(sierra_shared->lock);
+	return used < sierra_guc_max_runners && pg_atomic_read_u32(&sierra_shared->waiting) == 0;
+}
+
+int
+sierra_pool_served_by_others(SierraJobOwner *owners)
+{
+	int count = 0;
+
+	LWLockAcquire(sierra_shared->lock, LW_SHARED);
+	for (int i = 0; i < SIERRA_RUNNERS_MAX; i++)
+	{
+		SierraRunner *runner = &sierra_shared->runner[i];
+
+		if (runner->state != SIERRA_RUNNER_FREE && runner->database == MyDatabaseId &&
+			runner->pid != MyProcPid && OidIsValid(runner->serves.store_owner) && !is_stuck(runner))
+			owners[count++] = runner->serves;
+	}
+	LWLockRelease(sierra_shared->lock);
 	return count;
 }
 
@@ -173,7 +226,29 @@ may_have_runner(const SierraDatabaseSlot *slot)
 		   !sierra_shared_is_held_locked(slot->database);
 }
 
-/* Adds databases without a runner that need one now. */
+/* A runner has just got stuck: its database may need another one at once. */
+static void
+notice_stuck(void)
+{
+	for (int i = 0; i < SIERRA_RUNNERS_MAX; i++)
+	{
+		SierraRunner *runner = &sierra_shared->runner[i];
+		SierraDatabaseSlot *slot;
+		uint32 stuck = SIERRA_STUCK;
+
+		if (runner->state == SIERRA_RUNNER_FREE ||
+			!pg_atomic_compare_exchange_u32(&runner->stuck, &stuck, SIERRA_STUCK_SEEN))
+			continue;
+		slot = sierra_shared_find_slot(runner->database);
+		if (slot != NULL)
+			slot->demand.due_at = 0;
+	}
+}
+
+/*
+ * Adds databases that need a runner now: those without one that is free, and those
+ * whose last runner left so that another owner is served.
+ */
 static void
 find_wanting(Plan *plan, TimestampTz now)
 {
@@ -182,7 +257,8 @@ find_wanting(Plan *plan, TimestampTz now)
 		SierraDatabaseSlot *slot = &sierra_shared->slot[i];
 		TimestampTz due_at = Max(slot->demand.due_at, slot->demand.retry_at);
 
-		if (!may_have_runner(slot) || sierra_pool_count(slot->database) > 0)
+		if (!may_have_runner(slot) || (sierra_pool_free_count(slot->database) > 0 &&
+									   !OidIsValid(slot->demand.next.store_owner)))
 			continue;
 		if (due_at <= now)
 			add_start(plan, slot);
@@ -277,6 +353,7 @@ make_plan(Plan *plan, TimestampTz now)
 
 	LWLockAcquire(sierra_shared->lock, LW_EXCLUSIVE);
 	count_slots(plan);
+	notice_stuck();
 	if (sierra_guc_max_runners > 0)
 		find_wanting(plan, now);
 	free_slots = Max(sierra_guc_max_runners - plan->used, 0);
@@ -295,8 +372,10 @@ static int
 take_slot(Oid database, uint32 token)
 {
 	int index = -1;
+	SierraDatabaseSlot *slot;
 
 	LWLockAcquire(sierra_shared->lock, LW_EXCLUSIVE);
+	slot = sierra_shared_find_slot(database);
 	for (int i = 0; i < SIERRA_RUNNERS_MAX && index < 0; i++)
 	{
 		SierraRunner *runner = &sierra_shared->runner[i];
@@ -305,6 +384,13 @@ take_slot(Oid database, uint32 token)
 			continue;
 		index = i;
 		pg_atomic_write_u32(&runner->leave, 0);
+		pg_atomic_write_u32(&runner->stuck, SIERRA_NOT_STUCK);
+		runner->serves = (SierraJobOwner){InvalidOid, InvalidOid};
+		if (slot != NULL)
+		{
+			runner->serves = slot->demand.next;
+			slot->demand.next = (SierraJobOwner){InvalidOid, InvalidOid};
+		}
 		runner->state = SIERRA_RUNNER_STARTING;
 		runner->token = token;
 		runner->database = database;

@@ -22,6 +22,21 @@ extern void sierra_pool_call(SierraDatabaseSlot *slot);
 extern int sierra_pool_count(Oid database);
 
 /*
+ * The same, without those that are stuck: whose job has taken so long that others
+ * should not wait for it.
+ */
+extern int sierra_pool_free_count(Oid database);
+
+/* Is a runner slot free, and no database waits for one? */
+extern bool sierra_pool_has_room(void);
+
+/*
+ * Whose jobs the other runners of this database run, without those that are stuck.
+ * Returns how many there are; the array has SIERRA_RUNNERS_MAX members.
+ */
+extern int sierra_pool_served_by_others(SierraJobOwner *owners);
+
+/*
  * Wakes the runners of a database, so that they check whether they have to
  * leave; with signal, sends them SIGTERM too.  Returns how many there are.
  */

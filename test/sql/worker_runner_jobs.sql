@@ -9,7 +9,7 @@ SELECT create_projection('noting', 'note(sierra_event)');
 SELECT create_projection('manual', 'tally(jsonb, sierra_event)', initial => '0', mode => 'manual');
 SELECT count(eschedule('2020-01-01', 'late-' || n % 3, 'Due')) FROM generate_series(1, 1500) AS n;
 SELECT eschedule('2999-01-01', 'future', 'Due') IS NOT NULL AS scheduled;
-SELECT kind, projection, due_at = '-infinity' AS with_events, size FROM sierra_internal.list_jobs('es') ORDER BY kind, projection;
+SELECT kind, name, due_at = '-infinity' AS with_events, size FROM sierra_internal.list_jobs('es') ORDER BY kind, name;
 CALL run_event_jobs();
 SELECT key, state FROM estates('tally') ORDER BY key;
 SELECT count(*) FROM estates('manual');

@@ -1,0 +1,115 @@
+/*
+ * time_limit.c
+ *		Bounds the time that code of users takes in a job of a runner.
+ *
+ * A cancellation says nothing about what it interrupts (base/transient.c).  But a
+ * handler that takes too long would take too long again.  So where code of users is
+ * called, the cancellation becomes an error that is counted like any other.
+ *
+ * A handler can catch the cancellation and continue.  It is cancelled again after
+ * AGAIN_MS, and the third time the process is terminated.
+ */
+#include "postgres.h"
+
+#include "store/time_limit.h"
+
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "storage/latch.h"
+#include "utils/memutils.h"
+#include "utils/timeout.h"
+#include "utils/timestamp.h"
+
+PG_FUNCTION_INFO_V1(sierra_job_time_is_over);
+
+#define AGAIN_MS 5000
+
+static TimeoutId timeout;
+static int limit = 0; /* milliseconds; 0: nothing is limited */
+static TimestampTz job_end;
+static volatile sig_atomic_t hits = 0;
+
+/* Runs in a signal handler. */
+static void
+time_is_over(void)
+{
+	hits++;
+	if (hits > 2)
+		ProcDiePending = true;
+	else
+		QueryCancelPending = true;
+	InterruptPending = true;
+	SetLatch(MyLatch);
+}
+
+void
+sierra_time_limit_begin(void)
+{
+	if (limit == 0)
+		return;
+	hits = 0;
+	enable_timeout_every(timeout, TimestampTzPlusMilliseconds(GetCurrentTimestamp(), limit),
+						 AGAIN_MS);
+}
+
+void
+sierra_time_limit_begin_job(int limit_ms)
+{
+	static bool registered = false;
+
+	if (!registered)
+		timeout = RegisterTimeout(USER_TIMEOUT, time_is_over);
+	registered = true;
+	limit = limit_ms;
+	job_end = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), limit_ms);
+	sierra_time_limit_begin();
+}
+
+void
+sierra_time_limit_end_job(void)
+{
+	if (limit == 0)
+		return;
+	disable_timeout(timeout, false);
+	/* It must not cancel what comes next. */
+	if (hits > 0)
+		QueryCancelPending = false;
+	limit = hits = 0;
+}
+
+bool
+sierra_time_limit_is_over(void)
+{
+	return limit != 0 && GetCurrentTimestamp() >= job_end;
+}
+
+bool
+sierra_time_limit_take(ErrorData *error)
+{
+	if (limit == 0 || hits == 0 || error->sqlerrcode != ERRCODE_QUERY_CANCELED)
+		return false;
+	error->sqlerrcode = ERRCODE_PROGRAM_LIMIT_EXCEEDED;
+	error->message = psprintf("it took longer than \"sierra_es.job_timeout\" (%d ms)", limit);
+	sierra_time_limit_begin();
+	return true;
+}
+
+void
+sierra_time_limit_rethrow(MemoryContext context)
+{
+	ErrorData *error;
+
+	if (hits == 0)
+		PG_RE_THROW();
+	MemoryContextSwitchTo(context);
+	error = CopyErrorData();
+	FlushErrorState();
+	(void) sierra_time_limit_take(error);
+	ReThrowError(error);
+}
+
+Datum
+sierra_job_time_is_over(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_BOOL(sierra_time_limit_is_over());
+}
