@@ -83,20 +83,24 @@ AS $$
 #variable_conflict use_variable
 DECLARE
     name constant text := to_jsonb(NEW) ->> TG_ARGV[0];
-    owners name[];
-    owner name;
+    owners oid[];
+    owner oid;
+    table_owner constant oid := (SELECT c.relowner FROM pg_class AS c WHERE c.oid = TG_RELID);
 BEGIN
     IF name IS NULL THEN
-        owners := ARRAY[(SELECT pg_get_userbyid(c.relowner) FROM pg_class AS c WHERE c.oid = TG_RELID)];
+        owners := ARRAY[table_owner];
     ELSE
-        EXECUTE format('SELECT ARRAY[$2] || ARRAY(SELECT d.owner FROM %I.%I AS d WHERE d.%I = $1'
-                       ' ORDER BY d.version DESC LIMIT 1)', TG_TABLE_SCHEMA, TG_TABLE_NAME, TG_ARGV[0])
-           INTO owners USING name, NEW.owner;
+        -- What a role has left that does not exist any more is up to the table's owner.
+        EXECUTE format('SELECT ARRAY[$2] || ARRAY(SELECT coalesce(r.oid, $3) FROM %I.%I AS d'
+                       '                            LEFT JOIN pg_roles AS r ON r.oid = d.owner'
+                       '                           WHERE d.%I = $1 ORDER BY d.version DESC LIMIT 1)',
+                       TG_TABLE_SCHEMA, TG_TABLE_NAME, TG_ARGV[0])
+           INTO owners USING name, NEW.owner::oid, table_owner;
     END IF;
     FOREACH owner IN ARRAY owners LOOP
-        IF NOT sierra_internal.can_become(current_user, owner) THEN
+        IF NOT sierra_internal.can_become(quote_ident(current_user)::regrole, owner) THEN
             RAISE insufficient_privilege USING
-                MESSAGE = format('must be able to SET ROLE "%s" to define %s', owner,
+                MESSAGE = format('must be able to SET ROLE "%s" to define %s', pg_get_userbyid(owner),
                                  CASE WHEN name IS NULL THEN TG_TABLE_NAME
                                       ELSE format('%s "%s"', TG_ARGV[0], name) END),
                 DETAIL = CASE WHEN name IS NULL

@@ -42,7 +42,7 @@ BEGIN
             HINT = 'A handler takes (state jsonb, event sierra_event) and returns jsonb: the new state, or null to end the process.';
     END IF;
     PERFORM sierra_internal.add_projection_version(
-        store, manager, 1, true, current_user, 'process', handler, streams, event_names, mode, key,
+        store, manager, 1, true, quote_ident(current_user)::regrole, 'process', handler, streams, event_names, mode, key,
         initial, start_from, batch_size, on_error, max_attempts, retry_after, false, search_path);
 END
 $$;

@@ -61,7 +61,7 @@ BEGIN
         ' projection text COLLATE "C" NOT NULL,'
         ' version integer NOT NULL CHECK (version > 0),'
         ' live boolean NOT NULL,'
-        ' owner name NOT NULL,'
+        ' owner regrole NOT NULL,'
         ' kind text NOT NULL CHECK (kind IN (''event'', ''batch'', ''fold'', ''process'')),'
         ' handler text NOT NULL,'
         ' key text,'
@@ -231,29 +231,29 @@ COMMENT ON FUNCTION sierra_internal.check_projection_arguments(text, text, integ
     'raises an error unless the arguments of a projection are within bounds';
 
 -- The owner of the table must be able to become the owner of each projection in it.
-CREATE FUNCTION sierra_internal.check_projection_owner(store name, owner name) RETURNS void
+CREATE FUNCTION sierra_internal.check_projection_owner(store name, owner regrole) RETURNS void
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    table_owner constant name := (SELECT pg_get_userbyid(c.relowner) FROM pg_class AS c
+    table_owner constant regrole := (SELECT c.relowner FROM pg_class AS c
                                    WHERE c.oid = to_regclass(format('%I.projections', store)));
 BEGIN
     IF NOT sierra_internal.can_become(table_owner, owner) THEN
         RAISE insufficient_privilege USING
-            MESSAGE = format('role "%s" cannot own a projection of store "%s"', owner, store),
+            MESSAGE = format('role "%s" cannot own a projection of store "%s"', pg_get_userbyid(owner), store),
             DETAIL = format('Role "%s" owns the table %I.projections and may not become it.',
-                            table_owner, store),
+                            pg_get_userbyid(table_owner), store),
             HINT = 'Create it as the store''s owner, or as a role that this owner may become.';
     END IF;
 END
 $$;
-COMMENT ON FUNCTION sierra_internal.check_projection_owner(name, name) IS
-    'raises an error unless the owner of the table of projections is a member of a role';
+COMMENT ON FUNCTION sierra_internal.check_projection_owner(name, regrole) IS
+    'raises an error unless the owner of the table of projections can become a role';
 
 -- Makes a version of a projection: its row, and the subscription that feeds it.
 CREATE FUNCTION sierra_internal.add_projection_version(store name, projection text, version integer, live boolean,
-                                                       owner name, kind text, handler regprocedure,
+                                                       owner regrole, kind text, handler regprocedure,
                                                        streams text[], event_names text[], mode text, key text, initial jsonb,
                                                        start_from text, batch_size integer, on_error text,
                                                        max_attempts integer, retry_after interval,
@@ -303,7 +303,7 @@ BEGIN
     PERFORM @extschema@.sierra_call_runners();
 END
 $$;
-COMMENT ON FUNCTION sierra_internal.add_projection_version(name, text, integer, boolean, name, text, regprocedure, text[], text[], text, text, jsonb, text, integer, text, integer, interval, boolean, text) IS
+COMMENT ON FUNCTION sierra_internal.add_projection_version(name, text, integer, boolean, regrole, text, regprocedure, text[], text[], text, text, jsonb, text, integer, text, integer, interval, boolean, text) IS
     'creates a version of a projection, with its subscription';
 
 CREATE FUNCTION sierra_internal.run_projection_version(projection text, version integer, max_count bigint)
@@ -397,7 +397,7 @@ BEGIN
             MESSAGE = 'a projection needs a handler and a search_path';
     END IF;
     PERFORM sierra_internal.add_projection_version(
-        store, projection, 1, true, current_user, sierra_internal.handler_kind(handler), handler,
+        store, projection, 1, true, quote_ident(current_user)::regrole, sierra_internal.handler_kind(handler), handler,
         streams, event_names, mode, key, initial, start_from, batch_size, on_error, max_attempts,
         retry_after, false, search_path);
     IF mode = 'inline' THEN

@@ -145,7 +145,10 @@ BEGIN
             HINT = 'Pass another handler, which writes other tables.';
     END IF;
     PERFORM sierra_internal.add_projection_version(
-        store, projection, building, false, live.owner, kind, coalesce(handler, live.handler::regprocedure),
+        store, projection, building, false,
+        -- What a role has left that does not exist any more can be taken over.
+        CASE WHEN EXISTS (SELECT FROM pg_roles AS r WHERE r.oid = live.owner) THEN live.owner
+             ELSE quote_ident(current_user)::regrole END, kind, coalesce(handler, live.handler::regprocedure),
         coalesce(streams, live.streams), coalesce(event_names, live.event_names), live.mode,
         coalesce(key, CASE WHEN kind = 'fold' THEN live.key END), coalesce(initial, live.initial), 'earliest', live.batch_size,
         live.on_error, live.max_attempts, live.retry_after,
@@ -338,7 +341,7 @@ BEGIN
         '       (SELECT count(*) FROM %1$I.subscription_streams AS t'
         '         WHERE t.subscription = p.subscription AND t.state IN (''retrying'', ''parked'')),'
         '       p.attempts, p.retry_at, p.failed_position, p.failed_stream, p.last_error,'
-        '       p.last_error_at, p.handler, p.key, p.owner, p.subscription, p.updated_at'
+        '       p.last_error_at, p.handler, p.key, pg_get_userbyid(p.owner), p.subscription, p.updated_at'
         '  FROM %1$I.projections AS p'
         '  LEFT JOIN LATERAL ('
         '       SELECT min(c.cursor) AS cursor,'

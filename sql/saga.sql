@@ -39,7 +39,7 @@ BEGIN
         'CREATE TABLE %I.sagas ('
         ' saga text COLLATE "C" NOT NULL,'
         ' version integer NOT NULL CHECK (version > 0),'
-        ' owner name NOT NULL,'
+        ' owner regrole NOT NULL,'
         ' steps jsonb NOT NULL,'
         ' timeout interval,'
         ' search_path text NOT NULL,'
@@ -217,7 +217,7 @@ AS $$
 #variable_conflict use_variable
 DECLARE
     store constant name := sierra_internal.require_store();
-    table_owner constant name := (SELECT pg_get_userbyid(c.relowner) FROM pg_class AS c
+    table_owner constant regrole := (SELECT c.relowner FROM pg_class AS c
                                    WHERE c.oid = to_regclass(format('%I.sagas', store)));
     definition jsonb;
     version integer;
@@ -232,11 +232,11 @@ BEGIN
     PERFORM sierra_internal.require_value('search_path', search_path IS NULL);
     PERFORM sierra_internal.check_saga_timeout(timeout);
     definition := sierra_internal.saga_steps_as_json(steps);
-    IF NOT sierra_internal.can_become(table_owner, current_user) THEN
+    IF NOT sierra_internal.can_become(table_owner, quote_ident(current_user)::regrole) THEN
         RAISE insufficient_privilege USING
             MESSAGE = format('role "%s" cannot own a saga of store "%s"', current_user, store),
             DETAIL = format('Role "%s" owns the table %I.sagas and may not become it.',
-                            table_owner, store),
+                            pg_get_userbyid(table_owner), store),
             HINT = 'Create it as the store''s owner, or as a role that this owner may become.';
     END IF;
     -- Another session may make the same version: then this makes the next one.
@@ -245,7 +245,7 @@ BEGIN
                        ' SELECT $1, coalesce(max(d.version), 0) + 1, $2, $3, $4, $5'
                        '   FROM %1$I.sagas AS d WHERE d.saga = $1'
                        ' ON CONFLICT DO NOTHING RETURNING version', store)
-           INTO version USING saga, current_user, definition, timeout, search_path;
+           INTO version USING saga, quote_ident(current_user)::regrole, definition, timeout, search_path;
         IF version IS NOT NULL THEN
             RETURN version;
         END IF;

@@ -20,7 +20,7 @@ COMMENT ON FUNCTION sierra_internal.postpone_saga(name, text, text) IS
     'records why a saga was not run, and when to try again';
 
 -- Runs sagas that this role owns, or all; a runner runs code of one role only.
-CREATE FUNCTION sierra_internal.run_sagas_of(max_count integer, owner name) RETURNS bigint
+CREATE FUNCTION sierra_internal.run_sagas_of(max_count integer, owner oid) RETURNS bigint
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -83,7 +83,7 @@ BEGIN
     END LOOP;
 END
 $$;
-COMMENT ON FUNCTION sierra_internal.run_sagas_of(integer, name) IS
+COMMENT ON FUNCTION sierra_internal.run_sagas_of(integer, oid) IS
     'takes sagas of an owner, or of all, that are due further, and returns the number of steps';
 
 CREATE FUNCTION sierra_internal.run_sagas_body(max_count integer) RETURNS bigint

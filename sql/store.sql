@@ -51,10 +51,10 @@ COMMENT ON FUNCTION sierra_internal.is_store(name) IS
     'returns whether a schema has the event tables of a store';
 
 -- pg_has_role() asks the same, but not in the same words in each version of PostgreSQL.
-CREATE FUNCTION sierra_internal.can_become(member name, role name) RETURNS boolean
+CREATE FUNCTION sierra_internal.can_become(member oid, role oid) RETURNS boolean
     LANGUAGE c STABLE STRICT
     AS 'MODULE_PATHNAME', 'sierra_can_become';
-COMMENT ON FUNCTION sierra_internal.can_become(name, name) IS
+COMMENT ON FUNCTION sierra_internal.can_become(oid, oid) IS
     'returns whether a role can become another one by SET ROLE; false if one of them does not exist';
 
 -- The number of partitions that a store has, attached or not.
@@ -227,7 +227,7 @@ CREATE FUNCTION create_event_store(name name DEFAULT 'es', partitions integer DE
 AS $$
 #variable_conflict use_variable
 DECLARE
-    schema_owner name;
+    schema_owner oid := (SELECT n.nspowner FROM pg_namespace AS n WHERE n.nspname = name);
 BEGIN
     IF name IS NULL OR name = '' OR partitions IS NULL THEN
         RAISE null_value_not_allowed USING
@@ -254,16 +254,14 @@ BEGIN
             DETAIL = 'A store is a schema, and the prefix "pg_" is reserved for system schemas.';
     END IF;
 
-    schema_owner := (SELECT pg_get_userbyid(n.nspowner) FROM pg_namespace AS n WHERE n.nspname = name);
-    IF schema_owner = 'pg_database_owner' THEN
-        schema_owner := (SELECT pg_get_userbyid(d.datdba) FROM pg_database AS d
-                          WHERE d.datname = current_database());
+    IF schema_owner = 'pg_database_owner'::regrole THEN
+        schema_owner := (SELECT d.datdba FROM pg_database AS d WHERE d.datname = current_database());
     END IF;
-    IF NOT sierra_internal.can_become(schema_owner, current_user) THEN
+    IF NOT sierra_internal.can_become(schema_owner, quote_ident(current_user)::regrole) THEN
         RAISE insufficient_privilege USING
-            MESSAGE = format('schema "%s" belongs to role "%s"', name, schema_owner),
+            MESSAGE = format('schema "%s" belongs to role "%s"', name, pg_get_userbyid(schema_owner)),
             DETAIL = format('It could replace the tables of a store of role "%s".', current_user),
-            HINT = format('Create the store as role "%s".', schema_owner);
+            HINT = format('Create the store as role "%s".', pg_get_userbyid(schema_owner));
     END IF;
     IF schema_owner IS NULL THEN
         EXECUTE format('CREATE SCHEMA %I', name);

@@ -38,7 +38,7 @@ BEGIN
     IF kind = 'timers' THEN
         RETURN @extschema@.run_timers(size::integer);
     ELSIF kind = 'sagas' THEN
-        RETURN sierra_internal.run_sagas_of(size::integer, name);
+        RETURN sierra_internal.run_sagas_of(size::integer, name::oid);
     END IF;
     RETURN sierra_internal.run_projection_if_due(store, name, version, size);
 END

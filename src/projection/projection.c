@@ -26,7 +26,7 @@
 #include "utils/typcache.h"
 
 #define FIND_PROJECTION                                                                            \
-	"SELECT p.version, p.owner::pg_catalog.text, p.kind, p.handler, p.key, p.initial, p.streams, " \
+	"SELECT p.version, p.owner::pg_catalog.oid, p.kind, p.handler, p.key, p.initial, p.streams, "  \
 	"p.event_names,"                                                                               \
 	" p.search_path, p.subscription, p.batch_size, p.on_error, p.retry_after, p.live,"             \
 	" p.automatic, p.state"                                                                        \
@@ -91,7 +91,7 @@ get_projection(SierraProjection *projection)
 	text *key = get_text(5);
 
 	projection->version = sierra_query_int4(0, 1);
-	projection->owner = get_role_oid(sierra_query_cstring(0, 2), false);
+	projection->owner = DatumGetObjectId(sierra_query_required(0, 2, OIDOID));
 	projection->kind = parse_kind(sierra_query_cstring(0, 3));
 	projection->procedure = sierra_query_cstring(0, 4);
 	projection->key = key == NULL ? NULL : text_to_cstring(key);

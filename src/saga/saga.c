@@ -28,7 +28,7 @@
 #include "utils/lsyscache.h"
 
 static const SierraQuery find_query = {
-	"SELECT i.saga, i.version, d.owner::pg_catalog.text FROM %1$s.saga_instances AS i"
+	"SELECT i.saga, i.version, d.owner::pg_catalog.oid FROM %1$s.saga_instances AS i"
 	" JOIN %1$s.sagas AS d ON d.saga OPERATOR(pg_catalog.=) i.saga"
 	" AND d.version OPERATOR(pg_catalog.=) i.version"
 	" WHERE i.saga_id OPERATOR(pg_catalog.=) $1 FOR NO KEY UPDATE OF i",
@@ -48,7 +48,7 @@ get_found(Found *found)
 {
 	found->saga = DatumGetTextPCopy(sierra_query_required(0, 1, TEXTOID));
 	found->version = sierra_query_int4(0, 2);
-	found->owner = get_role_oid(sierra_query_cstring(0, 3), false);
+	found->owner = DatumGetObjectId(sierra_query_required(0, 3, OIDOID));
 }
 
 /* Locks the row of the instance until the transaction ends; false if there is none. */

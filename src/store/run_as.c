@@ -36,6 +36,12 @@
 #include "utils/syscache.h"
 #include "utils/varlena.h"
 
+bool
+sierra_role_exists(Oid role)
+{
+	return SearchSysCacheExists1(AUTHOID, ObjectIdGetDatum(role));
+}
+
 Oid
 sierra_relation_owner(Oid relid)
 {
@@ -128,6 +134,13 @@ void
 sierra_run_as_check(const SierraStore *store, const char *table, Oid table_owner, Oid role,
 					const char *what)
 {
+	if (!sierra_role_exists(role))
+		ereport(
+			ERROR, errcode(ERRCODE_UNDEFINED_OBJECT),
+			errmsg("the owner of %s does not exist any more", what),
+			errdetail("It was the role with OID %u; a role of the same name is another one.", role),
+			errhint("Make it again as another role: a fold with rebuild_projection(), others after "
+					"they are dropped."));
 	if (sierra_compat_can_become(table_owner, role))
 		return;
 	ereport(ERROR, errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),

@@ -8,13 +8,13 @@
 #include "base/guc.h"
 #include "base/routing.h"
 #include "store/event.h"
+#include "store/run_as.h"
 #include "store/store.h"
 #include "store/table_shape.h"
 
 #include "access/relation.h"
 #include "fmgr.h"
 #include "funcapi.h"
-#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/rel.h"
 
@@ -39,10 +39,10 @@ sierra_current_store(PG_FUNCTION_ARGS)
 Datum
 sierra_can_become(PG_FUNCTION_ARGS)
 {
-	Oid member = get_role_oid(NameStr(*PG_GETARG_NAME(0)), true);
-	Oid role = get_role_oid(NameStr(*PG_GETARG_NAME(1)), true);
+	Oid member = PG_GETARG_OID(0);
+	Oid role = PG_GETARG_OID(1);
 
-	PG_RETURN_BOOL(OidIsValid(member) && OidIsValid(role) &&
+	PG_RETURN_BOOL(sierra_role_exists(member) && sierra_role_exists(role) &&
 				   sierra_compat_can_become(member, role));
 }
 

@@ -240,7 +240,7 @@ static const SierraColumnShape projections_columns[] = {
 	COLUMN("projection", TEXTOID),
 	COLUMN("version", INT4OID),
 	COLUMN("live", BOOLOID),
-	COLUMN("owner", NAMEOID),
+	COLUMN("owner", REGROLEOID),
 	FREE_TEXT("kind"),
 	FREE_TEXT("handler"),
 	NULLABLE_TEXT("key"),
@@ -295,7 +295,7 @@ static const SierraTableShape projection_states_shape = {
 static const SierraColumnShape sagas_columns[] = {
 	COLUMN("saga", TEXTOID),
 	COLUMN("version", INT4OID),
-	COLUMN("owner", NAMEOID),
+	COLUMN("owner", REGROLEOID),
 	COLUMN("steps", JSONBOID),
 	NULLABLE("timeout", INTERVALOID),
 	FREE_TEXT("search_path"),

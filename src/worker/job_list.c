@@ -209,27 +209,25 @@ add_timers(List *jobs, const SierraStore *store, Oid owner)
 	return lappend(jobs, make_job(SIERRA_JOB_TIMERS, owner, first, TIMERS_SIZE));
 }
 
-/* The name of the role that owns the definition of a saga; false if there is none. */
-static bool
-find_definer(const Table *sagas, const text *saga, int32 version, NameData *name)
+/* The role that owns the definition of a saga; InvalidOid if there is none. */
+static Oid
+find_definer(const Table *sagas, const text *saga, int32 version)
 {
 	Relation index = sierra_shape_open_index(sagas->rel, sagas->shape, 0);
 	SierraScan scan;
 	ScanKeyData key;
-	bool found = false;
+	Oid found = InvalidOid;
 
 	sierra_scan_begin(&scan, sagas->rel, index, true, GetActiveSnapshot(), 1);
 	sierra_scan_key_text(&key, 1, saga);
 	sierra_scan_rescan(&scan, &key);
-	while (!found && sierra_scan_next(&scan, ForwardScanDirection))
+	while (!OidIsValid(found) && sierra_scan_next(&scan, ForwardScanDirection))
 	{
 		bool isnull;
 		Datum owner = get(sagas, scan.slot, "owner", &isnull);
 
-		if (isnull || sierra_slot_int4(scan.slot, column(sagas, "version")) != version)
-			continue;
-		*name = *DatumGetName(owner);
-		found = true;
+		if (!isnull && sierra_slot_int4(scan.slot, column(sagas, "version")) == version)
+			found = DatumGetObjectId(owner);
 	}
 	sierra_scan_end(&scan);
 	return found;
@@ -251,7 +249,30 @@ find_sagas_of(List *jobs, const char *owner)
 	return NULL;
 }
 
+/* What belongs to a role that is gone fails as the store's owner. */
+static Oid
+runs_as(Oid owner, Oid store_owner)
+{
+	return sierra_role_exists(owner) ? owner : store_owner;
+}
+
 /* Sagas of different owners are different jobs. */
+static List *
+add_saga(List *jobs, Oid owner, Oid store_owner, TimestampTz run_at)
+{
+	char *name = psprintf("%u", owner);
+	SierraListedJob *job = find_sagas_of(jobs, name);
+
+	if (job == NULL)
+	{
+		job = make_job(SIERRA_JOB_SAGAS, runs_as(owner, store_owner), run_at, SAGAS_SIZE);
+		strlcpy(job->name, name, SIERRA_JOB_NAME_MAX);
+		jobs = lappend(jobs, job);
+	}
+	job->due_at = Min(job->due_at, run_at);
+	return jobs;
+}
+
 static List *
 add_sagas(List *jobs, const SierraStore *store, Oid store_owner)
 {
@@ -265,25 +286,15 @@ add_sagas(List *jobs, const SierraStore *store, Oid store_owner)
 	{
 		bool isnull;
 		Datum run_at = get(&instances, scan.slot, "run_at", &isnull);
-		NameData owner;
-		SierraListedJob *job;
+		Oid owner;
 
-		if (isnull ||
-			!find_definer(&sagas, get_text(&instances, scan.slot, "saga"),
-						  sierra_slot_int4(scan.slot, column(&instances, "version")), &owner))
+		if (isnull)
 			continue;
+		owner = find_definer(&sagas, get_text(&instances, scan.slot, "saga"),
+							 sierra_slot_int4(scan.slot, column(&instances, "version")));
+		if (OidIsValid(owner))
+			jobs = add_saga(jobs, owner, store_owner, DatumGetTimestampTz(run_at));
 		count++;
-		job = find_sagas_of(jobs, NameStr(owner));
-		if (job == NULL)
-		{
-			Oid role = get_role_oid(NameStr(owner), true);
-
-			job = make_job(SIERRA_JOB_SAGAS, OidIsValid(role) ? role : store_owner, DT_NOEND,
-						   SAGAS_SIZE);
-			strlcpy(job->name, NameStr(owner), SIERRA_JOB_NAME_MAX);
-			jobs = lappend(jobs, job);
-		}
-		job->due_at = Min(job->due_at, DatumGetTimestampTz(run_at));
 	}
 	end_time_scan(&scan);
 	table_close(sagas.rel, NoLock);
@@ -352,10 +363,9 @@ static SierraListedJob *
 make_projection_job(const Table *table, TupleTableSlot *slot, TimestampTz due_at, Oid store_owner)
 {
 	bool isnull;
-	Datum name = get(table, slot, "owner", &isnull);
-	Oid owner = isnull ? InvalidOid : get_role_oid(NameStr(*DatumGetName(name)), true);
-	SierraListedJob *job = make_job(SIERRA_JOB_PROJECTION, OidIsValid(owner) ? owner : store_owner,
-									due_at, find_size(table, slot));
+	Oid owner = DatumGetObjectId(get(table, slot, "owner", &isnull));
+	SierraListedJob *job = make_job(SIERRA_JOB_PROJECTION, runs_as(owner, store_owner), due_at,
+									find_size(table, slot));
 
 	text_to_cstring_buffer(get_text(table, slot, "projection"), job->name, SIERRA_JOB_NAME_MAX);
 	job->version = sierra_slot_int4(slot, column(table, "version"));

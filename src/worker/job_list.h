@@ -23,7 +23,8 @@ typedef enum SierraJobKind
 typedef struct SierraListedJob
 {
 	SierraJobKind kind;
-	char name[SIERRA_JOB_NAME_MAX]; /* of the projection, of the owner of sagas, else empty */
+	char name[SIERRA_JOB_NAME_MAX]; /* of the projection, the OID of the owner of sagas, else empty
+									 */
 	int32 version;					/* of the projection */
 	Oid owner;						/* as which the code of the job runs */
 	TimestampTz due_at;
