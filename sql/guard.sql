@@ -70,9 +70,10 @@ COMMENT ON FUNCTION sierra_internal.restore_event_guards(name) IS
     'puts back lost guards of the event tables of a store and returns how many';
 
 -- Rows of sagas and projections say what runs, and as which role.  So a role writes
--- rows only for roles that it is a member of, and makes other versions only of what
--- such roles own.  Upcasters run in projections of all roles: only members of the
--- table's owner write them, who could become the owner of each projection anyway.
+-- rows only for roles that it can become by SET ROLE, and makes other versions only of
+-- what such roles own.  Upcasters run in projections of all roles: only roles that can
+-- become the table's owner write them, who could become the owner of each projection
+-- anyway.
 -- The argument is the column with the name of what the row defines, none for
 -- upcasters.  src/store/run_as.c says what else is checked.
 CREATE FUNCTION sierra_internal.guard_owner() RETURNS trigger
@@ -93,9 +94,9 @@ BEGIN
            INTO owners USING name, NEW.owner;
     END IF;
     FOREACH owner IN ARRAY owners LOOP
-        IF NOT pg_has_role(current_user, owner, 'MEMBER') THEN
+        IF NOT sierra_internal.can_become(current_user, owner) THEN
             RAISE insufficient_privilege USING
-                MESSAGE = format('must be a member of role "%s" to define %s', owner,
+                MESSAGE = format('must be able to SET ROLE "%s" to define %s', owner,
                                  CASE WHEN name IS NULL THEN TG_TABLE_NAME
                                       ELSE format('%s "%s"', TG_ARGV[0], name) END),
                 DETAIL = CASE WHEN name IS NULL
@@ -108,7 +109,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION sierra_internal.guard_owner() IS
-    'trigger function that lets only members of a role write rows that run as this role';
+    'trigger function that lets only roles that can become a role write rows that run as this role';
 
 -- The arguments are the column with the name of what the row defines, and a hint.
 CREATE FUNCTION sierra_internal.guard_definition() RETURNS trigger

@@ -239,12 +239,12 @@ DECLARE
     table_owner constant name := (SELECT pg_get_userbyid(c.relowner) FROM pg_class AS c
                                    WHERE c.oid = to_regclass(format('%I.projections', store)));
 BEGIN
-    IF NOT pg_has_role(table_owner, owner, 'MEMBER') THEN
+    IF NOT sierra_internal.can_become(table_owner, owner) THEN
         RAISE insufficient_privilege USING
             MESSAGE = format('role "%s" cannot own a projection of store "%s"', owner, store),
-            DETAIL = format('Role "%s" owns the table %I.projections and is not a member of it.',
+            DETAIL = format('Role "%s" owns the table %I.projections and may not become it.',
                             table_owner, store),
-            HINT = 'Create it as the store''s owner, or as a role that this owner is a member of.';
+            HINT = 'Create it as the store''s owner, or as a role that this owner may become.';
     END IF;
 END
 $$;

@@ -232,12 +232,12 @@ BEGIN
     PERFORM sierra_internal.require_value('search_path', search_path IS NULL);
     PERFORM sierra_internal.check_saga_timeout(timeout);
     definition := sierra_internal.saga_steps_as_json(steps);
-    IF NOT pg_has_role(table_owner, current_user, 'MEMBER') THEN
+    IF NOT sierra_internal.can_become(table_owner, current_user) THEN
         RAISE insufficient_privilege USING
             MESSAGE = format('role "%s" cannot own a saga of store "%s"', current_user, store),
-            DETAIL = format('Role "%s" owns the table %I.sagas and is not a member of it.',
+            DETAIL = format('Role "%s" owns the table %I.sagas and may not become it.',
                             table_owner, store),
-            HINT = 'Create it as the store''s owner, or as a role that this owner is a member of.';
+            HINT = 'Create it as the store''s owner, or as a role that this owner may become.';
     END IF;
     -- Another session may make the same version: then this makes the next one.
     LOOP

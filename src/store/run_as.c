@@ -5,9 +5,9 @@
  * A row of a table names a role and the function that runs as this role.  So a role
  * that may write such a row must not be able to run a function as any other role.
  * Two rules prevent that.  A trigger of the table lets a role write rows only for
- * roles that it is a member of, and does not let it change the function of a row.
+ * roles that it can become, and does not let it change the function of a row.
  * But the owner of the table could drop the trigger.  So a row is used only if the
- * owner of the table is a member of the role in the row: this owner could have
+ * owner of the table can become the role in the row: this owner could have
  * become that role anyway.
  *
  * In the other direction, the function must not get the rights of the role that
@@ -132,10 +132,9 @@ sierra_run_as_check(const SierraStore *store, const char *table, Oid table_owner
 		return;
 	ereport(ERROR, errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 			errmsg("%s cannot run as role \"%s\"", what, GetUserNameFromId(role, false)),
-			errdetail("Role \"%s\" owns the table %s.%s and is not a member of it.",
+			errdetail("Role \"%s\" owns the table %s.%s and may not become it.",
 					  GetUserNameFromId(table_owner, false), NameStr(store->name), table),
-			errhint("Create it as the store's owner, or as a role that this owner is a member "
-					"of."));
+			errhint("Create it as the store's owner, or as a role that this owner may become."));
 }
 
 void

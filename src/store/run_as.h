@@ -37,8 +37,8 @@ extern Oid sierra_run_as_store_owner(Oid schema);
 extern Oid sierra_run_as_table_owner(const SierraStore *store, const char *table, AclMode rights);
 
 /*
- * Raises 42501 unless the owner of the table, a row of which names the role, is a
- * member of the role.  what names the row in the message: "projection \"x\"".
+ * Raises 42501 unless the owner of the table, a row of which names the role, can
+ * become the role.  what names the row in the message: "projection \"x\"".
  */
 extern void sierra_run_as_check(const SierraStore *store, const char *table, Oid table_owner,
 								Oid role, const char *what);
