@@ -107,18 +107,31 @@ fill_results(SierraRoute *route, SierraAppendResult *results)
 static void
 write_companions(SierraRoute *route, const SierraAppendResult *results)
 {
+	SierraRegistryWriter keys = {NULL};
+	SierraRegistryWriter ids = {NULL};
+
 	for (int i = 0; i < route->nstreams; i++)
 	{
-		if (route->streams[i].register_key)
-			sierra_registry_add_key(route->store, route->estate, route->streams[i].event->stream_id,
-									&route->streams[i].key);
+		const SierraRouteStream *stream = &route->streams[i];
+
+		CHECK_FOR_INTERRUPTS();
+		if (!stream->register_key)
+			continue;
+		if (keys.rel == NULL)
+			sierra_registry_open_keys(route->store, route->estate, &keys);
+		sierra_registry_add_key(&keys, stream->event->stream_id, &stream->key);
 	}
 	for (int i = 0; i < route->count; i++)
 	{
-		if (route->events[i].has_event_id)
-			sierra_registry_add_id(route->store, route->estate, &route->events[i].event_id,
-								   results[i].stream->partition);
+		CHECK_FOR_INTERRUPTS();
+		if (!route->events[i].has_event_id)
+			continue;
+		if (ids.rel == NULL)
+			sierra_registry_open_ids(route->store, route->estate, &ids);
+		sierra_registry_add_id(&ids, &route->events[i].event_id, results[i].stream->partition);
 	}
+	sierra_registry_close(&keys);
+	sierra_registry_close(&ids);
 }
 
 /* Writes the events partition by partition, in the order of their numbers. */

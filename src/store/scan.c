@@ -21,6 +21,7 @@
 #include "access/tableam.h"
 #include "catalog/pg_collation.h"
 #include "miscadmin.h"
+#include "storage/lmgr.h"
 #include "utils/fmgroids.h"
 #include "utils/rel.h"
 
@@ -77,6 +78,23 @@ sierra_scan_end(SierraScan *scan)
 	ExecDropSingleTupleTableSlot(scan->slot);
 	if (scan->owns_index)
 		index_close(scan->index, AccessShareLock);
+}
+
+bool
+sierra_scan_find_settled(SierraScan *scan, Snapshot dirty, ScanKey key)
+{
+	for (;;)
+	{
+		sierra_scan_rescan(scan, key);
+		if (!sierra_scan_next(scan, ForwardScanDirection))
+			return false;
+		if (!TransactionIdIsValid(dirty->xmin))
+			return true;
+		/* Release the pages: VACUUM must not wait for the transaction too. */
+		ExecClearTuple(scan->slot);
+		sierra_scan_rescan(scan, key);
+		XactLockTableWait(dirty->xmin, NULL, NULL, XLTW_None);
+	}
 }
 
 bool

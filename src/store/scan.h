@@ -54,6 +54,13 @@ extern bool sierra_scan_next(SierraScan *scan, ScanDirection direction);
 extern void sierra_scan_end(SierraScan *scan);
 
 /*
+ * Puts the committed row with this key into the slot of the scan, whose
+ * snapshot is dirty (InitDirtySnapshot()); false if there is none.  Waits for a
+ * transaction that is adding it.
+ */
+extern bool sierra_scan_find_settled(SierraScan *scan, Snapshot dirty, ScanKey key);
+
+/*
  * Sequence and position of the newest event of a partition that the snapshot
  * sees; false, and both SIERRA_NONE, if it sees none.
  */

@@ -28,9 +28,11 @@ CREATE TABLE inputs (name text, size int DEFAULT 100, events json, streams text[
 ALTER TABLE inputs ALTER events SET STORAGE EXTERNAL;
 INSERT INTO inputs (name, size, events)
 SELECT i.name, n.size, events(n.size, i.streams, i.more)
-  FROM (VALUES ('few streams', 1000, ''), ('many streams', 1000000, ''),
+  FROM (VALUES ('few streams', 1000, ''), ('many streams', 1000000, ''), ('keyed', 1000000, ''),
                ('metadata', 1000, ',"metadata":{"by":"me"}')) AS i(name, streams, more),
        unnest(ARRAY[300, 20000, 100000]) AS n(size);
+INSERT INTO inputs (name, size, events)
+SELECT 'ids', n, events(n, 1000, ',"event_id":"$id"') FROM unnest(ARRAY[300, 100000]) AS n;
 INSERT INTO inputs (name, size, events) VALUES ('few streams', 500000, events(500000, 1000));
 INSERT INTO inputs (name, size, streams, names, payloads)
 SELECT 'arrays', n, array_agg('s-' || i % 1000), array_agg('E'::text), array_agg(json_build_object('n', i))
@@ -39,7 +41,8 @@ SQL
 
 my $json = 'SELECT count(*) FROM emappend(NULL, (SELECT events FROM inputs WHERE (name, size) = ($1, $2)))';
 my $arrays = 'SELECT count(*) FROM inputs, emappend(NULL, streams, names, payloads) WHERE (name, size) = ($1, $2)';
-my %statement = (arrays => $arrays);
+my $keyed = $json =~ s/NULL/'tenant'/r;
+my %statement = (arrays => $arrays, keyed => $keyed);
 
 # A number from a file of /proc, in kilobytes.
 sub kilobytes {
@@ -129,8 +132,23 @@ peak_is_at_most(4, 'metadata', 20000, 'rows by the executor',
     q(SET sierra_es.metadata = '{"tenant": "a-name-that-is-added-to-each-event"}'));
 $owner->do('DROP TRIGGER nothing ON es.events');
 
+# Event ids that the client chose: what they cost beyond a call without them.
+$bytes = peak_of('ids', 100000) - peak_of('few streams', 100000);
+cmp_ok($bytes, '<=', 100000 * 200, 'memory: chosen ids');
+note("chosen ids: $bytes bytes for 100000 ids");
+
+ends_in_time('ids', 100000, $_) for 100, 500;
+
+# Streams with a key that is not that of their name.
+peak_is_at_most(4, 'keyed', 100000, 'keys of streams');
+
+# The answer to a call that repeats an earlier one.
+$owner->do(q{SELECT FROM emappend(NULL, (SELECT events FROM inputs WHERE (name, size) = ('ids', $1)))}, undef, $_)
+  for 300, 100000;
+peak_is_at_most(4, 'ids', 100000, 'a repetition');
+
 ends_in_time('few streams', 500000, $_) for 100, 500, 1000;
 ends_in_time('arrays',      500000, $_) for 100, 500, 1000;
-is(one_value($owner, 'SELECT count(*) FROM es.events'), 0, 'nothing is left of all that');
+is(one_value($owner, 'SELECT count(*) FROM es.events'), 100300, 'nothing is left of all that');
 
 done_testing();
