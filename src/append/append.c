@@ -177,6 +177,11 @@ write_append(SierraRoute *route, SierraAppendResult *results)
 	 */
 	AfterTriggerBeginQuery();
 	sierra_position_begin_writing(route->store, results[0].global_position);
+	for (int i = 0; i < route->npartitions; i++)
+	{
+		if (route->partitions[i].is_written)
+			sierra_position_note_written(route->partitions[i].id);
+	}
 	write_companions(route, results);
 	write_events(route, results);
 	sierra_position_end_writing();
@@ -184,6 +189,31 @@ write_append(SierraRoute *route, SierraAppendResult *results)
 	AfterTriggerEndQuery(route->estate);
 	ExecResetTupleTable(route->estate->es_tupleTable, false);
 	ExecCloseResultRelations(route->estate);
+}
+
+/*
+ * While the events of an append are written, a trigger must not append to the same
+ * partitions: it would take numbers that these events have already.
+ */
+static void
+refuse_nested(const SierraRoute *route)
+{
+	for (int i = 0; i < route->npartitions; i++)
+	{
+		const SierraAppendPartition *partition = &route->partitions[i];
+
+		if (!partition->is_written ||
+			!sierra_position_writes_partition(route->store, partition->id))
+			continue;
+		ereport(
+			ERROR, errcode(ERRCODE_TRIGGERED_DATA_CHANGE_VIOLATION),
+			errmsg(
+				"cannot append to partition %d of event store \"%s\" while an append writes to it",
+				partition->id, NameStr(route->store->name)),
+			errdetail("A BEFORE trigger, policy, constraint or default of the append appends "
+					  "to the same partition."),
+			errhint("Append in an AFTER trigger."));
+	}
 }
 
 SierraAppendStatus
@@ -208,6 +238,7 @@ sierra_append(const SierraStore *store, const pg_uuid_t *key, SierraNewEvent *ev
 	status = sierra_route_open(&route, results, refusal);
 	if (status == SIERRA_APPEND_DONE)
 	{
+		refuse_nested(&route);
 		status = sierra_idempotency_check(&route, results, refusal);
 		if (status == SIERRA_APPEND_DONE)
 			status = sierra_versions_number(&route, results, refusal);

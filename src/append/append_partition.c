@@ -88,8 +88,7 @@ sierra_append_partition_probe_stream(SierraAppendPartition *partition, const tex
 		sierra_scan_begin(scan, partition->rel, partition->stream_index, false, SnapshotSelf, 1);
 	partition->stream_scanning = true;
 	sierra_scan_key_text(&scan_key, 1, stream_id);
-	sierra_scan_rescan(scan, &scan_key);
-	if (!sierra_scan_next(scan, BackwardScanDirection))
+	if (!sierra_scan_last(scan, &scan_key))
 		return false;
 	*version = sierra_slot_int8(scan->slot, Anum_events_stream_version);
 	*key = *sierra_slot_uuid(scan->slot, Anum_events_partition_key);

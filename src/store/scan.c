@@ -19,11 +19,16 @@
 #include "access/stratnum.h"
 #include "access/table.h"
 #include "access/tableam.h"
+#include "access/xact.h"
 #include "catalog/pg_collation.h"
 #include "miscadmin.h"
 #include "storage/lmgr.h"
 #include "utils/fmgroids.h"
 #include "utils/rel.h"
+#include "utils/snapmgr.h"
+
+/* Columns of an index before the number that sierra_scan_last() looks for. */
+#define PREFIX_MAX 1
 
 Relation
 sierra_scan_open_partition(const SierraStore *store, int partition, LOCKMODE lock)
@@ -80,6 +85,103 @@ sierra_scan_end(SierraScan *scan)
 		index_close(scan->index, AccessShareLock);
 }
 
+/*
+ * The highest number in the index column after the prefix, also of a row that the
+ * snapshot does not see.  False if there is no index entry.
+ */
+static bool
+first_from_end(SierraScan *scan, ScanKey prefix, int64 *number)
+{
+	IndexScanDesc desc = scan->desc;
+	bool isnull;
+	Datum value;
+
+	desc->xs_want_itup = true;
+	desc->ignore_killed_tuples = false;
+	sierra_scan_rescan(scan, prefix);
+	if (index_getnext_tid(desc, BackwardScanDirection) == NULL)
+		return false;
+	value = index_getattr(desc->xs_itup, scan->nkeys + 1, desc->xs_itupdesc, &isnull);
+	*number = isnull ? PG_INT64_MAX : DatumGetInt64(value);
+	return true;
+}
+
+/* Copies the row with this number into a slot, if the snapshot sees it. */
+static bool
+fetch_number(SierraScan *scan, ScanKey keys, int64 number, TupleTableSlot *slot)
+{
+	bool found;
+
+	sierra_scan_key_int8(&keys[scan->nkeys - 1], scan->nkeys, BTEqualStrategyNumber, number);
+	sierra_scan_rescan(scan, keys);
+	found = sierra_scan_next(scan, ForwardScanDirection);
+
+	/* A later fetch that finds nothing can spoil the slot of the scan, so copy it now. */
+	if (found)
+		ExecCopySlot(slot, scan->slot);
+	return found;
+}
+
+/*
+ * Searches the highest number below this one of a row that the snapshot sees.  It sees
+ * all numbers up to some number, so steps that grow lead back to a row that it sees;
+ * from there on, bisect.  The last row that is found is the one.
+ */
+static bool
+search_last(SierraScan *scan, ScanKey prefix, int64 unseen)
+{
+	SierraScan probe;
+	ScanKeyData keys[PREFIX_MAX + 1];
+	int64 seen = SIERRA_NONE;
+
+	for (int i = 0; i < scan->nkeys; i++)
+		keys[i] = prefix[i];
+	sierra_scan_begin(&probe, scan->desc->heapRelation, scan->index, false, scan->desc->xs_snapshot,
+					  scan->nkeys + 1);
+	for (int64 step = 1; seen == SIERRA_NONE && unseen > 0; step = Min(step, PG_INT64_MAX / 8) * 8)
+	{
+		int64 number = Max(unseen - step, 0);
+
+		if (fetch_number(&probe, keys, number, scan->slot))
+			seen = number;
+		else
+			unseen = number;
+	}
+	while (unseen - seen > 1)
+	{
+		int64 middle = seen + (unseen - seen) / 2;
+
+		if (fetch_number(&probe, keys, middle, scan->slot))
+			seen = middle;
+		else
+			unseen = middle;
+	}
+	sierra_scan_end(&probe);
+	return seen != SIERRA_NONE;
+}
+
+/*
+ * A scan from the end would do, but a large append that was rolled back leaves index
+ * entries there, and each scan would pass all of them until the next VACUUM.  Under
+ * SERIALIZABLE a reader has to pass them, to find out with whom it is in conflict.
+ */
+bool
+sierra_scan_last(SierraScan *scan, ScanKey prefix)
+{
+	int64 number;
+
+	Assert(scan->nkeys <= PREFIX_MAX);
+	if (IsolationIsSerializable() && IsMVCCSnapshot(scan->desc->xs_snapshot))
+	{
+		sierra_scan_rescan(scan, prefix);
+		return sierra_scan_next(scan, BackwardScanDirection);
+	}
+	CHECK_FOR_INTERRUPTS();
+	if (!first_from_end(scan, prefix, &number))
+		return false;
+	return index_fetch_heap(scan->desc, scan->slot) || search_last(scan, prefix, number);
+}
+
 bool
 sierra_scan_find_settled(SierraScan *scan, Snapshot dirty, ScanKey key)
 {
@@ -106,8 +208,7 @@ sierra_scan_newest(Relation rel, Relation sequence_index, Snapshot snapshot, int
 
 	*sequence = *position = SIERRA_NONE;
 	sierra_scan_begin(&scan, rel, sequence_index, false, snapshot, 0);
-	sierra_scan_rescan(&scan, NULL);
-	found = sierra_scan_next(&scan, BackwardScanDirection);
+	found = sierra_scan_last(&scan, NULL);
 	if (found)
 	{
 		*sequence = sierra_slot_int8(scan.slot, Anum_events_partition_sequence);

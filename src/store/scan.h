@@ -61,6 +61,13 @@ extern void sierra_scan_end(SierraScan *scan);
 extern bool sierra_scan_find_settled(SierraScan *scan, Snapshot dirty, ScanKey key);
 
 /*
+ * Puts the row with the highest number into the slot of the scan; false if there is
+ * none.  The scan has a key for each index column before that of the number.  The rows
+ * are numbered from 0, and those that the snapshot sees have no gap.
+ */
+extern bool sierra_scan_last(SierraScan *scan, ScanKey prefix);
+
+/*
  * Sequence and position of the newest event of a partition that the snapshot
  * sees; false, and both SIERRA_NONE, if it sees none.
  */
