@@ -218,6 +218,31 @@ sierra_scan_newest(Relation rel, Relation sequence_index, Snapshot snapshot, int
 	return found;
 }
 
+bool
+sierra_scan_newest_from(Relation rel, Relation sequence_index, Snapshot snapshot, int64 bound,
+						int64 *sequence, int64 *position)
+{
+	ScanKeyData key;
+	SierraScan scan;
+	bool found;
+
+	if (bound <= 0)
+		return sierra_scan_newest(rel, sequence_index, snapshot, sequence, position);
+	sierra_scan_key_int8(&key, 1, BTGreaterEqualStrategyNumber, bound);
+	sierra_scan_begin(&scan, rel, sequence_index, false, snapshot, 1);
+	sierra_scan_rescan(&scan, &key);
+	/* Only the last entry: if its row is not to be seen, many before it may not be either. */
+	found = index_getnext_tid(scan.desc, BackwardScanDirection) != NULL &&
+			index_fetch_heap(scan.desc, scan.slot);
+	if (found)
+	{
+		*sequence = sierra_slot_int8(scan.slot, Anum_events_partition_sequence);
+		*position = sierra_slot_int8(scan.slot, Anum_events_global_position);
+	}
+	sierra_scan_end(&scan);
+	return found || sierra_scan_newest(rel, sequence_index, snapshot, sequence, position);
+}
+
 void
 sierra_scan_key_int8(ScanKey key, AttrNumber column, StrategyNumber strategy, int64 value)
 {
