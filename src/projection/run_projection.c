@@ -150,16 +150,21 @@ must_end_transaction(const ErrorData *error)
 		   category == ERRCODE_TO_CATEGORY(ERRCODE_INSUFFICIENT_RESOURCES);
 }
 
-/* Handles a part of the batch in a subtransaction; returns its error, or NULL. */
+/*
+ * Handles a part of the batch in a subtransaction; returns its error, or NULL.  Many parts
+ * may be tried until the event that fails is found, so the memory of each is freed.
+ */
 static ErrorData *
 try_part(Running *running, int from, int to)
 {
 	MemoryContext context = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
+	MemoryContext part =
+		AllocSetContextCreate(context, "sierra_es part of a batch", ALLOCSET_DEFAULT_SIZES);
 	ErrorData *volatile error = NULL;
 
 	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(context);
+	MemoryContextSwitchTo(part);
 	PG_TRY();
 	{
 		handle_part(running, from, to);
@@ -174,6 +179,7 @@ try_part(Running *running, int from, int to)
 	}
 	PG_END_TRY();
 	MemoryContextSwitchTo(context);
+	MemoryContextDelete(part);
 	CurrentResourceOwner = owner;
 	if (error != NULL && must_end_transaction(error))
 		ReThrowError(error);
