@@ -123,13 +123,16 @@ fetch_number(SierraScan *scan, ScanKey keys, int64 number, TupleTableSlot *slot)
 }
 
 /*
- * Searches the highest number below this one of a row that the snapshot sees.  It sees
- * all numbers up to some number, so steps that grow lead back to a row that it sees;
- * from there on, bisect.  The last row that is found is the one.
+ * Searches the highest number, up to this one, of a row that the snapshot sees.  It
+ * sees all numbers up to some number, so steps that grow lead back to a row that it
+ * sees; from there on, bisect.  The last row that is found is the one.  The highest
+ * number itself may be seen: a number that was rolled back is given again, and the
+ * index can have the entry of the row that was rolled back behind that of the other.
  */
 static bool
-search_last(SierraScan *scan, ScanKey prefix, int64 unseen)
+search_last(SierraScan *scan, ScanKey prefix, int64 highest)
 {
+	int64 unseen = highest == PG_INT64_MAX ? highest : highest + 1;
 	SierraScan probe;
 	ScanKeyData keys[PREFIX_MAX + 1];
 	int64 seen = SIERRA_NONE;
