@@ -21,6 +21,7 @@
 #include "postgres.h"
 
 #include "append/append.h"
+#include "append/hidden.h"
 #include "append/idempotency.h"
 #include "append/route.h"
 #include "base/guc.h"
@@ -286,6 +287,7 @@ sierra_append(const SierraStore *store, const pg_uuid_t *key, const SierraNewEve
 			sierra_route_unlock(&route);
 		sierra_route_close(&route);
 	}
+	sierra_hidden_censor(&route, status, refusal);
 	FreeExecutorState(route.estate);
 	return status;
 }

@@ -8,6 +8,7 @@
  */
 #include "postgres.h"
 
+#include "append/hidden.h"
 #include "append/idempotency.h"
 #include "base/routing.h"
 #include "store/durable.h"
@@ -197,6 +198,9 @@ sierra_idempotency_check(SierraRoute *route, SierraAppendResult *results, Sierra
 		return SIERRA_APPEND_DONE;
 	if (stored == route->count)
 	{
+		if (sierra_hidden_repetition(route, results))
+			return refuse_id(&route->events[0], "It is stored already.", refusal);
+
 		/* The first append may have committed asynchronously. */
 		sierra_make_durable();
 		return SIERRA_APPEND_REPEATED;

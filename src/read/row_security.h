@@ -30,4 +30,7 @@ extern bool sierra_row_security_stream_version(const SierraStore *store, const t
 											   int64 *version);
 extern bool sierra_row_security_sequence(const SierraStore *store, int partition, int64 *sequence);
 
+/* May the user see the event with this sequence? */
+extern bool sierra_row_security_sees(const SierraStore *store, int partition, int64 sequence);
+
 #endif /* SIERRA_ROW_SECURITY_H */
