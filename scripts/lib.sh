@@ -124,9 +124,13 @@ install_packages() {
         tail -n 20 <<<"$plan" >&2
         die "apt-get cannot install these packages: ${packages[*]}"
     }
-    plan=$(sed -nE 's/^Inst (postgresql-[0-9]+) \[.*/\1/p; s/^Remv ([^ ]+).*/\1/p' <<<"$plan")
-    [ -z "$plan" ] || die "to install ${packages[*]}, apt-get would replace or remove ${plan//$'\n'/, };" \
-        "that may stop servers, so please do it yourself"
+    for name in $(sed -nE 's/^Remv ([^ ]+).*/\1/p' <<<"$plan"); do
+        die "to install ${packages[*]}, apt-get would remove $name; please decide that yourself"
+    done
+    for name in $(sed -nE 's/^Inst postgresql-([0-9]+) \[.*/\1/p' <<<"$plan"); do
+        ! has_cluster "$name" || die "to install ${packages[*]}, apt-get would upgrade postgresql-$name and" \
+            "restart its servers; please upgrade it yourself, and try again"
+    done
     for name in "${packages[@]}"; do is_installed "$name" || new+=("$name"); done
     say "Installing with apt-get: ${packages[*]}"
     apt_as_root install -y --no-install-recommends "${packages[@]}" || {
@@ -135,6 +139,8 @@ install_packages() {
     }
     record_packages "${new[@]}"
 }
+
+has_cluster() { [[ $'\n'$(pg_lsclusters -h 2>/dev/null) == *$'\n'"$1 "* ]]; }
 
 is_installed() { [[ $(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null) == installed ]]; }
 

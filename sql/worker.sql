@@ -5,7 +5,7 @@
 CREATE FUNCTION event_notifiers(
     OUT database_id oid, OUT database name, OUT state text, OUT pid integer,
     OUT started_at timestamptz, OUT last_wake_up timestamptz, OUT last_sweep timestamptz,
-    OUT last_notification timestamptz, OUT notifications bigint, OUT unheard bigint,
+    OUT last_notification timestamptz, OUT notifications bigint, OUT unhandled_wakeups bigint,
     OUT failures integer, OUT last_error text, OUT last_error_at timestamptz)
     RETURNS SETOF record
     LANGUAGE c VOLATILE PARALLEL RESTRICTED ROWS 10
@@ -23,9 +23,7 @@ COMMENT ON FUNCTION sierra_call_runners() IS
 
 -- The number of events that a projection gets at a time depends on its rate, so that
 -- a slow handler gives way to others after about a quarter of a second.
-CREATE FUNCTION sierra_internal.list_jobs(store name)
-    RETURNS TABLE (kind text, projection text, version integer, due_at timestamptz,
-                   again_at timestamptz, size bigint, row_version bigint)
+CREATE FUNCTION sierra_internal.list_jobs_body(store name) RETURNS SETOF record
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -41,21 +39,29 @@ BEGIN
         '    AND s.status IN (''running'', ''waiting'', ''compensating'')'
         '  ORDER BY s.run_at LIMIT 1)', store);
     RETURN QUERY EXECUTE format(
-        'SELECT ''projection'', p.projection, p.version, p.retry_at,'
+        'SELECT ''projection'', p.projection, p.version, d.due_at,'
         '       (SELECT min(t.retry_at) FROM %1$I.subscription_streams AS t'
         '         WHERE t.subscription = p.subscription AND t.state = ''retrying''),'
         '       least(greatest(coalesce(p.rate, 40) / 4, 1), 10000)::bigint,'
         '       p.xmin::text::bigint'
         '  FROM %1$I.projections AS p'
-        ' WHERE p.subscription IS NOT NULL AND (p.mode = ''background'' OR p.mode = ''inline'' AND NOT p.live)'
-        '   AND p.state IN (''running'', ''retrying'')', store);
+        ' CROSS JOIN LATERAL (SELECT sierra_internal.projection_due_at(p.mode, p.live, p.subscription, p.state,'
+        '                                                              p.retry_at) AS due_at) AS d'
+        ' WHERE d.due_at IS NOT NULL', store);
 END
 $$;
+COMMENT ON FUNCTION sierra_internal.list_jobs_body(name) IS
+    'does what list_jobs() does, as the current user';
+
+CREATE FUNCTION sierra_internal.list_jobs(store name)
+    RETURNS TABLE (kind text, projection text, version integer, due_at timestamptz,
+                   again_at timestamptz, size bigint, row_version bigint)
+    LANGUAGE c
+    AS 'MODULE_PATHNAME', 'sierra_run_as_owner';
 COMMENT ON FUNCTION sierra_internal.list_jobs(name) IS
     'returns what there is to run in a store, when each is due, and how much to do at a time';
 
-CREATE FUNCTION sierra_internal.run_job(store name, kind text, projection text, version integer, size bigint)
-    RETURNS bigint
+CREATE FUNCTION sierra_internal.run_job_body(store name, kind text, projection text, version integer, size bigint) RETURNS bigint
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -69,6 +75,13 @@ BEGIN
     RETURN sierra_internal.run_projection_if_due(store, projection, version, size);
 END
 $$;
+COMMENT ON FUNCTION sierra_internal.run_job_body(name, text, text, integer, bigint) IS
+    'does what run_job() does, as the current user';
+
+CREATE FUNCTION sierra_internal.run_job(store name, kind text, projection text, version integer, size bigint)
+    RETURNS bigint
+    LANGUAGE c
+    AS 'MODULE_PATHNAME', 'sierra_run_as_owner';
 COMMENT ON FUNCTION sierra_internal.run_job(name, text, text, integer, bigint) IS
     'runs a job of list_jobs(), and returns how many events or steps, null if another session runs it';
 
@@ -118,3 +131,27 @@ END
 $$;
 COMMENT ON PROCEDURE run_event_jobs(name) IS
     'runs timers, sagas and projections of a store until nothing is due, and commits after each job';
+
+-- Only C code calls these, and it needs no right to.  The functions of the type
+-- expected_version are not among them: a cast in a query checks the right to call one.
+REVOKE EXECUTE ON FUNCTION
+    sierra_internal.event_partitions_body(name),
+    sierra_internal.everify_body(name),
+    sierra_internal.event_leases_body(name),
+    sierra_internal.event_consumers_body(name),
+    sierra_internal.event_subscriptions_body(name),
+    sierra_internal.event_failures_body(name),
+    sierra_internal.event_aggregates_body(name),
+    sierra_internal.event_timers_body(name),
+    sierra_internal.event_projections_body(name),
+    sierra_internal.event_sagas_body(name, text),
+    sierra_internal.estates_body(text),
+    sierra_internal.list_jobs_body(name),
+    sierra_internal.run_job_body(name, text, text, integer, bigint),
+    sierra_internal.run_timers_body(integer),
+    sierra_internal.run_projection_body(text, bigint),
+    sierra_internal.run_projections_body(bigint),
+    sierra_internal.run_sagas_body(integer),
+    sierra_internal.join_group(name, text, text),
+    sierra_internal.advance_saga(name, text, text, integer)
+    FROM PUBLIC;

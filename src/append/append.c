@@ -23,8 +23,10 @@
 #include "append/append.h"
 #include "append/hidden.h"
 #include "append/idempotency.h"
+#include "append/insert.h"
+#include "append/metadata.h"
 #include "append/route.h"
-#include "base/guc.h"
+#include "append/versions.h"
 #include "base/routing.h"
 #include "store/position.h"
 #include "store/registry.h"
@@ -36,81 +38,32 @@
 #include "miscadmin.h"
 #include "utils/inval.h"
 
-static bool
-is_expected(SierraExpectedVersion expected, int64 version)
-{
-	switch (expected)
-	{
-		case SIERRA_EXPECT_ANY:
-			return true;
-		case SIERRA_EXPECT_EXISTS:
-			return version != SIERRA_NONE;
-		case SIERRA_EXPECT_EMPTY:
-			return version == SIERRA_NONE;
-		default:
-			return version == expected;
-	}
-}
+/* How many ids are generated at a time. */
+#define IDS_AT_ONCE 64
 
-/*
- * Strict versioning requires an expected version for each stream.  It is enough if the
- * first event of the call for a stream has one.
- */
-static bool
-is_strict(const SierraRoute *route, int i)
-{
-	SierraExpectedVersion expected = route->events[i].expected;
-
-	if (!sierra_guc_strict_versioning || route->stream_of[i]->event != &route->events[i])
-		return true;
-	return expected != SIERRA_EXPECT_ANY && expected != SIERRA_EXPECT_EXISTS;
-}
-
-/* Gives each event its version in its stream, or refuses the first that is not expected. */
-static SierraAppendStatus
-number_versions(SierraRoute *route, SierraAppendResult *results, SierraRefusal *refusal)
-{
-	for (int i = 0; i < route->count; i++)
-	{
-		SierraRouteStream *stream = route->stream_of[i];
-
-		if (!is_strict(route, i))
-		{
-			refusal->event = &route->events[i];
-			return SIERRA_APPEND_NOT_STRICT;
-		}
-		if (!is_expected(route->events[i].expected, stream->version))
-		{
-			refusal->event = &route->events[i];
-			refusal->current_version = stream->version;
-			return SIERRA_APPEND_WRONG_VERSION;
-		}
-		results[i].stream_version = ++stream->version;
-	}
-	return SIERRA_APPEND_DONE;
-}
-
-/* Generates the ids of the events and, as the last one, the id of the transaction. */
+/* Generates the ids of the events, unless they have one, and the id of the transaction. */
 static void
 fill_ids(SierraRoute *route, TimestampTz now, SierraAppendResult *results)
 {
-	pg_uuid_t *ids = palloc(sizeof(pg_uuid_t) * (route->count + 1));
-	pg_uuid_t *transaction_id = &ids[route->count];
+	pg_uuid_t ids[IDS_AT_ONCE];
+	pg_uuid_t *transaction_id = palloc(sizeof(pg_uuid_t));
 
-	sierra_uuid_generate(now, 0, ids, route->count + 1);
-	sierra_uuid_set_hash(transaction_id, sierra_uuid_hash(&route->stream_of[0]->key));
+	sierra_uuid_generate(now, sierra_uuid_hash(&results[0].stream->key), transaction_id, 1);
 	for (int i = 0; i < route->count; i++)
 	{
-		if (route->events[i].has_event_id)
-			results[i].event_id = route->events[i].event_id;
-		else
+		SierraNewEvent *event = &route->events[i];
+
+		if (i % IDS_AT_ONCE == 0)
 		{
-			results[i].event_id = ids[i];
-			sierra_uuid_set_hash(&results[i].event_id, sierra_uuid_hash(&route->stream_of[i]->key));
+			CHECK_FOR_INTERRUPTS();
+			sierra_uuid_generate(now, 0, ids, Min(IDS_AT_ONCE, route->count - i));
 		}
-		results[i].transaction_id = *transaction_id;
+		results[i].transaction_id = transaction_id;
+		if (event->has_event_id)
+			continue;
+		event->event_id = ids[i % IDS_AT_ONCE];
+		sierra_uuid_set_hash(&event->event_id, sierra_uuid_hash(&results[i].stream->key));
 	}
-	pfree(ids);
 }
 
 /* The highest position in the partitions of the call, or SIERRA_NONE. */
@@ -141,66 +94,78 @@ fill_results(SierraRoute *route, SierraAppendResult *results)
 	position = sierra_position_take(route->store, route->count, newest_position(route));
 	for (int i = 0; i < route->count; i++)
 	{
-		SierraAppendPartition *partition = route->stream_of[i]->target;
+		SierraAppendPartition *partition = results[i].stream->target;
 
+		CHECK_FOR_INTERRUPTS();
 		partition->position = position + i;
 		results[i].global_position = partition->position;
 		results[i].partition_sequence = ++partition->sequence;
-		results[i].partition_id = partition->id;
-		results[i].partition_key = route->stream_of[i]->key;
-		results[i].timestamp = route->events[i].has_timestamp ? route->events[i].timestamp : now;
+		if (!route->events[i].has_timestamp)
+			route->events[i].timestamp = now;
 	}
 }
 
 static void
-write_companions(SierraRoute *route)
+write_companions(SierraRoute *route, const SierraAppendResult *results)
 {
+	SierraRegistryWriter keys = {NULL};
+	SierraRegistryWriter ids = {NULL};
+
 	for (int i = 0; i < route->nstreams; i++)
 	{
-		if (route->streams[i]->register_key)
-			sierra_registry_add_key(route->store, route->estate, route->streams[i]->stream_id,
-									&route->streams[i]->key);
+		const SierraRouteStream *stream = &route->streams[i];
+
+		CHECK_FOR_INTERRUPTS();
+		if (!stream->register_key)
+			continue;
+		if (keys.rel == NULL)
+			sierra_registry_open_keys(route->store, route->estate, &keys);
+		sierra_registry_add_key(&keys, stream->event->stream_id, &stream->key);
 	}
 	for (int i = 0; i < route->count; i++)
 	{
-		if (route->events[i].has_event_id)
-			sierra_registry_add_id(route->store, route->estate, &route->events[i].event_id,
-								   route->stream_of[i]->partition);
+		CHECK_FOR_INTERRUPTS();
+		if (!route->events[i].has_event_id)
+			continue;
+		if (ids.rel == NULL)
+			sierra_registry_open_ids(route->store, route->estate, &ids);
+		sierra_registry_add_id(&ids, &route->events[i].event_id, results[i].stream->partition);
 	}
+	sierra_registry_close(&keys);
+	sierra_registry_close(&ids);
 }
 
 /* Writes the events partition by partition, in the order of their numbers. */
 static void
 write_events(SierraRoute *route, SierraAppendResult *results)
 {
-	const SierraNewEvent **events = palloc(sizeof(SierraNewEvent *) * route->count);
-	SierraAppendResult **rows = palloc(sizeof(SierraAppendResult *) * route->count);
+	SierraInsert insert = {.store = route->store,
+						   .estate = route->estate,
+						   .events = route->events,
+						   .results = results,
+						   .session_metadata = sierra_metadata_of_session()};
+	int *order = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(int) * route->count);
 	int *fill = palloc0(sizeof(int) * (route->npartitions + 1));
 	int start = 0;
-	bool guard_passed = false;
 
 	/* fill[l]: where the next event of partition l goes, after a counting sort */
 	for (int i = 0; i < route->count; i++)
-		fill[route->stream_of[i]->target - route->partitions + 1]++;
+		fill[results[i].stream->target - route->partitions + 1]++;
 	for (int l = 0; l < route->npartitions; l++)
 		fill[l + 1] += fill[l];
 	for (int i = 0; i < route->count; i++)
 	{
-		int at = fill[route->stream_of[i]->target - route->partitions]++;
-
-		events[at] = &route->events[i];
-		rows[at] = &results[i];
+		CHECK_FOR_INTERRUPTS();
+		order[fill[results[i].stream->target - route->partitions]++] = i;
 	}
 
 	for (int l = 0; l < route->npartitions; l++)
 	{
 		if (fill[l] > start)
-			sierra_insert_events(route->store, &route->partitions[l], route->estate, events + start,
-								 rows + start, fill[l] - start, &guard_passed);
+			sierra_insert_events(&insert, &route->partitions[l], order + start, fill[l] - start);
 		start = fill[l];
 	}
-	pfree(events);
-	pfree(rows);
+	pfree(order);
 	pfree(fill);
 }
 
@@ -218,7 +183,7 @@ write_append(SierraRoute *route, SierraAppendResult *results)
 		if (route->partitions[i].is_written)
 			sierra_position_note_written(route->partitions[i].id);
 	}
-	write_companions(route);
+	write_companions(route, results);
 	write_events(route, results);
 	sierra_position_end_writing();
 	sierra_doorbell_note_append(route->store, results[route->count - 1].global_position);
@@ -253,8 +218,8 @@ refuse_nested(const SierraRoute *route)
 }
 
 SierraAppendStatus
-sierra_append(const SierraStore *store, const pg_uuid_t *key, const SierraNewEvent *events,
-			  int count, SierraAppendResult *results, SierraRefusal *refusal)
+sierra_append(const SierraStore *store, const pg_uuid_t *key, SierraNewEvent *events, int count,
+			  SierraAppendResult *results, SierraRefusal *refusal)
 {
 	SierraRoute route = {.store = store, .key = key, .events = events, .count = count};
 	SierraAppendStatus status;
@@ -271,13 +236,13 @@ sierra_append(const SierraStore *store, const pg_uuid_t *key, const SierraNewEve
 	sierra_position_check(store);
 
 	route.estate = CreateExecutorState();
-	status = sierra_route_open(&route, refusal);
+	status = sierra_route_open(&route, results, refusal);
 	if (status == SIERRA_APPEND_DONE)
 	{
 		refuse_nested(&route);
 		status = sierra_idempotency_check(&route, results, refusal);
 		if (status == SIERRA_APPEND_DONE)
-			status = number_versions(&route, results, refusal);
+			status = sierra_versions_number(&route, results, refusal);
 		if (status == SIERRA_APPEND_DONE)
 		{
 			fill_results(&route, results);
@@ -287,7 +252,7 @@ sierra_append(const SierraStore *store, const pg_uuid_t *key, const SierraNewEve
 			sierra_route_unlock(&route);
 		sierra_route_close(&route);
 	}
-	sierra_hidden_censor(&route, status, refusal);
+	sierra_hidden_censor(&route, results, status, refusal);
 	FreeExecutorState(route.estate);
 	return status;
 }

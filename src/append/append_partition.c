@@ -38,6 +38,7 @@ sierra_append_partition_open(const SierraStore *store, int id, SierraAppendParti
 	partition->rel = sierra_scan_open_partition(store, id, RowExclusiveLock);
 	partition->result = sierra_direct_insert_open(partition->rel);
 	partition->lock_is_new = false;
+	partition->stream_scanning = partition->id_scanning = false;
 	partition->sequence_index = find_index(partition, SIERRA_INDEX_SEQUENCE);
 	partition->stream_index = find_index(partition, SIERRA_INDEX_STREAM);
 	partition->event_id_index = find_index(partition, SIERRA_INDEX_EVENT_ID);
@@ -95,12 +96,28 @@ sierra_append_partition_probe_stream(SierraAppendPartition *partition, const tex
 	return true;
 }
 
+TupleTableSlot *
+sierra_append_partition_find_id(SierraAppendPartition *partition, const pg_uuid_t *event_id)
+{
+	ScanKeyData scan_key;
+	SierraScan *scan = &partition->id_scan;
+
+	if (!partition->id_scanning)
+		sierra_scan_begin(scan, partition->rel, partition->event_id_index, false, SnapshotSelf, 1);
+	partition->id_scanning = true;
+	sierra_scan_key_uuid(&scan_key, 1, event_id);
+	sierra_scan_rescan(scan, &scan_key);
+	return sierra_scan_next(scan, ForwardScanDirection) ? scan->slot : NULL;
+}
+
 void
 sierra_append_partition_end_probes(SierraAppendPartition *partition)
 {
 	if (partition->stream_scanning)
 		sierra_scan_end(&partition->stream_scan);
-	partition->stream_scanning = false;
+	if (partition->id_scanning)
+		sierra_scan_end(&partition->id_scan);
+	partition->stream_scanning = partition->id_scanning = false;
 }
 
 void

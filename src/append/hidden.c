@@ -44,7 +44,7 @@ sierra_hidden_repetition(const SierraRoute *route, const SierraAppendResult *res
 		return false;
 	begin_looking();
 	for (int i = 0; i < route->count && !hidden; i++)
-		hidden = !sierra_row_security_sees(route->store, results[i].partition_id,
+		hidden = !sierra_row_security_sees(route->store, results[i].stream->partition,
 										   results[i].partition_sequence);
 	PopActiveSnapshot();
 	return hidden;
@@ -52,30 +52,37 @@ sierra_hidden_repetition(const SierraRoute *route, const SierraAppendResult *res
 
 /* The version of the stream without events of this call, which were counted already. */
 static int64
-stored_version(const SierraRoute *route, const SierraRefusal *refusal)
+stored_version(const SierraRoute *route, const SierraAppendResult *results,
+			   const SierraRefusal *refusal)
 {
 	int64 version = refusal->current_version;
 	int refused = refusal->event - route->events;
 
 	for (int i = 0; i < refused; i++)
 	{
-		if (route->stream_of[i] == route->stream_of[refused])
+		if (results[i].stream == results[refused].stream)
 			version--;
 	}
 	return version;
 }
 
 void
-sierra_hidden_censor(const SierraRoute *route, SierraAppendStatus status, SierraRefusal *refusal)
+sierra_hidden_censor(const SierraRoute *route, const SierraAppendResult *results,
+					 SierraAppendStatus status, SierraRefusal *refusal)
 {
+	int64 stored = SIERRA_NONE;
 	int64 version;
 	bool sees_any = false;
 
 	refusal->hidden = false;
 	if (status != SIERRA_APPEND_WRONG_VERSION && status != SIERRA_APPEND_KEY_MISMATCH)
 		return;
-	if (status == SIERRA_APPEND_WRONG_VERSION && stored_version(route, refusal) == SIERRA_NONE)
-		return;
+	if (status == SIERRA_APPEND_WRONG_VERSION)
+	{
+		stored = stored_version(route, results, refusal);
+		if (stored == SIERRA_NONE)
+			return;
+	}
 	if (!sierra_store_has_row_security(route->store))
 		return;
 	if (may_read(route->store))
@@ -85,6 +92,5 @@ sierra_hidden_censor(const SierraRoute *route, SierraAppendStatus status, Sierra
 			sierra_row_security_stream_version(route->store, refusal->event->stream_id, &version);
 		PopActiveSnapshot();
 	}
-	refusal->hidden = !sees_any || (status == SIERRA_APPEND_WRONG_VERSION &&
-									version < stored_version(route, refusal));
+	refusal->hidden = !sees_any || version < stored;
 }

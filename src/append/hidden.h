@@ -5,7 +5,6 @@
 #ifndef SIERRA_HIDDEN_H
 #define SIERRA_HIDDEN_H
 
-#include "append/insert.h"
 #include "append/route.h"
 
 /*
@@ -15,7 +14,7 @@
 extern bool sierra_hidden_repetition(const SierraRoute *route, const SierraAppendResult *results);
 
 /* Removes from a refusal what the user could not read. */
-extern void sierra_hidden_censor(const SierraRoute *route, SierraAppendStatus status,
-								 SierraRefusal *refusal);
+extern void sierra_hidden_censor(const SierraRoute *route, const SierraAppendResult *results,
+								 SierraAppendStatus status, SierraRefusal *refusal);
 
 #endif /* SIERRA_HIDDEN_H */

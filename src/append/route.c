@@ -27,6 +27,7 @@
 #include "wakeup/announce.h"
 #include "wakeup/doorbell.h"
 
+#include "miscadmin.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 
@@ -37,23 +38,19 @@ key_of_name(const text *stream_id, pg_uuid_t *key)
 }
 
 static void
-move_to_key(SierraRoute *route, SierraRouteStream *stream, const pg_uuid_t *key)
+move_to_key(const SierraRoute *route, SierraRouteStream *stream, const pg_uuid_t *key)
 {
 	stream->key = *key;
 	stream->partition = sierra_uuid_partition(key, route->store->partitions);
 }
 
-static SierraRouteStream *
-add_stream(SierraRoute *route, const SierraNewEvent *event)
+static void
+begin_stream(const SierraRoute *route, SierraRouteStream *stream, const SierraNewEvent *event)
 {
-	SierraRouteStream *stream = palloc0(sizeof(SierraRouteStream));
 	pg_uuid_t key;
 
-	stream->stream_id = event->stream_id;
-	stream->event = event;
-	stream->home = -1;
-	stream->version = SIERRA_NONE;
-	stream->repeated_version = SIERRA_NONE;
+	*stream = (SierraRouteStream){
+		.event = event, .home = -1, .version = SIERRA_NONE, .repeated_version = SIERRA_NONE};
 	if (route->key != NULL)
 		move_to_key(route, stream, route->key);
 	else
@@ -61,35 +58,69 @@ add_stream(SierraRoute *route, const SierraNewEvent *event)
 		key_of_name(event->stream_id, &key);
 		move_to_key(route, stream, &key);
 	}
-	route->streams[route->nstreams++] = stream;
-	return stream;
 }
 
-static void
-collect_streams(SierraRoute *route)
+/*
+ * A hash table of the streams of a call.  It has only their indexes, because there can be
+ * a stream for each of many small events.
+ */
+typedef struct StreamSlot
 {
-	sierra_streams_hash *table;
+	int32 index;
+	char status;
+} StreamSlot;
 
-	route->stream_of = palloc(sizeof(SierraRouteStream *) * route->count);
-	route->streams = palloc(sizeof(SierraRouteStream *) * route->count);
+static inline const text *
+stream_id_of(const SierraRoute *route, int index)
+{
+	return route->streams[index].event->stream_id;
+}
+
+#define SH_PREFIX stream_slots
+#define SH_ELEMENT_TYPE StreamSlot
+#define SH_KEY_TYPE int32
+#define SH_KEY index
+#define SH_HASH_KEY(tb, key) sierra_stream_hash(stream_id_of((tb)->private_data, key))
+#define SH_EQUAL(tb, a, b)                                                                         \
+	sierra_text_equal(stream_id_of((tb)->private_data, a), stream_id_of((tb)->private_data, b))
+#define SH_SCOPE static inline
+#define SH_DEFINE
+#define SH_DECLARE
+#include "lib/simplehash.h"
+
+/* How many streams there is room for in the table before it grows. */
+#define FIRST_SIZE 1024
+
+static void
+collect_streams(SierraRoute *route, SierraAppendResult *results)
+{
+	stream_slots_hash *table;
+
+	/* Pages that are not written to take no memory, so there may be room for too many. */
+	route->streams =
+		MemoryContextAllocHuge(CurrentMemoryContext, sizeof(SierraRouteStream) * route->count);
 	route->nstreams = 0;
 	if (route->count == 1)
 	{
-		route->stream_of[0] = add_stream(route, &route->events[0]);
+		begin_stream(route, &route->streams[route->nstreams++], &route->events[0]);
+		results[0].stream = &route->streams[0];
 		return;
 	}
 
-	table = sierra_streams_create(CurrentMemoryContext, route->count, NULL);
+	table = stream_slots_create(CurrentMemoryContext, Min(route->count, FIRST_SIZE), route);
 	for (int i = 0; i < route->count; i++)
 	{
 		bool found;
-		SierraStreamSlot *slot = sierra_streams_insert(table, route->events[i].stream_id, &found);
+		StreamSlot *slot;
 
+		CHECK_FOR_INTERRUPTS();
+		route->streams[route->nstreams].event = &route->events[i];
+		slot = stream_slots_insert(table, route->nstreams, &found);
 		if (!found)
-			slot->value = add_stream(route, &route->events[i]);
-		route->stream_of[i] = slot->value;
+			begin_stream(route, &route->streams[route->nstreams++], &route->events[i]);
+		results[i].stream = &route->streams[slot->index];
 	}
-	sierra_streams_destroy(table);
+	stream_slots_destroy(table);
 }
 
 /* Why a partition is locked. */
@@ -107,11 +138,11 @@ wanted_partitions(SierraRoute *route)
 
 	for (int i = 0; i < route->nstreams; i++)
 	{
-		if (route->streams[i]->home >= 0)
-			wanted[route->streams[i]->home] = WANTED_AS_HOME;
+		if (route->streams[i].home >= 0)
+			wanted[route->streams[i].home] = WANTED_AS_HOME;
 	}
 	for (int i = 0; i < route->nstreams; i++)
-		wanted[route->streams[i]->partition] = WANTED_TO_WRITE;
+		wanted[route->streams[i].partition] = WANTED_TO_WRITE;
 	return wanted;
 }
 
@@ -140,7 +171,6 @@ open_and_lock(SierraRoute *route)
 	{
 		SierraAppendPartition *partition = &route->partitions[i];
 
-		partition->stream_scanning = false;
 		partition->lock_is_new =
 			sierra_partition_lock(RelationGetRelid(partition->rel), SIERRA_LOCK_KEEP_OUT);
 	}
@@ -191,7 +221,7 @@ settle_new_key(SierraRoute *route, SierraRouteStream *stream, SierraAppendStatus
 	bool not_serializable;
 	SierraAppendPartition *home;
 
-	key_of_name(stream->stream_id, &name_key);
+	key_of_name(stream->event->stream_id, &name_key);
 	if (sierra_uuid_equal(&name_key, route->key))
 		return SETTLED;
 
@@ -199,7 +229,7 @@ settle_new_key(SierraRoute *route, SierraRouteStream *stream, SierraAppendStatus
 	home = find_partition(route, stream->home);
 	if (home == NULL)
 		return MOVED;
-	if (sierra_append_partition_probe_stream(home, stream->stream_id, &version, &stream_key,
+	if (sierra_append_partition_probe_stream(home, stream->event->stream_id, &version, &stream_key,
 											 &not_serializable))
 		return refuse_key(stream, route, &stream_key, status, refusal);
 	stream->register_key = true;
@@ -215,8 +245,8 @@ settle_stream(SierraRoute *route, SierraRouteStream *stream, SierraAppendStatus 
 
 	stream->target = find_partition(route, stream->partition);
 	stream->register_key = false;
-	if (sierra_append_partition_probe_stream(stream->target, stream->stream_id, &stream->version,
-											 &stream_key, &not_serializable))
+	if (sierra_append_partition_probe_stream(stream->target, stream->event->stream_id,
+											 &stream->version, &stream_key, &not_serializable))
 	{
 		if (route->key != NULL && !sierra_uuid_equal(&stream_key, route->key))
 			return refuse_key(stream, route, &stream_key, status, refusal);
@@ -230,7 +260,9 @@ settle_stream(SierraRoute *route, SierraRouteStream *stream, SierraAppendStatus 
 		return SETTLED;
 	}
 
-	if (sierra_registry_find_key(route->store, stream->stream_id, SnapshotSelf, &stream_key))
+	if (!route->keys.active)
+		sierra_registry_begin_keys(route->store, SnapshotSelf, &route->keys);
+	if (sierra_registry_find_key(&route->keys, stream->event->stream_id, &stream_key))
 	{
 		if (route->key != NULL && !sierra_uuid_equal(&stream_key, route->key))
 			return refuse_key(stream, route, &stream_key, status, refusal);
@@ -243,23 +275,25 @@ settle_stream(SierraRoute *route, SierraRouteStream *stream, SierraAppendStatus 
 }
 
 SierraAppendStatus
-sierra_route_open(SierraRoute *route, SierraRefusal *refusal)
+sierra_route_open(SierraRoute *route, SierraAppendResult *results, SierraRefusal *refusal)
 {
 	SierraAppendStatus status = SIERRA_APPEND_DONE;
 	bool moved = true;
 
-	collect_streams(route);
+	collect_streams(route, results);
 	while (moved)
 	{
 		moved = false;
 		open_and_lock(route);
 		for (int i = 0; i < route->nstreams && status == SIERRA_APPEND_DONE; i++)
 		{
-			if (settle_stream(route, route->streams[i], &status, refusal) == MOVED)
+			CHECK_FOR_INTERRUPTS();
+			if (settle_stream(route, &route->streams[i], &status, refusal) == MOVED)
 				moved = true;
 		}
 		for (int i = 0; i < route->npartitions; i++)
 			sierra_append_partition_end_probes(&route->partitions[i]);
+		sierra_registry_end(&route->keys);
 		if (status != SIERRA_APPEND_DONE || moved)
 		{
 			sierra_route_unlock(route);

@@ -102,6 +102,20 @@ sierra_compat_owns_database(Oid database, Oid roleid)
 #endif
 }
 
+/*
+ * May a role become another one by SET ROLE?  16 lets memberships exclude that
+ * (3d14e171e9, 6566133c5f).
+ */
+static inline bool
+sierra_compat_can_become(Oid member, Oid role)
+{
+#if PG_VERSION_NUM >= 160000
+	return member_can_set_role(member, role);
+#else
+	return is_member_of_role(member, role);
+#endif
+}
+
 /* 17 grouped the parts of a virtual transaction id (28f3915b73) */
 static inline LocalTransactionId
 sierra_compat_local_transaction_id(void)

@@ -264,7 +264,7 @@ partition_in_flight(const SierraStore *store, int id, int64 position)
 	VirtualTransactionId writer;
 	int64 bound;
 
-	if (!sierra_partition_written_by_other(store->leaf[id], &writer))
+	if (!sierra_partition_written_by_other(store->partition_oids[id], &writer))
 		return false;
 	partition.rel = sierra_scan_open_partition(store, id, AccessShareLock);
 	partition.sequence_index = sierra_scan_open_index(partition.rel, SIERRA_INDEX_SEQUENCE);

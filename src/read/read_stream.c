@@ -99,7 +99,7 @@ partition_of_registered(const SierraStore *store, const text *stream_id)
 {
 	pg_uuid_t key;
 
-	if (!sierra_registry_find_key(store, stream_id, GetActiveSnapshot(), &key))
+	if (!sierra_registry_key_of(store, stream_id, GetActiveSnapshot(), &key))
 		return -1;
 	return sierra_uuid_partition(&key, store->partitions);
 }
@@ -140,7 +140,7 @@ sierra_read_event(const SierraStore *store, const pg_uuid_t *event_id, SierraSin
 	if (scan_partition(store, generated_in, SIERRA_INDEX_EVENT_ID, &key, all, sink))
 		return;
 
-	registered = sierra_registry_find_id(store, event_id, GetActiveSnapshot());
+	registered = sierra_registry_partition_of(store, event_id, GetActiveSnapshot());
 	if (registered >= 0 && registered < store->partitions && registered != generated_in)
 		(void) scan_partition(store, registered, SIERRA_INDEX_EVENT_ID, &key, all, sink);
 }

@@ -33,4 +33,8 @@ extern bool sierra_row_security_sequence(const SierraStore *store, int partition
 /* May the user see the event with this sequence? */
 extern bool sierra_row_security_sees(const SierraStore *store, int partition, int64 sequence);
 
+/* How many events of a partition, from this sequence on, the user may see. */
+extern int64 sierra_row_security_count(const SierraStore *store, int partition,
+									   int64 from_sequence);
+
 #endif /* SIERRA_ROW_SECURITY_H */

@@ -22,6 +22,7 @@
 #include "access/xact.h"
 #include "catalog/pg_collation.h"
 #include "miscadmin.h"
+#include "storage/lmgr.h"
 #include "utils/fmgroids.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
@@ -32,7 +33,7 @@
 Relation
 sierra_scan_open_partition(const SierraStore *store, int partition, LOCKMODE lock)
 {
-	Relation rel = try_relation_open(store->leaf[partition], lock);
+	Relation rel = try_relation_open(store->partition_oids[partition], lock);
 
 	if (rel == NULL)
 		sierra_store_report_missing(NameStr(store->name));
@@ -179,6 +180,23 @@ sierra_scan_last(SierraScan *scan, ScanKey prefix)
 	if (!first_from_end(scan, prefix, &number))
 		return false;
 	return index_fetch_heap(scan->desc, scan->slot) || search_last(scan, prefix, number);
+}
+
+bool
+sierra_scan_find_settled(SierraScan *scan, Snapshot dirty, ScanKey key)
+{
+	for (;;)
+	{
+		sierra_scan_rescan(scan, key);
+		if (!sierra_scan_next(scan, ForwardScanDirection))
+			return false;
+		if (!TransactionIdIsValid(dirty->xmin))
+			return true;
+		/* Release the pages: VACUUM must not wait for the transaction too. */
+		ExecClearTuple(scan->slot);
+		sierra_scan_rescan(scan, key);
+		XactLockTableWait(dirty->xmin, NULL, NULL, XLTW_None);
+	}
 }
 
 bool

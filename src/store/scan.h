@@ -54,6 +54,13 @@ extern bool sierra_scan_next(SierraScan *scan, ScanDirection direction);
 extern void sierra_scan_end(SierraScan *scan);
 
 /*
+ * Puts the committed row with this key into the slot of the scan, whose
+ * snapshot is dirty (InitDirtySnapshot()); false if there is none.  Waits for a
+ * transaction that is adding it.
+ */
+extern bool sierra_scan_find_settled(SierraScan *scan, Snapshot dirty, ScanKey key);
+
+/*
  * Puts the row with the highest number into the slot of the scan; false if there is
  * none.  The scan has a key for each index column before that of the number.  The rows
  * are numbered from 0, and those that the snapshot sees have no gap.
