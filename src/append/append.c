@@ -21,6 +21,7 @@
 #include "postgres.h"
 
 #include "append/append.h"
+#include "append/hidden.h"
 #include "append/idempotency.h"
 #include "append/insert.h"
 #include "append/metadata.h"
@@ -251,6 +252,7 @@ sierra_append(const SierraStore *store, const pg_uuid_t *key, SierraNewEvent *ev
 			sierra_route_unlock(&route);
 		sierra_route_close(&route);
 	}
+	sierra_hidden_censor(&route, results, status, refusal);
 	FreeExecutorState(route.estate);
 	return status;
 }

@@ -8,6 +8,7 @@
  */
 #include "postgres.h"
 
+#include "append/hidden.h"
 #include "append/idempotency.h"
 #include "base/routing.h"
 #include "store/durable.h"
@@ -253,6 +254,10 @@ sierra_idempotency_check(SierraRoute *route, SierraAppendResult *results, Sierra
 			refuse_unless_all_are_stored(&check);
 	}
 	pfree(check.stored);
+
+	if (check.refused == route->count && check.nstored == route->count &&
+		sierra_hidden_repetition(route, results))
+		refuse(&check, 0, "It is stored already.");
 
 	if (check.refused < route->count)
 	{

@@ -248,3 +248,21 @@ sierra_row_security_count(const SierraStore *store, int partition, int64 from_se
 	(void) query_int8(query, 2, types, values, &count);
 	return count;
 }
+
+bool
+sierra_row_security_sees(const SierraStore *store, int partition, int64 sequence)
+{
+	char *query = psprintf("SELECT FROM %s WHERE partition_id OPERATOR(pg_catalog.=) $1"
+						   " AND partition_sequence OPERATOR(pg_catalog.=) $2",
+						   events_table(store));
+	Oid types[2] = {INT4OID, INT8OID};
+	Datum values[2] = {Int32GetDatum(partition), Int64GetDatum(sequence)};
+	bool found;
+
+	SPI_connect();
+	if (SPI_execute_with_args(query, 2, types, values, NULL, true, 0) != SPI_OK_SELECT)
+		elog(ERROR, "could not look for an event under row-level security");
+	found = SPI_processed > 0;
+	SPI_finish();
+	return found;
+}

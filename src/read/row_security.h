@@ -30,6 +30,9 @@ extern bool sierra_row_security_stream_version(const SierraStore *store, const t
 											   int64 *version);
 extern bool sierra_row_security_sequence(const SierraStore *store, int partition, int64 *sequence);
 
+/* May the user see the event with this sequence? */
+extern bool sierra_row_security_sees(const SierraStore *store, int partition, int64 sequence);
+
 /* How many events of a partition, from this sequence on, the user may see. */
 extern int64 sierra_row_security_count(const SierraStore *store, int partition,
 									   int64 from_sequence);
