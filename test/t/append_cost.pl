@@ -116,6 +116,18 @@ $owner->do(q{SELECT FROM emappend(NULL, (SELECT events FROM inputs WHERE (name, 
   for 300, 100000;
 peak_is_at_most(4, 'ids', 100000, 'a repetition');
 
+# The same for a user whose events are looked for with a policy.
+$owner->do(<<'SQL');
+CREATE ROLE tenant;
+GRANT USAGE ON SCHEMA es TO tenant;
+GRANT SELECT, INSERT ON es.events TO tenant;
+GRANT SELECT ON inputs TO tenant;
+CREATE POLICY own ON es.events USING (true);
+ALTER TABLE es.events ENABLE ROW LEVEL SECURITY;
+SQL
+peak_is_at_most(4, 'ids', 100000, 'a repetition with row-level security', 'SET ROLE tenant');
+$owner->do('ALTER TABLE es.events DISABLE ROW LEVEL SECURITY');
+
 ends_in_time('few streams', 500000, $_) for 100, 500, 1000;
 ends_in_time('arrays',      500000, $_) for 100, 500, 1000;
 is(one_value($owner, 'SELECT count(*) FROM es.events'), 100300, 'nothing is left of all that');
