@@ -6,7 +6,7 @@ EXTVERSION := $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" sierra_es.co
 MODULE_big  = sierra_es
 OBJS        = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c src/*/*.c)))
 # The install script is built from parts, in this order.
-SQL_PARTS   = $(patsubst %,sql/%.sql,types routing store append read verify subscription consumer_group failure \
+SQL_PARTS   = $(patsubst %,sql/%.sql,types routing retry store guard append read verify subscription consumer_group failure \
               monitoring aggregate upcaster timer projection projection_run projection_operate process_manager \
               saga saga_engine saga_operate worker)
 DATA_built  = sql/$(EXTENSION)--$(EXTVERSION).sql
@@ -51,6 +51,7 @@ format:
 
 lint:
 	@scripts/lint-wings
+	@scripts/lint-english
 	@! grep -n PG_VERSION_NUM $(SOURCES) | grep -v '^src/base/compat.h' || (echo 'PG_VERSION_NUM outside compat.h'; exit 1)
 	@! grep -nE '\b(sprintf|strcpy|strcat|usleep|malloc) *\(|^[[:space:]]*//' $(SOURCES) || (echo 'banned function or comment style'; exit 1)
 	@! grep -nE 'err(msg|msg_plural)\("([A-Z][a-z]|[^"]*\."\))' $(SOURCES) || (echo 'message style'; exit 1)

@@ -2,37 +2,6 @@
 -- Projections: their tables, definitions, and the triggers of inline projections.
 -- ---------------------------------------------------------------------------
 
--- A row of projections says what runs, and as which role.  So a role writes rows
--- only for roles that it is a member of, and what a row runs never changes: a
--- rebuild makes another row.  src/store/run_as.c says what else is checked.
-CREATE FUNCTION sierra_internal.guard_projection() RETURNS trigger
-    LANGUAGE plpgsql
-    SET search_path = pg_catalog, pg_temp
-AS $$
-BEGIN
-    IF TG_OP = 'UPDATE' THEN
-        IF (OLD.projection, OLD.version, OLD.owner, OLD.kind, OLD.handler, OLD.key, OLD.initial,
-            OLD.streams, OLD.event_names, OLD.search_path)
-           IS DISTINCT FROM
-           (NEW.projection, NEW.version, NEW.owner, NEW.kind, NEW.handler, NEW.key, NEW.initial,
-            NEW.streams, NEW.event_names, NEW.search_path)
-           OR NEW.subscription <> coalesce(OLD.subscription, '') THEN
-            RAISE object_not_in_prerequisite_state USING
-                MESSAGE = format('the definition of projection "%s" cannot be changed', OLD.projection),
-                HINT = 'Use rebuild_projection().';
-        END IF;
-    END IF;
-    IF NOT pg_has_role(current_user, NEW.owner, 'MEMBER') THEN
-        RAISE insufficient_privilege USING
-            MESSAGE = format('must be a member of role "%s" to make a projection that runs as it',
-                             NEW.owner);
-    END IF;
-    RETURN NEW;
-END
-$$;
-COMMENT ON FUNCTION sierra_internal.guard_projection() IS
-    'trigger function that lets only members of a projection''s owner write the projection';
-
 CREATE FUNCTION sierra_internal.inline_trigger_name(projection text) RETURNS name
     LANGUAGE sql IMMUTABLE STRICT
     SET search_path = pg_catalog, pg_temp
@@ -58,8 +27,7 @@ $$;
 COMMENT ON FUNCTION sierra_internal.create_inline_trigger(name, text, text[]) IS
     'creates the trigger of an inline projection';
 
--- DROP EXTENSION CASCADE drops the triggers of projections and keeps their tables.
-CREATE FUNCTION sierra_internal.restore_projection_triggers(store name) RETURNS integer
+CREATE FUNCTION sierra_internal.restore_inline_triggers(store name) RETURNS integer
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -67,16 +35,6 @@ DECLARE
     lost record;
     restored integer := 0;
 BEGIN
-    IF NOT EXISTS (SELECT FROM pg_trigger AS t
-                    WHERE t.tgrelid = to_regclass(format('%I.projections', store))
-                      AND t.tgfoid = 'sierra_internal.guard_projection()'::regprocedure) THEN
-        EXECUTE format(
-            'CREATE TRIGGER sierra_guard_projection BEFORE INSERT OR UPDATE OF projection, version, owner,'
-            ' kind, handler, key, initial, streams, event_names, search_path, subscription'
-            ' ON %I.projections FOR EACH ROW EXECUTE FUNCTION sierra_internal.guard_projection()',
-            store);
-        restored := 1;
-    END IF;
     FOR lost IN EXECUTE format(
         'SELECT p.projection, p.event_names FROM %1$I.projections AS p'
         ' WHERE p.live AND p.mode = ''inline'' AND p.subscription IS NULL'
@@ -90,8 +48,8 @@ BEGIN
     RETURN restored;
 END
 $$;
-COMMENT ON FUNCTION sierra_internal.restore_projection_triggers(name) IS
-    'puts back triggers that projections have lost, and returns how many';
+COMMENT ON FUNCTION sierra_internal.restore_inline_triggers(name) IS
+    'puts back the lost triggers of inline projections, and returns how many';
 
 CREATE FUNCTION sierra_internal.create_projection_tables(store name) RETURNS void
     LANGUAGE plpgsql
@@ -120,6 +78,7 @@ BEGIN
         ' automatic boolean NOT NULL,'
         ' state text NOT NULL CHECK (state IN (''running'', ''retrying'', ''stopped'', ''paused'')),'
         ' attempts integer NOT NULL DEFAULT 0,'
+        ' interruptions integer NOT NULL DEFAULT 0,'
         ' retry_at timestamptz,'
         ' failed_position bigint,'
         ' failed_stream text,'
@@ -375,7 +334,6 @@ AS $$
 #variable_conflict use_variable
 DECLARE
     subscription text;
-    state text;
     failure text;
     event_names text[];
 BEGIN
@@ -388,12 +346,12 @@ BEGIN
     -- Appends in flight end first, and no other append begins.
     EXECUTE format('LOCK TABLE %I.events IN SHARE ROW EXCLUSIVE MODE', store);
     PERFORM sierra_internal.run_projection_version(projection, version, 9223372036854775807);
-    EXECUTE format('SELECT p.subscription, p.state, p.event_names,'
-                   '       coalesce(p.last_error, (SELECT t.reason FROM %1$I.subscription_streams AS t'
+    EXECUTE format('SELECT p.subscription, p.event_names,'
+                   '       coalesce(CASE WHEN p.state <> ''running'' THEN p.last_error END, (SELECT t.reason FROM %1$I.subscription_streams AS t'
                    '                   WHERE t.subscription = p.subscription'
                    '                     AND t.state IN (''retrying'', ''parked'') LIMIT 1))'
                    '  FROM %1$I.projections AS p WHERE p.projection = $1 AND p.version = $2', store)
-       INTO subscription, state, event_names, failure USING projection, version;
+       INTO subscription, event_names, failure USING projection, version;
     IF failure IS NOT NULL THEN
         RAISE object_not_in_prerequisite_state USING
             MESSAGE = format('projection "%s" cannot become inline', projection),

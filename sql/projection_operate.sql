@@ -23,7 +23,7 @@ BEGIN
             DETAIL = 'It runs with each append, and would miss events that are appended meanwhile.',
             HINT = 'Drop it, or create it in mode background or manual.';
     END IF;
-    EXECUTE format('UPDATE %I.projections AS p SET state = $3, attempts = 0, retry_at = NULL,'
+    EXECUTE format('UPDATE %I.projections AS p SET state = $3, attempts = 0, interruptions = 0, retry_at = NULL,'
                    ' updated_at = clock_timestamp()'
                    ' WHERE p.projection = $1 AND p.state = ANY ($2)', store)
       USING projection, from_states, to_state;
@@ -88,7 +88,7 @@ BEGIN
                                       reason => stopped.last_error, park => true);
             skipped := @extschema@.eskip(stopped.subscription, stopped.failed_stream);
             EXECUTE format('UPDATE %I.projections AS p SET state = ''running'', attempts = 0,'
-                           ' retry_at = NULL, failed_position = NULL, failed_stream = NULL'
+                           ' interruptions = 0, retry_at = NULL, failed_position = NULL, failed_stream = NULL'
                            ' WHERE p.projection = $1 AND p.version = $2', store)
               USING projection, stopped.version;
         ELSIF stream_id IS NOT NULL THEN

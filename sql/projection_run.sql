@@ -38,28 +38,41 @@ $$;
 COMMENT ON FUNCTION run_projection(text, bigint) IS
     'runs a projection, in this transaction, and returns how many events it handled';
 
--- Records that a projection could not be run at all.
-CREATE FUNCTION sierra_internal.record_projection_failure(store name, projection text, version integer, reason text)
+-- Records that a projection could not be run.
+CREATE FUNCTION sierra_internal.record_projection_failure(store name, projection text, version integer,
+                                                          reason text, transient boolean)
     RETURNS void
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_variable
 BEGIN
-    EXECUTE format('UPDATE %I.projections AS p SET attempts = p.attempts + 1,'
-                   ' state = CASE WHEN p.attempts + 1 >= p.max_attempts THEN ''stopped'' ELSE ''retrying'' END,'
-                   ' retry_at = CASE WHEN p.attempts + 1 < p.max_attempts'
-                   '                 THEN clock_timestamp() + least(p.retry_after * power(2, least(p.attempts, 20)),'
-                   '                                                interval ''1 hour'') END,'
+    EXECUTE format('UPDATE %I.projections AS p SET'
+                   ' attempts = CASE WHEN $4 THEN p.attempts ELSE p.attempts + 1 END,'
+                   ' interruptions = CASE WHEN $4 THEN p.interruptions + 1 ELSE 0 END,'
+                   ' state = CASE WHEN $4 THEN p.state'
+                   '              WHEN p.attempts + 1 >= p.max_attempts THEN ''stopped'' ELSE ''retrying'' END,'
+                   ' retry_at = clock_timestamp()'
+                   '            + CASE WHEN $4 THEN sierra_internal.interruption_pause(p.interruptions + 1)'
+                   '                   WHEN p.attempts + 1 < p.max_attempts'
+                   '                   THEN sierra_internal.retry_pause(p.attempts + 1, p.retry_after) END,'
                    ' last_error = $3, last_error_at = clock_timestamp(), updated_at = clock_timestamp()'
                    ' WHERE p.projection = $1 AND p.version = $2', store)
-      USING projection, version, reason;
+      USING projection, version, reason, transient;
 END
 $$;
-COMMENT ON FUNCTION sierra_internal.record_projection_failure(name, text, integer, text) IS
-    'records why a projection could not be run';
+COMMENT ON FUNCTION sierra_internal.record_projection_failure(name, text, integer, text, boolean) IS
+    'records why a projection could not be run, and when to try again';
 
--- run_projections() and list_jobs() have the same condition.
+CREATE FUNCTION sierra_internal.projection_due_at(mode text, live boolean, subscription text, state text,
+                                                  retry_at timestamptz) RETURNS timestamptz
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN CASE WHEN subscription IS NOT NULL AND (mode = 'background' OR mode = 'inline' AND NOT live)
+                 AND state IN ('running', 'retrying')
+            THEN coalesce(retry_at, '-infinity') END;
+COMMENT ON FUNCTION sierra_internal.projection_due_at(text, boolean, text, text, timestamptz) IS
+    'returns when a version of a projection is to run next by itself, -infinity at once, null never';
+
 CREATE FUNCTION sierra_internal.run_projection_if_due(store name, projection text, version integer, max_count bigint)
     RETURNS bigint
     LANGUAGE plpgsql
@@ -67,33 +80,39 @@ CREATE FUNCTION sierra_internal.run_projection_if_due(store name, projection tex
 AS $$
 #variable_conflict use_variable
 DECLARE
-    free boolean;
+    interruptions integer;
+    handled bigint;
+    transient boolean;
 BEGIN
     -- If there is none, another session runs it already, or has just done so.
-    EXECUTE format('SELECT true FROM %I.projections AS p WHERE p.projection = $1 AND p.version = $2'
-                   '   AND (p.retry_at IS NULL OR p.retry_at <= clock_timestamp())'
+    EXECUTE format('SELECT p.interruptions FROM %I.projections AS p WHERE p.projection = $1 AND p.version = $2'
+                   '   AND sierra_internal.projection_due_at(p.mode, p.live, p.subscription, p.state, p.retry_at)'
+                   '       <= clock_timestamp()'
                    ' FOR NO KEY UPDATE SKIP LOCKED', store)
-       INTO free USING projection, version;
-    IF free THEN
-        RETURN sierra_internal.run_projection_version(projection, version, max_count);
-    END IF;
-    RETURN NULL;
-EXCEPTION
-    -- These errors say nothing about the projection, and the next call tries again.
-    WHEN transaction_rollback OR insufficient_resources OR lock_not_available THEN
-        RAISE WARNING USING
-            ERRCODE = SQLSTATE,
-            MESSAGE = format('projection "%s" was not run', projection),
-            DETAIL = SQLERRM;
+       INTO interruptions USING projection, version;
+    IF interruptions IS NULL THEN
         RETURN NULL;
+    END IF;
+    handled := sierra_internal.run_projection_version(projection, version, max_count);
+    IF handled = 0 AND interruptions > 0 THEN
+        EXECUTE format('UPDATE %I.projections AS p SET interruptions = 0'
+                       ' WHERE p.projection = $1 AND p.version = $2', store) USING projection, version;
+    END IF;
+    RETURN handled;
+EXCEPTION
     WHEN OTHERS THEN
+        IF sierra_internal.must_repeat_transaction(SQLSTATE) THEN
+            RAISE;
+        END IF;
+        transient := sierra_internal.is_transient_error(SQLSTATE);
         RAISE WARNING USING
             ERRCODE = SQLSTATE,
-            MESSAGE = format('projection "%s" cannot be run', projection),
+            MESSAGE = format(CASE WHEN transient THEN 'projection "%s" was interrupted'
+                                  ELSE 'projection "%s" cannot be run' END, projection),
             DETAIL = SQLERRM;
         PERFORM sierra_internal.record_projection_failure(store, projection, version,
-                                                          format('%s: %s', SQLSTATE, SQLERRM));
-        RETURN 0;
+                                                          format('%s: %s', SQLSTATE, SQLERRM), transient);
+        RETURN CASE WHEN NOT transient THEN 0 END;
 END
 $$;
 COMMENT ON FUNCTION sierra_internal.run_projection_if_due(name, text, integer, bigint) IS
@@ -119,9 +138,8 @@ BEGIN
     -- The projections that waited longest come first.
     FOR due IN EXECUTE format(
         'SELECT p.projection, p.version FROM %I.projections AS p'
-        ' WHERE p.subscription IS NOT NULL AND (p.mode = ''background'' OR p.mode = ''inline'' AND NOT p.live)'
-        '   AND p.state IN (''running'', ''retrying'')'
-        '   AND (p.retry_at IS NULL OR p.retry_at <= clock_timestamp())'
+        ' WHERE sierra_internal.projection_due_at(p.mode, p.live, p.subscription, p.state, p.retry_at)'
+        '       <= clock_timestamp()'
         ' ORDER BY p.updated_at NULLS FIRST, p.projection, p.version', store) LOOP
         handled := handled + coalesce(sierra_internal.run_projection_if_due(store, due.projection, due.version,
                                                                  max_count), 0);

@@ -30,54 +30,6 @@ AS $$ SELECT ROW($1, $2, $3, $4, $5, $6, $7, $8)::@extschema@.sierra_saga_step $
 COMMENT ON FUNCTION saga_step(text, regprocedure, regprocedure, integer, interval, interval, boolean, text[]) IS
     'returns a step for create_saga(): an action, its compensation, and what to do on errors';
 
--- What a row runs never changes.  A role writes rows only for roles that it is a
--- member of, and makes other versions only of sagas of such roles.
--- src/store/run_as.c says what else is checked.
-CREATE FUNCTION sierra_internal.guard_saga() RETURNS trigger
-    LANGUAGE plpgsql
-    SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-    other name;
-BEGIN
-    IF TG_OP = 'UPDATE' THEN
-        RAISE object_not_in_prerequisite_state USING
-            MESSAGE = format('the definition of saga "%s" cannot be changed', OLD.saga),
-            HINT = 'Make another version with create_saga().';
-    END IF;
-    EXECUTE format('SELECT d.owner FROM %I.sagas AS d WHERE d.saga = $1'
-                   ' ORDER BY d.version DESC LIMIT 1', TG_TABLE_SCHEMA)
-       INTO other USING NEW.saga;
-    other := CASE WHEN pg_has_role(current_user, NEW.owner, 'MEMBER') THEN other ELSE NEW.owner END;
-    IF other IS NOT NULL AND NOT pg_has_role(current_user, other, 'MEMBER') THEN
-        RAISE insufficient_privilege USING
-            MESSAGE = format('must be a member of role "%s" to define saga "%s"', other, NEW.saga);
-    END IF;
-    RETURN NEW;
-END
-$$;
-COMMENT ON FUNCTION sierra_internal.guard_saga() IS
-    'trigger function that lets only members of a saga''s owner write the saga, and nobody change it';
-
--- DROP EXTENSION CASCADE drops the trigger and keeps the table.
-CREATE FUNCTION sierra_internal.restore_saga_guard(store name) RETURNS integer
-    LANGUAGE plpgsql
-    SET search_path = pg_catalog, pg_temp
-AS $$
-BEGIN
-    IF EXISTS (SELECT FROM pg_trigger AS t
-                WHERE t.tgrelid = to_regclass(format('%I.sagas', store))
-                  AND t.tgfoid = 'sierra_internal.guard_saga()'::regprocedure) THEN
-        RETURN 0;
-    END IF;
-    EXECUTE format('CREATE TRIGGER sierra_guard_saga BEFORE INSERT OR UPDATE ON %I.sagas'
-                   ' FOR EACH ROW EXECUTE FUNCTION sierra_internal.guard_saga()', store);
-    RETURN 1;
-END
-$$;
-COMMENT ON FUNCTION sierra_internal.restore_saga_guard(name) IS
-    'puts back the guard of sagas if it is lost, and returns how many triggers it created';
-
 CREATE FUNCTION sierra_internal.create_saga_tables(store name) RETURNS void
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
@@ -102,6 +54,7 @@ BEGIN
         '                                        ''completed'', ''compensated'')),'
         ' step text,'
         ' attempts integer NOT NULL,'
+        ' interruptions integer NOT NULL DEFAULT 0,'
         ' run_at timestamptz,'
         ' deadline timestamptz,'
         ' correlation_id text,'
@@ -203,6 +156,12 @@ BEGIN
             MESSAGE = 'refusals must be SQLSTATEs',
             DETAIL = format('Step "%s" has %s.', given.step, given.refusals),
             HINT = 'A SQLSTATE has five digits or upper-case letters, such as P0001.';
+    END IF;
+    IF EXISTS (SELECT FROM unnest(given.refusals) AS r (code) WHERE sierra_internal.is_transient_error(r.code)) THEN
+        RAISE invalid_parameter_value USING
+            MESSAGE = 'a transient error is not a refusal',
+            DETAIL = format('Step "%s" has %s.', given.step, given.refusals),
+            HINT = 'After such an error, an action is always tried again.';
     END IF;
     RETURN jsonb_build_object(
         'step', given.step, 'action', sierra_internal.saga_function_name(given.action),

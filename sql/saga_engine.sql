@@ -271,8 +271,8 @@ DECLARE
         THEN state.steps -> state.step_number - 1 ->> 'step' END;
     written bigint;
 BEGIN
-    EXECUTE format('UPDATE %I.saga_instances AS i SET status = $2, step = $3, attempts = $4, run_at = $5,'
-                   ' deadline = $6, last_error = $7, updated_at = $8, ended_at = $9 WHERE i.saga_id = $1', store)
+    EXECUTE format('UPDATE %I.saga_instances AS i SET status = $2, step = $3, attempts = $4,'
+                   ' interruptions = 0, run_at = $5, deadline = $6, last_error = $7, updated_at = $8, ended_at = $9 WHERE i.saga_id = $1', store)
       USING state.saga_id, state.status, step, state.attempts, run_at, deadline, state.last_error,
             state.updated_at, state.ended_at;
     GET DIAGNOSTICS written = ROW_COUNT;
@@ -394,17 +394,6 @@ $$;
 COMMENT ON FUNCTION sierra_internal.call_with_saga_data(sierra_internal.saga_state, text) IS
     'calls an action or a compensation with the data of a saga';
 
--- Errors that say nothing about the action: run_sagas() raises them.  A lock that
--- was not available is such an error only for a caller that does not wait for locks.
-CREATE FUNCTION sierra_internal.is_transient_saga_error(sqlstate text, patient boolean) RETURNS boolean
-    LANGUAGE sql IMMUTABLE
-    SET search_path = pg_catalog, pg_temp
-AS $$
-    SELECT $1 IN ('40001', '40P01') OR left($1, 2) IN ('53', '57', '58') OR $1 = '55P03' AND NOT $2
-$$;
-COMMENT ON FUNCTION sierra_internal.is_transient_saga_error(text, boolean) IS
-    'returns whether a SQLSTATE says nothing about the action that raised it';
-
 -- It says when the next attempt is due, or that this one was the last.
 CREATE FUNCTION sierra_internal.failed_attempt(state sierra_internal.saga_state, error text, sqlstate text, refused boolean)
     RETURNS jsonb
@@ -414,20 +403,19 @@ AS $$
 #variable_conflict use_variable
 DECLARE
     step constant jsonb := state.steps -> state.step_number - 1;
-    pause constant interval := step ->> 'retry_after';
 BEGIN
     RETURN jsonb_build_object('step', step -> 'step', 'attempt', state.attempts + 1, 'error', error,
                               'sqlstate', sqlstate)
         || CASE WHEN refused OR state.attempts + 1 >= (step -> 'max_attempts')::integer
                 THEN jsonb_build_object('final', true)
-                ELSE jsonb_build_object('retry_at', clock_timestamp()
-                         + least(pause * 2 ^ least(state.attempts, 20), greatest(pause, '1 hour'))) END;
+                ELSE jsonb_build_object('retry_at', clock_timestamp() + sierra_internal.retry_pause(
+                         state.attempts + 1, (step ->> 'retry_after')::interval)) END;
 END
 $$;
 COMMENT ON FUNCTION sierra_internal.failed_attempt(sierra_internal.saga_state, text, text, boolean) IS
     'returns the payload of the event that records a failed attempt';
 
-CREATE FUNCTION sierra_internal.run_saga_action(store name, state sierra_internal.saga_state, patient boolean)
+CREATE FUNCTION sierra_internal.run_saga_action(store name, state sierra_internal.saga_state)
     RETURNS sierra_internal.saga_state
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
@@ -448,7 +436,7 @@ BEGIN
         END IF;
         RETURN sierra_internal.append_step_completed(state, answer);
     EXCEPTION WHEN OTHERS OR assert_failure THEN
-        IF sierra_internal.is_transient_saga_error(SQLSTATE, patient) THEN
+        IF sierra_internal.is_transient_error(SQLSTATE) THEN
             RAISE;
         END IF;
         failure := sierra_internal.failed_attempt(state, SQLERRM, SQLSTATE,
@@ -466,10 +454,10 @@ BEGIN
     RETURN sierra_internal.append_saga_event(state, 'SagaStepFailed', failure);
 END
 $$;
-COMMENT ON FUNCTION sierra_internal.run_saga_action(name, sierra_internal.saga_state, boolean) IS
+COMMENT ON FUNCTION sierra_internal.run_saga_action(name, sierra_internal.saga_state) IS
     'runs the action of the step of a saga, and records the result';
 
-CREATE FUNCTION sierra_internal.run_saga_compensation(state sierra_internal.saga_state, patient boolean)
+CREATE FUNCTION sierra_internal.run_saga_compensation(state sierra_internal.saga_state)
     RETURNS sierra_internal.saga_state
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
@@ -488,7 +476,7 @@ BEGIN
             jsonb_build_object('step', step -> 'step', 'data', coalesce(answer, '{}')));
         RETURN sierra_internal.end_compensation(undone);
     EXCEPTION WHEN OTHERS OR assert_failure THEN
-        IF sierra_internal.is_transient_saga_error(SQLSTATE, patient) THEN
+        IF sierra_internal.is_transient_error(SQLSTATE) THEN
             RAISE;
         END IF;
         failure := sierra_internal.failed_attempt(state, SQLERRM, SQLSTATE, false);
@@ -496,7 +484,7 @@ BEGIN
     RETURN sierra_internal.append_saga_event(state, 'SagaCompensationFailed', failure);
 END
 $$;
-COMMENT ON FUNCTION sierra_internal.run_saga_compensation(sierra_internal.saga_state, boolean) IS
+COMMENT ON FUNCTION sierra_internal.run_saga_compensation(sierra_internal.saga_state) IS
     'runs the compensation of the step of a saga, and records the result';
 
 -- The time is over, and run_timers() may have appended the event, or is about to.
@@ -526,7 +514,7 @@ COMMENT ON FUNCTION sierra_internal.time_out_saga(name, sierra_internal.saga_sta
     'appends the event of a time-out that is due, unless run_timers() did';
 
 -- src/saga/saga.c calls this as the owner of the definition.
-CREATE FUNCTION sierra_internal.advance_saga(store name, saga_id text, saga text, version integer, patient boolean)
+CREATE FUNCTION sierra_internal.advance_saga(store name, saga_id text, saga text, version integer)
     RETURNS boolean
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
@@ -556,17 +544,17 @@ BEGIN
         -- Another session wrote the end of the last step.
         state := sierra_internal.append_saga_event(state, 'SagaCompleted', jsonb_build_object('data', state.data));
     ELSIF state.status = 'compensating' AND state.retry_at <= clock_timestamp() THEN
-        state := sierra_internal.run_saga_compensation(state, patient);
+        state := sierra_internal.run_saga_compensation(state);
     ELSIF state.status = 'running' AND state.retry_at <= clock_timestamp() THEN
-        state := sierra_internal.run_saga_action(store, state, patient);
+        state := sierra_internal.run_saga_action(store, state);
     END IF;
     PERFORM sierra_internal.write_saga_instance(store, state);
     RETURN state.stream_version > before;
 END
 $$;
-COMMENT ON FUNCTION sierra_internal.advance_saga(name, text, text, integer, boolean) IS
+COMMENT ON FUNCTION sierra_internal.advance_saga(name, text, text, integer) IS
     'takes a saga one step further if it is due; run_saga() calls it as the owner of the saga';
-REVOKE EXECUTE ON FUNCTION sierra_internal.advance_saga(name, text, text, integer, boolean) FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION sierra_internal.advance_saga(name, text, text, integer) FROM PUBLIC;
 
 CREATE FUNCTION sierra_internal.run_saga(saga_id text, patient boolean) RETURNS boolean
     LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE

@@ -2,20 +2,22 @@
 -- Sagas: running them, answers from outside, repair, and the view of them.
 -- ---------------------------------------------------------------------------
 
--- The saga cannot be run at all, for example because its definition is gone.
+-- The saga was interrupted, or cannot be run at all, for example because its definition
+-- is gone.
 CREATE FUNCTION sierra_internal.postpone_saga(store name, saga_id text, error text) RETURNS void
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_variable
 BEGIN
-    EXECUTE format('UPDATE %I.saga_instances AS i SET last_error = $2,'
-                   ' run_at = clock_timestamp() + interval ''1 minute'' WHERE i.saga_id = $1', store)
+    EXECUTE format('UPDATE %I.saga_instances AS i SET last_error = $2, interruptions = i.interruptions + 1,'
+                   ' run_at = clock_timestamp() + sierra_internal.interruption_pause(i.interruptions + 1)'
+                   ' WHERE i.saga_id = $1', store)
       USING saga_id, error;
 END
 $$;
 COMMENT ON FUNCTION sierra_internal.postpone_saga(name, text, text) IS
-    'records why a saga cannot be run, and lets it wait a minute';
+    'records why a saga was not run, and when to try again';
 
 CREATE FUNCTION run_sagas(max_count integer DEFAULT 100) RETURNS bigint
     LANGUAGE plpgsql
@@ -25,7 +27,8 @@ AS $$
 DECLARE
     store constant name := sierra_internal.require_store();
     due text[];
-    saga_id text;
+    interrupted boolean[];
+    transient boolean;
     steps bigint := 0;
 BEGIN
     PERFORM sierra_internal.require_value('max_count', max_count IS NULL);
@@ -36,29 +39,38 @@ BEGIN
     END IF;
     LOOP
         -- A few at a time, so that other sessions can take others meanwhile.
-        EXECUTE format('SELECT array_agg(d.saga_id) FROM (SELECT i.saga_id FROM %I.saga_instances AS i'
+        EXECUTE format('SELECT array_agg(d.saga_id), array_agg(d.interruptions > 0)'
+                       '  FROM (SELECT i.saga_id, i.interruptions FROM %I.saga_instances AS i'
                        ' WHERE i.run_at <= clock_timestamp() ORDER BY i.run_at, i.saga_id'
                        ' LIMIT $1 FOR NO KEY UPDATE SKIP LOCKED) AS d', store)
-           INTO due USING least(max_count - steps, 10);
+           INTO due, interrupted USING least(max_count - steps, 10);
         IF due IS NULL THEN
             RETURN steps;
         END IF;
-        FOREACH saga_id IN ARRAY due LOOP
+        FOR i IN 1 .. cardinality(due) LOOP
+            -- Only the first step of a call waits for locks.  A saga that was interrupted
+            -- is therefore run as the first of another call.
+            IF interrupted[i] AND steps > 0 THEN
+                RETURN steps;
+            END IF;
             BEGIN
-                steps := steps + sierra_internal.run_saga(saga_id, steps = 0)::integer;
+                steps := steps + sierra_internal.run_saga(due[i], steps = 0)::integer;
             EXCEPTION WHEN OTHERS THEN
-                IF SQLSTATE IN ('40001', '40P01', '55P03', 'SE001')
-                   AND current_setting('transaction_isolation') = 'read committed' THEN
-                    -- The saga stays due.  The caller can commit what is done, and free its locks.
-                    RETURN steps;
-                ELSIF sierra_internal.is_transient_saga_error(SQLSTATE, false) THEN
+                IF sierra_internal.must_repeat_transaction(SQLSTATE) THEN
                     RAISE;
                 END IF;
+                -- SE001: another session has continued the saga.
+                transient := sierra_internal.is_transient_error(SQLSTATE) OR SQLSTATE = 'SE001';
                 RAISE WARNING USING
                     ERRCODE = SQLSTATE,
-                    MESSAGE = format('saga instance "%s" cannot be run', saga_id),
+                    MESSAGE = format(CASE WHEN transient THEN 'saga instance "%s" was interrupted'
+                                          ELSE 'saga instance "%s" cannot be run' END, due[i]),
                     DETAIL = SQLERRM;
-                PERFORM sierra_internal.postpone_saga(store, saga_id, format('%s (%s)', SQLERRM, SQLSTATE));
+                PERFORM sierra_internal.postpone_saga(store, due[i], format('%s (%s)', SQLERRM, SQLSTATE));
+                IF transient THEN
+                    -- The caller can commit what is done, and free its locks.
+                    RETURN steps;
+                END IF;
             END;
         END LOOP;
     END LOOP;
@@ -222,8 +234,12 @@ AS $$
 DECLARE
     store constant name := sierra_internal.require_store();
     state sierra_internal.saga_state := sierra_internal.lock_saga(store, saga_id);
+    pauses boolean;
 BEGIN
-    IF state.status <> 'stuck' AND (state.status NOT IN ('running', 'compensating') OR state.attempts = 0) THEN
+    EXECUTE format('SELECT i.interruptions > 0 FROM %I.saga_instances AS i WHERE i.saga_id = $1', store)
+       INTO pauses USING saga_id;
+    IF state.status <> 'stuck' AND (state.status NOT IN ('running', 'compensating')
+                                    OR state.attempts = 0 AND NOT coalesce(pauses, false)) THEN
         PERFORM sierra_internal.report_saga_status(
             state, format('saga instance "%s" has nothing to retry', saga_id),
             'Only a saga that is stuck, or pauses after an error, can be retried.');

@@ -126,12 +126,6 @@ $$;
 COMMENT ON FUNCTION sierra_internal.require_store(name) IS
     'returns the name of a store, by default that of sierra_es.store, if it is complete';
 
-CREATE FUNCTION sierra_internal.guard_events() RETURNS trigger
-    LANGUAGE c
-    AS 'MODULE_PATHNAME', 'sierra_guard_events';
-COMMENT ON FUNCTION sierra_internal.guard_events() IS
-    'trigger function that refuses statements that would change events';
-
 -- For functions that answer that something is stored already: another session may
 -- have committed it with synchronous_commit = off.
 CREATE FUNCTION sierra_internal.make_durable() RETURNS void
@@ -139,84 +133,6 @@ CREATE FUNCTION sierra_internal.make_durable() RETURNS void
     AS 'MODULE_PATHNAME', 'sierra_make_durable_sql';
 COMMENT ON FUNCTION sierra_internal.make_durable() IS
     'waits until all that is committed is as durable as synchronous_commit says';
-
--- A guard refuses all ways to write a table of a store but the append functions.
--- The guard of events also keeps the number of partitions of the store.
-CREATE FUNCTION sierra_internal.create_event_guard(relation text, partitions integer DEFAULT NULL)
-    RETURNS void
-    LANGUAGE plpgsql
-    SET search_path = pg_catalog, pg_temp
-AS $$
-BEGIN
-    EXECUTE format(
-        'CREATE TRIGGER sierra_guard BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON %s'
-        ' FOR EACH STATEMENT EXECUTE FUNCTION sierra_internal.guard_events(%s)',
-        relation, partitions);
-    -- ALWAYS: session_replication_role must not switch it off.
-    EXECUTE format('ALTER TABLE %s ENABLE ALWAYS TRIGGER sierra_guard', relation);
-END
-$$;
-COMMENT ON FUNCTION sierra_internal.create_event_guard(text, integer) IS
-    'makes a table append-only';
-
-CREATE FUNCTION sierra_internal.restore_event_guards(store name) RETURNS integer
-    LANGUAGE plpgsql
-    SET search_path = pg_catalog, pg_temp
-AS $$
-#variable_conflict use_variable
-DECLARE
-    wanted constant name := store;
-    guarded integer := 0;
-    unguarded record;
-BEGIN
-    FOR unguarded IN
-        SELECT c.relname, g.oid IS NOT NULL AS disabled
-          FROM pg_class AS c
-          LEFT JOIN pg_trigger AS g
-            ON g.tgrelid = c.oid
-           AND g.tgfoid = 'sierra_internal.guard_events()'::regprocedure
-         WHERE c.relnamespace = (SELECT n.oid FROM pg_namespace AS n WHERE n.nspname = wanted)
-           AND (c.relname IN ('events', 'stream_keys', 'event_ids')
-                OR c.oid IN (SELECT i.inhrelid FROM pg_inherits AS i
-                              WHERE i.inhparent = to_regclass(format('%I.events', wanted))))
-           AND g.tgenabled IS DISTINCT FROM 'A'
-         ORDER BY c.oid
-    LOOP
-        IF unguarded.disabled THEN
-            EXECUTE format('ALTER TABLE %I.%I ENABLE ALWAYS TRIGGER sierra_guard', wanted,
-                           unguarded.relname);
-        ELSIF unguarded.relname = 'events' THEN
-            PERFORM sierra_internal.create_event_guard(
-                format('%I.events', wanted),
-                (SELECT count(*)::integer FROM pg_inherits AS i
-                  WHERE i.inhparent = to_regclass(format('%I.events', wanted))));
-        ELSE
-            PERFORM sierra_internal.create_event_guard(format('%I.%I', wanted, unguarded.relname));
-        END IF;
-        guarded := guarded + 1;
-    END LOOP;
-    RETURN guarded;
-END
-$$;
-COMMENT ON FUNCTION sierra_internal.restore_event_guards(name) IS
-    'puts back lost guards of the event tables of a store and returns how many';
-
-CREATE FUNCTION guard_event_store(store name DEFAULT NULL) RETURNS integer
-    LANGUAGE plpgsql
-    SET search_path = pg_catalog, pg_temp
-AS $$
-#variable_conflict use_variable
-DECLARE
-    wanted constant name := sierra_internal.require_store(store);
-BEGIN
-    RETURN sierra_internal.restore_event_guards(wanted)
-         + sierra_internal.restore_upcaster_guard(wanted)
-         + sierra_internal.restore_projection_triggers(wanted)
-         + sierra_internal.restore_saga_guard(wanted);
-END
-$$;
-COMMENT ON FUNCTION guard_event_store(name) IS
-    'puts back the triggers that a store has lost, as after DROP EXTENSION CASCADE, and returns how many';
 
 -- The event tables of a store, in an existing schema.
 CREATE FUNCTION sierra_internal.create_event_tables(store name) RETURNS void

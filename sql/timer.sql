@@ -19,6 +19,7 @@ BEGIN
         ' metadata json,'
         ' partition_key text,'
         ' attempts integer NOT NULL DEFAULT 0,'
+        ' interruptions integer NOT NULL DEFAULT 0,'
         ' last_error text,'
         ' created_at timestamptz NOT NULL DEFAULT clock_timestamp())', store);
     EXECUTE format('CREATE INDEX timers_run_at ON %I.timers (run_at, created_at, timer_id)', store);
@@ -167,32 +168,26 @@ $$;
 COMMENT ON FUNCTION sierra_internal.append_timers(name, uuid[]) IS
     'appends the events of timers, deletes the timers, and returns how many';
 
--- Keeps a timer whose event could not be appended; the pause doubles up to an hour.
-CREATE FUNCTION sierra_internal.postpone_timer(store name, timer_id uuid, error text) RETURNS void
+-- Keeps a timer whose event could not be appended.
+CREATE FUNCTION sierra_internal.postpone_timer(store name, timer_id uuid, error text, transient boolean)
+    RETURNS void
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_variable
 BEGIN
-    EXECUTE format('UPDATE %I.timers AS t SET attempts = t.attempts + 1, last_error = $2,'
-                   '       run_at = clock_timestamp() + least(interval ''1 hour'','
-                   '                interval ''1 second'' * 2 ^ least(t.attempts, 20))'
+    EXECUTE format('UPDATE %I.timers AS t SET last_error = $2,'
+                   ' attempts = CASE WHEN $3 THEN t.attempts ELSE t.attempts + 1 END,'
+                   ' interruptions = CASE WHEN $3 THEN t.interruptions + 1 ELSE 0 END,'
+                   ' run_at = clock_timestamp()'
+                   '          + CASE WHEN $3 THEN sierra_internal.interruption_pause(t.interruptions + 1)'
+                   '                 ELSE sierra_internal.retry_pause(t.attempts + 1, ''1 second'') END'
                    ' WHERE t.timer_id = $1', store)
-      USING timer_id, error;
+      USING timer_id, error, transient;
 END
 $$;
-COMMENT ON FUNCTION sierra_internal.postpone_timer(name, uuid, text) IS
+COMMENT ON FUNCTION sierra_internal.postpone_timer(name, uuid, text, boolean) IS
     'records why the event of a timer could not be appended, and when to try again';
-
--- Errors that say nothing about an event: run_timers() raises them.
-CREATE FUNCTION sierra_internal.is_transient_error(sqlstate text) RETURNS boolean
-    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
-    SET search_path = pg_catalog, pg_temp
-AS $$
-    SELECT left($1, 2) IN ('08', '25', '40', '53', '55', '57', '58', 'XX')
-$$;
-COMMENT ON FUNCTION sierra_internal.is_transient_error(text) IS
-    'returns whether a SQLSTATE says nothing about an event, such as that of a deadlock';
 
 CREATE FUNCTION run_timers(max_count integer DEFAULT 1000) RETURNS bigint
     LANGUAGE plpgsql
@@ -206,7 +201,7 @@ DECLARE
     partition_keys text[];
     timer uuid;
     appended bigint := 0;
-    error text;
+    transient boolean;
 BEGIN
     PERFORM sierra_internal.require_value('max_count', max_count IS NULL);
     IF max_count < 0 THEN
@@ -231,20 +226,29 @@ BEGIN
     -- All together, as a rule.  If that fails, one by one, to find the one that fails.
     BEGIN
         RETURN sierra_internal.append_timers(store, due);
-    EXCEPTION WHEN OTHERS THEN
-        IF sierra_internal.is_transient_error(SQLSTATE) THEN
+    EXCEPTION WHEN OTHERS OR assert_failure THEN
+        IF sierra_internal.must_repeat_transaction(SQLSTATE) THEN
             RAISE;
         END IF;
     END;
     FOREACH timer IN ARRAY due LOOP
         BEGIN
             appended := appended + sierra_internal.append_timers(store, ARRAY[timer]);
-        EXCEPTION WHEN OTHERS THEN
-            IF sierra_internal.is_transient_error(SQLSTATE) THEN
+        EXCEPTION WHEN OTHERS OR assert_failure THEN
+            IF sierra_internal.must_repeat_transaction(SQLSTATE) THEN
                 RAISE;
             END IF;
-            error := format('%s (%s)', SQLERRM, SQLSTATE);
-            PERFORM sierra_internal.postpone_timer(store, timer, error);
+            transient := sierra_internal.is_transient_error(SQLSTATE);
+            PERFORM sierra_internal.postpone_timer(store, timer, format('%s (%s)', SQLERRM, SQLSTATE),
+                                                   transient);
+            IF transient THEN
+                RAISE WARNING USING
+                    ERRCODE = SQLSTATE,
+                    MESSAGE = format('timer %s was interrupted', timer),
+                    DETAIL = SQLERRM;
+                -- The caller can commit what is done, and free its locks.
+                RETURN appended;
+            END IF;
         END;
     END LOOP;
     RETURN appended;

@@ -20,45 +20,6 @@ $$;
 COMMENT ON FUNCTION sierra_internal.create_upcaster_table(name) IS
     'creates the table of a store for upcasters';
 
--- Upcasters run as the owners of projections.  So only roles that could become the
--- owner of the table write them: they could have become those owners anyway.
-CREATE FUNCTION sierra_internal.guard_upcaster() RETURNS trigger
-    LANGUAGE plpgsql
-    SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-    owner constant name := (SELECT pg_get_userbyid(c.relowner) FROM pg_class AS c WHERE c.oid = TG_RELID);
-BEGIN
-    IF NOT pg_has_role(current_user, owner, 'MEMBER') THEN
-        RAISE insufficient_privilege USING
-            MESSAGE = format('must be a member of role "%s" to write upcasters', owner),
-            DETAIL = format('Role "%s" owns the table, and upcasters run in projections of other roles.', owner);
-    END IF;
-    RETURN NEW;
-END
-$$;
-COMMENT ON FUNCTION sierra_internal.guard_upcaster() IS
-    'trigger function that lets only members of the table''s owner write upcasters';
-
--- DROP EXTENSION CASCADE drops the trigger and keeps the table.
-CREATE FUNCTION sierra_internal.restore_upcaster_guard(store name) RETURNS integer
-    LANGUAGE plpgsql
-    SET search_path = pg_catalog, pg_temp
-AS $$
-BEGIN
-    IF EXISTS (SELECT FROM pg_trigger AS t
-                WHERE t.tgrelid = to_regclass(format('%I.upcasters', store))
-                  AND t.tgfoid = 'sierra_internal.guard_upcaster()'::regprocedure) THEN
-        RETURN 0;
-    END IF;
-    EXECUTE format('CREATE TRIGGER sierra_guard_upcaster BEFORE INSERT OR UPDATE ON %I.upcasters'
-                   ' FOR EACH ROW EXECUTE FUNCTION sierra_internal.guard_upcaster()', store);
-    RETURN 1;
-END
-$$;
-COMMENT ON FUNCTION sierra_internal.restore_upcaster_guard(name) IS
-    'puts back the guard of upcasters if it is lost, and returns how many triggers it created';
-
 CREATE FUNCTION create_upcaster(event_name text, from_version integer, upcast regprocedure,
                                 replace boolean DEFAULT false)
     RETURNS void

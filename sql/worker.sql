@@ -5,7 +5,7 @@
 CREATE FUNCTION event_notifiers(
     OUT database_id oid, OUT database name, OUT state text, OUT pid integer,
     OUT started_at timestamptz, OUT last_wake_up timestamptz, OUT last_sweep timestamptz,
-    OUT last_notification timestamptz, OUT notifications bigint, OUT unheard bigint,
+    OUT last_notification timestamptz, OUT notifications bigint, OUT unhandled_wakeups bigint,
     OUT failures integer, OUT last_error text, OUT last_error_at timestamptz)
     RETURNS SETOF record
     LANGUAGE c VOLATILE PARALLEL RESTRICTED ROWS 10
@@ -41,14 +41,15 @@ BEGIN
         '    AND s.status IN (''running'', ''waiting'', ''compensating'')'
         '  ORDER BY s.run_at LIMIT 1)', store);
     RETURN QUERY EXECUTE format(
-        'SELECT ''projection'', p.projection, p.version, p.retry_at,'
+        'SELECT ''projection'', p.projection, p.version, d.due_at,'
         '       (SELECT min(t.retry_at) FROM %1$I.subscription_streams AS t'
         '         WHERE t.subscription = p.subscription AND t.state = ''retrying''),'
         '       least(greatest(coalesce(p.rate, 40) / 4, 1), 10000)::bigint,'
         '       p.xmin::text::bigint'
         '  FROM %1$I.projections AS p'
-        ' WHERE p.subscription IS NOT NULL AND (p.mode = ''background'' OR p.mode = ''inline'' AND NOT p.live)'
-        '   AND p.state IN (''running'', ''retrying'')', store);
+        ' CROSS JOIN LATERAL (SELECT sierra_internal.projection_due_at(p.mode, p.live, p.subscription, p.state,'
+        '                                                              p.retry_at) AS due_at) AS d'
+        ' WHERE d.due_at IS NOT NULL', store);
 END
 $$;
 COMMENT ON FUNCTION sierra_internal.list_jobs(name) IS

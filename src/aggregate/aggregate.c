@@ -20,7 +20,6 @@
 
 #include "aggregate/aggregate.h"
 #include "aggregate/fold.h"
-#include "base/errors.h"
 #include "read/read_stream.h"
 #include "read/row_security.h"
 #include "store/event.h"

@@ -22,7 +22,7 @@
 #include "append/append.h"
 #include "append/idempotency.h"
 #include "append/route.h"
-#include "base/guc.h"
+#include "append/versions.h"
 #include "base/routing.h"
 #include "store/position.h"
 #include "store/registry.h"
@@ -33,60 +33,6 @@
 #include "executor/executor.h"
 #include "miscadmin.h"
 #include "utils/inval.h"
-
-static bool
-is_expected(SierraExpectedVersion expected, int64 version)
-{
-	switch (expected)
-	{
-		case SIERRA_EXPECT_ANY:
-			return true;
-		case SIERRA_EXPECT_EXISTS:
-			return version != SIERRA_NONE;
-		case SIERRA_EXPECT_EMPTY:
-			return version == SIERRA_NONE;
-		default:
-			return version == expected;
-	}
-}
-
-/*
- * Strict versioning requires an expected version for each stream.  It is enough if the
- * first event of the call for a stream has one.
- */
-static bool
-is_strict(const SierraRoute *route, int i)
-{
-	SierraExpectedVersion expected = route->events[i].expected;
-
-	if (!sierra_guc_strict_versioning || route->stream_of[i]->event != &route->events[i])
-		return true;
-	return expected != SIERRA_EXPECT_ANY && expected != SIERRA_EXPECT_EXISTS;
-}
-
-/* Gives each event its version in its stream, or refuses the first that is not expected. */
-static SierraAppendStatus
-number_versions(SierraRoute *route, SierraAppendResult *results, SierraRefusal *refusal)
-{
-	for (int i = 0; i < route->count; i++)
-	{
-		SierraRouteStream *stream = route->stream_of[i];
-
-		if (!is_strict(route, i))
-		{
-			refusal->event = &route->events[i];
-			return SIERRA_APPEND_NOT_STRICT;
-		}
-		if (!is_expected(route->events[i].expected, stream->version))
-		{
-			refusal->event = &route->events[i];
-			refusal->current_version = stream->version;
-			return SIERRA_APPEND_WRONG_VERSION;
-		}
-		results[i].stream_version = ++stream->version;
-	}
-	return SIERRA_APPEND_DONE;
-}
 
 /* Generates the ids of the events and, as the last one, the id of the transaction. */
 static void
@@ -244,7 +190,7 @@ sierra_append(const SierraStore *store, const pg_uuid_t *key, const SierraNewEve
 	{
 		status = sierra_idempotency_check(&route, results, refusal);
 		if (status == SIERRA_APPEND_DONE)
-			status = number_versions(&route, results, refusal);
+			status = sierra_versions_number(&route, results, refusal);
 		if (status == SIERRA_APPEND_DONE)
 		{
 			fill_results(&route, results);

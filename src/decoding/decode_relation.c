@@ -14,7 +14,6 @@
 #include "postgres.h"
 
 #include "decoding/decode_relation.h"
-#include "store/store.h"
 #include "store/table_shape.h"
 
 #include "catalog/partition.h"

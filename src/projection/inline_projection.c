@@ -32,7 +32,7 @@ find_store(const TriggerData *trigger)
 
 	for (int i = 0; i < store->partitions; i++)
 	{
-		if (store->leaf[i] == RelationGetRelid(rel))
+		if (store->partition_oids[i] == RelationGetRelid(rel))
 			return store;
 	}
 	ereport(

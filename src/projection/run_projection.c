@@ -14,6 +14,7 @@
  */
 #include "postgres.h"
 
+#include "base/transient.h"
 #include "projection/handler.h"
 #include "projection/run_projection.h"
 #include "read/event_rows.h"
@@ -45,8 +46,8 @@ typedef struct Running
 } Running;
 
 static const SierraQuery progress_query = {
-	"UPDATE %1$s.projections AS p SET state = 'running', attempts = 0, retry_at = NULL,"
-	" failed_position = NULL, failed_stream = NULL,"
+	"UPDATE %1$s.projections AS p SET state = 'running', attempts = 0, interruptions = 0,"
+	" retry_at = NULL, failed_position = NULL, failed_stream = NULL,"
 	" processed = p.processed OPERATOR(pg_catalog.+) $3,"
 	" rate = CASE WHEN p.rate IS NULL THEN $4"
 	" ELSE p.rate OPERATOR(pg_catalog.*) 0.7 OPERATOR(pg_catalog.+) ($4 OPERATOR(pg_catalog.*) 0.3)"
@@ -55,15 +56,14 @@ static const SierraQuery progress_query = {
 	4,
 	{TEXTOID, INT4OID, INT8OID, FLOAT8OID}};
 
-/* The pause doubles with each attempt, up to an hour. */
 static const SierraQuery stop_query = {
 	"UPDATE %1$s.projections AS p SET attempts = n.attempts,"
-	" state = CASE WHEN n.attempts OPERATOR(pg_catalog.>=) p.max_attempts THEN 'stopped'"
+	" interruptions = 0, state = CASE WHEN n.attempts OPERATOR(pg_catalog.>=) p.max_attempts THEN "
+	"'stopped'"
 	" ELSE 'retrying' END,"
 	" retry_at = CASE WHEN n.attempts OPERATOR(pg_catalog.<) p.max_attempts"
-	" THEN pg_catalog.clock_timestamp() OPERATOR(pg_catalog.+) LEAST(p.retry_after"
-	" OPERATOR(pg_catalog.*) pg_catalog.power(2, LEAST(n.attempts OPERATOR(pg_catalog.-) 1, 20)),"
-	" '1 hour'::pg_catalog.interval) END,"
+	" THEN pg_catalog.clock_timestamp() OPERATOR(pg_catalog.+)"
+	" sierra_internal.retry_pause(n.attempts, p.retry_after) END,"
 	" failed_position = $3, failed_stream = $4, last_error = $5,"
 	" last_error_at = pg_catalog.clock_timestamp(), updated_at = pg_catalog.clock_timestamp()"
 	" FROM (SELECT CASE WHEN f.failed_position OPERATOR(pg_catalog.=) $3"
@@ -75,7 +75,7 @@ static const SierraQuery stop_query = {
 	{TEXTOID, INT4OID, INT8OID, TEXTOID, TEXTOID}};
 
 static const SierraQuery error_query = {
-	"UPDATE %1$s.projections AS p SET last_error = $3,"
+	"UPDATE %1$s.projections AS p SET interruptions = 0, last_error = $3,"
 	" last_error_at = pg_catalog.clock_timestamp(), updated_at = pg_catalog.clock_timestamp()"
 	" WHERE p.projection OPERATOR(pg_catalog.=) $1 AND p.version OPERATOR(pg_catalog.=) $2",
 	3,
@@ -137,20 +137,10 @@ handle_part(Running *running, int from, int to)
 					   running->batch.positions[to - 1], NULL);
 }
 
-/* Errors that are not caused by the event, and must end the whole transaction. */
-static bool
-must_end_transaction(const ErrorData *error)
-{
-	int category = ERRCODE_TO_CATEGORY(error->sqlerrcode);
-
-	return error->sqlerrcode == ERRCODE_QUERY_CANCELED ||
-		   error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE ||
-		   category == ERRCODE_TO_CATEGORY(ERRCODE_T_R_SERIALIZATION_FAILURE) ||
-		   category == ERRCODE_TO_CATEGORY(ERRCODE_ADMIN_SHUTDOWN) ||
-		   category == ERRCODE_TO_CATEGORY(ERRCODE_INSUFFICIENT_RESOURCES);
-}
-
-/* Handles a part of the batch in a subtransaction; returns its error, or NULL. */
+/*
+ * Handles a part of the batch in a subtransaction; returns its error, or NULL.  An
+ * error that says nothing about the events is raised again.
+ */
 static ErrorData *
 try_part(Running *running, int from, int to)
 {
@@ -175,7 +165,7 @@ try_part(Running *running, int from, int to)
 	PG_END_TRY();
 	MemoryContextSwitchTo(context);
 	CurrentResourceOwner = owner;
-	if (error != NULL && must_end_transaction(error))
+	if (error != NULL && sierra_error_is_transient(error->sqlerrcode))
 		ReThrowError(error);
 	return error;
 }
@@ -204,8 +194,10 @@ handle_range(Running *running, int from, int to, ErrorData **error)
 static const char *
 set_aside(const SierraProjection *projection, int64 position, text *reason)
 {
-	SierraFailure failure = {
-		.position = position, .retry_after = projection->retry_after, .reason = reason};
+	SierraFailure failure = {.position = position,
+							 .retry_after = projection->retry_after,
+							 .doubles = true,
+							 .reason = reason};
 	Datum values[3] = {PointerGetDatum(projection->name), Int32GetDatum(projection->version),
 					   PointerGetDatum(reason)};
 	bool parked = sierra_reject(projection->store, projection->subscription, &failure, NULL);

@@ -217,7 +217,7 @@ sierra_horizon_in_flight(const SierraStore *store, const bool *wanted, int64 pos
 	{
 		SierraReadPartition partition = {0};
 
-		if (!wanted[i] || !sierra_partition_written_by_other(store->leaf[i]))
+		if (!wanted[i] || !sierra_partition_written_by_other(store->partition_oids[i]))
 			continue;
 		partition.rel = sierra_scan_open_partition(store, i, AccessShareLock);
 		partition.sequence_index = sierra_scan_open_index(partition.rel, SIERRA_INDEX_SEQUENCE);

@@ -45,7 +45,6 @@ typedef struct Found
 static void
 get_found(Found *found)
 {
-
 	found->saga = DatumGetTextPCopy(sierra_query_required(0, 1, TEXTOID));
 	found->version = sierra_query_int4(0, 2);
 	found->owner = get_role_oid(sierra_query_cstring(0, 3), false);
@@ -101,9 +100,9 @@ sierra_saga_run(SierraStore *store, text *saga_id, bool patient, Oid advance)
 	sierra_run_as_begin_as(&run_as, found.owner);
 	if (!patient && (LockTimeout == 0 || LockTimeout > SIERRA_SAGA_LOCK_TIMEOUT))
 		set_until_end("lock_timeout", psprintf("%d", SIERRA_SAGA_LOCK_TIMEOUT));
-	done = DatumGetBool(OidFunctionCall5(advance, NameGetDatum(&store->name),
-										 PointerGetDatum(saga_id), PointerGetDatum(found.saga),
-										 Int32GetDatum(found.version), BoolGetDatum(patient)));
+	done =
+		DatumGetBool(OidFunctionCall4(advance, NameGetDatum(&store->name), PointerGetDatum(saga_id),
+									  PointerGetDatum(found.saga), Int32GetDatum(found.version)));
 	sierra_run_as_end(&run_as);
 	return done;
 }

@@ -19,7 +19,7 @@ PG_FUNCTION_INFO_V1(sierra_call_saga);
 static Oid
 find_advance(void)
 {
-	static const Oid types[] = {NAMEOID, TEXTOID, TEXTOID, INT4OID, BOOLOID};
+	static const Oid types[] = {NAMEOID, TEXTOID, TEXTOID, INT4OID};
 
 	return sierra_extension_function("advance_saga", lengthof(types), types);
 }

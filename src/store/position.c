@@ -47,7 +47,7 @@ newest_position(const SierraStore *store, bool *complete)
 		int64 sequence;
 		int64 position;
 
-		if (!ConditionalLockRelationOid(store->leaf[i], AccessShareLock))
+		if (!ConditionalLockRelationOid(store->partition_oids[i], AccessShareLock))
 		{
 			*complete = false;
 			continue;

@@ -11,7 +11,7 @@
  * Takes count positions that follow each other and returns the first, which is
  * above floor.  The caller holds the locks of the partitions that the events go to;
  * floor is the highest position in them, or SIERRA_NONE.  Raises 2200H if there are
- * not so many left.
+ * fewer left.
  */
 extern int64 sierra_position_take(const SierraStore *store, int64 count, int64 floor);
 

@@ -16,7 +16,7 @@ extern int64 sierra_position_last(const SierraStore *store);
  * back are not given out again.  Keeps RowExclusiveLock on the sequence to the end
  * of the transaction, as nextval() does.
  *
- * Raises 2200H if the sequence has not so many left, SE005 if it was dropped.
+ * Raises 2200H if the sequence has fewer left, SE005 if it was dropped.
  */
 extern int64 sierra_position_take_next(const SierraStore *store, int64 count);
 

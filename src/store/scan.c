@@ -27,7 +27,7 @@
 Relation
 sierra_scan_open_partition(const SierraStore *store, int partition, LOCKMODE lock)
 {
-	Relation rel = try_relation_open(store->leaf[partition], lock);
+	Relation rel = try_relation_open(store->partition_oids[partition], lock);
 
 	if (rel == NULL)
 		sierra_store_report_missing(NameStr(store->name));

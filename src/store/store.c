@@ -213,9 +213,9 @@ load_partition_tables(Relation events, SierraStore *store)
 	{
 		if (DatumGetInt32(bounds->datums[i][0]) != i)
 			report_damaged(store_name, "events");
-		store->leaf[i] = desc->oids[bounds->indexes[i]];
-		if (get_rel_relkind(store->leaf[i]) != RELKIND_RELATION)
-			report_damaged(store_name, get_rel_name(store->leaf[i]));
+		store->partition_oids[i] = desc->oids[bounds->indexes[i]];
+		if (get_rel_relkind(store->partition_oids[i]) != RELKIND_RELATION)
+			report_damaged(store_name, get_rel_name(store->partition_oids[i]));
 	}
 }
 
@@ -234,7 +234,7 @@ is_subscribed(const SierraStore *store)
 
 		found = (row->srrelid == store->events);
 		for (int i = 0; i < store->partitions && !found; i++)
-			found = (row->srrelid == store->leaf[i]);
+			found = (row->srrelid == store->partition_oids[i]);
 	}
 	table_endscan(scan);
 	table_close(subscribed, AccessShareLock);
@@ -272,7 +272,7 @@ load_store(const char *name, Oid schema, Size *size)
 	guard = sierra_guard_find(events);
 	partitions = load_partition_count(name, guard);
 
-	*size = offsetof(SierraStore, leaf) + sizeof(Oid) * partitions;
+	*size = offsetof(SierraStore, partition_oids) + sizeof(Oid) * partitions;
 	store = palloc0(*size);
 	namestrcpy(&store->name, name);
 	store->schema = schema;

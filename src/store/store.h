@@ -29,11 +29,11 @@ typedef struct SierraStore
 	Oid stream_keys;
 	Oid event_ids;
 	Oid global_position;
-	int64 position_max;				 /* the largest that its sequence gives out */
-	bool plain_insert;				 /* rows may be inserted without the executor, see insert.c */
-	bool subscribed;				 /* logical replication writes to it */
-	int partitions;					 /* how many there are */
-	Oid leaf[FLEXIBLE_ARRAY_MEMBER]; /* tables of the partitions, by partition id */
+	int64 position_max; /* the largest that its sequence gives out */
+	bool plain_insert;	/* rows may be inserted without the executor, see insert.c */
+	bool subscribed;	/* logical replication writes to it */
+	int partitions;		/* how many there are */
+	Oid partition_oids[FLEXIBLE_ARRAY_MEMBER]; /* tables of the partitions, by partition id */
 } SierraStore;
 
 /*

@@ -218,12 +218,13 @@ static const SierraTableShape upcasters_shape = {
 };
 
 static const SierraColumnShape timers_columns[] = {
-	COLUMN("timer_id", UUIDOID),		 COLUMN("due_at", TIMESTAMPTZOID),
-	COLUMN("run_at", TIMESTAMPTZOID),	 COLUMN("stream_id", TEXTOID),
-	COLUMN("event_name", TEXTOID),		 NULLABLE("payload", JSONOID),
-	NULLABLE("payload_bytes", BYTEAOID), NULLABLE("metadata", JSONOID),
-	NULLABLE_TEXT("partition_key"),		 COLUMN("attempts", INT4OID),
-	NULLABLE_TEXT("last_error"),		 COLUMN("created_at", TIMESTAMPTZOID),
+	COLUMN("timer_id", UUIDOID),		  COLUMN("due_at", TIMESTAMPTZOID),
+	COLUMN("run_at", TIMESTAMPTZOID),	  COLUMN("stream_id", TEXTOID),
+	COLUMN("event_name", TEXTOID),		  NULLABLE("payload", JSONOID),
+	NULLABLE("payload_bytes", BYTEAOID),  NULLABLE("metadata", JSONOID),
+	NULLABLE_TEXT("partition_key"),		  COLUMN("attempts", INT4OID),
+	COLUMN("interruptions", INT4OID),	  NULLABLE_TEXT("last_error"),
+	COLUMN("created_at", TIMESTAMPTZOID),
 };
 
 static const SierraTableShape timers_shape = {
@@ -256,6 +257,7 @@ static const SierraColumnShape projections_columns[] = {
 	COLUMN("automatic", BOOLOID),
 	FREE_TEXT("state"),
 	COLUMN("attempts", INT4OID),
+	COLUMN("interruptions", INT4OID),
 	NULLABLE("retry_at", TIMESTAMPTZOID),
 	NULLABLE("failed_position", INT8OID),
 	NULLABLE_TEXT("failed_stream"),
@@ -316,6 +318,7 @@ static const SierraColumnShape saga_instances_columns[] = {
 	FREE_TEXT("status"),
 	NULLABLE_TEXT("step"),
 	COLUMN("attempts", INT4OID),
+	COLUMN("interruptions", INT4OID),
 	NULLABLE("run_at", TIMESTAMPTZOID),
 	NULLABLE("deadline", TIMESTAMPTZOID),
 	NULLABLE_TEXT("correlation_id"),

@@ -98,15 +98,16 @@ static const SierraQuery divert_query = {
 	" position, version, failed_position, failed_version, attempts, retry_at, reason, failed_at)"
 	" VALUES ($1, $2, $3, CASE WHEN $7 THEN 'parked' ELSE 'retrying' END, $4"
 	" OPERATOR(pg_catalog.-) 1, $5 OPERATOR(pg_catalog.-) 1, $4, $5, $6,"
-	" CASE WHEN NOT $7 THEN pg_catalog.clock_timestamp() OPERATOR(pg_catalog.+) $8 END, $9,"
+	" CASE WHEN NOT $7 THEN pg_catalog.clock_timestamp() OPERATOR(pg_catalog.+)"
+	" CASE WHEN $10 THEN sierra_internal.retry_pause($6, $8) ELSE $8 END END, $9,"
 	" pg_catalog.clock_timestamp())"
 	" ON CONFLICT (subscription, stream_id) DO UPDATE SET state = excluded.state,"
 	" position = excluded.position, version = excluded.version, delivered = NULL,"
 	" failed_position = excluded.failed_position, failed_version = excluded.failed_version,"
 	" attempts = excluded.attempts, retry_at = excluded.retry_at, reason = excluded.reason,"
 	" failed_at = excluded.failed_at",
-	9,
-	{TEXTOID, TEXTOID, INT4OID, INT8OID, INT8OID, INT4OID, BOOLOID, INTERVALOID, TEXTOID}};
+	10,
+	{TEXTOID, TEXTOID, INT4OID, INT8OID, INT8OID, INT4OID, BOOLOID, INTERVALOID, TEXTOID, BOOLOID}};
 
 static const SierraQuery set_error_query = {
 	"UPDATE %1$s.subscription_cursors AS c"
@@ -402,16 +403,17 @@ divert(const SierraSubscription *subscription, const SierraFailure *failure, con
 	   int attempts)
 {
 	bool park = failure->park || attempts >= subscription->max_attempts;
-	Datum values[9] = {PointerGetDatum(subscription->name),
-					   PointerGetDatum(failed->stream_id),
-					   Int32GetDatum(failed->partition),
-					   Int64GetDatum(failure->position),
-					   Int64GetDatum(failed->version),
-					   Int32GetDatum(attempts),
-					   BoolGetDatum(park),
-					   failure->retry_after,
-					   PointerGetDatum(failure->reason)};
-	bool nulls[9] = {false};
+	Datum values[10] = {PointerGetDatum(subscription->name),
+						PointerGetDatum(failed->stream_id),
+						Int32GetDatum(failed->partition),
+						Int64GetDatum(failure->position),
+						Int64GetDatum(failed->version),
+						Int32GetDatum(attempts),
+						BoolGetDatum(park),
+						failure->retry_after,
+						PointerGetDatum(failure->reason),
+						BoolGetDatum(failure->doubles)};
+	bool nulls[10] = {false};
 	Datum error_values[3] = {values[0], values[2], values[8]};
 	bool error_nulls[3] = {false, false, failure->reason == NULL};
 

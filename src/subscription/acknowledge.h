@@ -25,6 +25,7 @@ typedef struct SierraFailure
 {
 	int64 position;
 	Datum retry_after; /* interval */
+	bool doubles;	   /* the pause doubles with each attempt, as retry_pause() says */
 	text *reason;	   /* or NULL */
 	bool park;		   /* park the event now, whatever the number of attempts */
 } SierraFailure;

@@ -201,7 +201,7 @@ lock_partitions(const SierraStore *store)
 {
 	for (int i = 0; i < store->partitions; i++)
 	{
-		if (!ConditionalLockRelationOid(store->leaf[i], AccessShareLock))
+		if (!ConditionalLockRelationOid(store->partition_oids[i], AccessShareLock))
 			return false;
 	}
 	return ConditionalLockRelationOid(store->global_position, AccessShareLock);
@@ -211,32 +211,34 @@ static bool
 look_as_owner(Look *look)
 {
 	SierraStore *store = sierra_store_open_named(look->name, ACL_SELECT);
-	SierraReadPartition *leaf = palloc(sizeof(SierraReadPartition) * store->partitions);
-	SierraReadPartition **leaves = palloc(sizeof(SierraReadPartition *) * store->partitions);
+	SierraReadPartition *partition = palloc(sizeof(SierraReadPartition) * store->partitions);
+	SierraReadPartition **partitions = palloc(sizeof(SierraReadPartition *) * store->partitions);
 
 	if (!lock_partitions(store))
 		return false;
 	for (int i = 0; i < store->partitions; i++)
 	{
-		leaves[i] = &leaf[i];
-		leaf[i].rel = sierra_scan_open_partition(store, i, NoLock);
-		leaf[i].sequence_index = sierra_scan_open_index(leaf[i].rel, SIERRA_INDEX_SEQUENCE);
+		partitions[i] = &partition[i];
+		partition[i].rel = sierra_scan_open_partition(store, i, NoLock);
+		partition[i].sequence_index =
+			sierra_scan_open_index(partition[i].rel, SIERRA_INDEX_SEQUENCE);
 		if (store->subscribed)
-			(void) sierra_scan_newest(leaf[i].rel, leaf[i].sequence_index, GetActiveSnapshot(),
-									  &leaf[i].sequence, &leaf[i].position);
+			(void) sierra_scan_newest(partition[i].rel, partition[i].sequence_index,
+									  GetActiveSnapshot(), &partition[i].sequence,
+									  &partition[i].position);
 	}
 	look->readable = PG_INT64_MAX;
 	if (!store->subscribed)
-		look->readable = sierra_horizon(store, leaves, store->partitions);
+		look->readable = sierra_horizon(store, partitions, store->partitions);
 
 	look->position = SIERRA_NONE;
 	look->events = 0;
 	for (int i = 0; i < store->partitions; i++)
 	{
-		look->position = Max(look->position, leaf[i].position);
-		look->events += leaf[i].sequence + 1;
-		relation_close(leaf[i].sequence_index, NoLock);
-		relation_close(leaf[i].rel, NoLock);
+		look->position = Max(look->position, partition[i].position);
+		look->events += partition[i].sequence + 1;
+		relation_close(partition[i].sequence_index, NoLock);
+		relation_close(partition[i].rel, NoLock);
 	}
 	/* Positions above the newest event were rolled back, so there is nothing to read. */
 	look->readable = Min(look->readable, look->position);

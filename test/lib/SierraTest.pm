@@ -21,7 +21,7 @@ our @EXPORT = qw(
   new_server create_store connect_to dsn_of sqlstate_of connection_is_lost
   all_rows one_value store_text same_text events_by_number number_faults everify_rows
   store_is_sound no_complaints append_continues wait_until kill_everything start_again
-  fork_process wait_for_process random_uuid
+  fork_process wait_for_process work_until random_uuid
 );
 
 my $settings = dirname(abs_path(__FILE__)) . '/../sierra_es.conf';
@@ -275,6 +275,21 @@ sub fork_process {
     my $ok = eval { $code->(); 1 };
     print STDERR "# process $$: $@" unless $ok;
     POSIX::_exit($ok ? 0 : 1);
+}
+
+# Calls the code with a session until the file exists; a session that is killed is
+# replaced.
+sub work_until {
+    my ($node, $stop, $code) = @_;
+    until (-e $stop) {
+        eval {
+            my $session = connect_to($node);
+            $session->do('SET client_min_messages = error');
+            $code->($session) until -e $stop;
+            1;
+        } or sleep 0.05;
+    }
+    return;
 }
 
 # Waits for a child; true if it ended without an error.

@@ -1,6 +1,6 @@
 -- The tables of a store: what queries of users may rely on.
 BEGIN;
-SELECT plan(81);
+SELECT plan(85);
 SELECT lives_ok($$SELECT create_event_store('shape', 3)$$, 'a store with three partitions');
 
 SELECT has_schema('shape');
@@ -77,7 +77,7 @@ SELECT is_empty($$SELECT c.relname FROM pg_class AS c WHERE c.relnamespace = 'sh
 SELECT columns_are('shape', 'aggregates', ARRAY['aggregate', 'fold', 'initial', 'snapshot_every', 'fold_version', 'definition', 'created_at']);
 SELECT columns_are('shape', 'snapshots', ARRAY['aggregate', 'stream_id', 'definition', 'version', 'snapshot_id', 'newest', 'state', 'taken_at']);
 SELECT columns_are('shape', 'timers', ARRAY['timer_id', 'due_at', 'run_at', 'stream_id', 'event_name', 'payload', 'payload_bytes', 'metadata',
-                   'partition_key', 'attempts', 'last_error', 'created_at']);
+                   'partition_key', 'attempts', 'interruptions', 'last_error', 'created_at']);
 SELECT columns_are('shape', 'upcasters', ARRAY['event_name', 'from_version', 'upcast']);
 SELECT col_is_pk('shape', 'aggregates', 'aggregate', 'an aggregate has a name');
 SELECT col_is_pk('shape', 'snapshots', ARRAY['aggregate', 'stream_id', 'definition', 'version', 'snapshot_id'], 'the same snapshot may be there twice');
@@ -88,14 +88,14 @@ SELECT hasnt_trigger('shape', t, 'sierra_guard', t || ' are changed as any table
 SELECT is_empty($$SELECT c.relname FROM pg_class AS c WHERE c.relnamespace = 'shape'::regnamespace AND c.relkind = 'r' AND NOT c.relispartition
                      AND obj_description(c.oid, 'pg_class') IS NULL$$, 'all tables have comments');
 
--- The tables of projections.  The guard of projections is another one: see
--- sierra_internal.guard_projection().
+-- The tables of projections and sagas.  Their guards are others: see
+-- sierra_internal.restore_row_guards().
 SELECT columns_are('shape', 'projections', ARRAY['projection', 'version', 'live', 'owner', 'kind', 'handler', 'key', 'initial', 'streams',
                    'event_names', 'search_path', 'mode', 'subscription', 'batch_size', 'on_error', 'max_attempts', 'retry_after', 'automatic',
-                   'state', 'attempts', 'retry_at', 'failed_position', 'failed_stream', 'last_error', 'last_error_at', 'processed', 'rate',
+                   'state', 'attempts', 'interruptions', 'retry_at', 'failed_position', 'failed_stream', 'last_error', 'last_error_at', 'processed', 'rate',
                    'created_at', 'updated_at']);
 SELECT columns_are('shape', 'sagas', ARRAY['saga', 'version', 'owner', 'steps', 'timeout', 'search_path', 'created_at']);
-SELECT columns_are('shape', 'saga_instances', ARRAY['saga_id', 'saga', 'version', 'status', 'step', 'attempts', 'run_at', 'deadline',
+SELECT columns_are('shape', 'saga_instances', ARRAY['saga_id', 'saga', 'version', 'status', 'step', 'attempts', 'interruptions', 'run_at', 'deadline',
                    'correlation_id', 'last_error', 'started_at', 'updated_at', 'ended_at']);
 SELECT col_is_pk('shape', 'sagas', ARRAY['saga', 'version'], 'a saga has versions');
 SELECT col_is_pk('shape', 'saga_instances', 'saga_id', 'an instance has an id, that of its stream');
@@ -104,7 +104,10 @@ SELECT columns_are('shape', 'projection_states', ARRAY['projection', 'version', 
 SELECT col_is_pk('shape', 'projections', ARRAY['projection', 'version'], 'a version is there once');
 SELECT index_is_unique('shape', 'projections', 'projections_live', 'one version is live');
 SELECT col_is_pk('shape', 'projection_states', ARRAY['projection', 'version', 'key'], 'a key has one state');
-SELECT trigger_is('shape', 'projections', 'sierra_guard_projection', 'sierra_internal', 'guard_projection', 'nobody writes a projection for another role');
+SELECT trigger_is('shape', t, 'sierra_guard_owner', 'sierra_internal', 'guard_owner', 'nobody writes ' || t || ' for another role')
+  FROM unnest(ARRAY['projections', 'sagas', 'upcasters']::name[]) AS t;
+SELECT trigger_is('shape', t, 'sierra_guard_definition', 'sierra_internal', 'guard_definition', 'nobody changes what is in ' || t)
+  FROM unnest(ARRAY['projections', 'sagas']::name[]) AS t;
 
 -- The errors that a client distinguishes have their codes also where pgTAP looks.
 SELECT lives_ok($$SET LOCAL sierra_es.store = 'shape'$$, 'use this store');

@@ -12,7 +12,7 @@ SELECT create_projection('inline', 'tally(jsonb, sierra_event)', initial => NULL
 CREATE VIEW triggers AS
 SELECT tgrelid::regclass AS relation, tgname ~ '^sierra_projection_' AS inline, tgfoid::regproc AS function, tgenabled
   FROM pg_trigger WHERE NOT tgisinternal AND tgparentid = 0;
-SELECT * FROM triggers ORDER BY 1, 2;
+SELECT * FROM triggers ORDER BY 1, 2, function::text;
 
 -- The list of dependent objects is long and not ours; that DROP refuses is.
 \set VERBOSITY sqlstate
@@ -53,7 +53,7 @@ SELECT problem, count(*) FROM everify() GROUP BY 1;
 SELECT guard_event_store(), guard_event_store();
 -- the handler took an event, so it went, too
 CREATE FUNCTION tally(state jsonb, e sierra_event) RETURNS jsonb LANGUAGE sql RETURN to_jsonb(coalesce((state #>> '{}')::int, 0) + 1);
-SELECT * FROM triggers ORDER BY 1, 2;
+SELECT * FROM triggers ORDER BY 1, 2, function::text;
 SELECT sierra_internal.partition_count('es');
 SELECT stream_id, stream_version, event_name FROM eall();
 SELECT count(*) FROM everify();

@@ -100,7 +100,7 @@ SELECT run_projection('p');
 ALTER TABLE own.upcasters OWNER TO regress_upcast_owner;
 GRANT INSERT ON own.upcasters TO regress_upcast_other;
 -- The guard is put back.
-DROP TRIGGER sierra_guard_upcaster ON own.upcasters;
+DROP TRIGGER sierra_guard_owner ON own.upcasters;
 SET ROLE regress_upcast_owner;
 SELECT guard_event_store(), guard_event_store();
 SET ROLE regress_upcast_other;

@@ -110,7 +110,8 @@ SELECT rebuild_projection('last', key => $$(SELECT note FROM secret)$$);
 -- The owner of the table drops the guard: still no role can act as a role that it could not become
 -- before.
 SET ROLE regress_proj_owner;
-DROP TRIGGER sierra_guard_projection ON es.projections;
+DROP TRIGGER sierra_guard_owner ON es.projections;
+DROP TRIGGER sierra_guard_definition ON es.projections;
 UPDATE es.projections SET owner = 'regress_proj_super', handler = 'regress_proj.steal(public.sierra_event)' WHERE projection = 'seen';
 SELECT run_projection('seen');
 :sqlstate

@@ -1,42 +1,9 @@
 -- Sagas that fail: attempts, refusals, compensation in reverse order, stuck ones
-\set SHOW_CONTEXT never
-\set sqlstate '\\echo SQLSTATE :LAST_ERROR_SQLSTATE'
-SELECT create_event_store('es', 4);
-CREATE TABLE done (n int GENERATED ALWAYS AS IDENTITY, what text, saga_id text);
-CREATE FUNCTION act(data jsonb, saga_id text) RETURNS jsonb LANGUAGE plpgsql AS $$
-BEGIN
-    INSERT INTO done (what, saga_id) VALUES ('act ' || coalesce(data ->> 'acts', '0'), act.saga_id);
-    RETURN jsonb_build_object('acts', coalesce((data ->> 'acts')::int, 0) + 1);
-END $$;
-CREATE FUNCTION undo(data jsonb, saga_id text) RETURNS jsonb LANGUAGE plpgsql AS $$
-BEGIN
-    INSERT INTO done (what, saga_id) VALUES ('undo ' || coalesce(data ->> 'acts', '0'), undo.saga_id);
-    RETURN jsonb_build_object('acts', coalesce((data ->> 'acts')::int, 0) - 1);
-END $$;
--- Fails as the table says; its effects are rolled back.
-CREATE TABLE faults (what text PRIMARY KEY, sqlstate text);
-CREATE FUNCTION fail_if(what text) RETURNS void LANGUAGE plpgsql AS $$
-DECLARE code text := (SELECT f.sqlstate FROM faults AS f WHERE f.what = fail_if.what);
-BEGIN
-    INSERT INTO done (what) VALUES (fail_if.what);
-    IF code IS NOT NULL THEN RAISE EXCEPTION '% is broken', fail_if.what USING ERRCODE = code; END IF;
-END $$;
-CREATE FUNCTION risky(data jsonb) RETURNS void LANGUAGE sql AS $$ SELECT fail_if('risky') $$;
-CREATE FUNCTION risky_undo(data jsonb) RETURNS void LANGUAGE sql AS $$ SELECT fail_if('risky_undo') $$;
--- A saga's events, without times and ids.
-CREATE FUNCTION told(saga_id text) RETURNS TABLE (v bigint, event_name text, payload jsonb) LANGUAGE sql AS $$
-    SELECT e.stream_version, e.event_name, e.payload::jsonb - 'retry_at' - 'step_timeout' - 'saga_timeout' FROM escan($1) AS e $$;
-CREATE VIEW seen AS SELECT saga_id, version, status, step, attempts, run_at <= clock_timestamp() AS due, last_error FROM event_sagas();
--- Do the streams say the same as the rows?
-CREATE FUNCTION rows_differ() RETURNS bigint LANGUAGE plpgsql AS $$
-DECLARE differ bigint;
-BEGIN
-    CREATE TEMP TABLE before AS SELECT * FROM es.saga_instances;
-    PERFORM rebuild_saga_instances();
-    SELECT count(*) INTO differ FROM ((TABLE before EXCEPT TABLE es.saga_instances) UNION ALL (TABLE es.saga_instances EXCEPT TABLE before)) AS d;
-    DROP TABLE before;
-    RETURN differ;
-END $$;
+\getenv abs_srcdir PG_ABS_SRCDIR
+\set preamble :abs_srcdir '/sql/include/saga.sql'
+\set ECHO none
+\i :preamble
+\set ECHO all
 SELECT create_saga('s', ARRAY[saga_step('one', 'act(jsonb,text)', 'undo(jsonb,text)'), saga_step('two', 'act(jsonb,text)'),
                               saga_step('three', 'act(jsonb,text)', 'undo(jsonb,text)'),
                               saga_step('risky', 'risky(jsonb)', 'risky_undo(jsonb)', retry_after => '0', refusals => '{P0001,SE001}'),
@@ -122,33 +89,36 @@ SELECT retry_saga('k1');
 :sqlstate
 SELECT skip_saga_step('k1', 'again');
 :sqlstate
--- Transient errors do not count as attempts: the run ends with the steps it has done, or raises the
--- error itself.
-SELECT create_saga('moment', ARRAY[saga_step('one', 'act(jsonb,text)'), saga_step('risky', 'risky(jsonb)')]);
+-- Transient errors do not count as attempts: the run ends with the steps that it has done, and the
+-- saga pauses.
+CREATE FUNCTION come_due() RETURNS void LANGUAGE sql AS $$ UPDATE es.saga_instances SET run_at = '2020-01-01' WHERE interruptions > 0 $$;
+SELECT create_saga('moment', ARRAY[saga_step('one', 'act(jsonb,text)'), saga_step('risky', 'risky(jsonb)'), saga_step('two', 'act(jsonb,text)')]);
 INSERT INTO faults VALUES ('risky', '40P01');
 SELECT start_saga('moment', saga_id => 'moment');
 SELECT run_sagas();
+SELECT come_due();
 SELECT run_sagas();
-SELECT * FROM seen WHERE saga_id = 'moment';
-UPDATE faults SET sqlstate = '53100';
+SELECT saga_id, status, step, attempts, last_error FROM seen WHERE saga_id = 'moment';
+-- A lock that another session holds is one of them.
+UPDATE faults SET sqlstate = '55P03';
+SELECT come_due();
 SELECT run_sagas();
-:sqlstate
-TRUNCATE faults;
-SELECT run_sagas();
-SELECT count(*) FROM told('moment');
--- A lock that another session holds: the first step of a run waits for it, a later one is run again
--- later.
-INSERT INTO faults VALUES ('risky', '55P03');
-SELECT start_saga('moment', saga_id => 'lock');
-SELECT run_sagas();
-SELECT status, attempts FROM seen WHERE saga_id = 'lock';
-SELECT run_sagas();
-SELECT status, attempts FROM seen WHERE saga_id = 'lock';
+SELECT saga_id, status, step, attempts, last_error FROM seen WHERE saga_id = 'moment';
 SHOW lock_timeout;
+-- A saga that was interrupted is run as the first of a call, so that it can wait for locks.
+TRUNCATE faults;
+SELECT start_saga('moment', saga_id => 'other');
+UPDATE es.saga_instances SET run_at = '2019-01-01' WHERE saga_id = 'other';
+SELECT come_due();
+SELECT run_sagas();
+SELECT saga_id, status, step FROM seen WHERE saga_id IN ('moment', 'other');
+SELECT run_sagas();
+SELECT saga_id, status, step FROM seen WHERE saga_id IN ('moment', 'other');
+SELECT count(*) FROM told('moment');
 SELECT rows_differ();
 SELECT count(*) FROM everify();
 SELECT drop_event_store('es', force => true);
 DROP VIEW seen;
 DROP TABLE done, faults;
 DROP FUNCTION act, undo, fail_if, risky, risky_undo, told, rows_differ;
-DROP FUNCTION asserts, returns_list, breaks;
+DROP FUNCTION asserts, returns_list, breaks, come_due;

@@ -46,7 +46,7 @@ SELECT * FROM seen;
 SELECT saga_id, status FROM event_sagas();
 -- A direct call has the rights of the caller.
 SET ROLE regress_saga_runner;
-SELECT sierra_internal.advance_saga('es', 'x', 'see', 1, true);
+SELECT sierra_internal.advance_saga('es', 'x', 'see', 1);
 :sqlstate
 SELECT sierra_internal.call_saga_function('regress_saga.see(pg_catalog.jsonb)', '{}', 'x', 'regress_saga', '');
 :sqlstate

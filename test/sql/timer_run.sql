@@ -42,7 +42,7 @@ ALTER TABLE es.events ADD CONSTRAINT no_bad CHECK (event_name <> 'Bad');
 SELECT count(eschedule('2020-01-01'::timestamptz + n * interval '1 day', 'q', CASE n WHEN 2 THEN 'Bad' ELSE 'Good' END, to_json(n)))
   FROM generate_series(1, 4) AS n;
 SELECT eschedule('2019-01-01', 'keyed', 'Due', partition_key => 'another') IS NOT NULL AS scheduled;
-CREATE FUNCTION come_due() RETURNS void LANGUAGE sql AS $$ UPDATE es.timers SET run_at = clock_timestamp() WHERE attempts > 0 $$;
+CREATE FUNCTION come_due() RETURNS void LANGUAGE sql AS $$ UPDATE es.timers SET run_at = clock_timestamp() WHERE attempts + interruptions > 0 $$;
 -- Is the pause of each failing timer as long as it must be, counted from the run?
 CREATE FUNCTION waits(begun timestamptz, wait interval) RETURNS TABLE (stream_id text, attempts int, waits boolean) LANGUAGE sql AS $$
     SELECT t.stream_id, t.attempts, t.run_at BETWEEN begun + wait AND clock_timestamp() + wait
@@ -73,14 +73,17 @@ SELECT stream_version, payload FROM escan('q');
 SELECT stream_id, event_name FROM event_timers();
 SELECT ecancel(timer_id) FROM event_timers();
 
--- A transient error is the error of the call, and does not count as an attempt of a timer.
-SELECT eschedule('2020-01-01', 'q', 'Good') IS NOT NULL AS scheduled;
+-- A transient error does not count as an attempt of a timer, and the others continue.
+SELECT eschedule('2020-01-01', 'q', 'Good', '"interrupted"', timer_id => '0191d2f0-5b7c-7c3e-8a51-0f2b6c4d7e91') IS NOT NULL AS scheduled;
+SELECT eschedule('2020-01-02', 'q', 'Good', '"not tried"', timer_id => '0191d2f0-5b7c-7c3e-8a51-0f2b6c4d7e92') IS NOT NULL AS scheduled;
 CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'no space left' USING ERRCODE = 'disk_full'; END $$;
 CREATE TRIGGER fail AFTER INSERT ON es.events FOR EACH ROW EXECUTE FUNCTION fail();
+SELECT clock_timestamp() AS begun \gset
 SELECT run_timers();
-:sqlstate
 DROP TRIGGER fail ON es.events;
-SELECT attempts FROM event_timers();
+SELECT t.payload, e.state, e.attempts, t.interruptions, e.last_error FROM event_timers() AS e JOIN es.timers AS t USING (timer_id) ORDER BY e.due_at;
+SELECT run_at BETWEEN :'begun'::timestamptz + interval '100 ms' AND clock_timestamp() + interval '100 ms' AS waits FROM es.timers WHERE interruptions > 0;
+SELECT come_due();
 BEGIN READ ONLY;
 SELECT run_timers();
 :sqlstate

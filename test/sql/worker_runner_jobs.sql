@@ -9,7 +9,7 @@ SELECT create_projection('noting', 'note(sierra_event)');
 SELECT create_projection('manual', 'tally(jsonb, sierra_event)', initial => '0', mode => 'manual');
 SELECT count(eschedule('2020-01-01', 'late-' || n % 3, 'Due')) FROM generate_series(1, 1500) AS n;
 SELECT eschedule('2999-01-01', 'future', 'Due') IS NOT NULL AS scheduled;
-SELECT kind, projection, due_at IS NULL AS with_events, size FROM sierra_internal.list_jobs('es') ORDER BY kind, projection;
+SELECT kind, projection, due_at = '-infinity' AS with_events, size FROM sierra_internal.list_jobs('es') ORDER BY kind, projection;
 CALL run_event_jobs();
 SELECT key, state FROM estates('tally') ORDER BY key;
 SELECT count(*) FROM estates('manual');
@@ -25,15 +25,17 @@ SELECT count(eappend('late-0', 'Happened')) FROM generate_series(1, 3);
 CALL run_event_jobs();
 SELECT count(*) FROM transactions;
 SELECT state, attempts FROM es.projections WHERE projection = 'refusing';
--- A whole job of timers that fail does not hide the timers after it.
+-- A whole job of timers that fail does not hide the timers after it.  With 20 failed attempts before,
+-- none is due again while this runs, on the slowest machine.
 ALTER TABLE es.events ADD CONSTRAINT no_bad CHECK (event_name <> 'Bad');
 SELECT count(eschedule('2020-01-01', 'late-0', 'Bad')) FROM generate_series(1, 1000) AS n;
+UPDATE es.timers SET attempts = 20 WHERE event_name = 'Bad';
 SELECT eschedule('2020-01-02', 'late-9', 'Due') IS NOT NULL AS scheduled;
 SET client_min_messages = error;
 CALL run_event_jobs();
 RESET client_min_messages;
 SELECT count(*) FROM escan('late-9');
-SELECT count(*), min(attempts) > 0 AS tried FROM event_timers() WHERE state = 'failing';
+SELECT attempts, count(*) FROM event_timers() WHERE state = 'failing' GROUP BY attempts;
 SELECT count(ecancel(timer_id)) FROM event_timers() WHERE state = 'failing';
 ALTER TABLE es.events DROP CONSTRAINT no_bad;
 -- Another store by name; the setting does not change.

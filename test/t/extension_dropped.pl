@@ -53,7 +53,7 @@ for my $store (qw(es second)) {
     is(scalar(grep { /^guard missing: / } everify_rows($dbh, $store)), $tables,
         "everify() misses the guards of $store");
     is(scalar(everify_rows($dbh, $store)), $tables, 'and nothing else');
-    is(one_value($dbh, 'SELECT guard_event_store($1)', $store), $tables + 3,
+    is(one_value($dbh, 'SELECT guard_event_store($1)', $store), $tables + 5,
         'guard_event_store() puts them back, and those of the tables of definitions');
     is(one_value($dbh, 'SELECT guard_event_store($1)', $store), 0, 'once');
     store_is_sound($dbh, "store $store", $store);
@@ -83,7 +83,7 @@ is(one_value($apart, 'SELECT count(*) FROM "Tools".everify()'), 0, 'everify() wo
 is(one_value($apart, 'SELECT count(*) FROM "Tools".eall()'), 1, 'so does eall()');
 $apart->do('DROP EXTENSION sierra_es CASCADE');
 $apart->do('CREATE EXTENSION sierra_es');
-is(one_value($apart, 'SELECT guard_event_store()'), 6 + 3, 'the extension may come back in another schema');
+is(one_value($apart, 'SELECT guard_event_store()'), 6 + 5, 'the extension may come back in another schema');
 append_continues($apart, [qw(s t)], 'gapless: and appends continue');
 store_is_sound($apart, 'in another schema');
 $_->disconnect for $apart, $other, $dbh;

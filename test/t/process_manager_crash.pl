@@ -51,19 +51,6 @@ SELECT create_process_manager('counts', 'count_order(jsonb, sierra_event)', even
 SQL
 $dbh->disconnect;
 
-# Works until the file exists; a session that is killed is replaced.
-sub work {
-    my ($stop, $code) = @_;
-    until (-e $stop) {
-        eval {
-            my $session = connect_to($node);
-            $session->do('SET client_min_messages = error');
-            $code->($session) until -e $stop;
-            1;
-        } or sleep 0.05;
-    }
-}
-
 # What is missing or duplicate, counted from the events.
 sub faults {
     my ($session) = @_;
@@ -107,15 +94,15 @@ for my $round (1 .. $rounds) {
     my @workers = map { my $n = $_; fork_process(sub {
         srand($round * 10 + $n);
         my $order = 0;
-        work($stop, sub {
+        work_until($node, $stop, sub {
             my ($session) = @_;
             $session->selectall_arrayref(q{SELECT eappend($1, 'OrderPlaced', json_build_object('user', $2::int), expected_version => 'empty')}, undef,
                 "order-$round-$n-" . $order++, int rand 3);
             sleep 0.005;
         }) }) } 1 .. 2;
     push @workers, map { fork_process(sub {
-        work($stop, sub { $_[0]->do('SELECT run_projections(20)'); $_[0]->do('SELECT run_timers(10)'); }) }) } 1 .. 2;
-    push @workers, fork_process(sub { work($stop, sub { $_[0]->do(q{SELECT run_projection('orders', 3)}); }) });
+        work_until($node, $stop, sub { $_[0]->do('SELECT run_projections(20)'); $_[0]->do('SELECT run_timers(10)'); }) }) } 1 .. 2;
+    push @workers, fork_process(sub { work_until($node, $stop, sub { $_[0]->do(q{SELECT run_projection('orders', 3)}); }) });
 
     my $session = connect_to($node);
     my $before  = one_value($session, 'SELECT count(*) FROM noted');

@@ -37,19 +37,6 @@ SELECT create_projection('rebuilt', 'tally(jsonb, sierra_event)', initial => '0'
 SQL
 $dbh->disconnect;
 
-# Works until the file exists; a session that is killed is replaced.
-sub work {
-    my ($stop, $code) = @_;
-    until (-e $stop) {
-        eval {
-            my $session = connect_to($node);
-            $session->do('SET client_min_messages = error');
-            $code->($session) until -e $stop;
-            1;
-        } or sleep 0.05;
-    }
-}
-
 # What is wrong with projection states and tables, counted from the events.
 sub faults {
     my ($session) = @_;
@@ -100,18 +87,18 @@ for my $round (1 .. $rounds) {
     my $stop    = "$files/stop.$round";
     my @workers = map { my $n = $_; fork_process(sub {
         srand($round * 10 + $n);
-        work($stop, sub {
+        work_until($node, $stop, sub {
             my ($session) = @_;
             $session->selectall_arrayref(q{SELECT eappend($1, 'E', json_build_object('user', $2::text))}, undef,
                 'stream-' . int(rand 8), 'user-' . int(rand 3));
         }) }) } 1 .. 2;
-    push @workers, fork_process(sub { work($stop, sub { $_[0]->do('SELECT run_projections(15)'); sleep 0.01 }) });
-    push @workers, fork_process(sub { srand($round); work($stop, sub {
+    push @workers, fork_process(sub { work_until($node, $stop, sub { $_[0]->do('SELECT run_projections(15)'); sleep 0.01 }) });
+    push @workers, fork_process(sub { srand($round); work_until($node, $stop, sub {
         my ($session) = @_;
         my @names = qw(rows streams users rebuilt poison);
         $session->do('SELECT run_projection(?, 7)', undef, $names[ rand @names ]);
     }) });
-    push @workers, fork_process(sub { srand($round + 5); work($stop, \&look) });
+    push @workers, fork_process(sub { srand($round + 5); work_until($node, $stop, \&look) });
 
     # A rebuild is running when everything is killed, and one may have ended.
     my $session = connect_to($node);

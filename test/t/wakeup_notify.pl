@@ -153,12 +153,12 @@ sub is_silent {
 
 is_silent('what rolls back', sub {
     $dbh->begin_work;
-    append($dbh, 'unheard');
+    append($dbh, 'unhandled_wakeups');
     $dbh->rollback;
 });
 is_silent('an append with sierra_es.notify = off', sub {
     $dbh->do('SET sierra_es.notify = off');
-    append($dbh, 'unheard');
+    append($dbh, 'unhandled_wakeups');
     $dbh->do('RESET sierra_es.notify');
 });
 

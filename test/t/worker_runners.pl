@@ -128,6 +128,44 @@ wait_until('it is tried again', sub { one_value($dbh, q{SELECT state = 'running'
 pass('a failure is tried again');
 $dbh->do(q{SELECT drop_projection('failing')});
 
+# A transient error is not counted, but each pause is longer than the one before:
+# 0.1, 0.2, 0.4 s, and so on.  If it cannot be recorded, the runner pauses for 1, 2, 4 s.
+$dbh->do($_) for split /;;\n/, <<'SQL';
+CREATE SEQUENCE tries;;
+CREATE FUNCTION be_interrupted(e sierra_event) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM nextval('tries'); -- stays
+    RAISE 'interrupted' USING ERRCODE = 'serialization_failure';
+END $$;;
+SELECT create_projection('interrupted', 'be_interrupted(sierra_event)', batch_size => 1, max_attempts => 1)
+SQL
+sub tries_within {
+    my ($seconds) = @_;
+    my ($before) = one_value($dbh, 'SELECT last_value FROM tries');
+    sleep $seconds;
+    return one_value($dbh, 'SELECT last_value FROM tries') - $before;
+}
+wait_until('it was interrupted', sub { one_value($dbh, q{SELECT interruptions > 0 FROM es.projections WHERE projection = 'interrupted'}) });
+my $tries = tries_within(4);
+cmp_ok($tries, '<=', 6, 'a projection that is always interrupted is tried less and less');
+cmp_ok($tries, '>=', 1, 'but is tried');
+is(one_value($dbh, q{SELECT state = 'running' AND attempts = 0 FROM event_projections() WHERE projection = 'interrupted'}), 1,
+    'and no attempt is counted');
+follows('beside it', $dbh);
+$dbh->do($_) for split /;;\n/, <<'SQL';
+CREATE FUNCTION refuse_update() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'full' USING ERRCODE = 'disk_full'; END $$;;
+UPDATE es.projections SET interruptions = 0, retry_at = NULL WHERE projection = 'interrupted';;
+CREATE TRIGGER refuse_update BEFORE UPDATE ON es.projections FOR EACH ROW WHEN (NEW.projection = 'interrupted')
+    EXECUTE FUNCTION refuse_update()
+SQL
+$tries = tries_within(4);
+cmp_ok($tries, '<=', 4, 'also if its interruptions cannot be recorded');
+cmp_ok($tries, '>=', 1, 'but is tried then, too');
+is(one_value($dbh, q{SELECT interruptions FROM es.projections WHERE projection = 'interrupted'}), 0, 'nothing was recorded');
+follows('beside that', $dbh);
+$dbh->do('DROP TRIGGER refuse_update ON es.projections');
+$dbh->do(q{SELECT drop_projection('interrupted')});
+
 # ---------------------------------------------------------------------------
 # Fairness
 # ---------------------------------------------------------------------------

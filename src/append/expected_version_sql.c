@@ -1,5 +1,5 @@
 /*
- * expected_version.c
+ * expected_version_sql.c
  *		The SQL type expected_version: any, exists, empty or a version.
  *
  * It is passed by value; event.h says what the values mean.

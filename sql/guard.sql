@@ -1,0 +1,186 @@
+-- ---------------------------------------------------------------------------
+-- Guards: triggers of events, which nobody may change, and of rows that say what runs.
+-- ---------------------------------------------------------------------------
+
+CREATE FUNCTION sierra_internal.guard_events() RETURNS trigger
+    LANGUAGE c
+    AS 'MODULE_PATHNAME', 'sierra_guard_events';
+COMMENT ON FUNCTION sierra_internal.guard_events() IS
+    'trigger function that refuses statements that would change events';
+
+-- A guard refuses all ways to write a table of a store but the append functions.
+-- The guard of events also keeps the number of partitions of the store.
+CREATE FUNCTION sierra_internal.create_event_guard(relation text, partitions integer DEFAULT NULL)
+    RETURNS void
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    EXECUTE format(
+        'CREATE TRIGGER sierra_guard BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON %s'
+        ' FOR EACH STATEMENT EXECUTE FUNCTION sierra_internal.guard_events(%s)',
+        relation, partitions);
+    -- ALWAYS: session_replication_role must not switch it off.
+    EXECUTE format('ALTER TABLE %s ENABLE ALWAYS TRIGGER sierra_guard', relation);
+END
+$$;
+COMMENT ON FUNCTION sierra_internal.create_event_guard(text, integer) IS
+    'makes a table append-only';
+
+CREATE FUNCTION sierra_internal.restore_event_guards(store name) RETURNS integer
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    wanted constant name := store;
+    guarded integer := 0;
+    unguarded record;
+BEGIN
+    FOR unguarded IN
+        SELECT c.relname, g.oid IS NOT NULL AS disabled
+          FROM pg_class AS c
+          LEFT JOIN pg_trigger AS g
+            ON g.tgrelid = c.oid
+           AND g.tgfoid = 'sierra_internal.guard_events()'::regprocedure
+         WHERE c.relnamespace = (SELECT n.oid FROM pg_namespace AS n WHERE n.nspname = wanted)
+           AND (c.relname IN ('events', 'stream_keys', 'event_ids')
+                OR c.oid IN (SELECT i.inhrelid FROM pg_inherits AS i
+                              WHERE i.inhparent = to_regclass(format('%I.events', wanted))))
+           AND g.tgenabled IS DISTINCT FROM 'A'
+         ORDER BY c.oid
+    LOOP
+        IF unguarded.disabled THEN
+            EXECUTE format('ALTER TABLE %I.%I ENABLE ALWAYS TRIGGER sierra_guard', wanted,
+                           unguarded.relname);
+        ELSIF unguarded.relname = 'events' THEN
+            PERFORM sierra_internal.create_event_guard(
+                format('%I.events', wanted),
+                (SELECT count(*)::integer FROM pg_inherits AS i
+                  WHERE i.inhparent = to_regclass(format('%I.events', wanted))));
+        ELSE
+            PERFORM sierra_internal.create_event_guard(format('%I.%I', wanted, unguarded.relname));
+        END IF;
+        guarded := guarded + 1;
+    END LOOP;
+    RETURN guarded;
+END
+$$;
+COMMENT ON FUNCTION sierra_internal.restore_event_guards(name) IS
+    'puts back lost guards of the event tables of a store and returns how many';
+
+-- Rows of sagas and projections say what runs, and as which role.  So a role writes
+-- rows only for roles that it is a member of, and makes other versions only of what
+-- such roles own.  Upcasters run in projections of all roles: only members of the
+-- table's owner write them, who could become the owner of each projection anyway.
+-- The argument is the column with the name of what the row defines, none for
+-- upcasters.  src/store/run_as.c says what else is checked.
+CREATE FUNCTION sierra_internal.guard_owner() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    name constant text := to_jsonb(NEW) ->> TG_ARGV[0];
+    owners name[];
+    owner name;
+BEGIN
+    IF name IS NULL THEN
+        owners := ARRAY[(SELECT pg_get_userbyid(c.relowner) FROM pg_class AS c WHERE c.oid = TG_RELID)];
+    ELSE
+        EXECUTE format('SELECT ARRAY[$2] || ARRAY(SELECT d.owner FROM %I.%I AS d WHERE d.%I = $1'
+                       ' ORDER BY d.version DESC LIMIT 1)', TG_TABLE_SCHEMA, TG_TABLE_NAME, TG_ARGV[0])
+           INTO owners USING name, NEW.owner;
+    END IF;
+    FOREACH owner IN ARRAY owners LOOP
+        IF NOT pg_has_role(current_user, owner, 'MEMBER') THEN
+            RAISE insufficient_privilege USING
+                MESSAGE = format('must be a member of role "%s" to define %s', owner,
+                                 CASE WHEN name IS NULL THEN TG_TABLE_NAME
+                                      ELSE format('%s "%s"', TG_ARGV[0], name) END),
+                DETAIL = CASE WHEN name IS NULL
+                              THEN 'This role owns the table, and its rows run in projections of other roles.'
+                              WHEN owner = owners[1] THEN 'It would run as this role.'
+                              ELSE 'This role owns the newest version.' END;
+        END IF;
+    END LOOP;
+    RETURN NEW;
+END
+$$;
+COMMENT ON FUNCTION sierra_internal.guard_owner() IS
+    'trigger function that lets only members of a role write rows that run as this role';
+
+-- The arguments are the column with the name of what the row defines, and a hint.
+CREATE FUNCTION sierra_internal.guard_definition() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RAISE object_not_in_prerequisite_state USING
+        MESSAGE = format('the definition of %s "%s" cannot be changed', TG_ARGV[0], to_jsonb(OLD) ->> TG_ARGV[0]),
+        HINT = TG_ARGV[1];
+END
+$$;
+COMMENT ON FUNCTION sierra_internal.guard_definition() IS
+    'trigger function that refuses to change what a row runs';
+
+-- These are all triggers on rows of a store that the extension makes, but for those
+-- of inline projections.
+CREATE FUNCTION sierra_internal.restore_row_guards(store name) RETURNS integer
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    -- What never changes in a projection.  Its subscription ends when it becomes inline.
+    fixed constant text[] := '{projection, version, owner, kind, handler, key, initial, streams, event_names, search_path}';
+    changes constant text := (SELECT string_agg(format('OLD.%1$I IS DISTINCT FROM NEW.%1$I', f.name), ' OR ')
+                                FROM unnest(fixed) AS f (name));
+    definition constant text := array_to_string(fixed || '{subscription}', ', ');
+    lost record;
+    restored integer := 0;
+BEGIN
+    FOR lost IN
+        SELECT g.*
+          FROM (VALUES
+                ('upcasters', 'guard_owner', 'INSERT OR UPDATE', NULL, NULL),
+                ('sagas', 'guard_owner', 'INSERT', NULL, quote_literal('saga')),
+                ('sagas', 'guard_definition', 'UPDATE', NULL,
+                 format('%L, %L', 'saga', 'Make another version with create_saga().')),
+                ('projections', 'guard_owner', format('INSERT OR UPDATE OF %s', definition), NULL,
+                 quote_literal('projection')),
+                ('projections', 'guard_definition', format('UPDATE OF %s', definition),
+                 format('WHEN (%s OR NEW.subscription <> coalesce(OLD.subscription, %L))', changes, ''),
+                 format('%L, %L', 'projection', 'Use rebuild_projection().')))
+               AS g (relation, guard, events, condition, arguments)
+         WHERE NOT EXISTS (SELECT FROM pg_trigger AS t
+                            WHERE t.tgrelid = to_regclass(format('%I.%I', store, g.relation))
+                              AND t.tgfoid = to_regprocedure(format('sierra_internal.%I()', g.guard)))
+    LOOP
+        EXECUTE format('CREATE TRIGGER %I BEFORE %s ON %I.%I FOR EACH ROW %s'
+                       ' EXECUTE FUNCTION sierra_internal.%I(%s)',
+                       'sierra_' || lost.guard, lost.events, store, lost.relation, lost.condition, lost.guard,
+                       lost.arguments);
+        restored := restored + 1;
+    END LOOP;
+    RETURN restored;
+END
+$$;
+COMMENT ON FUNCTION sierra_internal.restore_row_guards(name) IS
+    'puts back lost guards of rows that say what runs, and returns how many';
+
+-- DROP EXTENSION CASCADE drops the triggers, and keeps the tables.
+CREATE FUNCTION guard_event_store(store name DEFAULT NULL) RETURNS integer
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    wanted constant name := sierra_internal.require_store(store);
+BEGIN
+    RETURN sierra_internal.restore_event_guards(wanted)
+         + sierra_internal.restore_row_guards(wanted)
+         + sierra_internal.restore_inline_triggers(wanted);
+END
+$$;
+COMMENT ON FUNCTION guard_event_store(name) IS
+    'puts back the triggers that a store has lost, as after DROP EXTENSION CASCADE, and returns how many';

@@ -1,0 +1,61 @@
+/*
+ * versions.c
+ *		Expected versions: compares them with the streams, and numbers the events.
+ */
+#include "postgres.h"
+
+#include "append/versions.h"
+#include "base/guc.h"
+
+static bool
+is_expected(SierraExpectedVersion expected, int64 version)
+{
+	switch (expected)
+	{
+		case SIERRA_EXPECT_ANY:
+			return true;
+		case SIERRA_EXPECT_EXISTS:
+			return version != SIERRA_NONE;
+		case SIERRA_EXPECT_EMPTY:
+			return version == SIERRA_NONE;
+		default:
+			return version == expected;
+	}
+}
+
+/*
+ * Strict versioning requires an expected version for each stream.  It is enough if the
+ * first event of the call for a stream has one.
+ */
+static bool
+is_strict(const SierraRoute *route, int i)
+{
+	SierraExpectedVersion expected = route->events[i].expected;
+
+	if (!sierra_guc_strict_versioning || route->stream_of[i]->event != &route->events[i])
+		return true;
+	return expected != SIERRA_EXPECT_ANY && expected != SIERRA_EXPECT_EXISTS;
+}
+
+SierraAppendStatus
+sierra_versions_number(SierraRoute *route, SierraAppendResult *results, SierraRefusal *refusal)
+{
+	for (int i = 0; i < route->count; i++)
+	{
+		SierraRouteStream *stream = route->stream_of[i];
+
+		if (!is_strict(route, i))
+		{
+			refusal->event = &route->events[i];
+			return SIERRA_APPEND_NOT_STRICT;
+		}
+		if (!is_expected(route->events[i].expected, stream->version))
+		{
+			refusal->event = &route->events[i];
+			refusal->current_version = stream->version;
+			return SIERRA_APPEND_WRONG_VERSION;
+		}
+		results[i].stream_version = ++stream->version;
+	}
+	return SIERRA_APPEND_DONE;
+}
