@@ -162,9 +162,7 @@ CREATE FUNCTION edecide(aggregate text,
 COMMENT ON FUNCTION edecide(text, text, regprocedure, jsonb, integer, json) IS
     'handles a command: loads the state, calls a function, and appends the events that it returns';
 
-CREATE FUNCTION event_aggregates(store name DEFAULT NULL)
-    RETURNS TABLE (aggregate text, fold text, initial jsonb, snapshot_every integer,
-                   fold_version integer, snapshots bigint, created_at timestamptz)
+CREATE FUNCTION sierra_internal.event_aggregates_body(store name) RETURNS SETOF record
     LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -180,5 +178,13 @@ BEGIN
         '  FROM %1$I.aggregates AS a ORDER BY a.aggregate', wanted);
 END
 $$;
+COMMENT ON FUNCTION sierra_internal.event_aggregates_body(name) IS
+    'does what event_aggregates() does, as the current user';
+
+CREATE FUNCTION event_aggregates(store name DEFAULT NULL)
+    RETURNS TABLE (aggregate text, fold text, initial jsonb, snapshot_every integer,
+                   fold_version integer, snapshots bigint, created_at timestamptz)
+    LANGUAGE c STABLE
+    AS 'MODULE_PATHNAME', 'sierra_show';
 COMMENT ON FUNCTION event_aggregates(name) IS
     'returns the aggregates of a store, and how many usable snapshots each has';

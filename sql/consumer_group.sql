@@ -170,7 +170,6 @@ END
 $$;
 COMMENT ON FUNCTION sierra_internal.join_group(name, text, text) IS
     'makes a consumer a member of a group, or keeps it one, and returns whether the group changed';
-REVOKE EXECUTE ON FUNCTION sierra_internal.join_group(name, text, text) FROM PUBLIC;
 
 CREATE FUNCTION eleave(subscription text, consumer text) RETURNS boolean
     LANGUAGE plpgsql

@@ -46,10 +46,7 @@ $$;
 COMMENT ON FUNCTION eskip(text, text) IS
     'gives up the failed event of a stream, and returns its global position, null if none has failed';
 
-CREATE FUNCTION event_failures(store name DEFAULT NULL)
-    RETURNS TABLE (subscription text, stream_id text, partition_id integer, state text,
-                   global_position bigint, event_id uuid, event_name text, attempts integer,
-                   retry_at timestamptz, reason text, failed_at timestamptz, waiting bigint)
+CREATE FUNCTION sierra_internal.event_failures_body(store name) RETURNS SETOF record
     LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -71,5 +68,14 @@ BEGIN
         ' ORDER BY t.subscription, t.failed_position', wanted);
 END
 $$;
+COMMENT ON FUNCTION sierra_internal.event_failures_body(name) IS
+    'does what event_failures() does, as the current user';
+
+CREATE FUNCTION event_failures(store name DEFAULT NULL)
+    RETURNS TABLE (subscription text, stream_id text, partition_id integer, state text,
+                   global_position bigint, event_id uuid, event_name text, attempts integer,
+                   retry_at timestamptz, reason text, failed_at timestamptz, waiting bigint)
+    LANGUAGE c STABLE
+    AS 'MODULE_PATHNAME', 'sierra_show';
 COMMENT ON FUNCTION event_failures(name) IS
     'returns the events of a store that failed: their state, the reason, and how many events wait behind each';

@@ -2,9 +2,7 @@
 -- Views of subscriptions, their consumers and leases.
 -- ---------------------------------------------------------------------------
 
-CREATE FUNCTION event_leases(store name DEFAULT NULL)
-    RETURNS TABLE (subscription text, partition_id integer, cursor bigint, lag_events bigint,
-                   consumer text, epoch bigint, acknowledged_at timestamptz)
+CREATE FUNCTION sierra_internal.event_leases_body(store name) RETURNS SETOF record
     LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -20,12 +18,18 @@ BEGIN
         ' ORDER BY c.subscription, c.partition_id', wanted) USING wanted;
 END
 $$;
+COMMENT ON FUNCTION sierra_internal.event_leases_body(name) IS
+    'does what event_leases() does, as the current user';
+
+CREATE FUNCTION event_leases(store name DEFAULT NULL)
+    RETURNS TABLE (subscription text, partition_id integer, cursor bigint, lag_events bigint,
+                   consumer text, epoch bigint, acknowledged_at timestamptz)
+    LANGUAGE c STABLE
+    AS 'MODULE_PATHNAME', 'sierra_show';
 COMMENT ON FUNCTION event_leases(name) IS
     'returns the partitions of consumer groups: cursor, events behind, and the consumer that holds the lease';
 
-CREATE FUNCTION event_consumers(store name DEFAULT NULL)
-    RETURNS TABLE (subscription text, consumer text, partitions integer[], acknowledged bigint,
-                   delivered bigint, alive boolean, joined_at timestamptz, seen_at timestamptz)
+CREATE FUNCTION sierra_internal.event_consumers_body(store name) RETURNS SETOF record
     LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -44,6 +48,14 @@ BEGIN
         ' ORDER BY m.subscription, m.consumer', wanted);
 END
 $$;
+COMMENT ON FUNCTION sierra_internal.event_consumers_body(name) IS
+    'does what event_consumers() does, as the current user';
+
+CREATE FUNCTION event_consumers(store name DEFAULT NULL)
+    RETURNS TABLE (subscription text, consumer text, partitions integer[], acknowledged bigint,
+                   delivered bigint, alive boolean, joined_at timestamptz, seen_at timestamptz)
+    LANGUAGE c STABLE
+    AS 'MODULE_PATHNAME', 'sierra_show';
 COMMENT ON FUNCTION event_consumers(name) IS
     'returns the consumers of groups: their partitions, progress, and when they were last seen';
 
@@ -93,12 +105,7 @@ $$;
 COMMENT ON FUNCTION sierra_internal.subscriptions_query(name) IS
     'returns the query of event_subscriptions()';
 
-CREATE FUNCTION event_subscriptions(store name DEFAULT NULL)
-    RETURNS TABLE (subscription text, state text, lag_events bigint, lag interval,
-                   window_used integer, window_size integer, cursor bigint, consumers integer,
-                   retrying integer, parked integer, acknowledged_at timestamptz, last_error text,
-                   last_error_at timestamptz, streams text[], event_names text[],
-                   partitions integer[], created_at timestamptz)
+CREATE FUNCTION sierra_internal.event_subscriptions_body(store name) RETURNS SETOF record
     LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -110,5 +117,16 @@ BEGIN
       USING wanted, sierra_internal.partition_count(wanted);
 END
 $$;
+COMMENT ON FUNCTION sierra_internal.event_subscriptions_body(name) IS
+    'does what event_subscriptions() does, as the current user';
+
+CREATE FUNCTION event_subscriptions(store name DEFAULT NULL)
+    RETURNS TABLE (subscription text, state text, lag_events bigint, lag interval,
+                   window_used integer, window_size integer, cursor bigint, consumers integer,
+                   retrying integer, parked integer, acknowledged_at timestamptz, last_error text,
+                   last_error_at timestamptz, streams text[], event_names text[],
+                   partitions integer[], created_at timestamptz)
+    LANGUAGE c STABLE
+    AS 'MODULE_PATHNAME', 'sierra_show';
 COMMENT ON FUNCTION event_subscriptions(name) IS
     'returns the subscriptions of a store: state, lag, window in use, consumers and failures';

@@ -310,13 +310,7 @@ $$;
 COMMENT ON FUNCTION drop_projection(text) IS
     'drops a projection with its states; what its handler wrote stays';
 
-CREATE FUNCTION event_projections(store name DEFAULT NULL)
-    RETURNS TABLE (projection text, version integer, live boolean, mode text, kind text,
-                   state text, cursor bigint, lag_events bigint, lag interval, progress double precision,
-                   rate double precision, time_left interval, processed bigint, states bigint,
-                   parked bigint, attempts integer, retry_at timestamptz, failed_position bigint,
-                   failed_stream text, last_error text, last_error_at timestamptz,
-                   handler text, key text, owner name, subscription text, updated_at timestamptz)
+CREATE FUNCTION sierra_internal.event_projections_body(store name) RETURNS SETOF record
     LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -359,5 +353,17 @@ BEGIN
       USING wanted, sierra_internal.partition_count(wanted), last;
 END
 $$;
+COMMENT ON FUNCTION sierra_internal.event_projections_body(name) IS
+    'does what event_projections() does, as the current user';
+
+CREATE FUNCTION event_projections(store name DEFAULT NULL)
+    RETURNS TABLE (projection text, version integer, live boolean, mode text, kind text,
+                   state text, cursor bigint, lag_events bigint, lag interval, progress double precision,
+                   rate double precision, time_left interval, processed bigint, states bigint,
+                   parked bigint, attempts integer, retry_at timestamptz, failed_position bigint,
+                   failed_stream text, last_error text, last_error_at timestamptz,
+                   handler text, key text, owner name, subscription text, updated_at timestamptz)
+    LANGUAGE c STABLE
+    AS 'MODULE_PATHNAME', 'sierra_show';
 COMMENT ON FUNCTION event_projections(name) IS
     'returns a row for each version of a projection: state, lag, progress, rate and failures';

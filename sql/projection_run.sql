@@ -2,7 +2,7 @@
 -- Projections: running them, and their states.
 -- ---------------------------------------------------------------------------
 
-CREATE FUNCTION run_projection(projection text, max_count bigint DEFAULT 1000) RETURNS bigint
+CREATE FUNCTION sierra_internal.run_projection_body(projection text, max_count bigint) RETURNS bigint
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -35,6 +35,12 @@ BEGIN
     RETURN handled;
 END
 $$;
+COMMENT ON FUNCTION sierra_internal.run_projection_body(text, bigint) IS
+    'does what run_projection() does, as the current user';
+
+CREATE FUNCTION run_projection(projection text, max_count bigint DEFAULT 1000) RETURNS bigint
+    LANGUAGE c
+    AS 'MODULE_PATHNAME', 'sierra_run_as_owner';
 COMMENT ON FUNCTION run_projection(text, bigint) IS
     'runs a projection, in this transaction, and returns how many events it handled';
 
@@ -118,7 +124,7 @@ $$;
 COMMENT ON FUNCTION sierra_internal.run_projection_if_due(name, text, integer, bigint) IS
     'runs one version of a projection unless another session does; null if it was not run';
 
-CREATE FUNCTION run_projections(max_count bigint DEFAULT 1000) RETURNS bigint
+CREATE FUNCTION sierra_internal.run_projections_body(max_count bigint) RETURNS bigint
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -147,6 +153,12 @@ BEGIN
     RETURN handled;
 END
 $$;
+COMMENT ON FUNCTION sierra_internal.run_projections_body(bigint) IS
+    'does what run_projections() does, as the current user';
+
+CREATE FUNCTION run_projections(max_count bigint DEFAULT 1000) RETURNS bigint
+    LANGUAGE c
+    AS 'MODULE_PATHNAME', 'sierra_run_as_owner';
 COMMENT ON FUNCTION run_projections(bigint) IS
     'runs all projections that are due and that no other session runs, and returns how many events';
 
@@ -156,8 +168,7 @@ CREATE FUNCTION eproject(projection text, key text) RETURNS jsonb
 COMMENT ON FUNCTION eproject(text, text) IS
     'returns the state of a key with all events that can be seen, whether handled or not';
 
-CREATE FUNCTION estates(projection text)
-    RETURNS TABLE (key text, state jsonb, "position" bigint)
+CREATE FUNCTION sierra_internal.estates_body(projection text) RETURNS SETOF record
     LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -177,6 +188,13 @@ BEGIN
         ' WHERE s.projection = $1', store) USING projection;
 END
 $$;
+COMMENT ON FUNCTION sierra_internal.estates_body(text) IS
+    'does what estates() does, as the current user';
+
+CREATE FUNCTION estates(projection text)
+    RETURNS TABLE (key text, state jsonb, "position" bigint)
+    LANGUAGE c STABLE
+    AS 'MODULE_PATHNAME', 'sierra_show_contents';
 COMMENT ON FUNCTION estates(text) IS
     'returns the stored states of a projection, and the position of the last event in each';
 

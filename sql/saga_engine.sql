@@ -554,7 +554,6 @@ END
 $$;
 COMMENT ON FUNCTION sierra_internal.advance_saga(name, text, text, integer) IS
     'takes a saga one step further if it is due; run_saga() calls it as the owner of the saga';
-REVOKE EXECUTE ON FUNCTION sierra_internal.advance_saga(name, text, text, integer) FROM PUBLIC;
 
 CREATE FUNCTION sierra_internal.run_saga(saga_id text, patient boolean) RETURNS boolean
     LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE

@@ -19,7 +19,7 @@ $$;
 COMMENT ON FUNCTION sierra_internal.postpone_saga(name, text, text) IS
     'records why a saga was not run, and when to try again';
 
-CREATE FUNCTION run_sagas(max_count integer DEFAULT 100) RETURNS bigint
+CREATE FUNCTION sierra_internal.run_sagas_body(max_count integer) RETURNS bigint
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -76,6 +76,12 @@ BEGIN
     END LOOP;
 END
 $$;
+COMMENT ON FUNCTION sierra_internal.run_sagas_body(integer) IS
+    'does what run_sagas() does, as the current user';
+
+CREATE FUNCTION run_sagas(max_count integer DEFAULT 100) RETURNS bigint
+    LANGUAGE c
+    AS 'MODULE_PATHNAME', 'sierra_run_as_owner';
 COMMENT ON FUNCTION run_sagas(integer) IS
     'takes sagas that are due further, step by step, and returns the number of steps';
 
@@ -327,13 +333,7 @@ $$;
 COMMENT ON FUNCTION forget_sagas(timestamptz) IS
     'removes the rows of sagas that ended before some time, and returns how many; their streams stay';
 
--- status is the name of a column and of an argument, so it is INOUT.
-CREATE FUNCTION event_sagas(store name DEFAULT NULL, OUT saga_id text, OUT saga text, OUT version integer,
-                            INOUT status text DEFAULT NULL, OUT step text, OUT attempts integer,
-                            OUT run_at timestamptz, OUT deadline timestamptz, OUT age interval,
-                            OUT correlation_id text, OUT last_error text, OUT started_at timestamptz,
-                            OUT updated_at timestamptz, OUT ended_at timestamptz)
-    RETURNS SETOF record
+CREATE FUNCTION sierra_internal.event_sagas_body(store name, status text) RETURNS SETOF record
     LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -355,5 +355,17 @@ BEGIN
       USING status;
 END
 $$;
+COMMENT ON FUNCTION sierra_internal.event_sagas_body(name, text) IS
+    'does what event_sagas() does, as the current user';
+
+-- status is the name of a column and of an argument, so it is INOUT.
+CREATE FUNCTION event_sagas(store name DEFAULT NULL, OUT saga_id text, OUT saga text, OUT version integer,
+                            INOUT status text DEFAULT NULL, OUT step text, OUT attempts integer,
+                            OUT run_at timestamptz, OUT deadline timestamptz, OUT age interval,
+                            OUT correlation_id text, OUT last_error text, OUT started_at timestamptz,
+                            OUT updated_at timestamptz, OUT ended_at timestamptz)
+    RETURNS SETOF record
+    LANGUAGE c STABLE
+    AS 'MODULE_PATHNAME', 'sierra_show';
 COMMENT ON FUNCTION event_sagas(name, text) IS
     'returns the sagas of a store, all or those with a status: step, attempts, deadline and last error';

@@ -10,8 +10,8 @@ CREATE FUNCTION sierra_internal.current_store() RETURNS name
 COMMENT ON FUNCTION sierra_internal.current_store() IS
     'returns the name of the store that calls use: the setting sierra_es.store';
 
--- Is there a store of this name?  The columns of its tables must be exactly those of
--- a store: then a function that reads them calls no code of their owner.
+-- Is there a store of this name?  The columns of its tables, and its partition key, must
+-- be exactly those of a store: then to open them calls no code of their owner.
 CREATE FUNCTION sierra_internal.is_store(store name) RETURNS boolean
     LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp
@@ -38,6 +38,9 @@ AS $$
                  WHERE t.relname IN ('stream_keys', 'event_ids') AND a.attnum BETWEEN 1 AND 2)
                = ARRAY['event_ids event_id uuid', 'event_ids partition_id integer',
                        'stream_keys stream_id text', 'stream_keys partition_key uuid']
+           AND EXISTS (SELECT FROM tables AS t JOIN pg_partitioned_table AS p ON p.partrelid = t.oid
+                        WHERE t.relname = 'events' AND p.partstrat = 'l' AND p.partnatts = 1
+                          AND p.partattrs[0] = 8)
            AND NOT EXISTS (SELECT FROM pg_inherits AS i
                              JOIN tables AS t ON t.oid = i.inhparent AND t.relname = 'events'
                              JOIN pg_class AS leaf ON leaf.oid = i.inhrelid
@@ -46,6 +49,13 @@ AS $$
 $$;
 COMMENT ON FUNCTION sierra_internal.is_store(name) IS
     'returns whether a schema has the event tables of a store';
+
+-- pg_has_role() asks the same, but not in the same words in each version of PostgreSQL.
+CREATE FUNCTION sierra_internal.can_become(member name, role name) RETURNS boolean
+    LANGUAGE c STABLE STRICT
+    AS 'MODULE_PATHNAME', 'sierra_can_become';
+COMMENT ON FUNCTION sierra_internal.can_become(name, name) IS
+    'returns whether a role can become another one by SET ROLE; false if one of them does not exist';
 
 -- The number of partitions that a store has, attached or not.
 CREATE FUNCTION sierra_internal.partition_count(store name) RETURNS integer
@@ -216,6 +226,8 @@ CREATE FUNCTION create_event_store(name name DEFAULT 'es', partitions integer DE
     SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_variable
+DECLARE
+    schema_owner name;
 BEGIN
     IF name IS NULL OR name = '' OR partitions IS NULL THEN
         RAISE null_value_not_allowed USING
@@ -242,7 +254,18 @@ BEGIN
             DETAIL = 'A store is a schema, and the prefix "pg_" is reserved for system schemas.';
     END IF;
 
-    IF to_regnamespace(quote_ident(name)) IS NULL THEN
+    schema_owner := (SELECT pg_get_userbyid(n.nspowner) FROM pg_namespace AS n WHERE n.nspname = name);
+    IF schema_owner = 'pg_database_owner' THEN
+        schema_owner := (SELECT pg_get_userbyid(d.datdba) FROM pg_database AS d
+                          WHERE d.datname = current_database());
+    END IF;
+    IF NOT sierra_internal.can_become(schema_owner, current_user) THEN
+        RAISE insufficient_privilege USING
+            MESSAGE = format('schema "%s" belongs to role "%s"', name, schema_owner),
+            DETAIL = format('It could replace the tables of a store of role "%s".', current_user),
+            HINT = format('Create the store as role "%s".', schema_owner);
+    END IF;
+    IF schema_owner IS NULL THEN
         EXECUTE format('CREATE SCHEMA %I', name);
         EXECUTE format('COMMENT ON SCHEMA %I IS %L', name, 'event store');
     END IF;
@@ -357,9 +380,7 @@ $$;
 COMMENT ON FUNCTION drop_event_store(name, boolean) IS
     'drops a store; a store with events only if forced';
 
-CREATE FUNCTION event_partitions(store name DEFAULT NULL)
-    RETURNS TABLE (partition_id integer, events bigint, last_sequence bigint,
-                   last_position bigint, bytes bigint)
+CREATE FUNCTION sierra_internal.event_partitions_body(store name) RETURNS SETOF record
     LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
     -- Policies would make the numbers wrong, and are code of the store's owner.
@@ -369,6 +390,7 @@ AS $$
 DECLARE
     wanted constant name := sierra_internal.find_store(store);
     leaf record;
+    newest record;
 BEGIN
     FOR leaf IN
         SELECT c.oid,
@@ -378,42 +400,65 @@ BEGIN
          ORDER BY 2
     LOOP
         -- Numbers have no gaps, so the last one gives the number of events.
-        EXECUTE format('SELECT e.partition_sequence, e.global_position FROM %I.events AS e'
+        EXECUTE format('SELECT e.partition_sequence AS sequence, e.global_position AS "position"'
+                       '  FROM %I.events AS e'
                        ' WHERE e.partition_id = $1 ORDER BY e.partition_sequence DESC LIMIT 1',
                        wanted)
-           INTO last_sequence, last_position USING leaf.id;
-        partition_id := leaf.id;
-        events := coalesce(last_sequence + 1, 0);
-        bytes := pg_total_relation_size(leaf.oid);
-        RETURN NEXT;
+           INTO newest USING leaf.id;
+        RETURN QUERY SELECT leaf.id, coalesce(newest.sequence + 1, 0), newest.sequence, newest."position",
+                            pg_total_relation_size(leaf.oid);
     END LOOP;
 END
 $$;
+COMMENT ON FUNCTION sierra_internal.event_partitions_body(name) IS
+    'does what event_partitions() does, as the current user';
+
+CREATE FUNCTION event_partitions(store name DEFAULT NULL)
+    RETURNS TABLE (partition_id integer, events bigint, last_sequence bigint,
+                   last_position bigint, bytes bigint)
+    LANGUAGE c STABLE
+    AS 'MODULE_PATHNAME', 'sierra_show';
 COMMENT ON FUNCTION event_partitions(name) IS
     'returns the partitions of a store with their number of events, last numbers and size';
 
 CREATE FUNCTION event_stores()
     RETURNS TABLE (store name, owner name, partitions integer, events bigint,
                    last_position bigint, bytes bigint)
-    LANGUAGE sql STABLE
+    LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
-    WITH readable AS MATERIALIZED (
-        SELECT n.nspname, c.relowner,
-               pg_total_relation_size(format('%I.stream_keys', n.nspname)::regclass)
-               + pg_total_relation_size(format('%I.event_ids', n.nspname)::regclass) AS bytes
+#variable_conflict use_column
+DECLARE
+    monitor constant boolean := pg_has_role('pg_monitor', 'USAGE');
+    readable record;
+BEGIN
+    FOR readable IN
+        SELECT n.nspname AS name, pg_get_userbyid(c.relowner) AS owner,
+               (SELECT sum(pg_total_relation_size(t.oid)) FROM pg_class AS t
+                 WHERE t.relnamespace = n.oid AND t.relname IN ('stream_keys', 'event_ids')) AS bytes
           FROM pg_namespace AS n
           JOIN pg_class AS c ON c.relnamespace = n.oid AND c.relname = 'events'
          WHERE sierra_internal.is_store(n.nspname)
-           AND has_schema_privilege(n.oid, 'USAGE')
-           AND has_table_privilege(c.oid, 'SELECT')
-           AND NOT row_security_active(c.oid))
-    SELECT r.nspname, pg_get_userbyid(r.relowner), count(p.partition_id)::integer,
-           sum(p.events)::bigint, max(p.last_position), (sum(p.bytes) + r.bytes)::bigint
-      FROM readable AS r
-     CROSS JOIN LATERAL @extschema@.event_partitions(r.nspname) AS p
-     GROUP BY r.nspname, r.relowner, r.bytes
-     ORDER BY r.nspname
+           AND (monitor
+                OR has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT')
+                   AND NOT row_security_active(c.oid))
+         ORDER BY n.nspname
+    LOOP
+        BEGIN
+            RETURN QUERY SELECT readable.name, readable.owner, count(p.partition_id)::integer,
+                                sum(p.events)::bigint, max(p.last_position),
+                                (sum(p.bytes) + readable.bytes)::bigint
+                           FROM @extschema@.event_partitions(readable.name) AS p;
+        EXCEPTION WHEN OTHERS THEN
+            -- The code of an owner must not hide the stores of others.
+            IF SQLSTATE LIKE '40%' THEN
+                RAISE;
+            END IF;
+            RETURN QUERY SELECT readable.name, readable.owner, NULL::integer, NULL::bigint,
+                                NULL::bigint, NULL::bigint;
+        END;
+    END LOOP;
+END
 $$;
 COMMENT ON FUNCTION event_stores() IS
-    'returns the stores of this database whose events the caller may all read';
+    'returns the stores of this database whose events the caller may all read; all for a monitor';

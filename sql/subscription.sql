@@ -241,7 +241,7 @@ CREATE FUNCTION sierra_internal.next_sequences(partitions integer[], count integ
 AS $$
     SELECT array_agg(CASE WHEN $1 IS NULL OR p = ANY ($1)
                           THEN coalesce(@extschema@.epseq(p) + 1, 0) END ORDER BY p)
-      FROM generate_series(0, $2 - 1) AS p
+      FROM generate_series(0, least($2, 1024) - 1) AS p
 $$;
 COMMENT ON FUNCTION sierra_internal.next_sequences(integer[], integer) IS
     'returns by partition the sequence that its next event will have, null for unwanted partitions';

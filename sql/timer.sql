@@ -189,7 +189,7 @@ $$;
 COMMENT ON FUNCTION sierra_internal.postpone_timer(name, uuid, text, boolean) IS
     'records why the event of a timer could not be appended, and when to try again';
 
-CREATE FUNCTION run_timers(max_count integer DEFAULT 1000) RETURNS bigint
+CREATE FUNCTION sierra_internal.run_timers_body(max_count integer) RETURNS bigint
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -254,13 +254,16 @@ BEGIN
     RETURN appended;
 END
 $$;
+COMMENT ON FUNCTION sierra_internal.run_timers_body(integer) IS
+    'does what run_timers() does, as the current user';
+
+CREATE FUNCTION run_timers(max_count integer DEFAULT 1000) RETURNS bigint
+    LANGUAGE c
+    AS 'MODULE_PATHNAME', 'sierra_run_as_owner';
 COMMENT ON FUNCTION run_timers(integer) IS
     'appends the events of timers that are due, each exactly once, and returns how many';
 
-CREATE FUNCTION event_timers(store name DEFAULT NULL)
-    RETURNS TABLE (timer_id uuid, due_at timestamptz, state text, stream_id text, event_name text,
-                   overdue interval, attempts integer, run_at timestamptz, last_error text,
-                   created_at timestamptz)
+CREATE FUNCTION sierra_internal.event_timers_body(store name) RETURNS SETOF record
     LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -278,5 +281,14 @@ BEGIN
         '  FROM %I.timers AS t ORDER BY t.due_at, t.created_at, t.timer_id', wanted);
 END
 $$;
+COMMENT ON FUNCTION sierra_internal.event_timers_body(name) IS
+    'does what event_timers() does, as the current user';
+
+CREATE FUNCTION event_timers(store name DEFAULT NULL)
+    RETURNS TABLE (timer_id uuid, due_at timestamptz, state text, stream_id text, event_name text,
+                   overdue interval, attempts integer, run_at timestamptz, last_error text,
+                   created_at timestamptz)
+    LANGUAGE c STABLE
+    AS 'MODULE_PATHNAME', 'sierra_show';
 COMMENT ON FUNCTION event_timers(name) IS
     'returns the timers of a store: when they are due, whether they fail, and why';

@@ -333,9 +333,7 @@ $$;
 COMMENT ON FUNCTION sierra_internal.verify_query(name, integer) IS
     'returns the query that everify() runs over the events of a store';
 
-CREATE FUNCTION everify(store name DEFAULT NULL)
-    RETURNS TABLE (problem text, partition_id integer, partition_sequence bigint, stream_id text,
-                   stream_version bigint, event_id uuid, detail text)
+CREATE FUNCTION sierra_internal.everify_body(store name) RETURNS SETOF record
     LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
     -- The tables are what counts: a damaged index must not hide a row.
@@ -365,5 +363,13 @@ BEGIN
     RETURN QUERY EXECUTE sierra_internal.verify_query(wanted, partitions);
 END
 $$;
+COMMENT ON FUNCTION sierra_internal.everify_body(name) IS
+    'does what everify() does, as the current user';
+
+CREATE FUNCTION everify(store name DEFAULT NULL)
+    RETURNS TABLE (problem text, partition_id integer, partition_sequence bigint, stream_id text,
+                   stream_version bigint, event_id uuid, detail text)
+    LANGUAGE c STABLE
+    AS 'MODULE_PATHNAME', 'sierra_show_contents';
 COMMENT ON FUNCTION everify(name) IS
     'checks a store (default: sierra_es.store) and returns a row for each violation of an invariant';

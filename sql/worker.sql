@@ -23,9 +23,7 @@ COMMENT ON FUNCTION sierra_call_runners() IS
 
 -- The number of events that a projection gets at a time depends on its rate, so that
 -- a slow handler gives way to others after about a quarter of a second.
-CREATE FUNCTION sierra_internal.list_jobs(store name)
-    RETURNS TABLE (kind text, projection text, version integer, due_at timestamptz,
-                   again_at timestamptz, size bigint, row_version bigint)
+CREATE FUNCTION sierra_internal.list_jobs_body(store name) RETURNS SETOF record
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -52,11 +50,18 @@ BEGIN
         ' WHERE d.due_at IS NOT NULL', store);
 END
 $$;
+COMMENT ON FUNCTION sierra_internal.list_jobs_body(name) IS
+    'does what list_jobs() does, as the current user';
+
+CREATE FUNCTION sierra_internal.list_jobs(store name)
+    RETURNS TABLE (kind text, projection text, version integer, due_at timestamptz,
+                   again_at timestamptz, size bigint, row_version bigint)
+    LANGUAGE c
+    AS 'MODULE_PATHNAME', 'sierra_run_as_owner';
 COMMENT ON FUNCTION sierra_internal.list_jobs(name) IS
     'returns what there is to run in a store, when each is due, and how much to do at a time';
 
-CREATE FUNCTION sierra_internal.run_job(store name, kind text, projection text, version integer, size bigint)
-    RETURNS bigint
+CREATE FUNCTION sierra_internal.run_job_body(store name, kind text, projection text, version integer, size bigint) RETURNS bigint
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -70,6 +75,13 @@ BEGIN
     RETURN sierra_internal.run_projection_if_due(store, projection, version, size);
 END
 $$;
+COMMENT ON FUNCTION sierra_internal.run_job_body(name, text, text, integer, bigint) IS
+    'does what run_job() does, as the current user';
+
+CREATE FUNCTION sierra_internal.run_job(store name, kind text, projection text, version integer, size bigint)
+    RETURNS bigint
+    LANGUAGE c
+    AS 'MODULE_PATHNAME', 'sierra_run_as_owner';
 COMMENT ON FUNCTION sierra_internal.run_job(name, text, text, integer, bigint) IS
     'runs a job of list_jobs(), and returns how many events or steps, null if another session runs it';
 
@@ -119,3 +131,30 @@ END
 $$;
 COMMENT ON PROCEDURE run_event_jobs(name) IS
     'runs timers, sagas and projections of a store until nothing is due, and commits after each job';
+
+-- Only C code calls these, which asks nobody for the right to.
+REVOKE EXECUTE ON FUNCTION
+    sierra_internal.event_partitions_body(name),
+    sierra_internal.everify_body(name),
+    sierra_internal.event_leases_body(name),
+    sierra_internal.event_consumers_body(name),
+    sierra_internal.event_subscriptions_body(name),
+    sierra_internal.event_failures_body(name),
+    sierra_internal.event_aggregates_body(name),
+    sierra_internal.event_timers_body(name),
+    sierra_internal.event_projections_body(name),
+    sierra_internal.event_sagas_body(name, text),
+    sierra_internal.estates_body(text),
+    sierra_internal.list_jobs_body(name),
+    sierra_internal.run_job_body(name, text, text, integer, bigint),
+    sierra_internal.run_timers_body(integer),
+    sierra_internal.run_projection_body(text, bigint),
+    sierra_internal.run_projections_body(bigint),
+    sierra_internal.run_sagas_body(integer),
+    sierra_internal.join_group(name, text, text),
+    sierra_internal.advance_saga(name, text, text, integer),
+    sierra_internal.expected_version_in(cstring),
+    sierra_internal.expected_version_out(expected_version),
+    sierra_internal.expected_version_recv(internal),
+    sierra_internal.expected_version_send(expected_version)
+    FROM PUBLIC;

@@ -15,7 +15,6 @@
 #include "aggregate/decide.h"
 #include "append/append.h"
 #include "append/event_json.h"
-#include "append/metadata.h"
 #include "base/json_slice.h"
 #include "store/user_function.h"
 
@@ -111,10 +110,10 @@ decide_once(const SierraStore *store, const SierraCommand *command, SierraDecisi
 		SierraNewEvent *event = &decision->events[i];
 		int64 version = loaded.version + i;
 
+		CHECK_FOR_INTERRUPTS();
 		event->expected = version == SIERRA_NONE ? SIERRA_EXPECT_EMPTY : version;
 		if (event->metadata == NULL)
 			event->metadata = command->metadata;
-		event->metadata = sierra_metadata_complete(event->metadata);
 		sierra_event_check(event);
 	}
 }

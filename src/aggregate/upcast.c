@@ -55,7 +55,7 @@ static const SierraQuery upcasters_query = {
 	"SELECT u.event_name::pg_catalog.text, u.from_version::pg_catalog.int4,"
 	"       u.upcast::pg_catalog.text"
 	"  FROM %1$s.upcasters AS u"
-	" ORDER BY u.event_name::pg_catalog.text COLLATE \"C\" USING OPERATOR(pg_catalog.<),"
+	" ORDER BY u.event_name::pg_catalog.text COLLATE pg_catalog.\"C\" USING OPERATOR(pg_catalog.<),"
 	"          u.from_version::pg_catalog.int4 USING OPERATOR(pg_catalog.<)",
 	0,
 	{0}};

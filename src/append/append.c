@@ -9,7 +9,8 @@
  *	3. read the newest event of streams and partitions	(route.c)
  *	4. refuse: partition key, isolation, event ids,
  *	   expected versions								(route.c, idempotency.c, here)
- *	5. number the events and take their positions		(here, position.c)
+ *	5. number the events; show readers that the
+ *	   partitions are written; take the positions		(here, route.c, position.c)
  *	6. write rows and index entries						(insert.c)
  *	7. fire AFTER ROW triggers							(here)
  *
@@ -21,6 +22,8 @@
 
 #include "append/append.h"
 #include "append/idempotency.h"
+#include "append/insert.h"
+#include "append/metadata.h"
 #include "append/route.h"
 #include "append/versions.h"
 #include "base/routing.h"
@@ -34,27 +37,32 @@
 #include "miscadmin.h"
 #include "utils/inval.h"
 
-/* Generates the ids of the events and, as the last one, the id of the transaction. */
+/* How many ids are generated at a time. */
+#define IDS_AT_ONCE 64
+
+/* Generates the ids of the events, unless they have one, and the id of the transaction. */
 static void
 fill_ids(SierraRoute *route, TimestampTz now, SierraAppendResult *results)
 {
-	pg_uuid_t *ids = palloc(sizeof(pg_uuid_t) * (route->count + 1));
-	pg_uuid_t *transaction_id = &ids[route->count];
+	pg_uuid_t ids[IDS_AT_ONCE];
+	pg_uuid_t *transaction_id = palloc(sizeof(pg_uuid_t));
 
-	sierra_uuid_generate(now, 0, ids, route->count + 1);
-	sierra_uuid_set_hash(transaction_id, sierra_uuid_hash(&route->stream_of[0]->key));
+	sierra_uuid_generate(now, sierra_uuid_hash(&results[0].stream->key), transaction_id, 1);
 	for (int i = 0; i < route->count; i++)
 	{
-		if (route->events[i].has_event_id)
-			results[i].event_id = route->events[i].event_id;
-		else
+		SierraNewEvent *event = &route->events[i];
+
+		if (i % IDS_AT_ONCE == 0)
 		{
-			results[i].event_id = ids[i];
-			sierra_uuid_set_hash(&results[i].event_id, sierra_uuid_hash(&route->stream_of[i]->key));
+			CHECK_FOR_INTERRUPTS();
+			sierra_uuid_generate(now, 0, ids, Min(IDS_AT_ONCE, route->count - i));
 		}
-		results[i].transaction_id = *transaction_id;
+		results[i].transaction_id = transaction_id;
+		if (event->has_event_id)
+			continue;
+		event->event_id = ids[i % IDS_AT_ONCE];
+		sierra_uuid_set_hash(&event->event_id, sierra_uuid_hash(&results[i].stream->key));
 	}
-	pfree(ids);
 }
 
 /* The highest position in the partitions of the call, or SIERRA_NONE. */
@@ -81,34 +89,35 @@ fill_results(SierraRoute *route, SierraAppendResult *results)
 	AcceptInvalidationMessages();
 	sierra_position_check(route->store);
 	fill_ids(route, now, results);
+	sierra_route_begin_writing(route);
 	position = sierra_position_take(route->store, route->count, newest_position(route));
 	for (int i = 0; i < route->count; i++)
 	{
-		SierraAppendPartition *partition = route->stream_of[i]->target;
+		SierraAppendPartition *partition = results[i].stream->target;
 
+		CHECK_FOR_INTERRUPTS();
 		partition->position = position + i;
 		results[i].global_position = partition->position;
 		results[i].partition_sequence = ++partition->sequence;
-		results[i].partition_id = partition->id;
-		results[i].partition_key = route->stream_of[i]->key;
-		results[i].timestamp = route->events[i].has_timestamp ? route->events[i].timestamp : now;
+		if (!route->events[i].has_timestamp)
+			route->events[i].timestamp = now;
 	}
 }
 
 static void
-write_companions(SierraRoute *route)
+write_companions(SierraRoute *route, const SierraAppendResult *results)
 {
 	for (int i = 0; i < route->nstreams; i++)
 	{
-		if (route->streams[i]->register_key)
-			sierra_registry_add_key(route->store, route->estate, route->streams[i]->stream_id,
-									&route->streams[i]->key);
+		if (route->streams[i].register_key)
+			sierra_registry_add_key(route->store, route->estate, route->streams[i].event->stream_id,
+									&route->streams[i].key);
 	}
 	for (int i = 0; i < route->count; i++)
 	{
 		if (route->events[i].has_event_id)
 			sierra_registry_add_id(route->store, route->estate, &route->events[i].event_id,
-								   route->stream_of[i]->partition);
+								   results[i].stream->partition);
 	}
 }
 
@@ -116,34 +125,33 @@ write_companions(SierraRoute *route)
 static void
 write_events(SierraRoute *route, SierraAppendResult *results)
 {
-	const SierraNewEvent **events = palloc(sizeof(SierraNewEvent *) * route->count);
-	SierraAppendResult **rows = palloc(sizeof(SierraAppendResult *) * route->count);
+	SierraInsert insert = {.store = route->store,
+						   .estate = route->estate,
+						   .events = route->events,
+						   .results = results,
+						   .session_metadata = sierra_metadata_of_session()};
+	int *order = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(int) * route->count);
 	int *fill = palloc0(sizeof(int) * (route->npartitions + 1));
 	int start = 0;
-	bool guard_passed = false;
 
 	/* fill[l]: where the next event of partition l goes, after a counting sort */
 	for (int i = 0; i < route->count; i++)
-		fill[route->stream_of[i]->target - route->partitions + 1]++;
+		fill[results[i].stream->target - route->partitions + 1]++;
 	for (int l = 0; l < route->npartitions; l++)
 		fill[l + 1] += fill[l];
 	for (int i = 0; i < route->count; i++)
 	{
-		int at = fill[route->stream_of[i]->target - route->partitions]++;
-
-		events[at] = &route->events[i];
-		rows[at] = &results[i];
+		CHECK_FOR_INTERRUPTS();
+		order[fill[results[i].stream->target - route->partitions]++] = i;
 	}
 
 	for (int l = 0; l < route->npartitions; l++)
 	{
 		if (fill[l] > start)
-			sierra_insert_events(route->store, &route->partitions[l], route->estate, events + start,
-								 rows + start, fill[l] - start, &guard_passed);
+			sierra_insert_events(&insert, &route->partitions[l], order + start, fill[l] - start);
 		start = fill[l];
 	}
-	pfree(events);
-	pfree(rows);
+	pfree(order);
 	pfree(fill);
 }
 
@@ -156,7 +164,7 @@ write_append(SierraRoute *route, SierraAppendResult *results)
 	 */
 	AfterTriggerBeginQuery();
 	sierra_position_begin_writing(route->store, results[0].global_position);
-	write_companions(route);
+	write_companions(route, results);
 	write_events(route, results);
 	sierra_position_end_writing();
 	sierra_doorbell_note_append(route->store, results[route->count - 1].global_position);
@@ -166,8 +174,8 @@ write_append(SierraRoute *route, SierraAppendResult *results)
 }
 
 SierraAppendStatus
-sierra_append(const SierraStore *store, const pg_uuid_t *key, const SierraNewEvent *events,
-			  int count, SierraAppendResult *results, SierraRefusal *refusal)
+sierra_append(const SierraStore *store, const pg_uuid_t *key, SierraNewEvent *events, int count,
+			  SierraAppendResult *results, SierraRefusal *refusal)
 {
 	SierraRoute route = {.store = store, .key = key, .events = events, .count = count};
 	SierraAppendStatus status;
@@ -183,9 +191,8 @@ sierra_append(const SierraStore *store, const pg_uuid_t *key, const SierraNewEve
 				errhint("Append on the publisher, or drop the subscription first."));
 	sierra_position_check(store);
 
-	sierra_doorbell_note_locks(store);
 	route.estate = CreateExecutorState();
-	status = sierra_route_open(&route, refusal);
+	status = sierra_route_open(&route, results, refusal);
 	if (status == SIERRA_APPEND_DONE)
 	{
 		status = sierra_idempotency_check(&route, results, refusal);

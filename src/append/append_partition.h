@@ -17,8 +17,8 @@ typedef struct SierraAppendPartition
 	Relation event_id_index;
 	SierraScan stream_scan; /* the scan of sierra_append_partition_probe_stream() */
 	bool stream_scanning;	/* it is open */
-	LOCKMODE lock;			/* mode of the partition lock, see route.c */
-	bool lock_is_new;		/* this call took it, so it may release it */
+	bool is_written;		/* has streams of the call; otherwise it is only kept locked */
+	bool lock_is_new;		/* this call took its lock, so it may release it */
 	int64 sequence;			/* of the newest event, or SIERRA_NONE; filled by a probe */
 	int64 position;			/* of the newest event, or SIERRA_NONE; filled by a probe */
 } SierraAppendPartition;

@@ -7,7 +7,7 @@
 #include "append/append.h"
 #include "append/append_sql.h"
 #include "append/event_json.h"
-#include "append/metadata.h"
+#include "append/route.h"
 #include "base/args.h"
 #include "store/extension.h"
 
@@ -15,6 +15,7 @@
 #include "catalog/pg_type.h"
 #include "fmgr.h"
 #include "funcapi.h"
+#include "miscadmin.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
@@ -26,7 +27,7 @@ PG_FUNCTION_INFO_V1(sierra_emappend_json);
 /* Columns of sierra_append_result. */
 #define NATTS_RESULT 9
 
-/* Checks and completes the events and appends them; raises an error if that is refused. */
+/* Checks the events and appends them; raises an error if that is refused. */
 static SierraAppendResult *
 append_or_raise(const pg_uuid_t *key, SierraNewEvent *events, int count)
 {
@@ -36,8 +37,8 @@ append_or_raise(const pg_uuid_t *key, SierraNewEvent *events, int count)
 
 	for (int i = 0; i < count; i++)
 	{
+		CHECK_FOR_INTERRUPTS();
 		sierra_event_check(&events[i]);
-		events[i].metadata = sierra_metadata_complete(events[i].metadata);
 	}
 	store = sierra_store_open(ACL_INSERT);
 	if (count == 0)
@@ -48,17 +49,18 @@ append_or_raise(const pg_uuid_t *key, SierraNewEvent *events, int count)
 }
 
 static void
-form_result(const SierraNewEvent *event, SierraAppendResult *results, Datum *values, bool *nulls)
+form_result(const SierraNewEvent *event, const SierraAppendResult *results, Datum *values,
+			bool *nulls)
 {
 	memset(nulls, false, sizeof(bool) * NATTS_RESULT);
-	values[0] = UUIDPGetDatum(&results->event_id);
-	values[1] = UUIDPGetDatum(&results->partition_key);
-	values[2] = Int32GetDatum(results->partition_id);
+	values[0] = UUIDPGetDatum(&event->event_id);
+	values[1] = UUIDPGetDatum(&results->stream->key);
+	values[2] = Int32GetDatum(results->stream->partition);
 	values[3] = Int64GetDatum(results->partition_sequence);
 	values[4] = PointerGetDatum(event->stream_id);
 	values[5] = Int64GetDatum(results->stream_version);
-	values[6] = TimestampTzGetDatum(results->timestamp);
-	values[7] = UUIDPGetDatum(&results->transaction_id);
+	values[6] = TimestampTzGetDatum(event->timestamp);
+	values[7] = UUIDPGetDatum(results->transaction_id);
 	values[8] = Int64GetDatum(results->global_position);
 }
 
@@ -121,7 +123,7 @@ sierra_eappend(PG_FUNCTION_ARGS)
 
 void
 sierra_append_return(FunctionCallInfo fcinfo, const SierraNewEvent *events,
-					 SierraAppendResult *results, int count)
+					 const SierraAppendResult *results, int count)
 {
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
 	Datum values[NATTS_RESULT];
@@ -131,6 +133,7 @@ sierra_append_return(FunctionCallInfo fcinfo, const SierraNewEvent *events,
 	sierra_extension_check_desc(rsinfo->setDesc, NATTS_RESULT);
 	for (int i = 0; i < count; i++)
 	{
+		CHECK_FOR_INTERRUPTS();
 		form_result(&events[i], &results[i], values, nulls);
 		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 	}
@@ -191,6 +194,16 @@ get_array(FunctionCallInfo fcinfo, int arg, const char *name, int *count)
 				errhint("Pass NULL for an array that is not needed, or a null element for a value "
 						"that is not there."));
 	return argument;
+}
+
+/* Frees what get_array() made; values that it points to stay. */
+static void
+free_array(ArrayArgument *argument)
+{
+	if (argument->values == NULL)
+		return;
+	pfree(argument->values);
+	pfree(argument->nulls);
 }
 
 static inline bool
@@ -258,7 +271,12 @@ sierra_emappend_arrays(PG_FUNCTION_ARGS)
 
 	events = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(SierraNewEvent) * Max(count, 1));
 	for (int i = 0; i < count; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
 		fill_event(&events[i], args, i);
+	}
+	for (int arg = ARG_STREAM_IDS; arg < ARG_COUNT && count > 0; arg++)
+		free_array(&args[arg]);
 	results = append_or_raise(get_partition_key(fcinfo, ARG_PARTITION_KEY), events, count);
 	sierra_append_return(fcinfo, events, results, count);
 	return (Datum) 0;
@@ -269,10 +287,13 @@ sierra_emappend_json(PG_FUNCTION_ARGS)
 {
 	SierraNewEvent *events;
 	SierraAppendResult *results;
+	text *json;
 	int count;
 
 	sierra_require_argument(fcinfo, 1, "events");
-	events = sierra_event_json_read(PG_GETARG_TEXT_PP(1), &count);
+	json = PG_GETARG_TEXT_PP(1);
+	events = sierra_event_json_read(json, &count);
+	PG_FREE_IF_COPY(json, 1);
 	results = append_or_raise(get_partition_key(fcinfo, 0), events, count);
 	sierra_append_return(fcinfo, events, results, count);
 	return (Datum) 0;

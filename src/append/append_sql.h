@@ -11,6 +11,6 @@
 
 /* Makes the result set of the call, with a row of type sierra_append_result for each event. */
 extern void sierra_append_return(FunctionCallInfo fcinfo, const SierraNewEvent *events,
-								 SierraAppendResult *results, int count);
+								 const SierraAppendResult *results, int count);
 
 #endif /* SIERRA_APPEND_SQL_H */

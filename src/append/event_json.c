@@ -4,6 +4,10 @@
  *
  * Payload and metadata are stored byte for byte as they are in the array, so they are
  * cut out of it, not parsed and written again.
+ *
+ * A call can have many small events.  So their texts are kept one behind the other,
+ * with a header of one byte where that is possible, and what is needed to read an
+ * event is freed when it has been read.
  */
 #include "postgres.h"
 
@@ -14,15 +18,17 @@
 #include "catalog/pg_type.h"
 #include "common/int.h"
 #include "fmgr.h"
-#include "utils/array.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
+#include "utils/memutils.h"
 
 typedef struct Reader
 {
 	SierraJsonReader json;
 	int element;	 /* index of the element of the array, from 0, for messages */
 	text *stream_id; /* of all events, which a command handler returned; else NULL */
+	char *room;		 /* where the next text of an event goes */
 } Reader;
 
 typedef enum Member
@@ -61,20 +67,52 @@ require_string(Reader *reader, Member member, SierraSlice slice)
 			   psprintf("In element %d of the array it is not a string.", reader->element));
 }
 
+/* A string without quotes and escapes, any other value as it is, with a final NUL. */
+static char *
+value_of(SierraSlice slice)
+{
+	SierraSlice value = sierra_slice_unescape(slice);
+
+	return pnstrdup(value.start, value.length);
+}
+
+/*
+ * Copies the value of a member.  There is room: the copy with its header and padding is
+ * shorter than the member with its name.
+ */
+static struct varlena *
+keep(Reader *reader, SierraSlice value)
+{
+	struct varlena *copy;
+
+	if (value.length + VARHDRSZ_SHORT <= VARATT_SHORT_MAX)
+	{
+		copy = (struct varlena *) reader->room;
+		SET_VARSIZE_SHORT(copy, value.length + VARHDRSZ_SHORT);
+	}
+	else
+	{
+		copy = (struct varlena *) INTALIGN(reader->room);
+		SET_VARSIZE(copy, value.length + VARHDRSZ);
+	}
+	memcpy(VARDATA_ANY(copy), value.start, value.length);
+	reader->room = (char *) copy + VARSIZE_ANY(copy);
+	return copy;
+}
+
 static Member
 read_member_name(Reader *reader)
 {
-	SierraSlice slice = sierra_json_read(&reader->json);
-	char *name = sierra_slice_value(slice);
+	SierraSlice name = sierra_slice_unescape(sierra_json_read(&reader->json));
 
 	for (int member = 0; member < MEMBER_COUNT; member++)
 	{
-		if (strcmp(name, member_names[member]) == 0)
+		if (sierra_slice_is(name, member_names[member]))
 			return member;
 	}
 	ereport(
 		ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-		errmsg("an event has no member \"%s\"", name),
+		errmsg("an event has no member \"%.*s\"", name.length, name.start),
 		errdetail("Element %d of the array has it.", reader->element),
 		reader->stream_id != NULL
 			? errhint("The members are event_name, payload, metadata, payload_bytes, event_id and "
@@ -86,7 +124,7 @@ read_member_name(Reader *reader)
 static void
 read_expected_version(Reader *reader, SierraSlice slice, SierraNewEvent *event)
 {
-	char *value = sierra_slice_value(slice);
+	char *value = value_of(slice);
 
 	if (!sierra_expected_version_parse(value, &event->expected))
 		ereport(ERROR, errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),
@@ -114,7 +152,7 @@ timestamp_of_msecs(const char *value)
 static void
 read_timestamp(SierraSlice slice, SierraNewEvent *event)
 {
-	char *value = sierra_slice_value(slice);
+	char *value = value_of(slice);
 
 	event->has_timestamp = true;
 	if (*slice.start == '"')
@@ -133,12 +171,13 @@ read_timestamp(SierraSlice slice, SierraNewEvent *event)
 }
 
 static bytea *
-read_base64(SierraSlice slice)
+read_base64(Reader *reader, SierraSlice slice)
 {
-	char *value = sierra_slice_value(slice);
+	text *value = sierra_slice_text(sierra_slice_unescape(slice));
+	bytea *bytes = DatumGetByteaPP(
+		DirectFunctionCall2(binary_decode, PointerGetDatum(value), CStringGetTextDatum("base64")));
 
-	return DatumGetByteaP(DirectFunctionCall2(binary_decode, CStringGetTextDatum(value),
-											  CStringGetTextDatum("base64")));
+	return keep(reader, (SierraSlice){VARDATA_ANY(bytes), VARSIZE_ANY_EXHDR(bytes)});
 }
 
 static void
@@ -151,27 +190,27 @@ read_member(Reader *reader, Member member, SierraSlice slice, SierraNewEvent *ev
 	switch (member)
 	{
 		case MEMBER_STREAM_ID:
-			event->stream_id = cstring_to_text(sierra_slice_value(slice));
+			event->stream_id = keep(reader, sierra_slice_unescape(slice));
 			break;
 		case MEMBER_EVENT_NAME:
-			event->event_name = cstring_to_text(sierra_slice_value(slice));
+			event->event_name = keep(reader, sierra_slice_unescape(slice));
 			break;
 		case MEMBER_PAYLOAD:
-			event->payload = sierra_slice_text(slice);
+			event->payload = keep(reader, slice);
 			break;
 		case MEMBER_METADATA:
-			event->metadata = sierra_slice_text(slice);
+			event->metadata = keep(reader, slice);
 			break;
 		case MEMBER_PAYLOAD_BYTES:
-			event->payload_bytes = read_base64(slice);
+			event->payload_bytes = read_base64(reader, slice);
 			break;
 		case MEMBER_EXPECTED_VERSION:
 			read_expected_version(reader, slice, event);
 			break;
 		case MEMBER_EVENT_ID:
 			event->has_event_id = true;
-			event->event_id = *DatumGetUUIDP(
-				DirectFunctionCall1(uuid_in, CStringGetDatum(sierra_slice_value(slice))));
+			event->event_id =
+				*DatumGetUUIDP(DirectFunctionCall1(uuid_in, CStringGetDatum(value_of(slice))));
 			break;
 		case MEMBER_TIMESTAMP:
 			read_timestamp(slice, event);
@@ -235,14 +274,20 @@ static SierraNewEvent *
 read_events(const text *json, text *stream_id, int *count)
 {
 	Reader reader = {.json = sierra_json_begin(json), .stream_id = stream_id};
+	MemoryContext caller = CurrentMemoryContext;
+	MemoryContext scratch;
 	int capacity = 16;
 	SierraNewEvent *events = palloc(sizeof(SierraNewEvent) * capacity);
 
 	*count = 0;
 	if (!sierra_json_accept(&reader.json, '['))
 		refuse(&reader, "events must be a JSON array of objects", "The value is not an array.");
+	reader.room = MemoryContextAllocHuge(caller, VARSIZE_ANY_EXHDR(json));
+	scratch = AllocSetContextCreate(caller, "sierra_es event in JSON", ALLOCSET_SMALL_SIZES);
+	MemoryContextSwitchTo(scratch);
 	while (!sierra_json_accept(&reader.json, ']'))
 	{
+		CHECK_FOR_INTERRUPTS();
 		if (*count == capacity)
 		{
 			capacity *= 2;
@@ -251,7 +296,10 @@ read_events(const text *json, text *stream_id, int *count)
 		reader.element = *count;
 		read_event(&reader, &events[(*count)++]);
 		(void) sierra_json_accept(&reader.json, ',');
+		MemoryContextReset(scratch);
 	}
+	MemoryContextSwitchTo(caller);
+	MemoryContextDelete(scratch);
 	return events;
 }
 

@@ -15,8 +15,8 @@
  * is Unix milliseconds or the text of a timestamptz.
  *
  * json must be a value of type json, so its syntax is valid.  Returns the events,
- * palloc'd, and their number.  Raises 22023 for another structure, 22004 for a value that
- * must not be null, and the errors of the input functions of the members' types.
+ * palloc'd, and their number; nothing points into json.  Raises 22023 for another structure, 22004
+ * for a value that must not be null, and the errors of the input functions of the members' types.
  */
 extern SierraNewEvent *sierra_event_json_read(const text *json, int *count);
 

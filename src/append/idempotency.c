@@ -45,6 +45,7 @@ repeats_id_within_call(const SierraRoute *route, SierraRefusal *refusal)
 	{
 		bool found = false;
 
+		CHECK_FOR_INTERRUPTS();
 		if (route->events[i].has_event_id)
 			(void) hash_search(seen, &route->events[i].event_id, HASH_ENTER, &found);
 		if (found)
@@ -58,20 +59,21 @@ repeats_id_within_call(const SierraRoute *route, SierraRefusal *refusal)
 }
 
 static void
-read_results(TupleTableSlot *slot, SierraAppendResult *results)
+read_results(TupleTableSlot *slot, SierraNewEvent *event, SierraAppendResult *results)
 {
+	pg_uuid_t *transaction_id = palloc(sizeof(pg_uuid_t));
+
+	*transaction_id = *sierra_slot_uuid(slot, Anum_events_transaction_id);
+	results->transaction_id = transaction_id;
 	results->partition_sequence = sierra_slot_int8(slot, Anum_events_partition_sequence);
 	results->stream_version = sierra_slot_int8(slot, Anum_events_stream_version);
 	results->global_position = sierra_slot_int8(slot, Anum_events_global_position);
-	results->timestamp = sierra_slot_int8(slot, Anum_events_timestamp);
-	results->event_id = *sierra_slot_uuid(slot, Anum_events_event_id);
-	results->partition_key = *sierra_slot_uuid(slot, Anum_events_partition_key);
-	results->transaction_id = *sierra_slot_uuid(slot, Anum_events_transaction_id);
+	event->timestamp = sierra_slot_int8(slot, Anum_events_timestamp);
 }
 
 /* Looks in the partition of the event's stream; we hold its lock. */
 static bool
-find_in_partition(SierraAppendPartition *partition, const SierraNewEvent *event,
+find_in_partition(SierraAppendPartition *partition, SierraNewEvent *event,
 				  SierraAppendResult *results, bool *same_stream)
 {
 	ScanKeyData key;
@@ -85,8 +87,7 @@ find_in_partition(SierraAppendPartition *partition, const SierraNewEvent *event,
 	if (found)
 	{
 		*same_stream = sierra_slot_text_equal(scan.slot, Anum_events_stream_id, event->stream_id);
-		results->partition_id = partition->id;
-		read_results(scan.slot, results);
+		read_results(scan.slot, event, results);
 	}
 	sierra_scan_end(&scan);
 	return found;
@@ -124,8 +125,8 @@ is_in_other_partition(const SierraStore *store, int partition, const pg_uuid_t *
 static SierraAppendStatus
 check_id(SierraRoute *route, int i, SierraAppendResult *results, SierraRefusal *refusal)
 {
-	const SierraNewEvent *event = &route->events[i];
-	SierraRouteStream *stream = route->stream_of[i];
+	SierraNewEvent *event = &route->events[i];
+	SierraRouteStream *stream = results->stream;
 	int generated_in = sierra_uuid_partition(&event->event_id, route->store->partitions);
 	bool same_stream;
 
@@ -177,6 +178,7 @@ sierra_idempotency_check(SierraRoute *route, SierraAppendResult *results, Sierra
 	{
 		SierraAppendStatus status;
 
+		CHECK_FOR_INTERRUPTS();
 		if (!route->events[i].has_event_id)
 			continue;
 		status = check_id(route, i, &results[i], refusal);
@@ -184,7 +186,7 @@ sierra_idempotency_check(SierraRoute *route, SierraAppendResult *results, Sierra
 			return status;
 		if (status == SIERRA_APPEND_DONE)
 			continue;
-		if (!follows_in_stream(route->stream_of[i], results[i].stream_version))
+		if (!follows_in_stream(results[i].stream, results[i].stream_version))
 			return refuse_id(&route->events[i],
 							 "The events of the call are stored in another order, or with others "
 							 "between them.",

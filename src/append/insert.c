@@ -14,6 +14,7 @@
 #include "postgres.h"
 
 #include "append/insert.h"
+#include "append/metadata.h"
 #include "base/routing.h"
 #include "store/direct_insert.h"
 #include "store/guard.h"
@@ -41,23 +42,29 @@ optional_varlena(const void *value, bool *isnull)
 	return PointerGetDatum(value);
 }
 
-/* The row of an event, in the column order of event.h. */
+/*
+ * The row of event i of the call, in the column order of event.h.  The metadata may be in
+ * the current memory context.
+ */
 static void
-form_row(const SierraNewEvent *event, SierraAppendResult *results, Datum *values, bool *nulls)
+form_row(const SierraInsert *insert, int i, Datum *values, bool *nulls)
 {
+	const SierraNewEvent *event = &insert->events[i];
+	const SierraAppendResult *results = &insert->results[i];
+	text *metadata = sierra_metadata_complete(event->metadata, insert->session_metadata);
+
 	memset(nulls, false, sizeof(bool) * Natts_events);
 	values[Anum_events_partition_sequence - 1] = Int64GetDatum(results->partition_sequence);
 	values[Anum_events_stream_version - 1] = Int64GetDatum(results->stream_version);
 	values[Anum_events_global_position - 1] = Int64GetDatum(results->global_position);
-	values[Anum_events_timestamp - 1] = TimestampTzGetDatum(results->timestamp);
-	values[Anum_events_event_id - 1] = UUIDPGetDatum(&results->event_id);
-	values[Anum_events_partition_key - 1] = UUIDPGetDatum(&results->partition_key);
-	values[Anum_events_transaction_id - 1] = UUIDPGetDatum(&results->transaction_id);
-	values[Anum_events_partition_id - 1] = Int32GetDatum(results->partition_id);
+	values[Anum_events_timestamp - 1] = TimestampTzGetDatum(event->timestamp);
+	values[Anum_events_event_id - 1] = UUIDPGetDatum(&event->event_id);
+	values[Anum_events_partition_key - 1] = UUIDPGetDatum(&results->stream->key);
+	values[Anum_events_transaction_id - 1] = UUIDPGetDatum(results->transaction_id);
+	values[Anum_events_partition_id - 1] = Int32GetDatum(results->stream->partition);
 	values[Anum_events_stream_id - 1] = PointerGetDatum(event->stream_id);
 	values[Anum_events_event_name - 1] = PointerGetDatum(event->event_name);
-	values[Anum_events_metadata - 1] =
-		optional_varlena(event->metadata, &nulls[Anum_events_metadata - 1]);
+	values[Anum_events_metadata - 1] = optional_varlena(metadata, &nulls[Anum_events_metadata - 1]);
 	values[Anum_events_payload - 1] =
 		optional_varlena(event->payload, &nulls[Anum_events_payload - 1]);
 	values[Anum_events_payload_bytes - 1] =
@@ -65,65 +72,71 @@ form_row(const SierraNewEvent *event, SierraAppendResult *results, Datum *values
 }
 
 static void
-store_row(TupleTableSlot *slot, const SierraNewEvent *event, SierraAppendResult *results,
-		  ResultRelInfo *result, EState *estate)
+store_row(const SierraInsert *insert, int i, TupleTableSlot *slot, ResultRelInfo *result)
 {
 	ExecClearTuple(slot);
-	form_row(event, results, slot->tts_values, slot->tts_isnull);
+	form_row(insert, i, slot->tts_values, slot->tts_isnull);
 	ExecStoreVirtualTuple(slot);
 	if (RelationGetDescr(result->ri_RelationDesc)->constr != NULL)
-		ExecConstraints(result, slot, estate);
+		ExecConstraints(result, slot, insert->estate);
 }
 
+/*
+ * Rows are formed, checked and written in the context for one row, which
+ * sierra_direct_insert_finish() resets: the table access method does not free what it
+ * allocates for them.
+ */
 static void
-insert_one(ResultRelInfo *result, EState *estate, const SierraNewEvent *event,
-		   SierraAppendResult *results)
+insert_one(const SierraInsert *insert, ResultRelInfo *result, int i)
 {
 	Relation rel = result->ri_RelationDesc;
 	TupleTableSlot *slot = table_slot_create(rel, NULL);
+	MemoryContext caller = MemoryContextSwitchTo(GetPerTupleMemoryContext(insert->estate));
 
-	store_row(slot, event, results, result, estate);
+	store_row(insert, i, slot, result);
 	table_tuple_insert(rel, slot, GetCurrentCommandId(true), 0, NULL);
-	sierra_direct_insert_finish(result, slot, estate);
+	MemoryContextSwitchTo(caller);
+	sierra_direct_insert_finish(result, slot, insert->estate);
 	ExecDropSingleTupleTableSlot(slot);
 }
 
 static void
-insert_many(ResultRelInfo *result, EState *estate, const SierraNewEvent *const *events,
-			SierraAppendResult *const *results, int count)
+insert_slice(const SierraInsert *insert, ResultRelInfo *result, TupleTableSlot **slots,
+			 const int *which, int count)
 {
-	Relation rel = result->ri_RelationDesc;
+	MemoryContext caller = MemoryContextSwitchTo(GetPerTupleMemoryContext(insert->estate));
+
+	CHECK_FOR_INTERRUPTS();
+	for (int i = 0; i < count; i++)
+		store_row(insert, which[i], slots[i], result);
+	table_multi_insert(result->ri_RelationDesc, slots, count, GetCurrentCommandId(true), 0, NULL);
+	MemoryContextSwitchTo(caller);
+	for (int i = 0; i < count; i++)
+		sierra_direct_insert_finish(result, slots[i], insert->estate);
+}
+
+static void
+insert_many(const SierraInsert *insert, ResultRelInfo *result, const int *which, int count)
+{
 	int nslots = Min(count, ROWS_AT_ONCE);
 	TupleTableSlot **slots = palloc(sizeof(TupleTableSlot *) * nslots);
 
 	for (int i = 0; i < nslots; i++)
-		slots[i] = table_slot_create(rel, NULL);
-
-	for (int done = 0; done < count;)
-	{
-		int n = Min(nslots, count - done);
-
-		CHECK_FOR_INTERRUPTS();
-		for (int i = 0; i < n; i++)
-			store_row(slots[i], events[done + i], results[done + i], result, estate);
-		table_multi_insert(rel, slots, n, GetCurrentCommandId(true), 0, NULL);
-		for (int i = 0; i < n; i++)
-			sierra_direct_insert_finish(result, slots[i], estate);
-		done += n;
-	}
-
+		slots[i] = table_slot_create(result->ri_RelationDesc, NULL);
+	for (int done = 0; done < count; done += nslots)
+		insert_slice(insert, result, slots, which + done, Min(nslots, count - done));
 	for (int i = 0; i < nslots; i++)
 		ExecDropSingleTupleTableSlot(slots[i]);
+	pfree(slots);
 }
 
 static void
-insert_plain(ResultRelInfo *result, EState *estate, const SierraNewEvent *const *events,
-			 SierraAppendResult *const *results, int count)
+insert_plain(const SierraInsert *insert, ResultRelInfo *result, const int *which, int count)
 {
 	if (count == 1)
-		insert_one(result, estate, events[0], results[0]);
+		insert_one(insert, result, which[0]);
 	else
-		insert_many(result, estate, events, results, count);
+		insert_many(insert, result, which, count);
 }
 
 static const char *
@@ -148,18 +161,17 @@ check_stored(SierraAppendPartition *partition, const SierraNewEvent *event,
 	sierra_scan_key_int8(&key, 1, BTEqualStrategyNumber, results->partition_sequence);
 	sierra_scan_begin(&scan, partition->rel, partition->sequence_index, false, SnapshotSelf, 1);
 	sierra_scan_rescan(&scan, &key);
-	same =
-		sierra_scan_next(&scan, ForwardScanDirection) &&
-		sierra_slot_int8(scan.slot, Anum_events_stream_version) == results->stream_version &&
-		sierra_slot_int8(scan.slot, Anum_events_global_position) == results->global_position &&
-		sierra_uuid_equal(sierra_slot_uuid(scan.slot, Anum_events_event_id), &results->event_id) &&
-		sierra_uuid_equal(sierra_slot_uuid(scan.slot, Anum_events_partition_key),
-						  &results->partition_key) &&
-		sierra_uuid_equal(sierra_slot_uuid(scan.slot, Anum_events_transaction_id),
-						  &results->transaction_id) &&
-		sierra_slot_int8(scan.slot, Anum_events_timestamp) == results->timestamp &&
-		sierra_slot_text_equal(scan.slot, Anum_events_event_name, event->event_name) &&
-		sierra_slot_text_equal(scan.slot, Anum_events_stream_id, event->stream_id);
+	same = sierra_scan_next(&scan, ForwardScanDirection) &&
+		   sierra_slot_int8(scan.slot, Anum_events_stream_version) == results->stream_version &&
+		   sierra_slot_int8(scan.slot, Anum_events_global_position) == results->global_position &&
+		   sierra_uuid_equal(sierra_slot_uuid(scan.slot, Anum_events_event_id), &event->event_id) &&
+		   sierra_uuid_equal(sierra_slot_uuid(scan.slot, Anum_events_partition_key),
+							 &results->stream->key) &&
+		   sierra_uuid_equal(sierra_slot_uuid(scan.slot, Anum_events_transaction_id),
+							 results->transaction_id) &&
+		   sierra_slot_int8(scan.slot, Anum_events_timestamp) == event->timestamp &&
+		   sierra_slot_text_equal(scan.slot, Anum_events_event_name, event->event_name) &&
+		   sierra_slot_text_equal(scan.slot, Anum_events_stream_id, event->stream_id);
 	sierra_scan_end(&scan);
 	if (!same)
 		ereport(ERROR, errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),
@@ -170,24 +182,26 @@ check_stored(SierraAppendPartition *partition, const SierraNewEvent *event,
 }
 
 static void
-execute_insert(SPIPlanPtr plan, const SierraNewEvent *event, SierraAppendResult *results)
+execute_insert(SPIPlanPtr plan, const SierraInsert *insert, int i)
 {
 	Datum values[Natts_events];
 	bool nulls[Natts_events];
 	char spi_nulls[Natts_events];
+	MemoryContext spi = MemoryContextSwitchTo(GetPerTupleMemoryContext(insert->estate));
 
-	form_row(event, results, values, nulls);
+	form_row(insert, i, values, nulls);
+	MemoryContextSwitchTo(spi);
 	for (int column = 0; column < Natts_events; column++)
 		spi_nulls[column] = nulls[column] ? 'n' : ' ';
 	/* Do not fire AFTER triggers here, but at the end of the append; see append.c. */
 	if (SPI_execute_snapshot(plan, values, spi_nulls, InvalidSnapshot, InvalidSnapshot, false,
 							 false, 0) != SPI_OK_INSERT ||
 		SPI_processed != 1)
-		ereport(
-			ERROR, errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),
-			errmsg("the event for stream \"%s\" was not stored", text_to_cstring(event->stream_id)),
-			errdetail("A trigger or rule on table \"events\" suppressed it."),
-			errhint("Let the trigger raise an error instead."));
+		ereport(ERROR, errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),
+				errmsg("the event for stream \"%s\" was not stored",
+					   text_to_cstring(insert->events[i].stream_id)),
+				errdetail("A trigger or rule on table \"events\" suppressed it."),
+				errhint("Let the trigger raise an error instead."));
 }
 
 /*
@@ -196,28 +210,29 @@ execute_insert(SPIPlanPtr plan, const SierraNewEvent *event, SierraAppendResult 
  * used up, and another statement could use it.
  */
 static void
-insert_by_executor(const SierraStore *store, SierraAppendPartition *partition,
-				   const SierraNewEvent *const *events, SierraAppendResult *const *results,
-				   int count, bool *guard_passed)
+insert_by_executor(SierraInsert *insert, SierraAppendPartition *partition, const int *which,
+				   int count)
 {
 	Oid types[Natts_events] = {INT8OID, INT8OID, INT8OID, TIMESTAMPTZOID, UUIDOID, UUIDOID, UUIDOID,
 							   INT4OID, TEXTOID, TEXTOID, JSONOID,		  JSONOID, BYTEAOID};
 	SPIPlanPtr plan;
 
 	SPI_connect();
-	plan = SPI_prepare(insert_statement(store), Natts_events, types);
+	plan = SPI_prepare(insert_statement(insert->store), Natts_events, types);
 	if (plan == NULL)
 		elog(ERROR, "could not prepare the INSERT of an event: %s",
 			 SPI_result_code_string(SPI_result));
 
 	for (int i = 0; i < count; i++)
 	{
-		if (!*guard_passed)
-			sierra_guard_give_permit(store->events);
-		*guard_passed = true;
-		execute_insert(plan, events[i], results[i]);
+		CHECK_FOR_INTERRUPTS();
+		if (!insert->guard_passed)
+			sierra_guard_give_permit(insert->store->events);
+		insert->guard_passed = true;
+		execute_insert(plan, insert, which[i]);
 		sierra_guard_withdraw_permit();
-		check_stored(partition, events[i], results[i]);
+		check_stored(partition, &insert->events[which[i]], &insert->results[which[i]]);
+		ResetPerTupleExprContext(insert->estate);
 	}
 	SPI_finish();
 }
@@ -236,12 +251,11 @@ needs_executor(const SierraStore *store, const SierraAppendPartition *partition)
 }
 
 void
-sierra_insert_events(const SierraStore *store, SierraAppendPartition *partition, EState *estate,
-					 const SierraNewEvent *const *events, SierraAppendResult *const *results,
-					 int count, bool *guard_passed)
+sierra_insert_events(SierraInsert *insert, SierraAppendPartition *partition, const int *which,
+					 int count)
 {
-	if (needs_executor(store, partition))
-		insert_by_executor(store, partition, events, results, count, guard_passed);
+	if (needs_executor(insert->store, partition))
+		insert_by_executor(insert, partition, which, count);
 	else
-		insert_plain(partition->result, estate, events, results, count);
+		insert_plain(insert, partition->result, which, count);
 }

@@ -7,32 +7,27 @@
 
 #include "nodes/execnodes.h"
 
-#include "append/append_partition.h"
-#include "store/event.h"
+#include "append/route.h"
 
-/* The numbers, ids and time that an append gave to an event. */
-typedef struct SierraAppendResult
+/* The events of a call, and what is needed to write them. */
+typedef struct SierraInsert
 {
-	int partition_id;
-	int64 partition_sequence;
-	int64 stream_version;
-	int64 global_position;
-	TimestampTz timestamp;
-	pg_uuid_t event_id;
-	pg_uuid_t partition_key;
-	pg_uuid_t transaction_id;
-} SierraAppendResult;
+	const SierraStore *store;
+	EState *estate;
+	const SierraNewEvent *events;
+	const SierraAppendResult *results; /* of the events, with their numbers */
+	text *session_metadata;			   /* sierra_metadata_of_session() */
+	bool guard_passed;				   /* false before the first call of sierra_insert_events() */
+} SierraInsert;
 
 /*
- * Writes count events, whose sequences ascend in this order, into a partition whose
- * lock the transaction holds.  Row-level security, constraints, triggers and additional
- * columns of the events table apply.  AFTER ROW triggers are queued, so the caller calls
- * AfterTriggerBeginQuery() before and AfterTriggerEndQuery() after it.  Between these
- * two there may be several calls; *guard_passed is false before the first of them and
- * must be passed to all.
+ * Writes count events into a partition whose lock the transaction holds.  which has
+ * their indexes in events and results; their sequences ascend in this order.  Row-level
+ * security, constraints, triggers and additional columns of the events table apply.
+ * AFTER ROW triggers are queued, so the caller calls AfterTriggerBeginQuery() before and
+ * AfterTriggerEndQuery() after it.  Between these two there may be several calls.
  */
-extern void sierra_insert_events(const SierraStore *store, SierraAppendPartition *partition,
-								 EState *estate, const SierraNewEvent *const *events,
-								 SierraAppendResult *const *results, int count, bool *guard_passed);
+extern void sierra_insert_events(SierraInsert *insert, SierraAppendPartition *partition,
+								 const int *which, int count);
 
 #endif /* SIERRA_INSERT_H */

@@ -51,20 +51,24 @@ copy_members(const text *json, StringInfo to)
 }
 
 text *
-sierra_metadata_complete(text *metadata)
+sierra_metadata_of_session(void)
 {
-	text *ours;
+	return sierra_guc_metadata[0] == '\0' ? NULL : cstring_to_text(sierra_guc_metadata);
+}
+
+text *
+sierra_metadata_complete(text *metadata, text *added)
+{
 	StringInfoData result;
 	SierraJsonReader reader;
 	SierraJsonMember member;
 
-	if (sierra_guc_metadata[0] == '\0')
+	if (added == NULL)
 		return metadata;
-	ours = cstring_to_text(sierra_guc_metadata);
 	if (metadata == NULL)
-		return ours;
+		return added;
 	initStringInfo(&result);
-	if (!copy_members(metadata, &result) || !sierra_json_begin_object(&reader, ours))
+	if (!copy_members(metadata, &result) || !sierra_json_begin_object(&reader, added))
 		return metadata;
 	while (sierra_json_next_member(&reader, &member))
 	{

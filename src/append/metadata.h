@@ -7,11 +7,14 @@
 
 #include "c.h"
 
+/* The members that the session adds (sierra_es.metadata), palloc'd; NULL for none. */
+extern text *sierra_metadata_of_session(void);
+
 /*
- * The metadata of an event (json, or NULL), followed by the members of
- * sierra_es.metadata that it does not have.  Metadata that is not an object stays
- * unchanged; so does all metadata if sierra_es.metadata is empty.
+ * The metadata of an event (json, or NULL), followed by the members of added that it does
+ * not have.  Metadata that is not an object stays unchanged; so does all metadata if
+ * added is NULL.  The result is metadata, added, or palloc'd.
  */
-extern text *sierra_metadata_complete(text *metadata);
+extern text *sierra_metadata_complete(text *metadata, text *added);
 
 #endif /* SIERRA_METADATA_H */

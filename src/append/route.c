@@ -24,7 +24,10 @@
 #include "base/stream_map.h"
 #include "store/partition_lock.h"
 #include "store/registry.h"
+#include "wakeup/announce.h"
+#include "wakeup/doorbell.h"
 
+#include "miscadmin.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 
@@ -35,23 +38,19 @@ key_of_name(const text *stream_id, pg_uuid_t *key)
 }
 
 static void
-move_to_key(SierraRoute *route, SierraRouteStream *stream, const pg_uuid_t *key)
+move_to_key(const SierraRoute *route, SierraRouteStream *stream, const pg_uuid_t *key)
 {
 	stream->key = *key;
 	stream->partition = sierra_uuid_partition(key, route->store->partitions);
 }
 
-static SierraRouteStream *
-add_stream(SierraRoute *route, const SierraNewEvent *event)
+static void
+begin_stream(const SierraRoute *route, SierraRouteStream *stream, const SierraNewEvent *event)
 {
-	SierraRouteStream *stream = palloc0(sizeof(SierraRouteStream));
 	pg_uuid_t key;
 
-	stream->stream_id = event->stream_id;
-	stream->event = event;
-	stream->home = -1;
-	stream->version = SIERRA_NONE;
-	stream->repeated_version = SIERRA_NONE;
+	*stream = (SierraRouteStream){
+		.event = event, .home = -1, .version = SIERRA_NONE, .repeated_version = SIERRA_NONE};
 	if (route->key != NULL)
 		move_to_key(route, stream, route->key);
 	else
@@ -59,53 +58,91 @@ add_stream(SierraRoute *route, const SierraNewEvent *event)
 		key_of_name(event->stream_id, &key);
 		move_to_key(route, stream, &key);
 	}
-	route->streams[route->nstreams++] = stream;
-	return stream;
-}
-
-static void
-collect_streams(SierraRoute *route)
-{
-	sierra_streams_hash *table;
-
-	route->stream_of = palloc(sizeof(SierraRouteStream *) * route->count);
-	route->streams = palloc(sizeof(SierraRouteStream *) * route->count);
-	route->nstreams = 0;
-	if (route->count == 1)
-	{
-		route->stream_of[0] = add_stream(route, &route->events[0]);
-		return;
-	}
-
-	table = sierra_streams_create(CurrentMemoryContext, route->count, NULL);
-	for (int i = 0; i < route->count; i++)
-	{
-		bool found;
-		SierraStreamSlot *slot = sierra_streams_insert(table, route->events[i].stream_id, &found);
-
-		if (!found)
-			slot->value = add_stream(route, &route->events[i]);
-		route->stream_of[i] = slot->value;
-	}
-	sierra_streams_destroy(table);
 }
 
 /*
- * The lock that each partition of the store needs, NoLock for most: WRITE for the
- * partitions of streams, KEEP_OUT for homes where new streams are not written.
+ * A hash table of the streams of a call.  It has only their indexes, because there can be
+ * a stream for each of many small events.
  */
-static LOCKMODE *
-wanted_locks(SierraRoute *route)
+typedef struct StreamSlot
 {
-	LOCKMODE *wanted = palloc0(sizeof(LOCKMODE) * route->store->partitions);
+	int32 index;
+	char status;
+} StreamSlot;
+
+static inline const text *
+stream_id_of(const SierraRoute *route, int index)
+{
+	return route->streams[index].event->stream_id;
+}
+
+#define SH_PREFIX stream_slots
+#define SH_ELEMENT_TYPE StreamSlot
+#define SH_KEY_TYPE int32
+#define SH_KEY index
+#define SH_HASH_KEY(tb, key) sierra_stream_hash(stream_id_of((tb)->private_data, key))
+#define SH_EQUAL(tb, a, b)                                                                         \
+	sierra_text_equal(stream_id_of((tb)->private_data, a), stream_id_of((tb)->private_data, b))
+#define SH_SCOPE static inline
+#define SH_DEFINE
+#define SH_DECLARE
+#include "lib/simplehash.h"
+
+/* How many streams there is room for in the table before it grows. */
+#define FIRST_SIZE 1024
+
+static void
+collect_streams(SierraRoute *route, SierraAppendResult *results)
+{
+	stream_slots_hash *table;
+
+	/* Pages that are not written to take no memory, so there may be room for too many. */
+	route->streams =
+		MemoryContextAllocHuge(CurrentMemoryContext, sizeof(SierraRouteStream) * route->count);
+	route->nstreams = 0;
+	if (route->count == 1)
+	{
+		begin_stream(route, &route->streams[route->nstreams++], &route->events[0]);
+		results[0].stream = &route->streams[0];
+		return;
+	}
+
+	table = stream_slots_create(CurrentMemoryContext, Min(route->count, FIRST_SIZE), route);
+	for (int i = 0; i < route->count; i++)
+	{
+		bool found;
+		StreamSlot *slot;
+
+		CHECK_FOR_INTERRUPTS();
+		route->streams[route->nstreams].event = &route->events[i];
+		slot = stream_slots_insert(table, route->nstreams, &found);
+		if (!found)
+			begin_stream(route, &route->streams[route->nstreams++], &route->events[i]);
+		results[i].stream = &route->streams[slot->index];
+	}
+	stream_slots_destroy(table);
+}
+
+/* Why a partition is locked. */
+typedef enum Wanted
+{
+	NOT_WANTED,
+	WANTED_AS_HOME, /* to keep others from creating a stream there */
+	WANTED_TO_WRITE
+} Wanted;
+
+static Wanted *
+wanted_partitions(SierraRoute *route)
+{
+	Wanted *wanted = palloc0(sizeof(Wanted) * route->store->partitions);
 
 	for (int i = 0; i < route->nstreams; i++)
 	{
-		if (route->streams[i]->home >= 0)
-			wanted[route->streams[i]->home] = SIERRA_LOCK_KEEP_OUT;
+		if (route->streams[i].home >= 0)
+			wanted[route->streams[i].home] = WANTED_AS_HOME;
 	}
 	for (int i = 0; i < route->nstreams; i++)
-		wanted[route->streams[i]->partition] = SIERRA_LOCK_WRITE;
+		wanted[route->streams[i].partition] = WANTED_TO_WRITE;
 	return wanted;
 }
 
@@ -113,20 +150,20 @@ wanted_locks(SierraRoute *route)
 static void
 open_and_lock(SierraRoute *route)
 {
-	LOCKMODE *wanted = wanted_locks(route);
+	Wanted *wanted = wanted_partitions(route);
 	int count = 0;
 
 	for (int partition = 0; partition < route->store->partitions; partition++)
-		count += (wanted[partition] != NoLock);
+		count += (wanted[partition] != NOT_WANTED);
 
 	/* Open all tables before the first lock: otherwise DDL and appends could deadlock. */
 	route->partitions = palloc(sizeof(SierraAppendPartition) * count);
 	route->npartitions = 0;
 	for (int partition = 0; partition < route->store->partitions; partition++)
 	{
-		if (wanted[partition] == NoLock)
+		if (wanted[partition] == NOT_WANTED)
 			continue;
-		route->partitions[route->npartitions].lock = wanted[partition];
+		route->partitions[route->npartitions].is_written = wanted[partition] == WANTED_TO_WRITE;
 		sierra_append_partition_open(route->store, partition,
 									 &route->partitions[route->npartitions++]);
 	}
@@ -136,7 +173,7 @@ open_and_lock(SierraRoute *route)
 
 		partition->stream_scanning = false;
 		partition->lock_is_new =
-			sierra_partition_lock(RelationGetRelid(partition->rel), partition->lock);
+			sierra_partition_lock(RelationGetRelid(partition->rel), SIERRA_LOCK_KEEP_OUT);
 	}
 	pfree(wanted);
 }
@@ -185,7 +222,7 @@ settle_new_key(SierraRoute *route, SierraRouteStream *stream, SierraAppendStatus
 	bool not_serializable;
 	SierraAppendPartition *home;
 
-	key_of_name(stream->stream_id, &name_key);
+	key_of_name(stream->event->stream_id, &name_key);
 	if (sierra_uuid_equal(&name_key, route->key))
 		return SETTLED;
 
@@ -193,7 +230,7 @@ settle_new_key(SierraRoute *route, SierraRouteStream *stream, SierraAppendStatus
 	home = find_partition(route, stream->home);
 	if (home == NULL)
 		return MOVED;
-	if (sierra_append_partition_probe_stream(home, stream->stream_id, &version, &stream_key,
+	if (sierra_append_partition_probe_stream(home, stream->event->stream_id, &version, &stream_key,
 											 &not_serializable))
 		return refuse_key(stream, route, &stream_key, status, refusal);
 	stream->register_key = true;
@@ -209,8 +246,8 @@ settle_stream(SierraRoute *route, SierraRouteStream *stream, SierraAppendStatus 
 
 	stream->target = find_partition(route, stream->partition);
 	stream->register_key = false;
-	if (sierra_append_partition_probe_stream(stream->target, stream->stream_id, &stream->version,
-											 &stream_key, &not_serializable))
+	if (sierra_append_partition_probe_stream(stream->target, stream->event->stream_id,
+											 &stream->version, &stream_key, &not_serializable))
 	{
 		if (route->key != NULL && !sierra_uuid_equal(&stream_key, route->key))
 			return refuse_key(stream, route, &stream_key, status, refusal);
@@ -224,7 +261,7 @@ settle_stream(SierraRoute *route, SierraRouteStream *stream, SierraAppendStatus 
 		return SETTLED;
 	}
 
-	if (sierra_registry_find_key(route->store, stream->stream_id, SnapshotSelf, &stream_key))
+	if (sierra_registry_find_key(route->store, stream->event->stream_id, SnapshotSelf, &stream_key))
 	{
 		if (route->key != NULL && !sierra_uuid_equal(&stream_key, route->key))
 			return refuse_key(stream, route, &stream_key, status, refusal);
@@ -237,19 +274,20 @@ settle_stream(SierraRoute *route, SierraRouteStream *stream, SierraAppendStatus 
 }
 
 SierraAppendStatus
-sierra_route_open(SierraRoute *route, SierraRefusal *refusal)
+sierra_route_open(SierraRoute *route, SierraAppendResult *results, SierraRefusal *refusal)
 {
 	SierraAppendStatus status = SIERRA_APPEND_DONE;
 	bool moved = true;
 
-	collect_streams(route);
+	collect_streams(route, results);
 	while (moved)
 	{
 		moved = false;
 		open_and_lock(route);
 		for (int i = 0; i < route->nstreams && status == SIERRA_APPEND_DONE; i++)
 		{
-			if (settle_stream(route, route->streams[i], &status, refusal) == MOVED)
+			CHECK_FOR_INTERRUPTS();
+			if (settle_stream(route, &route->streams[i], &status, refusal) == MOVED)
 				moved = true;
 		}
 		for (int i = 0; i < route->npartitions; i++)
@@ -267,6 +305,29 @@ sierra_route_open(SierraRoute *route, SierraRefusal *refusal)
 	return SIERRA_APPEND_DONE;
 }
 
+/*
+ * Does not wait: whoever wants the lock waits because we hold it in mode KEEP_OUT.  This
+ * mode is not needed any more then.  The announcement comes first, so that a reader that
+ * finds the lock finds it too.
+ */
+void
+sierra_route_begin_writing(SierraRoute *route)
+{
+	sierra_doorbell_note_locks(route->store);
+	sierra_announce(route->store);
+	for (int i = 0; i < route->npartitions; i++)
+	{
+		SierraAppendPartition *partition = &route->partitions[i];
+
+		if (!partition->is_written)
+			continue;
+		(void) sierra_partition_lock(RelationGetRelid(partition->rel), SIERRA_LOCK_WRITE);
+		if (partition->lock_is_new)
+			sierra_partition_unlock(RelationGetRelid(partition->rel), SIERRA_LOCK_KEEP_OUT);
+		partition->lock_is_new = false;
+	}
+}
+
 void
 sierra_route_unlock(SierraRoute *route)
 {
@@ -274,7 +335,7 @@ sierra_route_unlock(SierraRoute *route)
 	{
 		if (route->partitions[i].lock_is_new)
 			sierra_partition_unlock(RelationGetRelid(route->partitions[i].rel),
-									route->partitions[i].lock);
+									SIERRA_LOCK_KEEP_OUT);
 	}
 }
 

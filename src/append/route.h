@@ -14,39 +14,58 @@
 /* A stream that the call appends to. */
 typedef struct SierraRouteStream
 {
-	const text *stream_id;
 	const SierraNewEvent *event; /* the first one of the call for this stream */
 	pg_uuid_t key;
-	int partition;				   /* id of the partition of the key */
-	int home;					   /* id of that of its name's key; -1: not needed */
-	SierraAppendPartition *target; /* the partition of the key, open and locked */
+	int16 partition;			   /* id of the partition of the key */
+	int16 home;					   /* id of that of its name's key; -1: not needed */
 	bool register_key;			   /* it is new, and has a key that is not that of its name */
+	SierraAppendPartition *target; /* the partition of the key, open and locked */
 	int64 version;				   /* SIERRA_NONE if empty; the append increases it */
 	int64 repeated_version;		   /* for idempotency.c: version of the last stored event */
 } SierraRouteStream;
+
+/*
+ * What an append gave to an event: its numbers, and the id of the transaction that it was
+ * appended in.  The event itself has its id and time, and its stream the partition and its
+ * key.  So a call of many small events takes less memory.
+ */
+typedef struct SierraAppendResult
+{
+	SierraRouteStream *stream;
+	int64 partition_sequence;
+	int64 stream_version;
+	int64 global_position;
+	const pg_uuid_t *transaction_id;
+} SierraAppendResult;
 
 /* The caller sets store, key, events, count and estate; sierra_route_open() the rest. */
 typedef struct SierraRoute
 {
 	const SierraStore *store;
 	const pg_uuid_t *key; /* of the call, or NULL */
-	const SierraNewEvent *events;
+	SierraNewEvent *events;
 	int count;
 	EState *estate;
-	SierraRouteStream **stream_of; /* the stream of each event */
-	SierraRouteStream **streams;   /* in the order of their first events */
+	SierraRouteStream *streams; /* in the order of their first events */
 	int nstreams;
 	SierraAppendPartition *partitions; /* open and locked, by ascending id */
 	int npartitions;
 } SierraRoute;
 
 /*
- * Finds the partitions of all streams, opens and locks them in ascending order, and reads
- * the newest version of each stream and the newest sequence and position of each
- * partition.  Returns DONE, or a refusal; after a refusal no new lock is held and nothing
- * is open.
+ * Finds the stream of each event, and the partitions of all streams, opens and locks these
+ * in ascending order, and reads the newest version of each stream and the newest sequence and
+ * position of each partition.  Returns DONE, or a refusal; after a refusal no new lock is held and
+ * nothing is open.
  */
-extern SierraAppendStatus sierra_route_open(SierraRoute *route, SierraRefusal *refusal);
+extern SierraAppendStatus sierra_route_open(SierraRoute *route, SierraAppendResult *results,
+											SierraRefusal *refusal);
+
+/*
+ * Shows readers that this transaction writes to the partitions.  Until then the locks do
+ * not hold back readers of the whole store.  Comes before positions are taken.
+ */
+extern void sierra_route_begin_writing(SierraRoute *route);
 
 /* Releases the locks that sierra_route_open() took; nothing may have been written. */
 extern void sierra_route_unlock(SierraRoute *route);

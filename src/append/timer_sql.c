@@ -63,7 +63,8 @@ sierra_check_new_event(PG_FUNCTION_ARGS)
 Datum
 sierra_complete_metadata(PG_FUNCTION_ARGS)
 {
-	text *metadata = sierra_metadata_complete(PG_ARGISNULL(0) ? NULL : PG_GETARG_TEXT_PP(0));
+	text *metadata = sierra_metadata_complete(PG_ARGISNULL(0) ? NULL : PG_GETARG_TEXT_PP(0),
+											  sierra_metadata_of_session());
 
 	if (metadata == NULL)
 		PG_RETURN_NULL();

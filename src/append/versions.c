@@ -7,6 +7,8 @@
 #include "append/versions.h"
 #include "base/guc.h"
 
+#include "miscadmin.h"
+
 static bool
 is_expected(SierraExpectedVersion expected, int64 version)
 {
@@ -28,11 +30,11 @@ is_expected(SierraExpectedVersion expected, int64 version)
  * first event of the call for a stream has one.
  */
 static bool
-is_strict(const SierraRoute *route, int i)
+is_strict(const SierraRoute *route, const SierraAppendResult *results, int i)
 {
 	SierraExpectedVersion expected = route->events[i].expected;
 
-	if (!sierra_guc_strict_versioning || route->stream_of[i]->event != &route->events[i])
+	if (!sierra_guc_strict_versioning || results[i].stream->event != &route->events[i])
 		return true;
 	return expected != SIERRA_EXPECT_ANY && expected != SIERRA_EXPECT_EXISTS;
 }
@@ -42,9 +44,10 @@ sierra_versions_number(SierraRoute *route, SierraAppendResult *results, SierraRe
 {
 	for (int i = 0; i < route->count; i++)
 	{
-		SierraRouteStream *stream = route->stream_of[i];
+		SierraRouteStream *stream = results[i].stream;
 
-		if (!is_strict(route, i))
+		CHECK_FOR_INTERRUPTS();
+		if (!is_strict(route, results, i))
 		{
 			refusal->event = &route->events[i];
 			return SIERRA_APPEND_NOT_STRICT;

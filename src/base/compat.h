@@ -19,6 +19,7 @@
 #include "executor/executor.h"
 #include "mb/pg_wchar.h"
 #include "replication/output_plugin.h"
+#include "storage/lock.h"
 #include "storage/proc.h"
 #include "utils/acl.h"
 #include "utils/rel.h"
@@ -101,6 +102,20 @@ sierra_compat_owns_database(Oid database, Oid roleid)
 #endif
 }
 
+/*
+ * May a role become another one by SET ROLE?  16 lets memberships exclude that
+ * (3d14e171e9, 6566133c5f).
+ */
+static inline bool
+sierra_compat_can_become(Oid member, Oid role)
+{
+#if PG_VERSION_NUM >= 160000
+	return member_can_set_role(member, role);
+#else
+	return is_member_of_role(member, role);
+#endif
+}
+
 /* 17 grouped the parts of a virtual transaction id (28f3915b73) */
 static inline LocalTransactionId
 sierra_compat_local_transaction_id(void)
@@ -109,6 +124,28 @@ sierra_compat_local_transaction_id(void)
 	return MyProc->vxid.lxid;
 #else
 	return MyProc->lxid;
+#endif
+}
+
+/* 17 numbers backends from 0, and calls them processes (024c521117) */
+static inline int
+sierra_compat_backend_number(void)
+{
+#if PG_VERSION_NUM >= 170000
+	return MyProcNumber;
+#else
+	return MyBackendId - 1;
+#endif
+}
+
+/* That of a transaction; negative if it does not belong to a backend. */
+static inline int
+sierra_compat_backend_of(VirtualTransactionId transaction)
+{
+#if PG_VERSION_NUM >= 170000
+	return transaction.procNumber;
+#else
+	return transaction.backendId - 1;
 #endif
 }
 

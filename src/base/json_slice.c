@@ -7,6 +7,8 @@
  * type json may contain.  The server checked the syntax when the value of type
  * json was made, so here we only have to find where each part ends.  Where we
  * need a string without escapes, a function of the server removes them.
+ *
+ * A text can have a gigabyte, so what reads it accepts interrupts.
  */
 #include "postgres.h"
 
@@ -14,6 +16,7 @@
 
 #include "catalog/pg_type.h"
 #include "fmgr.h"
+#include "miscadmin.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
@@ -67,6 +70,7 @@ sierra_json_read(SierraJsonReader *reader)
 
 		if (c == '"')
 		{
+			CHECK_FOR_INTERRUPTS();
 			skip_string(reader);
 			if (depth == 0)
 				break;
@@ -75,7 +79,10 @@ sierra_json_read(SierraJsonReader *reader)
 		if (depth == 0 && strchr(",]} \t\n\r", c) != NULL)
 			break;
 		if (c == '{' || c == '[')
+		{
+			CHECK_FOR_INTERRUPTS();
 			depth++;
+		}
 		else if (c == '}' || c == ']')
 			depth--;
 		reader->at++;
@@ -136,20 +143,22 @@ sierra_slice_text(SierraSlice slice)
 	return cstring_to_text_with_len(slice.start, slice.length);
 }
 
-char *
-sierra_slice_value(SierraSlice slice)
+SierraSlice
+sierra_slice_unescape(SierraSlice slice)
 {
 	LOCAL_FCINFO(fcinfo, 2);
-	Datum result;
+	text *value;
 
 	if (*slice.start != '"')
-		return pnstrdup(slice.start, slice.length);
+		return slice;
+	if (memchr(slice.start, '\\', slice.length) == NULL)
+		return (SierraSlice){slice.start + 1, slice.length - 2};
 
 	InitFunctionCallInfoData(*fcinfo, NULL, 2, InvalidOid, NULL, NULL);
 	fcinfo->args[0].value = PointerGetDatum(sierra_slice_text(slice));
 	fcinfo->args[0].isnull = false;
 	fcinfo->args[1].value = PointerGetDatum(construct_empty_array(TEXTOID));
 	fcinfo->args[1].isnull = false;
-	result = json_extract_path_text(fcinfo);
-	return TextDatumGetCString(result);
+	value = DatumGetTextPP(json_extract_path_text(fcinfo));
+	return (SierraSlice){VARDATA_ANY(value), VARSIZE_ANY_EXHDR(value)};
 }

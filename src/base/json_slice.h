@@ -54,7 +54,10 @@ extern bool sierra_slice_is(SierraSlice slice, const char *text);
 /* A copy of the bytes, palloc'd. */
 extern text *sierra_slice_text(SierraSlice slice);
 
-/* A string without quotes and escapes, any other value as it is; palloc'd. */
-extern char *sierra_slice_value(SierraSlice slice);
+/*
+ * A string without quotes and escapes, any other value as it is.  Points into the same
+ * text, or, if there were escapes, to palloc'd memory.
+ */
+extern SierraSlice sierra_slice_unescape(SierraSlice slice);
 
 #endif /* SIERRA_JSON_SLICE_H */

@@ -17,6 +17,7 @@
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
+#include "utils/plancache.h"
 #include "utils/tuplestore.h"
 
 void
@@ -101,6 +102,16 @@ sierra_batch_array(const SierraProjection *projection, const SierraBatch *batch)
 						   TYPALIGN_DOUBLE);
 }
 
+/* Does the expression use what is not a value of one event: aggregates, windows, sets? */
+static bool
+is_value_of_event(SPIPlanPtr plan)
+{
+	CachedPlanSource *source = linitial(SPI_plan_get_plan_sources(plan));
+	Query *query = linitial_node(Query, source->query_list);
+
+	return !query->hasAggs && !query->hasWindowFuncs && !query->hasTargetSRFs;
+}
+
 /* Evaluates the owner's expression for the keys: one row for each event, in their order. */
 static void
 evaluate_keys(const SierraProjection *projection, ArrayType *events, int count, text **keys,
@@ -108,14 +119,16 @@ evaluate_keys(const SierraProjection *projection, ArrayType *events, int count, 
 {
 	Oid type = get_array_type(projection->event_type);
 	Datum value = PointerGetDatum(events);
+	/* sierra_key_check() has found one expression; the newline ends a comment in it. */
 	char *sql =
-		psprintf("SELECT (%s)::pg_catalog.text FROM pg_catalog.unnest($1) AS e", projection->key);
+		psprintf("SELECT (%s\n)::pg_catalog.text FROM pg_catalog.unnest($1) AS e", projection->key);
 	SPIPlanPtr plan = SPI_prepare(sql, 1, &type);
 	MemoryContext spi;
 
-	if (plan == NULL || SPI_execute_plan(plan, &value, NULL, true, 0) != SPI_OK_SELECT)
-		elog(ERROR, "could not execute \"%s\": %s", sql, SPI_result_code_string(SPI_result));
-	if (SPI_processed != count)
+	if (plan == NULL)
+		elog(ERROR, "could not prepare \"%s\": %s", sql, SPI_result_code_string(SPI_result));
+	if (!is_value_of_event(plan) ||
+		SPI_execute_plan(plan, &value, NULL, true, 0) != SPI_OK_SELECT || SPI_processed != count)
 		ereport(ERROR, errcode(ERRCODE_CARDINALITY_VIOLATION),
 				errmsg("the key of projection \"%s\" is not one value for each event",
 					   text_to_cstring(projection->name)),

@@ -8,10 +8,12 @@
 
 #include "aggregate/fold.h"
 #include "base/compat.h"
+#include "projection/key_expression.h"
 #include "projection/projection.h"
 #include "store/extension.h"
 #include "store/query.h"
 #include "store/run_as.h"
+#include "store/user_function.h"
 
 #include "access/xact.h"
 #include "catalog/pg_type.h"
@@ -20,7 +22,6 @@
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
-#include "utils/regproc.h"
 #include "utils/syscache.h"
 #include "utils/typcache.h"
 
@@ -178,8 +179,7 @@ find_handler(const SierraProjection *projection)
 
 	if (projection->kind == SIERRA_FOLDS || projection->kind == SIERRA_MANAGES)
 		return sierra_fold_function(projection->procedure, projection->event_type);
-	function = DatumGetObjectId(
-		DirectFunctionCall1(regprocedurein, CStringGetDatum(projection->procedure)));
+	function = sierra_function_of_text(projection->procedure);
 	argument = projection->kind == SIERRA_HANDLES_BATCH ? get_array_type(projection->event_type)
 														: projection->event_type;
 	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
@@ -230,6 +230,8 @@ load_upcasters(SierraProjection *projection)
 void
 sierra_projection_enter(SierraProjection *projection, Oid event_type)
 {
+	if (projection->key != NULL)
+		sierra_key_check(projection->key, text_to_cstring(projection->name));
 	if (!projection->upcasters_loaded)
 		load_upcasters(projection);
 	sierra_run_as_begin_as(&projection->run_as, projection->owner);

@@ -6,21 +6,24 @@
  * Within a partition, positions ascend with sequences, and a snapshot sees all events
  * up to some sequence and none after it.  Across partitions that is not so: an append
  * can take position 7 and commit after another append has committed position 8.  Only
- * a transaction that holds a partition lock can do that, so readers have to look only
- * at partitions and their locks:
+ * a transaction that holds a partition lock in mode WRITE can do that, so readers have
+ * to look only at partitions and their locks:
  *
  *	1. Read the last position S that was taken from the sequence of the store.  A
  *	   transaction that takes a position later gets a higher one.
- *	2. For each partition, look whether its lock is held, and after that look at its
- *	   newest rows, also uncommitted ones (SnapshotDirty):
+ *	2. For each partition, look whether its lock is held in mode WRITE, and after that
+ *	   look at its newest rows, also uncommitted ones (SnapshotDirty):
  *	   a. There is a row that the active snapshot does not see; the first one has
  *		  position q.  It is uncommitted, or was committed after the snapshot was
  *		  taken.  All events of this partition that the snapshot does not see have
  *		  position q or a higher one.  The bound is q - 1.
- *	   b. There is no such row, but the lock is held.  Its holder has not written yet
- *		  and will write above the position p of the newest row.  The bound is p.
+ *	   b. There is no such row, but the lock is held.  Its holder has not written yet.
+ *		  It will write above the position p of the newest row, and above the position
+ *		  a that it has announced in shared memory.  The bound is the higher of both.
  *	   c. There is no such row, and the lock is not held.  A transaction that locks
- *		  the partition later takes positions above S.  There is no bound.
+ *		  the partition later takes positions above S.  There is no bound.  This is
+ *		  also the case while an append waits for its locks: it takes mode WRITE only
+ *		  when it has all of them, and then takes its positions.
  *	3. The horizon is the lowest of S and the bounds.
  *
  * The snapshot may be older than step 1, because it is that of the statement, or of
@@ -37,11 +40,14 @@
 #include "store/position.h"
 #include "store/position_sequence.h"
 #include "store/scan.h"
+#include "wakeup/announce.h"
 
 #include "access/relation.h"
 #include "access/stratnum.h"
 #include "access/tableam.h"
+#include "access/xact.h"
 #include "access/xlog.h"
+#include "storage/predicate.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 
@@ -123,9 +129,23 @@ find_visible_end(Probe *probe, int64 newest, SierraReadPartition *partition)
 	partition->sequence = seen;
 }
 
+/*
+ * Rule b: all that the writer of a partition has still to write is above this position.
+ * PG_INT64_MAX if there is no writer.
+ */
+static int64
+floor_of_writer(const SierraStore *store, Oid partition)
+{
+	VirtualTransactionId writer;
+
+	if (!sierra_partition_written_by_other(partition, &writer))
+		return PG_INT64_MAX;
+	return sierra_announced(store, writer);
+}
+
 /* Rule a: the bound of the first row that the snapshot does not see. */
 static int64
-bound_of_unseen(Probe *probe, SierraReadPartition *partition, bool locked)
+bound_of_unseen(Probe *probe, SierraReadPartition *partition, int64 floor)
 {
 	if (fetch_sequence(probe, partition->sequence + 1))
 		return sierra_slot_int8(probe->scan.slot, Anum_events_global_position) - 1;
@@ -134,12 +154,12 @@ bound_of_unseen(Probe *probe, SierraReadPartition *partition, bool locked)
 	 * The row has been rolled back since, so rule b or c applies: the next writer writes
 	 * above the newest row.
 	 */
-	return locked ? partition->position : PG_INT64_MAX;
+	return Max(partition->position, floor);
 }
 
-/* Step 2 for one partition; rule b only if its lock is held. */
+/* Step 2 for one partition; floor is that of its writer. */
 static int64
-bound_of_partition(SierraReadPartition *partition, bool locked)
+bound_of_partition(SierraReadPartition *partition, int64 floor)
 {
 	int64 bound = PG_INT64_MAX;
 	Probe newest = {.rel = partition->rel};
@@ -150,7 +170,7 @@ bound_of_partition(SierraReadPartition *partition, bool locked)
 					  0);
 	sierra_scan_rescan(&newest.scan, NULL);
 	if (!sierra_scan_next(&newest.scan, BackwardScanDirection))
-		bound = locked ? SIERRA_NONE : PG_INT64_MAX;
+		bound = floor;
 	else
 	{
 		int64 sequence = sierra_slot_int8(newest.scan.slot, Anum_events_partition_sequence);
@@ -159,7 +179,7 @@ bound_of_partition(SierraReadPartition *partition, bool locked)
 		{
 			partition->sequence = sequence;
 			partition->position = sierra_slot_int8(newest.scan.slot, Anum_events_global_position);
-			bound = locked ? partition->position : PG_INT64_MAX;
+			bound = Max(partition->position, floor);
 		}
 		else
 		{
@@ -169,12 +189,33 @@ bound_of_partition(SierraReadPartition *partition, bool locked)
 			sierra_scan_begin(&probe.scan, partition->rel, partition->sequence_index, false,
 							  &probe.dirty, 1);
 			find_visible_end(&probe, sequence, partition);
-			bound = bound_of_unseen(&probe, partition, locked);
+			bound = bound_of_unseen(&probe, partition, floor);
 			sierra_scan_end(&probe.scan);
 		}
 	}
 	sierra_scan_end(&newest.scan);
 	return bound;
+}
+
+/*
+ * The probes above neither leave predicate locks nor find conflicts, because they do not
+ * use the active snapshot.  So under SERIALIZABLE an ordinary scan reads the rows that
+ * the snapshot does not see.  It returns none of them, but notes a conflict with the
+ * transaction that wrote it.  Rows that are written later are found by the lock, which
+ * is taken before the probes.
+ */
+static void
+note_conflicts(const SierraReadPartition *partition)
+{
+	SierraScan scan;
+	ScanKeyData key;
+
+	sierra_scan_key_int8(&key, 1, BTGreaterEqualStrategyNumber, partition->sequence + 1);
+	sierra_scan_begin(&scan, partition->rel, partition->sequence_index, false, GetActiveSnapshot(),
+					  1);
+	sierra_scan_rescan(&scan, &key);
+	(void) sierra_scan_next(&scan, ForwardScanDirection);
+	sierra_scan_end(&scan);
 }
 
 int64
@@ -185,16 +226,21 @@ sierra_horizon(const SierraStore *store, SierraReadPartition *const *partitions,
 	int64 horizon = PG_INT64_MAX;
 
 	refuse_replicas(store);
+	for (int i = 0; i < count && IsolationIsSerializable(); i++)
+		PredicateLockRelation(partitions[i]->sequence_index, GetActiveSnapshot());
 	last = sierra_position_last(store);
 	for (int i = 0; i < count; i++)
 	{
 		/* Not inside Min(), which would evaluate it twice, with results that may differ. */
-		bool locked = sierra_partition_written_by_other(RelationGetRelid(partitions[i]->rel));
-		int64 bound = bound_of_partition(partitions[i], locked);
+		int64 floor = floor_of_writer(store, RelationGetRelid(partitions[i]->rel));
+		int64 bound = bound_of_partition(partitions[i], floor);
 
 		horizon = Min(horizon, bound);
 		newest = Max(newest, partitions[i]->position);
 	}
+
+	for (int i = 0; i < count && IsolationIsSerializable(); i++)
+		note_conflicts(partitions[i]);
 
 	/*
 	 * If rows were loaded without their sequence, S may be too low.  The next append
@@ -207,23 +253,41 @@ sierra_horizon(const SierraStore *store, SierraReadPartition *const *partitions,
 	return Min(last, horizon);
 }
 
-/* Only the holder of a partition lock writes, so the other partitions can be skipped. */
+/*
+ * Only the writer of a partition has events in flight, and the first one that it has
+ * written says enough.  If it has not written yet, it may have taken this position or
+ * a lower one, unless it announced a higher one.  Then only its end shows where it wrote.
+ */
+static bool
+partition_in_flight(const SierraStore *store, int id, int64 position)
+{
+	SierraReadPartition partition = {0};
+	VirtualTransactionId writer;
+	int64 bound;
+
+	if (!sierra_partition_written_by_other(store->partition_oids[id], &writer))
+		return false;
+	partition.rel = sierra_scan_open_partition(store, id, AccessShareLock);
+	partition.sequence_index = sierra_scan_open_index(partition.rel, SIERRA_INDEX_SEQUENCE);
+	bound = bound_of_partition(&partition, PG_INT64_MAX);
+	if (bound == PG_INT64_MAX &&
+		Max(partition.position, sierra_announced(store, writer)) < position)
+	{
+		(void) VirtualXactLock(writer, true);
+		bound = bound_of_partition(&partition, PG_INT64_MAX);
+	}
+	index_close(partition.sequence_index, AccessShareLock);
+	relation_close(partition.rel, AccessShareLock);
+	return bound < position;
+}
+
 bool
 sierra_horizon_in_flight(const SierraStore *store, const bool *wanted, int64 position)
 {
-	bool in_flight = false;
-
-	for (int i = 0; i < store->partitions && !in_flight; i++)
+	for (int i = 0; i < store->partitions; i++)
 	{
-		SierraReadPartition partition = {0};
-
-		if (!wanted[i] || !sierra_partition_written_by_other(store->partition_oids[i]))
-			continue;
-		partition.rel = sierra_scan_open_partition(store, i, AccessShareLock);
-		partition.sequence_index = sierra_scan_open_index(partition.rel, SIERRA_INDEX_SEQUENCE);
-		in_flight = bound_of_partition(&partition, false) < position;
-		index_close(partition.sequence_index, AccessShareLock);
-		relation_close(partition.rel, AccessShareLock);
+		if (wanted[i] && partition_in_flight(store, i, position))
+			return true;
 	}
-	return in_flight;
+	return false;
 }

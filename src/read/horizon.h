@@ -25,6 +25,9 @@ typedef struct SierraReadPartition
  * The partitions are all of the store, or those that the caller reads.  Fills their
  * members sequence and position.
  *
+ * Under SERIALIZABLE the partitions count as read to their ends: an append to one of
+ * them, before or after this call, is a conflict unless the snapshot sees it.
+ *
  * Raises 0A000 where writers do not hold partition locks: on a physical standby, and
  * in a store that logical replication writes to.
  */
@@ -33,7 +36,9 @@ extern int64 sierra_horizon(const SierraStore *store, SierraReadPartition *const
 
 /*
  * Is another transaction writing an event, at this position or below, that the active
- * snapshot does not see?  Looks only into partitions i with wanted[i].
+ * snapshot does not see?  Looks only into partitions i with wanted[i].  The position
+ * has been taken already, by any transaction.  Waits for a transaction that has not
+ * written yet if that cannot be known otherwise.
  */
 extern bool sierra_horizon_in_flight(const SierraStore *store, const bool *wanted, int64 position);
 

@@ -15,9 +15,7 @@
 #include "store/event.h"
 
 #include "access/relation.h"
-#include "access/xact.h"
 #include "lib/binaryheap.h"
-#include "storage/predicate.h"
 #include "utils/snapmgr.h"
 
 /*
@@ -103,13 +101,6 @@ open_sources(Merge *merge)
 		opened[count++] = partition;
 	}
 	merge->horizon = sierra_horizon(merge->store, opened, count);
-
-	/*
-	 * We have read the end of each partition, but the scans below do not read all of
-	 * them.  An append to any partition would change the result, so lock them all.
-	 */
-	for (int i = 0; i < count && IsolationIsSerializable(); i++)
-		PredicateLockRelation(opened[i]->sequence_index, GetActiveSnapshot());
 	pfree(opened);
 }
 

@@ -193,13 +193,13 @@ sierra_row_security_finish(SierraSink *base)
 
 /* Runs a query that returns one bigint; false if it is null. */
 static bool
-query_int8(const char *query, Oid type, Datum value, int64 *result)
+query_int8(const char *query, int nargs, Oid *types, Datum *values, int64 *result)
 {
 	bool isnull;
 	Datum found;
 
 	SPI_connect();
-	if (SPI_execute_with_args(query, 1, &type, &value, NULL, true, 0) != SPI_OK_SELECT)
+	if (SPI_execute_with_args(query, nargs, types, values, NULL, true, 0) != SPI_OK_SELECT)
 		elog(ERROR, "could not read a number under row-level security");
 	found = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull);
 	if (!isnull)
@@ -215,7 +215,10 @@ sierra_row_security_stream_version(const SierraStore *store, const text *stream_
 						   " WHERE stream_id OPERATOR(pg_catalog.=) $1",
 						   events_table(store));
 
-	return query_int8(query, TEXTOID, PointerGetDatum(stream_id), version);
+	Oid type = TEXTOID;
+	Datum value = PointerGetDatum(stream_id);
+
+	return query_int8(query, 1, &type, &value, version);
 }
 
 bool
@@ -225,5 +228,23 @@ sierra_row_security_sequence(const SierraStore *store, int partition, int64 *seq
 						   " WHERE partition_id OPERATOR(pg_catalog.=) $1",
 						   events_table(store));
 
-	return query_int8(query, INT4OID, Int32GetDatum(partition), sequence);
+	Oid type = INT4OID;
+	Datum value = Int32GetDatum(partition);
+
+	return query_int8(query, 1, &type, &value, sequence);
+}
+
+int64
+sierra_row_security_count(const SierraStore *store, int partition, int64 from_sequence)
+{
+	char *query = psprintf("SELECT pg_catalog.count(*) FROM %s"
+						   " WHERE partition_id OPERATOR(pg_catalog.=) $1"
+						   " AND partition_sequence OPERATOR(pg_catalog.>=) $2",
+						   events_table(store));
+	Oid types[] = {INT4OID, INT8OID};
+	Datum values[] = {Int32GetDatum(partition), Int64GetDatum(from_sequence)};
+	int64 count = 0;
+
+	(void) query_int8(query, 2, types, values, &count);
+	return count;
 }

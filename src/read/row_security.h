@@ -30,4 +30,8 @@ extern bool sierra_row_security_stream_version(const SierraStore *store, const t
 											   int64 *version);
 extern bool sierra_row_security_sequence(const SierraStore *store, int partition, int64 *sequence);
 
+/* How many events of a partition, from this sequence on, the user may see. */
+extern int64 sierra_row_security_count(const SierraStore *store, int partition,
+									   int64 from_sequence);
+
 #endif /* SIERRA_ROW_SECURITY_H */

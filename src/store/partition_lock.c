@@ -12,7 +12,6 @@
 #include "store/partition_lock.h"
 
 #include "miscadmin.h"
-#include "storage/lock.h"
 
 /* The class ("objsubid") of our advisory locks; Citus uses 4 to 16. */
 #define PARTITION_LOCK_CLASS 0x5E5
@@ -43,12 +42,16 @@ sierra_partition_unlock(Oid relation, LOCKMODE mode)
 
 /* RowShareLock conflicts with SIERRA_LOCK_WRITE, but not with SIERRA_LOCK_KEEP_OUT. */
 bool
-sierra_partition_written_by_other(Oid relation)
+sierra_partition_written_by_other(Oid relation, VirtualTransactionId *writer)
 {
 	LOCKTAG tag;
-	int holders;
+	VirtualTransactionId *holders;
+	int count;
 
 	set_lock_tag(&tag, relation);
-	pfree(GetLockConflicts(&tag, RowShareLock, &holders));
-	return holders > 0;
+	holders = GetLockConflicts(&tag, RowShareLock, &count);
+	if (count > 0)
+		*writer = holders[0];
+	pfree(holders);
+	return count > 0;
 }

@@ -11,6 +11,7 @@
 
 #include "base/errors.h"
 #include "store/query.h"
+#include "store/run_as.h"
 
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
@@ -114,11 +115,15 @@ sierra_query(const SierraStore *store, const SierraQuery *query, Datum *values, 
 			 bool read_only)
 {
 	char spi_nulls[SIERRA_QUERY_ARGS_MAX];
+	SierraRunAs run_as;
+	bool as_owner = sierra_run_as_begin_as_owner(&run_as, store);
 	int status;
 
 	for (int i = 0; i < query->nargs; i++)
 		spi_nulls[i] = nulls != NULL && nulls[i] ? 'n' : ' ';
 	status = execute(find_plan(store, query), values, spi_nulls, read_only);
+	if (as_owner)
+		sierra_run_as_end(&run_as);
 	if (status < 0)
 		elog(ERROR, "could not execute \"%s\": %s", query->sql, SPI_result_code_string(status));
 	return SPI_processed;

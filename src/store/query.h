@@ -3,7 +3,8 @@
  *		Runs SQL on the tables that keep subscriptions and derived state.
  *
  * These statements run in the executor as the current user, so rights, row-level
- * security and triggers of the tables apply.
+ * security and triggers of the tables apply.  A superuser runs them as the owner of
+ * the store; see run_as.h.
  */
 #ifndef SIERRA_QUERY_H
 #define SIERRA_QUERY_H

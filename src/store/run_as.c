@@ -18,10 +18,15 @@
  */
 #include "postgres.h"
 
+#include "base/compat.h"
 #include "store/run_as.h"
+#include "store/table_shape.h"
 
 #include "access/htup_details.h"
+#include "catalog/pg_authid.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_database.h"
+#include "catalog/pg_namespace.h"
 #include "miscadmin.h"
 #include "storage/lmgr.h"
 #include "utils/acl.h"
@@ -42,6 +47,63 @@ sierra_relation_owner(Oid relid)
 		owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
 		ReleaseSysCache(tuple);
 	}
+	return owner;
+}
+
+/* The owner of a schema; of schema public by default, the owner of the database. */
+static Oid
+schema_owner(Oid schema)
+{
+	HeapTuple tuple = SearchSysCache1(NAMESPACEOID, ObjectIdGetDatum(schema));
+	Oid owner = InvalidOid;
+
+	if (HeapTupleIsValid(tuple))
+	{
+		owner = ((Form_pg_namespace) GETSTRUCT(tuple))->nspowner;
+		ReleaseSysCache(tuple);
+	}
+	if (owner != ROLE_PG_DATABASE_OWNER)
+		return owner;
+	tuple = SearchSysCache1(DATABASEOID, ObjectIdGetDatum(MyDatabaseId));
+	if (HeapTupleIsValid(tuple))
+	{
+		owner = ((Form_pg_database) GETSTRUCT(tuple))->datdba;
+		ReleaseSysCache(tuple);
+	}
+	return owner;
+}
+
+/* A relation in the schema, or the schema itself if name is NULL. */
+static void
+check_trust(Oid schema, const char *name, Oid owner)
+{
+	Oid other = name == NULL ? schema_owner(schema)
+							 : sierra_relation_owner(get_relname_relid(name, schema));
+
+	if (other == owner || !OidIsValid(other) || sierra_compat_can_become(other, owner))
+		return;
+	ereport(ERROR, errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+			errmsg("event store \"%s\" has more than one owner", get_namespace_name(schema)),
+			errdetail("Role \"%s\" owns table \"events\"; role \"%s\" owns %s and may not become "
+					  "that role.",
+					  GetUserNameFromId(owner, false), GetUserNameFromId(other, false),
+					  name == NULL ? "the schema" : psprintf("\"%s\"", name)),
+			errhint("Give the schema and all tables of the store to one role."));
+}
+
+/* The owner of the schema counts, because it can replace every table. */
+Oid
+sierra_run_as_store_owner(Oid schema)
+{
+	static const char *const others[] = {NULL, "stream_keys", "event_ids", "global_position"};
+	Oid owner = sierra_relation_owner(get_relname_relid("events", schema));
+
+	if (!OidIsValid(owner))
+		return InvalidOid;
+	for (int i = 0; i < lengthof(others); i++)
+		check_trust(schema, others[i], owner);
+	for (int i = 0; sierra_other_shapes[i] != NULL; i++)
+		check_trust(schema, sierra_other_shapes[i]->name, owner);
 	return owner;
 }
 
@@ -66,7 +128,7 @@ void
 sierra_run_as_check(const SierraStore *store, const char *table, Oid table_owner, Oid role,
 					const char *what)
 {
-	if (is_member_of_role(table_owner, role))
+	if (sierra_compat_can_become(table_owner, role))
 		return;
 	ereport(ERROR, errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 			errmsg("%s cannot run as role \"%s\"", what, GetUserNameFromId(role, false)),
@@ -83,6 +145,20 @@ sierra_run_as_begin_as(SierraRunAs *run_as, Oid role)
 	SetUserIdAndSecContext(role, run_as->caller_context | SECURITY_LOCAL_USERID_CHANGE |
 									 SECURITY_RESTRICTED_OPERATION);
 	run_as->settings = NewGUCNestLevel();
+}
+
+bool
+sierra_run_as_begin_as_owner(SierraRunAs *run_as, const SierraStore *store)
+{
+	Oid owner;
+
+	if (!superuser() || sierra_relation_owner(store->events) == GetUserId())
+		return false;
+	owner = sierra_run_as_store_owner(store->schema);
+	if (!OidIsValid(owner))
+		sierra_store_report_missing(NameStr(store->name));
+	sierra_run_as_begin_as(run_as, owner);
+	return true;
 }
 
 /* The search_path, with pg_temp at its end unless it names pg_temp already. */

@@ -22,6 +22,14 @@ typedef struct SierraRunAs
 extern Oid sierra_relation_owner(Oid relid);
 
 /*
+ * The owner of a store, that is of its table of events; InvalidOid if the table
+ * does not exist.  Raises 42501 if another table of the store, or its schema,
+ * belongs to a role that may not become this owner: the table would be read as the
+ * owner, and can have code of that role in it.
+ */
+extern Oid sierra_run_as_store_owner(Oid schema);
+
+/*
  * The owner of a table of a store.  Raises 42501 unless the current user has these
  * rights on the table, and SE005 if the store has lost the table.  Keeps the table
  * locked (AccessShareLock), so that it cannot get another owner.
@@ -37,6 +45,13 @@ extern void sierra_run_as_check(const SierraStore *store, const char *table, Oid
 
 /* Makes the role the current user, in a security-restricted operation. */
 extern void sierra_run_as_begin_as(SierraRunAs *run_as, Oid role);
+
+/*
+ * If the current user is a superuser and not the owner of the store, makes the owner
+ * the current user, and returns true.  A superuser must not run what the owner has
+ * made of the tables: index expressions, triggers, views.
+ */
+extern bool sierra_run_as_begin_as_owner(SierraRunAs *run_as, const SierraStore *store);
 
 /* Sets the search_path, with temporary tables last, until sierra_run_as_end(). */
 extern void sierra_run_as_set_path(const char *search_path);

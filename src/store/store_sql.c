@@ -4,6 +4,7 @@
  */
 #include "postgres.h"
 
+#include "base/compat.h"
 #include "base/guc.h"
 #include "base/routing.h"
 #include "store/event.h"
@@ -13,10 +14,12 @@
 #include "access/relation.h"
 #include "fmgr.h"
 #include "funcapi.h"
+#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/rel.h"
 
 PG_FUNCTION_INFO_V1(sierra_current_store);
+PG_FUNCTION_INFO_V1(sierra_can_become);
 PG_FUNCTION_INFO_V1(sierra_stream_key);
 PG_FUNCTION_INFO_V1(sierra_partition_key);
 PG_FUNCTION_INFO_V1(sierra_partition_id);
@@ -31,6 +34,16 @@ sierra_current_store(PG_FUNCTION_ARGS)
 
 	namestrcpy(store, sierra_guc_store);
 	PG_RETURN_NAME(store);
+}
+
+Datum
+sierra_can_become(PG_FUNCTION_ARGS)
+{
+	Oid member = get_role_oid(NameStr(*PG_GETARG_NAME(0)), true);
+	Oid role = get_role_oid(NameStr(*PG_GETARG_NAME(1)), true);
+
+	PG_RETURN_BOOL(OidIsValid(member) && OidIsValid(role) &&
+				   sierra_compat_can_become(member, role));
 }
 
 /* The partition key that a stream has by default, that of its name. */

@@ -23,7 +23,14 @@
 Oid
 sierra_function_of_text(const char *procedure)
 {
-	return DatumGetObjectId(DirectFunctionCall1(regprocedurein, CStringGetDatum(procedure)));
+	Oid function =
+		DatumGetObjectId(DirectFunctionCall1(regprocedurein, CStringGetDatum(procedure)));
+
+	/* A text of digits is taken for an OID, whatever that names. */
+	if (!SearchSysCacheExists1(PROCOID, ObjectIdGetDatum(function)))
+		ereport(ERROR, errcode(ERRCODE_UNDEFINED_FUNCTION),
+				errmsg("function %s does not exist", procedure));
+	return function;
 }
 
 bool

@@ -6,10 +6,10 @@
  * stream (delivery.c), it is meant for that stream; events of diverted streams
  * are never delivered together with others.  Otherwise it moves the cursor.
  *
- * A cursor must not pass an event that is still in flight, so a position above
- * the newest event, or above one that is uncommitted, is refused: such an event
- * was delivered to nobody.  For a consumer of a group, a row says exactly what
- * was delivered to it.
+ * A cursor must not pass an event that is still in flight, so a position that was
+ * not taken yet, or above one whose event is uncommitted or not even written, is
+ * refused: such an event was delivered to nobody.  For a consumer of a group, a row says exactly
+ *what was delivered to it.
  */
 #include "postgres.h"
 
@@ -271,8 +271,8 @@ put_nothing(SierraSink *base, TupleTableSlot *slot)
 }
 
 /*
- * Raises 22023 for a position that cannot have been delivered: one above the
- * newest event, or one with an append in flight below it.  The sequence of
+ * Raises 22023 for a position that cannot have been delivered: one that was not
+ * taken yet, or one with an append in flight at it or below it.  The sequence of
  * positions can be below the newest event, since rows can be loaded without it
  * (position.c); then the event itself is looked up.
  */

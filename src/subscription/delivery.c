@@ -27,6 +27,7 @@
 #include "read/read_stream.h"
 #include "store/event.h"
 #include "store/query.h"
+#include "store/run_as.h"
 #include "store/scan.h"
 #include "subscription/await.h"
 #include "subscription/delivery.h"
@@ -129,7 +130,7 @@ static const SierraQuery due_query = {
 static const SierraQuery deliver_stream_query = {
 	"UPDATE %1$s.subscription_streams AS t SET delivered = $3"
 	" WHERE t.subscription OPERATOR(pg_catalog.=) $1 AND t.stream_id OPERATOR(pg_catalog.=) $2"
-	" AND t.delivered IS DISTINCT FROM $3",
+	" AND (t.delivered IS NULL OR t.delivered OPERATOR(pg_catalog.<>) $3)",
 	3,
 	{TEXTOID, TEXTOID, INT8OID}};
 
@@ -196,21 +197,34 @@ wants(void *arg, TupleTableSlot *slot)
 	return sierra_subscription_wants(((Delivery *) arg)->subscription, slot);
 }
 
+/* True if the group has changed. */
+static bool
+join_group(const Delivery *delivery, const SierraSubscription *subscription)
+{
+	const SierraConsume *request = delivery->request;
+	SierraRunAs run_as;
+	bool as_owner = sierra_run_as_begin_as_owner(&run_as, subscription->store);
+	bool changed;
+
+	changed = DatumGetBool(
+		OidFunctionCall3(request->lease_function, NameGetDatum(&subscription->store->name),
+						 PointerGetDatum(subscription->name), PointerGetDatum(request->consumer)));
+	if (as_owner)
+		sierra_run_as_end(&run_as);
+	return changed;
+}
+
 /* Joins the group, and finds which partitions the consumer holds. */
 static void
 take_leases(Delivery *delivery, SierraSubscription *subscription)
 {
-	const SierraStore *store = subscription->store;
 	text *consumer = delivery->request->consumer;
 
 	/*
 	 * A consumer that fetches ahead has events to acknowledge, so its leases
 	 * stay as they are.
 	 */
-	if (!delivery->request->has_after &&
-		DatumGetBool(OidFunctionCall3(delivery->request->lease_function, NameGetDatum(&store->name),
-									  PointerGetDatum(subscription->name),
-									  PointerGetDatum(consumer))))
+	if (!delivery->request->has_after && join_group(delivery, subscription))
 	{
 		delivery->must_commit = true;
 		/* The consumer may hold other partitions than at the last look. */

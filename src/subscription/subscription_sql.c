@@ -10,6 +10,7 @@
 #include "read/event_rows.h"
 #include "read/locate.h"
 #include "read/read_all.h"
+#include "read/row_security.h"
 #include "store/event.h"
 #include "store/extension.h"
 #include "subscription/acknowledge.h"
@@ -165,9 +166,15 @@ sierra_events_after(PG_FUNCTION_ARGS)
 	int32 partition = PG_GETARG_INT32(1);
 	int64 position = PG_GETARG_INT64(2);
 
+	int64 first;
+
 	sierra_check_partition(store, partition);
-	PG_RETURN_INT64(
-		position == PG_INT64_MAX ? 0 : sierra_locate_count_after(store, partition, position));
+	if (position == PG_INT64_MAX)
+		PG_RETURN_INT64(0);
+	if (!sierra_store_has_row_security(store))
+		PG_RETURN_INT64(sierra_locate_count_after(store, partition, position));
+	first = sierra_locate_first_after(store, partition, position);
+	PG_RETURN_INT64(first == SIERRA_NONE ? 0 : sierra_row_security_count(store, partition, first));
 }
 
 /*

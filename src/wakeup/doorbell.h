@@ -14,7 +14,7 @@
 #include "wakeup/shared.h"
 
 /*
- * This transaction is about to take partition locks, which hold back readers of the
+ * This transaction is about to write to partitions, which holds back readers of the
  * whole store.  The doorbell rings when the transaction ends, also if it aborts.
  */
 extern void sierra_doorbell_note_locks(const SierraStore *store);

@@ -1,7 +1,7 @@
 /*
  * shared.c
- *		All shared memory of the extension: a slot for each database, and a slot for
- *		each runner.
+ *		All shared memory of the extension: a slot for each database, for each runner
+ *		and for each backend.
  *
  * One LWLock protects it and is not taken often: commits use only atomics and the
  * spinlock of the slot of their database.
@@ -21,12 +21,19 @@ static shmem_startup_hook_type next_shmem_startup_hook = NULL;
 
 #define TRANCHE_NAME "sierra_es"
 
+static Size
+memory_size(void)
+{
+	return add_size(offsetof(SierraShared, announcement),
+					mul_size(MaxBackends, sizeof(SierraAnnouncement)));
+}
+
 static void
 request_memory(void)
 {
 	if (next_shmem_request_hook != NULL)
 		next_shmem_request_hook();
-	RequestAddinShmemSpace(MAXALIGN(sizeof(SierraShared)));
+	RequestAddinShmemSpace(MAXALIGN(memory_size()));
 	RequestNamedLWLockTranche(TRANCHE_NAME, 1);
 }
 
@@ -56,10 +63,10 @@ attach_memory(void)
 
 	/* After a crash of a process the postmaster calls this again. */
 	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
-	sierra_shared = ShmemInitStruct("sierra_es doorbell", sizeof(SierraShared), &found);
+	sierra_shared = ShmemInitStruct("sierra_es doorbell", memory_size(), &found);
 	if (!found)
 	{
-		memset(sierra_shared, 0, sizeof(SierraShared));
+		memset(sierra_shared, 0, memory_size());
 		sierra_shared->lock = &(GetNamedLWLockTranche(TRANCHE_NAME))->lock;
 		SpinLockInit(&sierra_shared->mutex);
 		pg_atomic_init_u32(&sierra_shared->waiting, 0);
@@ -67,6 +74,9 @@ attach_memory(void)
 			init_slot(&sierra_shared->slot[i]);
 		for (int i = 0; i < SIERRA_RUNNERS_MAX; i++)
 			pg_atomic_init_u32(&sierra_shared->runner[i].leave, 0);
+		for (int i = 0; i < MaxBackends; i++)
+			pg_atomic_init_u32(&sierra_shared->announcement[i].transaction,
+							   InvalidLocalTransactionId);
 	}
 	LWLockRelease(AddinShmemInitLock);
 }

@@ -1,7 +1,7 @@
 /*
  * shared.h
- *		All shared memory of the extension: a slot for each database, and a slot for
- *		each runner.
+ *		All shared memory of the extension: a slot for each database, for each runner
+ *		and for each backend.
  *
  * It exists only if shared_preload_libraries names the library.  Without it, sessions
  * that wait for events look for them again and again, and there are no notifiers and
@@ -13,6 +13,7 @@
 #include "port/atomics.h"
 #include "storage/condition_variable.h"
 #include "storage/latch.h"
+#include "storage/lock.h"
 #include "storage/lwlock.h"
 #include "storage/spin.h"
 #include "utils/timestamp.h"
@@ -153,6 +154,15 @@ typedef struct SierraHold
 	int pid;
 } SierraHold;
 
+/* What the current transaction of a backend has announced, see announce.c. */
+typedef struct SierraAnnouncement
+{
+	pg_atomic_uint32 transaction; /* its local id; invalid: the rest is not set */
+	Oid database;
+	Oid events;
+	int64 position; /* it writes only above this one */
+} SierraAnnouncement;
+
 typedef struct SierraShared
 {
 	LWLock *lock;
@@ -162,6 +172,7 @@ typedef struct SierraShared
 	SierraHold hold[SIERRA_HOLDS_MAX];
 	SierraDatabaseSlot slot[SIERRA_DATABASES_MAX];
 	SierraRunner runner[SIERRA_RUNNERS_MAX];
+	SierraAnnouncement announcement[FLEXIBLE_ARRAY_MEMBER]; /* of MaxBackends backends */
 } SierraShared;
 
 /* NULL if the library was not preloaded. */

@@ -6,8 +6,11 @@
  * SET TABLESPACE fail while another process is connected to the database, and
  * its notifier and runners are connected.  So before such a statement runs, a
  * hold on the database is entered in shared memory, and these processes are
- * asked to end.  No other is started while the hold exists.  A callback removes
- * it at the end of the transaction, however that ends.
+ * asked to end.  No other is started while the hold exists.  It is removed when
+ * the statement fails, and otherwise with the (sub)transaction of the statement.
+ *
+ * A hold keeps jobs from running.  So only a role that may run this very
+ * statement enters one.
  *
  * After CREATE EXTENSION, on the other hand, a notifier is asked for.
  */
@@ -39,17 +42,22 @@
 
 static ProcessUtility_hook_type next_process_utility = NULL;
 
+/* By slots of sierra_shared->hold: in which subtransaction we entered it, or invalid. */
+static SubTransactionId entered_in[SIERRA_HOLDS_MAX];
+
 /* What is to be done at the end of this transaction. */
 static bool holding = false;
 static bool extension_created = false;
 static Oid dropped_database = InvalidOid;
 
-/* Enters a hold.  If none is free, the statement runs without it, and may fail. */
-static void
+/* Enters a hold; -1 if none is free: the statement runs without it, and may fail. */
+static int
 enter_hold(Oid database)
 {
+	int entered = -1;
+
 	LWLockAcquire(sierra_shared->lock, LW_EXCLUSIVE);
-	for (int i = 0; i < SIERRA_HOLDS_MAX; i++)
+	for (int i = 0; i < SIERRA_HOLDS_MAX && entered < 0; i++)
 	{
 		SierraHold *hold = &sierra_shared->hold[i];
 
@@ -58,22 +66,32 @@ enter_hold(Oid database)
 		hold->database = database;
 		hold->pid = MyProcPid;
 		holding = true;
-		break;
+		entered = i;
+		entered_in[i] = GetCurrentSubTransactionId();
 	}
 	LWLockRelease(sierra_shared->lock);
+	return entered;
+}
+
+/* Must not raise errors.  Taking an LWLock cannot fail. */
+static void
+leave_hold(int index)
+{
+	entered_in[index] = InvalidSubTransactionId;
+	LWLockAcquire(sierra_shared->lock, LW_EXCLUSIVE);
+	memset(&sierra_shared->hold[index], 0, sizeof(SierraHold));
+	LWLockRelease(sierra_shared->lock);
+	sierra_doorbell_call_launcher();
 }
 
 static void
 leave_holds(void)
 {
-	LWLockAcquire(sierra_shared->lock, LW_EXCLUSIVE);
 	for (int i = 0; i < SIERRA_HOLDS_MAX; i++)
 	{
-		if (sierra_shared->hold[i].pid == MyProcPid)
-			memset(&sierra_shared->hold[i], 0, sizeof(SierraHold));
+		if (entered_in[i] != InvalidSubTransactionId)
+			leave_hold(i);
 	}
-	LWLockRelease(sierra_shared->lock);
-	sierra_doorbell_call_launcher();
 }
 
 /* Wakes the notifier of a database; returns its pid, or 0 if there is none. */
@@ -145,17 +163,29 @@ may_create_databases(void)
 	return may;
 }
 
-/* Does nothing if the user may not run such a statement. */
-static void
-end_processes(const char *name)
+static bool
+is_template(Oid database)
 {
-	Oid database = get_database_oid(name, true);
+	HeapTuple tuple = SearchSysCache1(DATABASEOID, ObjectIdGetDatum(database));
+	bool is = false;
 
-	if (!OidIsValid(database) ||
-		!(sierra_compat_owns_database(database, GetUserId()) || may_create_databases()))
-		return;
-	enter_hold(database);
-	wait_for_end(database);
+	if (HeapTupleIsValid(tuple))
+	{
+		is = ((Form_pg_database) GETSTRUCT(tuple))->datistemplate;
+		ReleaseSysCache(tuple);
+	}
+	return is;
+}
+
+/* May the current user run this statement?  The rules of PostgreSQL itself. */
+static bool
+may_run(Node *statement, Oid database)
+{
+	bool owns = sierra_compat_owns_database(database, GetUserId());
+
+	if (IsA(statement, CreatedbStmt))
+		return may_create_databases() && (owns || is_template(database));
+	return owns && (!IsA(statement, RenameStmt) || may_create_databases());
 }
 
 static const char *
@@ -210,29 +240,66 @@ database_needed(Node *statement)
 }
 
 static void
+run_next(PlannedStmt *planned, const char *query, bool read_only_tree,
+		 ProcessUtilityContext context, ParamListInfo params, QueryEnvironment *environment,
+		 DestReceiver *receiver, QueryCompletion *completion)
+{
+	(next_process_utility != NULL ? next_process_utility : standard_ProcessUtility)(
+		planned, query, read_only_tree, context, params, environment, receiver, completion);
+}
+
+static void
 process_utility(PlannedStmt *planned, const char *query, bool read_only_tree,
 				ProcessUtilityContext context, ParamListInfo params, QueryEnvironment *environment,
 				DestReceiver *receiver, QueryCompletion *completion)
 {
 	Node *statement = planned->utilityStmt;
-	const char *database = sierra_shared != NULL ? database_needed(statement) : NULL;
-	Oid to_drop = InvalidOid;
+	const char *name = sierra_shared != NULL ? database_needed(statement) : NULL;
+	Oid database = name != NULL ? get_database_oid(name, true) : InvalidOid;
+	volatile int hold = -1;
 
-	if (database != NULL)
+	if (!OidIsValid(database) || !may_run(statement, database))
+		run_next(planned, query, read_only_tree, context, params, environment, receiver,
+				 completion);
+	else
 	{
-		end_processes(database);
+		PG_TRY();
+		{
+			hold = enter_hold(database);
+			wait_for_end(database);
+			run_next(planned, query, read_only_tree, context, params, environment, receiver,
+					 completion);
+		}
+		PG_CATCH();
+		{
+			if (hold >= 0)
+				leave_hold(hold);
+			PG_RE_THROW();
+		}
+		PG_END_TRY();
 		if (IsA(statement, DropdbStmt))
-			to_drop = get_database_oid(database, true);
+			dropped_database = database;
 	}
-
-	(next_process_utility != NULL ? next_process_utility : standard_ProcessUtility)(
-		planned, query, read_only_tree, context, params, environment, receiver, completion);
-
-	if (OidIsValid(to_drop))
-		dropped_database = to_drop;
 	if (IsA(statement, CreateExtensionStmt) &&
 		strcmp(((CreateExtensionStmt *) statement)->extname, "sierra_es") == 0)
 		extension_created = sierra_shared_own_slot() != NULL;
+}
+
+/* A subtransaction that ends hands its holds to its parent, or gives them up. */
+static void
+finish_subtransaction(SubXactEvent event, SubTransactionId mine, SubTransactionId parent, void *arg)
+{
+	if (!holding || (event != SUBXACT_EVENT_COMMIT_SUB && event != SUBXACT_EVENT_ABORT_SUB))
+		return;
+	for (int i = 0; i < SIERRA_HOLDS_MAX; i++)
+	{
+		if (entered_in[i] != mine)
+			continue;
+		if (event == SUBXACT_EVENT_COMMIT_SUB)
+			entered_in[i] = parent;
+		else
+			leave_hold(i);
+	}
 }
 
 /* Must not raise errors.  Taking an LWLock cannot fail. */
@@ -257,4 +324,5 @@ sierra_process_utility_install(void)
 	next_process_utility = ProcessUtility_hook;
 	ProcessUtility_hook = process_utility;
 	RegisterXactCallback(finish_transaction, NULL);
+	RegisterSubXactCallback(finish_subtransaction, NULL);
 }

@@ -228,7 +228,7 @@ look_at_store(Oid schema)
 		Oid owner;
 
 		sierra_background_begin("looking for timers, sagas and projections that are due");
-		owner = sierra_relation_owner(get_relname_relid("events", schema));
+		owner = sierra_run_as_store_owner(schema);
 		if (OidIsValid(owner))
 		{
 			if (sierra_watch_look(schema, &state.events, &state.readable, &newest))
@@ -448,7 +448,7 @@ sierra_job_run(SierraJob *job, SierraJobResult *result)
 		Oid owner;
 
 		sierra_background_begin(activity);
-		owner = sierra_relation_owner(get_relname_relid("events", job->key.schema));
+		owner = sierra_run_as_store_owner(job->key.schema);
 		if (OidIsValid(owner))
 		{
 			act_as(&run_as, owner, job->key.kind == SIERRA_JOB_TIMERS ? TIMERS_LOCK_TIMEOUT : NULL);

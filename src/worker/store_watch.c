@@ -254,7 +254,7 @@ look_at_schema(Oid schema, Look *look)
 
 	if (!OidIsValid(events) || !ConditionalLockRelationOid(events, AccessShareLock))
 		return false;
-	owner = sierra_relation_owner(events);
+	owner = sierra_run_as_store_owner(schema);
 	if (!OidIsValid(owner))
 		return false;
 	SetUserIdAndSecContext(owner, SECURITY_RESTRICTED_OPERATION);

@@ -1,0 +1,194 @@
+/*
+ * as_owner.c
+ *		Lets superusers and monitors look at stores of others without running their code.
+ *
+ * The owner of a store decides what is in it: index expressions, predicates,
+ * policies, and views in the place of tables.  The planner evaluates some of that
+ * before it checks any right.  So a superuser who looks at the store of somebody
+ * else would run code of that role as a superuser.
+ *
+ * A function that shows or runs what belongs to a store therefore has two parts.
+ * The one that users call is sierra_show(), sierra_show_contents() or
+ * sierra_run_as_owner(), here.  It calls the body, a function in schema
+ * sierra_internal with the same arguments and "_body" behind the name.  If the
+ * caller is a superuser or a monitor, and not the owner of the store, the body
+ * runs as the owner in a security-restricted operation.  Everybody else runs it
+ * with his own rights, as he would run a query over the tables.
+ */
+#include "postgres.h"
+
+#include "base/guc.h"
+#include "store/extension.h"
+#include "store/run_as.h"
+#include "store/store.h"
+
+#include "access/htup_details.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_authid.h"
+#include "catalog/pg_proc.h"
+#include "catalog/pg_type.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "storage/lmgr.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/rls.h"
+#include "utils/syscache.h"
+
+PG_FUNCTION_INFO_V1(sierra_show);
+PG_FUNCTION_INFO_V1(sierra_show_contents);
+PG_FUNCTION_INFO_V1(sierra_run_as_owner);
+
+/* Functions that show events, or what is made of them, and the tables that they read. */
+static const struct
+{
+	const char *function;
+	const char *tables[2];
+} contents[] = {
+	{"everify", {"events"}},
+	{"estates", {"projections", "projection_states"}},
+};
+
+/* The function that is called, and its body. */
+typedef struct Call
+{
+	char *function;
+	Oid body;
+	const char *store;
+} Call;
+
+/* The store is the first argument if that is a name, else the one of sierra_es.store. */
+static void
+find_body(FunctionCallInfo fcinfo, Call *call)
+{
+	HeapTuple tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(fcinfo->flinfo->fn_oid));
+	Form_pg_proc form;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for function %u", fcinfo->flinfo->fn_oid);
+	form = (Form_pg_proc) GETSTRUCT(tuple);
+	call->function = pstrdup(NameStr(form->proname));
+	call->body = sierra_extension_function(psprintf("%s_body", call->function), form->pronargs,
+										   form->proargtypes.values);
+	call->store = sierra_guc_store;
+	if (form->pronargs > 0 && form->proargtypes.values[0] == NAMEOID && !PG_ARGISNULL(0))
+		call->store = NameStr(*PG_GETARG_NAME(0));
+	ReleaseSysCache(tuple);
+}
+
+/*
+ * The owner of a store that the current user looks at; the table of events stays
+ * locked, so that the store cannot get another owner.  Only catalogs are read.
+ */
+static Oid
+find_owner(const char *store)
+{
+	static const Oid types[] = {NAMEOID};
+	Oid schema = get_namespace_oid(store, true);
+	Oid events = OidIsValid(schema) ? get_relname_relid("events", schema) : InvalidOid;
+	NameData name;
+
+	if (OidIsValid(events))
+		LockRelationOid(events, AccessShareLock);
+	if (sierra_relation_owner(events) != GetUserId())
+	{
+		namestrcpy(&name, store);
+		/* Raises SE005 unless there is a store of this name. */
+		(void) OidFunctionCall1(sierra_extension_function("find_store", 1, types),
+								NameGetDatum(&name));
+	}
+	return sierra_run_as_store_owner(schema);
+}
+
+/* Calls the body with the same arguments; a set comes back in the same way. */
+static Datum
+call_body(FunctionCallInfo fcinfo, Oid body, Oid role)
+{
+	FunctionCallInfo called = palloc(SizeForFunctionCallInfo(PG_NARGS()));
+	SierraRunAs run_as;
+	FmgrInfo info;
+	Datum result;
+
+	fmgr_info(body, &info);
+	InitFunctionCallInfoData(*called, &info, PG_NARGS(), fcinfo->fncollation, NULL,
+							 fcinfo->resultinfo);
+	memcpy(called->args, fcinfo->args, sizeof(NullableDatum) * PG_NARGS());
+	if (OidIsValid(role))
+		sierra_run_as_begin_as(&run_as, role);
+	result = FunctionCallInvoke(called);
+	if (OidIsValid(role))
+		sierra_run_as_end(&run_as);
+	fcinfo->isnull = called->isnull;
+	return result;
+}
+
+/* A monitor sees neither events nor states without the rights on their tables. */
+static void
+check_contents(const char *function, const char *store)
+{
+	Oid schema = get_namespace_oid(store, false);
+
+	for (int i = 0; i < lengthof(contents); i++)
+	{
+		for (int j = 0; j < lengthof(contents[i].tables); j++)
+		{
+			const char *table = contents[i].tables[j];
+			Oid relid = table == NULL ? InvalidOid : get_relname_relid(table, schema);
+			AclResult result;
+
+			if (!OidIsValid(relid) || strcmp(contents[i].function, function) != 0)
+				continue;
+			result = pg_class_aclcheck(relid, GetUserId(), ACL_SELECT);
+			if (result != ACLCHECK_OK)
+				aclcheck_error(result, OBJECT_TABLE, table);
+			if (check_enable_rls(relid, InvalidOid, true) == RLS_ENABLED)
+				ereport(ERROR, errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+						errmsg("cannot call %s() under row-level security", function),
+						errdetail("A policy of table %s.%s holds for role \"%s\".", store, table,
+								  GetUserNameFromId(GetUserId(), false)),
+						errhint("Call it as the owner of the store."));
+		}
+	}
+}
+
+static Datum
+call_safely(FunctionCallInfo fcinfo, bool privileged, bool shows_contents)
+{
+	Oid owner = InvalidOid;
+	Call call;
+
+	find_body(fcinfo, &call);
+	if (privileged)
+		owner = find_owner(call.store);
+	if (privileged && shows_contents)
+		check_contents(call.function, call.store);
+	return call_body(fcinfo, call.body, owner == GetUserId() ? InvalidOid : owner);
+}
+
+/* Is the current user a superuser, or a member of pg_monitor? */
+static bool
+is_monitor(void)
+{
+	return has_privs_of_role(GetUserId(), ROLE_PG_MONITOR);
+}
+
+/* What a monitor may see of every store: progress and failures. */
+Datum
+sierra_show(PG_FUNCTION_ARGS)
+{
+	return call_safely(fcinfo, is_monitor(), false);
+}
+
+/* What a monitor may see only with the rights on the tables. */
+Datum
+sierra_show_contents(PG_FUNCTION_ARGS)
+{
+	return call_safely(fcinfo, is_monitor(), true);
+}
+
+Datum
+sierra_run_as_owner(PG_FUNCTION_ARGS)
+{
+	return call_safely(fcinfo, superuser(), false);
+}
