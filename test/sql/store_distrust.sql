@@ -73,11 +73,11 @@ CREATE VIEW es.subscriptions AS SELECT subscription, 4660::bigint AS streams, ev
 SELECT try('count(*) FROM enext(''s'')'); ROLLBACK;
 BEGIN; ALTER TABLE es.subscriptions ALTER COLUMN streams TYPE bigint USING 4660; SELECT try('count(*) FROM enext(''s'')'); ROLLBACK;
 BEGIN; ALTER TABLE es.subscription_cursors ALTER COLUMN cursor TYPE text USING 'x'; SELECT try('count(*) FROM enext(''s'')'); ROLLBACK;
-BEGIN; DROP TRIGGER sierra_guard_projection ON es.projections; ALTER TABLE es.projections ALTER COLUMN handler TYPE bigint USING 4660; SELECT try('run_projection(''p'')'); ROLLBACK;
-BEGIN; DROP TRIGGER sierra_guard_projection ON es.projections; ALTER TABLE es.projections ALTER COLUMN key TYPE bigint USING 4660; SELECT try('run_projection(''p'')'); ROLLBACK;
+BEGIN; DROP TRIGGER sierra_guard_owner ON es.projections; DROP TRIGGER sierra_guard_definition ON es.projections; ALTER TABLE es.projections ALTER COLUMN handler TYPE bigint USING 4660; SELECT try('run_projection(''p'')'); ROLLBACK;
+BEGIN; DROP TRIGGER sierra_guard_owner ON es.projections; DROP TRIGGER sierra_guard_definition ON es.projections; ALTER TABLE es.projections ALTER COLUMN key TYPE bigint USING 4660; SELECT try('run_projection(''p'')'); ROLLBACK;
 BEGIN; ALTER TABLE es.projection_states ALTER COLUMN state TYPE bigint USING 4660; SELECT try('run_projection(''p'')') IN ('0', 'SE005'), try('eproject(''p'', ''a'')'); ROLLBACK;
 BEGIN; ALTER TABLE es.aggregates ALTER COLUMN initial TYPE bigint USING 4660; SELECT try('eload(''g'', ''user-123'')'); ROLLBACK;
-BEGIN; DROP TRIGGER sierra_guard_upcaster ON es.upcasters; ALTER TABLE es.upcasters ALTER COLUMN upcast TYPE bigint USING 4660; SELECT try('count(u) FROM escan(''user-123'') AS e, eupcast(e) AS u'); ROLLBACK;
+BEGIN; DROP TRIGGER sierra_guard_owner ON es.upcasters; ALTER TABLE es.upcasters ALTER COLUMN upcast TYPE bigint USING 4660; SELECT try('count(u) FROM escan(''user-123'') AS e, eupcast(e) AS u'); ROLLBACK;
 BEGIN; ALTER TABLE es.projections ALTER COLUMN kind DROP NOT NULL; ALTER TABLE es.projections DISABLE TRIGGER USER; UPDATE es.projections SET kind = NULL;
 SELECT try('run_projection(''p'')'); ROLLBACK;
 BEGIN; ALTER TABLE es.aggregates ALTER COLUMN definition DROP NOT NULL; UPDATE es.aggregates SET definition = NULL; SELECT try('eload(''g'', ''user-123'')'); ROLLBACK;
