@@ -1,6 +1,6 @@
 -- Which role may call what, and with whose rights.
 BEGIN;
-SELECT plan(15);
+SELECT plan(16);
 CREATE ROLE regress_sierra_stranger;
 CREATE TEMP VIEW functions AS
 SELECT p.* FROM pg_proc AS p
@@ -25,13 +25,18 @@ SELECT is_empty(
 -- What the interface calls runs as the caller, and checks its arguments itself.
 SELECT results_eq(
     $$SELECT oid::regprocedure::text FROM functions WHERE pronamespace = 'sierra_internal'::regnamespace
+         AND proname NOT LIKE '%\_body'
          AND NOT has_function_privilege('regress_sierra_stranger', oid, 'EXECUTE') ORDER BY oid::regprocedure::text COLLATE "C"$$,
     ARRAY['sierra_internal.advance_saga(name,text,text,integer)', 'sierra_internal.join_group(name,text,text)'],
     'nobody else calls what only the library calls');
 SELECT is_empty(
+    $$SELECT oid::regprocedure FROM functions
+       WHERE proname LIKE '%\_body' AND has_function_privilege('regress_sierra_stranger', oid, 'EXECUTE')$$,
+    'nor the bodies of functions that run as the owner of a store');
+SELECT is_empty(
     $$SELECT oid::regprocedure FROM functions WHERE pronamespace = 'sierra_internal'::regnamespace
          AND prolang = (SELECT oid FROM pg_language WHERE lanname = 'c') AND NOT proisstrict AND pronargs > 0
-         AND proname NOT IN ('check_new_event', 'complete_metadata', 'peek_subscription', 'run_projection_version')$$,
+         AND proname NOT IN ('check_new_event', 'complete_metadata', 'peek_subscription', 'run_projection_version', 'list_jobs', 'run_job')$$,
     'a private function in C gets no nulls, or checks for them');
 SELECT ok(has_schema_privilege('regress_sierra_stranger', 'sierra_internal', 'USAGE')
           AND NOT has_schema_privilege('regress_sierra_stranger', 'sierra_internal', 'CREATE'), 'nobody may create anything in sierra_internal');
