@@ -100,7 +100,8 @@ $$;
 COMMENT ON PROCEDURE run_event_jobs(name) IS
     'runs timers, sagas and projections of a store until nothing is due, and commits after each job';
 
--- Only C code calls these, which asks nobody for the right to.
+-- Only C code calls these, and it needs no right to.  The functions of the type
+-- expected_version are not among them: a cast in a query checks the right to call one.
 REVOKE EXECUTE ON FUNCTION
     sierra_internal.event_partitions_body(name),
     sierra_internal.everify_body(name),

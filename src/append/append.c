@@ -21,6 +21,7 @@
 #include "postgres.h"
 
 #include "append/append.h"
+#include "append/hidden.h"
 #include "append/idempotency.h"
 #include "append/insert.h"
 #include "append/metadata.h"
@@ -107,18 +108,31 @@ fill_results(SierraRoute *route, SierraAppendResult *results)
 static void
 write_companions(SierraRoute *route, const SierraAppendResult *results)
 {
+	SierraRegistryWriter keys = {NULL};
+	SierraRegistryWriter ids = {NULL};
+
 	for (int i = 0; i < route->nstreams; i++)
 	{
-		if (route->streams[i].register_key)
-			sierra_registry_add_key(route->store, route->estate, route->streams[i].event->stream_id,
-									&route->streams[i].key);
+		const SierraRouteStream *stream = &route->streams[i];
+
+		CHECK_FOR_INTERRUPTS();
+		if (!stream->register_key)
+			continue;
+		if (keys.rel == NULL)
+			sierra_registry_open_keys(route->store, route->estate, &keys);
+		sierra_registry_add_key(&keys, stream->event->stream_id, &stream->key);
 	}
 	for (int i = 0; i < route->count; i++)
 	{
-		if (route->events[i].has_event_id)
-			sierra_registry_add_id(route->store, route->estate, &route->events[i].event_id,
-								   results[i].stream->partition);
+		CHECK_FOR_INTERRUPTS();
+		if (!route->events[i].has_event_id)
+			continue;
+		if (ids.rel == NULL)
+			sierra_registry_open_ids(route->store, route->estate, &ids);
+		sierra_registry_add_id(&ids, &route->events[i].event_id, results[i].stream->partition);
 	}
+	sierra_registry_close(&keys);
+	sierra_registry_close(&ids);
 }
 
 /* Writes the events partition by partition, in the order of their numbers. */
@@ -164,6 +178,11 @@ write_append(SierraRoute *route, SierraAppendResult *results)
 	 */
 	AfterTriggerBeginQuery();
 	sierra_position_begin_writing(route->store, results[0].global_position);
+	for (int i = 0; i < route->npartitions; i++)
+	{
+		if (route->partitions[i].is_written)
+			sierra_position_note_written(route->partitions[i].id);
+	}
 	write_companions(route, results);
 	write_events(route, results);
 	sierra_position_end_writing();
@@ -171,6 +190,31 @@ write_append(SierraRoute *route, SierraAppendResult *results)
 	AfterTriggerEndQuery(route->estate);
 	ExecResetTupleTable(route->estate->es_tupleTable, false);
 	ExecCloseResultRelations(route->estate);
+}
+
+/*
+ * While the events of an append are written, a trigger must not append to the same
+ * partitions: it would take numbers that these events have already.
+ */
+static void
+refuse_nested(const SierraRoute *route)
+{
+	for (int i = 0; i < route->npartitions; i++)
+	{
+		const SierraAppendPartition *partition = &route->partitions[i];
+
+		if (!partition->is_written ||
+			!sierra_position_writes_partition(route->store, partition->id))
+			continue;
+		ereport(
+			ERROR, errcode(ERRCODE_TRIGGERED_DATA_CHANGE_VIOLATION),
+			errmsg(
+				"cannot append to partition %d of event store \"%s\" while an append writes to it",
+				partition->id, NameStr(route->store->name)),
+			errdetail("A BEFORE trigger, policy, constraint or default of the append appends "
+					  "to the same partition."),
+			errhint("Append in an AFTER trigger."));
+	}
 }
 
 SierraAppendStatus
@@ -195,6 +239,7 @@ sierra_append(const SierraStore *store, const pg_uuid_t *key, SierraNewEvent *ev
 	status = sierra_route_open(&route, results, refusal);
 	if (status == SIERRA_APPEND_DONE)
 	{
+		refuse_nested(&route);
 		status = sierra_idempotency_check(&route, results, refusal);
 		if (status == SIERRA_APPEND_DONE)
 			status = sierra_versions_number(&route, results, refusal);
@@ -207,6 +252,7 @@ sierra_append(const SierraStore *store, const pg_uuid_t *key, SierraNewEvent *ev
 			sierra_route_unlock(&route);
 		sierra_route_close(&route);
 	}
+	sierra_hidden_censor(&route, results, status, refusal);
 	FreeExecutorState(route.estate);
 	return status;
 }

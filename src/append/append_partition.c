@@ -38,6 +38,7 @@ sierra_append_partition_open(const SierraStore *store, int id, SierraAppendParti
 	partition->rel = sierra_scan_open_partition(store, id, RowExclusiveLock);
 	partition->result = sierra_direct_insert_open(partition->rel);
 	partition->lock_is_new = false;
+	partition->stream_scanning = partition->id_scanning = false;
 	partition->sequence_index = find_index(partition, SIERRA_INDEX_SEQUENCE);
 	partition->stream_index = find_index(partition, SIERRA_INDEX_STREAM);
 	partition->event_id_index = find_index(partition, SIERRA_INDEX_EVENT_ID);
@@ -87,8 +88,7 @@ sierra_append_partition_probe_stream(SierraAppendPartition *partition, const tex
 		sierra_scan_begin(scan, partition->rel, partition->stream_index, false, SnapshotSelf, 1);
 	partition->stream_scanning = true;
 	sierra_scan_key_text(&scan_key, 1, stream_id);
-	sierra_scan_rescan(scan, &scan_key);
-	if (!sierra_scan_next(scan, BackwardScanDirection))
+	if (!sierra_scan_last(scan, &scan_key))
 		return false;
 	*version = sierra_slot_int8(scan->slot, Anum_events_stream_version);
 	*key = *sierra_slot_uuid(scan->slot, Anum_events_partition_key);
@@ -96,17 +96,53 @@ sierra_append_partition_probe_stream(SierraAppendPartition *partition, const tex
 	return true;
 }
 
+TupleTableSlot *
+sierra_append_partition_find_id(SierraAppendPartition *partition, const pg_uuid_t *event_id)
+{
+	ScanKeyData scan_key;
+	SierraScan *scan = &partition->id_scan;
+
+	if (!partition->id_scanning)
+		sierra_scan_begin(scan, partition->rel, partition->event_id_index, false, SnapshotSelf, 1);
+	partition->id_scanning = true;
+	sierra_scan_key_uuid(&scan_key, 1, event_id);
+	sierra_scan_rescan(scan, &scan_key);
+	return sierra_scan_next(scan, ForwardScanDirection) ? scan->slot : NULL;
+}
+
 void
 sierra_append_partition_end_probes(SierraAppendPartition *partition)
 {
 	if (partition->stream_scanning)
 		sierra_scan_end(&partition->stream_scan);
-	partition->stream_scanning = false;
+	if (partition->id_scanning)
+		sierra_scan_end(&partition->id_scan);
+	partition->stream_scanning = partition->id_scanning = false;
 }
+
+/*
+ * The newest sequences that this session has found, by a hash of the table's OID: where
+ * to begin to look next time.  They are hints: another session may have appended, and
+ * another table may have the same hash.
+ */
+#define HINTS 256
+
+static struct
+{
+	Oid relid;
+	int64 sequence;
+} hints[HINTS];
 
 void
 sierra_append_partition_probe(SierraAppendPartition *partition)
 {
-	(void) sierra_scan_newest(partition->rel, partition->sequence_index, SnapshotSelf,
-							  &partition->sequence, &partition->position);
+	Oid relid = RelationGetRelid(partition->rel);
+	int64 bound = SIERRA_NONE;
+
+	if (hints[relid % HINTS].relid == relid)
+		bound = hints[relid % HINTS].sequence;
+	(void) sierra_scan_newest_from(partition->rel, partition->sequence_index, SnapshotSelf, bound,
+								   &partition->sequence, &partition->position);
+	hints[relid % HINTS].relid = relid;
+	hints[relid % HINTS].sequence = partition->sequence;
 }

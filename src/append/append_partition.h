@@ -17,6 +17,8 @@ typedef struct SierraAppendPartition
 	Relation event_id_index;
 	SierraScan stream_scan; /* the scan of sierra_append_partition_probe_stream() */
 	bool stream_scanning;	/* it is open */
+	SierraScan id_scan;		/* that of sierra_append_partition_find_id() */
+	bool id_scanning;		/* it is open */
 	bool is_written;		/* has streams of the call; otherwise it is only kept locked */
 	bool lock_is_new;		/* this call took its lock, so it may release it */
 	int64 sequence;			/* of the newest event, or SIERRA_NONE; filled by a probe */
@@ -42,7 +44,14 @@ extern bool sierra_append_partition_probe_stream(SierraAppendPartition *partitio
 												 const text *stream_id, int64 *version,
 												 pg_uuid_t *key, bool *not_serializable);
 
-/* Ends the scan that all these probes of the partition share, which releases its buffer. */
+/*
+ * Finds a stored event by its id; the caller holds the lock.  NULL if there is
+ * none.  The slot keeps the row until the next call.
+ */
+extern TupleTableSlot *sierra_append_partition_find_id(SierraAppendPartition *partition,
+													   const pg_uuid_t *event_id);
+
+/* Ends the scans that these probes of the partition share, which releases their buffers. */
 extern void sierra_append_partition_end_probes(SierraAppendPartition *partition);
 
 /* Fills sequence and position with those of the newest event; the caller holds the lock. */

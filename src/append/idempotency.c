@@ -8,39 +8,58 @@
  */
 #include "postgres.h"
 
+#include "append/hidden.h"
 #include "append/idempotency.h"
 #include "base/routing.h"
 #include "store/durable.h"
 #include "store/registry.h"
 
 #include "access/relation.h"
-#include "access/xact.h"
 #include "miscadmin.h"
-#include "storage/lmgr.h"
 #include "utils/hsearch.h"
 #include "utils/snapmgr.h"
 
-static SierraAppendStatus
-refuse_id(const SierraNewEvent *event, const char *reason, SierraRefusal *refusal)
+/*
+ * One check.  It looks in each place for all ids of the call, so that the
+ * tables and indexes of that place are opened once.  The call is refused for
+ * the first event, in the order of the call, that is refused in any place.
+ */
+typedef struct Check
 {
-	refusal->event = event;
-	refusal->event_id = event->event_id;
-	refusal->reason = reason;
-	return SIERRA_APPEND_DUPLICATE_EVENT;
+	SierraRoute *route;
+	SierraAppendResult *results;
+	bool *stored; /* by event: it is stored in its stream */
+	int nstored;
+	int refused; /* the first event that is refused, or the number of events */
+	const char *reason;
+} Check;
+
+static void
+refuse(Check *check, int i, const char *reason)
+{
+	check->refused = i;
+	check->reason = reason;
 }
 
+/* Is this id to be looked for outside the partition of its stream? */
 static bool
-repeats_id_within_call(const SierraRoute *route, SierraRefusal *refusal)
+is_wanted(const Check *check, int i)
 {
+	return check->route->events[i].has_event_id && !check->stored[i];
+}
+
+static void
+refuse_id_repeated_in_call(Check *check)
+{
+	const SierraRoute *route = check->route;
 	HASHCTL ctl = {0};
 	HTAB *seen;
 
 	if (route->count == 1)
-		return false;
+		return;
 	ctl.keysize = ctl.entrysize = sizeof(pg_uuid_t);
 	ctl.hcxt = CurrentMemoryContext;
-	seen = hash_create("sierra_es ids of a call", route->count, &ctl,
-					   HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	seen = hash_create("sierra_es ids of a call", 256, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 	for (int i = 0; i < route->count; i++)
 	{
 		bool found = false;
@@ -50,12 +69,11 @@ repeats_id_within_call(const SierraRoute *route, SierraRefusal *refusal)
 			(void) hash_search(seen, &route->events[i].event_id, HASH_ENTER, &found);
 		if (found)
 		{
-			refuse_id(&route->events[i], "The call has two events with this id.", refusal);
-			return true;
+			refuse(check, i, "The call has two events with this id.");
+			break;
 		}
 	}
 	hash_destroy(seen);
-	return false;
 }
 
 static void
@@ -71,76 +89,6 @@ read_results(TupleTableSlot *slot, SierraNewEvent *event, SierraAppendResult *re
 	event->timestamp = sierra_slot_int8(slot, Anum_events_timestamp);
 }
 
-/* Looks in the partition of the event's stream; we hold its lock. */
-static bool
-find_in_partition(SierraAppendPartition *partition, SierraNewEvent *event,
-				  SierraAppendResult *results, bool *same_stream)
-{
-	ScanKeyData key;
-	SierraScan scan;
-	bool found;
-
-	sierra_scan_key_uuid(&key, 1, &event->event_id);
-	sierra_scan_begin(&scan, partition->rel, partition->event_id_index, false, SnapshotSelf, 1);
-	sierra_scan_rescan(&scan, &key);
-	found = sierra_scan_next(&scan, ForwardScanDirection);
-	if (found)
-	{
-		*same_stream = sierra_slot_text_equal(scan.slot, Anum_events_stream_id, event->stream_id);
-		read_results(scan.slot, event, results);
-	}
-	sierra_scan_end(&scan);
-	return found;
-}
-
-/* Looks in another partition, and waits for transactions that are writing the id there. */
-static bool
-is_in_other_partition(const SierraStore *store, int partition, const pg_uuid_t *event_id)
-{
-	Relation rel = sierra_scan_open_partition(store, partition, AccessShareLock);
-	Relation index = sierra_scan_open_index(rel, SIERRA_INDEX_EVENT_ID);
-	ScanKeyData key;
-	SnapshotData dirty;
-	SierraScan scan;
-	bool found;
-
-	sierra_scan_key_uuid(&key, 1, event_id);
-	for (;;)
-	{
-		InitDirtySnapshot(dirty);
-		sierra_scan_begin(&scan, rel, index, false, &dirty, 1);
-		sierra_scan_rescan(&scan, &key);
-		found = sierra_scan_next(&scan, ForwardScanDirection);
-		sierra_scan_end(&scan);
-		if (!found || !TransactionIdIsValid(dirty.xmin))
-			break;
-		XactLockTableWait(dirty.xmin, NULL, NULL, XLTW_None);
-	}
-	index_close(index, AccessShareLock);
-	relation_close(rel, AccessShareLock);
-	return found;
-}
-
-/* DONE: the id is not in use.  REPEATED: it is stored in the stream of the event. */
-static SierraAppendStatus
-check_id(SierraRoute *route, int i, SierraAppendResult *results, SierraRefusal *refusal)
-{
-	SierraNewEvent *event = &route->events[i];
-	SierraRouteStream *stream = results->stream;
-	int generated_in = sierra_uuid_partition(&event->event_id, route->store->partitions);
-	bool same_stream;
-
-	if (find_in_partition(stream->target, event, results, &same_stream))
-		return same_stream ? SIERRA_APPEND_REPEATED
-						   : refuse_id(event, "It is stored in another stream.", refusal);
-	if (generated_in != stream->partition &&
-		is_in_other_partition(route->store, generated_in, &event->event_id))
-		return refuse_id(event, "It is stored in another stream.", refusal);
-	if (sierra_registry_find_settled_id(route->store, &event->event_id) >= 0)
-		return refuse_id(event, "It is stored in another stream.", refusal);
-	return SIERRA_APPEND_DONE;
-}
-
 /* Does this stored event follow the one before it in its stream, as in the call? */
 static bool
 follows_in_stream(SierraRouteStream *stream, int64 version)
@@ -150,6 +98,116 @@ follows_in_stream(SierraRouteStream *stream, int64 version)
 
 	stream->repeated_version = version;
 	return follows;
+}
+
+/* Reads an event that is stored in the partition of its stream, whose lock we hold. */
+static void
+check_stored(Check *check, int i, TupleTableSlot *slot)
+{
+	SierraNewEvent *event = &check->route->events[i];
+	SierraAppendResult *results = &check->results[i];
+
+	if (!sierra_slot_text_equal(slot, Anum_events_stream_id, event->stream_id))
+	{
+		refuse(check, i, "It is stored in another stream.");
+		return;
+	}
+	read_results(slot, event, results);
+	check->stored[i] = true;
+	check->nstored++;
+	if (!follows_in_stream(results->stream, results->stream_version))
+		refuse(check, i,
+			   "The events of the call are stored in another order, or with others between them.");
+}
+
+static void
+look_in_own_partitions(Check *check)
+{
+	SierraRoute *route = check->route;
+
+	for (int i = 0; i < check->refused; i++)
+	{
+		TupleTableSlot *slot;
+
+		if (!route->events[i].has_event_id)
+			continue;
+		slot = sierra_append_partition_find_id(check->results[i].stream->target,
+											   &route->events[i].event_id);
+		if (slot != NULL)
+			check_stored(check, i, slot);
+	}
+	for (int i = 0; i < route->npartitions; i++)
+		sierra_append_partition_end_probes(&route->partitions[i]);
+}
+
+/* Looks in another partition for a list of events: first, then next[first], and so on. */
+static void
+look_in_partition(Check *check, int id, int first, const int *next)
+{
+	Relation rel = sierra_scan_open_partition(check->route->store, id, AccessShareLock);
+	Relation index = sierra_scan_open_index(rel, SIERRA_INDEX_EVENT_ID);
+	SnapshotData dirty;
+	SierraScan scan;
+
+	InitDirtySnapshot(dirty);
+	sierra_scan_begin(&scan, rel, index, true, &dirty, 1);
+	for (int i = first; i >= 0 && i < check->refused; i = next[i])
+	{
+		ScanKeyData key;
+
+		sierra_scan_key_uuid(&key, 1, &check->route->events[i].event_id);
+		if (sierra_scan_find_settled(&scan, &dirty, &key))
+			refuse(check, i, "It is stored in another stream.");
+	}
+	sierra_scan_end(&scan);
+	relation_close(rel, AccessShareLock);
+}
+
+/* An id that a server generated is looked for in the partition that it names. */
+static void
+look_in_other_partitions(Check *check)
+{
+	const SierraRoute *route = check->route;
+	int partitions = route->store->partitions;
+	int *first = palloc(sizeof(int) * partitions);
+	int *next = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(int) * route->count);
+
+	for (int id = 0; id < partitions; id++)
+		first[id] = -1;
+	for (int i = check->refused - 1; i >= 0; i--)
+	{
+		int id = sierra_uuid_partition(&route->events[i].event_id, partitions);
+
+		CHECK_FOR_INTERRUPTS();
+		if (!is_wanted(check, i) || id == check->results[i].stream->partition)
+			continue;
+		next[i] = first[id];
+		first[id] = i;
+	}
+	for (int id = 0; id < partitions; id++)
+	{
+		if (first[id] >= 0)
+			look_in_partition(check, id, first[id], next);
+	}
+	pfree(first);
+	pfree(next);
+}
+
+static void
+look_in_registry(Check *check)
+{
+	SierraRegistryLookup ids = {.active = false};
+
+	for (int i = 0; i < check->refused; i++)
+	{
+		if (!is_wanted(check, i))
+			continue;
+		if (!ids.active)
+			sierra_registry_begin_ids(check->route->store, &ids);
+		if (sierra_registry_has_id(&ids, &check->route->events[i].event_id))
+			refuse(check, i, "It is stored in another stream.");
+	}
+	sierra_registry_end(&ids);
 }
 
 static bool
@@ -163,46 +221,56 @@ has_chosen_ids(const SierraRoute *route)
 	return false;
 }
 
+static void
+refuse_unless_all_are_stored(Check *check)
+{
+	int i = 0;
+
+	if (check->nstored == 0 || check->nstored == check->route->count)
+		return;
+	while (!check->stored[i])
+		i++;
+	refuse(check, i, "It is stored in this stream, but not all events of the call are.");
+}
+
 SierraAppendStatus
 sierra_idempotency_check(SierraRoute *route, SierraAppendResult *results, SierraRefusal *refusal)
 {
-	int first_stored = -1;
-	int stored = 0;
+	Check check = {.route = route, .results = results, .refused = route->count};
+	SierraAppendStatus status = SIERRA_APPEND_DONE;
 
 	if (!has_chosen_ids(route))
 		return SIERRA_APPEND_DONE;
-	if (repeats_id_within_call(route, refusal))
-		return SIERRA_APPEND_DUPLICATE_EVENT;
 
-	for (int i = 0; i < route->count; i++)
+	check.stored = MemoryContextAllocExtended(CurrentMemoryContext, route->count,
+											  MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+	refuse_id_repeated_in_call(&check);
+	if (check.refused == route->count)
 	{
-		SierraAppendStatus status;
-
-		CHECK_FOR_INTERRUPTS();
-		if (!route->events[i].has_event_id)
-			continue;
-		status = check_id(route, i, &results[i], refusal);
-		if (status == SIERRA_APPEND_DUPLICATE_EVENT)
-			return status;
-		if (status == SIERRA_APPEND_DONE)
-			continue;
-		if (!follows_in_stream(results[i].stream, results[i].stream_version))
-			return refuse_id(&route->events[i],
-							 "The events of the call are stored in another order, or with others "
-							 "between them.",
-							 refusal);
-		if (stored++ == 0)
-			first_stored = i;
+		look_in_own_partitions(&check);
+		look_in_other_partitions(&check);
+		look_in_registry(&check);
+		if (check.refused == route->count)
+			refuse_unless_all_are_stored(&check);
 	}
+	pfree(check.stored);
 
-	if (stored == 0)
-		return SIERRA_APPEND_DONE;
-	if (stored == route->count)
+	if (check.refused == route->count && check.nstored == route->count &&
+		sierra_hidden_repetition(route, results))
+		refuse(&check, 0, "It is stored already.");
+
+	if (check.refused < route->count)
+	{
+		refusal->event = &route->events[check.refused];
+		refusal->event_id = refusal->event->event_id;
+		refusal->reason = check.reason;
+		return SIERRA_APPEND_DUPLICATE_EVENT;
+	}
+	if (check.nstored == route->count)
 	{
 		/* The first append may have committed asynchronously. */
 		sierra_make_durable();
-		return SIERRA_APPEND_REPEATED;
+		status = SIERRA_APPEND_REPEATED;
 	}
-	return refuse_id(&route->events[first_stored],
-					 "It is stored in this stream, but not all events of the call are.", refusal);
+	return status;
 }

@@ -19,9 +19,12 @@ report_wrong_version(const SierraRefusal *refusal)
 
 	ereport(ERROR, errcode(ERRCODE_SIERRA_WRONG_VERSION),
 			errmsg("wrong expected version of stream \"%s\"", stream),
-			errdetail("Stream \"%s\": expected version %s, current version %s.", stream,
-					  sierra_expected_version_text(refusal->event->expected),
-					  sierra_expected_version_text(current)),
+			refusal->hidden
+				? errdetail("Stream \"%s\": expected version %s.", stream,
+							sierra_expected_version_text(refusal->event->expected))
+				: errdetail("Stream \"%s\": expected version %s, current version %s.", stream,
+							sierra_expected_version_text(refusal->event->expected),
+							sierra_expected_version_text(current)),
 			errhint("Read the stream again, decide again, and append with its current version."));
 }
 
@@ -32,9 +35,11 @@ report_key_mismatch(const SierraRefusal *refusal)
 
 	ereport(ERROR, errcode(ERRCODE_SIERRA_KEY_MISMATCH),
 			errmsg("partition key mismatch for stream \"%s\"", stream),
-			errdetail("Stream \"%s\": given key %s, its key %s.", stream,
-					  sierra_uuid_text(&refusal->given_key),
-					  sierra_uuid_text(&refusal->stream_key)),
+			refusal->hidden ? errdetail("Stream \"%s\": given key %s.", stream,
+										sierra_uuid_text(&refusal->given_key))
+							: errdetail("Stream \"%s\": given key %s, its key %s.", stream,
+										sierra_uuid_text(&refusal->given_key),
+										sierra_uuid_text(&refusal->stream_key)),
 			errhint("A stream keeps the key of its first event; leave partition_key out to use "
 					"it."));
 }

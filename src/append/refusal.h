@@ -32,6 +32,7 @@ typedef struct SierraRefusal
 	pg_uuid_t given_key;   /* key mismatch: the key of the call */
 	pg_uuid_t event_id;	   /* duplicate event */
 	const char *reason;	   /* duplicate event: a full sentence for DETAIL */
+	bool hidden;		   /* current_version and stream_key are not for the user */
 } SierraRefusal;
 
 /* Raises the error of a refusal; returns if the status is DONE or REPEATED. */

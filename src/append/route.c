@@ -171,7 +171,6 @@ open_and_lock(SierraRoute *route)
 	{
 		SierraAppendPartition *partition = &route->partitions[i];
 
-		partition->stream_scanning = false;
 		partition->lock_is_new =
 			sierra_partition_lock(RelationGetRelid(partition->rel), SIERRA_LOCK_KEEP_OUT);
 	}
@@ -261,7 +260,9 @@ settle_stream(SierraRoute *route, SierraRouteStream *stream, SierraAppendStatus 
 		return SETTLED;
 	}
 
-	if (sierra_registry_find_key(route->store, stream->event->stream_id, SnapshotSelf, &stream_key))
+	if (!route->keys.active)
+		sierra_registry_begin_keys(route->store, SnapshotSelf, &route->keys);
+	if (sierra_registry_find_key(&route->keys, stream->event->stream_id, &stream_key))
 	{
 		if (route->key != NULL && !sierra_uuid_equal(&stream_key, route->key))
 			return refuse_key(stream, route, &stream_key, status, refusal);
@@ -292,6 +293,7 @@ sierra_route_open(SierraRoute *route, SierraAppendResult *results, SierraRefusal
 		}
 		for (int i = 0; i < route->npartitions; i++)
 			sierra_append_partition_end_probes(&route->partitions[i]);
+		sierra_registry_end(&route->keys);
 		if (status != SIERRA_APPEND_DONE || moved)
 		{
 			sierra_route_unlock(route);

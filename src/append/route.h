@@ -8,6 +8,7 @@
 
 #include "append/append_partition.h"
 #include "append/refusal.h"
+#include "store/registry.h"
 
 #include "nodes/execnodes.h"
 
@@ -50,6 +51,7 @@ typedef struct SierraRoute
 	int nstreams;
 	SierraAppendPartition *partitions; /* open and locked, by ascending id */
 	int npartitions;
+	SierraRegistryLookup keys; /* while streams are looked for */
 } SierraRoute;
 
 /*

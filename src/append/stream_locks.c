@@ -22,15 +22,17 @@
 #include "access/relation.h"
 #include "access/xact.h"
 #include "access/xlog.h"
+#include "miscadmin.h"
 #include "utils/snapmgr.h"
 
 static void
-mark_partitions(const SierraStore *store, const text *stream_id, const text *partition_key,
+mark_partitions(SierraRegistryLookup *keys, const text *stream_id, const text *partition_key,
 				bool *wanted)
 {
+	const SierraStore *store = keys->store;
 	pg_uuid_t key;
 
-	if (sierra_registry_find_key(store, stream_id, SnapshotSelf, &key))
+	if (sierra_registry_find_key(keys, stream_id, &key))
 	{
 		wanted[sierra_uuid_partition(&key, store->partitions)] = true;
 		return;
@@ -49,9 +51,15 @@ void
 sierra_streams_lock(const SierraStore *store, text **stream_ids, text **partition_keys, int count)
 {
 	bool wanted[SIERRA_PARTITIONS_MAX] = {false};
+	SierraRegistryLookup keys;
 
+	sierra_registry_begin_keys(store, SnapshotSelf, &keys);
 	for (int i = 0; i < count; i++)
-		mark_partitions(store, stream_ids[i], partition_keys[i], wanted);
+	{
+		CHECK_FOR_INTERRUPTS();
+		mark_partitions(&keys, stream_ids[i], partition_keys[i], wanted);
+	}
+	sierra_registry_end(&keys);
 	for (int i = 0; i < store->partitions; i++)
 	{
 		if (wanted[i])

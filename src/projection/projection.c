@@ -8,6 +8,7 @@
 
 #include "aggregate/fold.h"
 #include "base/compat.h"
+#include "base/errors.h"
 #include "projection/key_expression.h"
 #include "projection/projection.h"
 #include "store/extension.h"
@@ -74,6 +75,21 @@ get_filter(int column, const char *name)
 	return isnull ? none : sierra_filter_of_array(DatumGetArrayTypePCopy(array), name);
 }
 
+/* The check constraint of the table may be gone: no run could take batches of another size. */
+static int32
+get_batch_size(int column)
+{
+	int32 size = sierra_query_int4(0, column);
+
+	if (size < 1 || size > SIERRA_PROJECTION_MAX_BATCH)
+		ereport(ERROR, errcode(ERRCODE_SIERRA_NO_STORE),
+				errmsg("a table of the event store has been changed"),
+				errdetail("A projection has batches of %d events; they have 1 to %d.", size,
+						  SIERRA_PROJECTION_MAX_BATCH),
+				errhint("Undo the change to the table; everify() lists all differences."));
+	return size;
+}
+
 static SierraProjectionKind
 parse_kind(const char *kind)
 {
@@ -102,7 +118,7 @@ get_projection(SierraProjection *projection)
 	projection->event_names = get_filter(8, "event_names");
 	projection->search_path = sierra_query_cstring(0, 9);
 	projection->subscription = get_text(10);
-	projection->batch_size = sierra_query_int4(0, 11);
+	projection->batch_size = get_batch_size(11);
 	projection->parks = strcmp(sierra_query_cstring(0, 12), "park") == 0;
 	projection->retry_after = DirectFunctionCall3(
 		interval_in, DirectFunctionCall1(interval_out, sierra_query_required(0, 13, INTERVALOID)),

@@ -168,8 +168,7 @@ bound_of_partition(SierraReadPartition *partition, int64 floor)
 	InitDirtySnapshot(newest.dirty);
 	sierra_scan_begin(&newest.scan, partition->rel, partition->sequence_index, false, &newest.dirty,
 					  0);
-	sierra_scan_rescan(&newest.scan, NULL);
-	if (!sierra_scan_next(&newest.scan, BackwardScanDirection))
+	if (!sierra_scan_last(&newest.scan, NULL))
 		bound = floor;
 	else
 	{

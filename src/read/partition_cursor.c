@@ -10,10 +10,12 @@
  */
 #include "postgres.h"
 
+#include "base/errors.h"
 #include "read/partition_cursor.h"
 #include "store/event.h"
 
 #include "access/stratnum.h"
+#include "utils/rel.h"
 #include "utils/snapmgr.h"
 
 #define WINDOW_MAX 4096
@@ -60,8 +62,10 @@ scan_next_window(SierraSource *source)
 {
 	if (ScanDirectionIsForward(source->direction))
 	{
-		scan_sequences(source, source->next, source->next + source->window - 1);
-		source->next += source->window;
+		int64 window = Min(source->window, PG_INT64_MAX - source->next);
+
+		scan_sequences(source, source->next, source->next + window - 1);
+		source->next += window;
 	}
 	else
 	{
@@ -69,6 +73,19 @@ scan_next_window(SierraSource *source)
 		source->next -= source->window;
 	}
 	source->window = Min(source->window * 2, WINDOW_MAX);
+	source->window_is_empty = true;
+}
+
+/* Up to the newest event there is one for each sequence, unless rows were damaged. */
+static void
+report_gap(const SierraSource *source)
+{
+	ereport(ERROR, errcode(ERRCODE_SIERRA_NO_STORE),
+			errmsg("table \"%s\" of the event store is damaged",
+				   RelationGetRelationName(source->partition.rel)),
+			errdetail("It has no events with sequences beside %lld, though its newest has %lld.",
+					  (long long) source->next, (long long) source->partition.sequence),
+			errhint("Restore the store from a dump; everify() shows what is wrong."));
 }
 
 bool
@@ -78,8 +95,11 @@ sierra_source_advance(SierraSource *source)
 	{
 		if (source->next < 0 || source->next > source->partition.sequence)
 			return false;
+		if (source->window_is_empty)
+			report_gap(source);
 		scan_next_window(source);
 	}
+	source->window_is_empty = false;
 	return true;
 }
 

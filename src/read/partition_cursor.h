@@ -19,10 +19,11 @@ typedef struct SierraSource
 	SierraScan scan;
 	bool scanning;
 	ScanDirection direction;
-	int64 window;	/* number of rows that the next index scan covers */
-	int64 next;		/* sequence where the next index scan begins */
-	int64 sequence; /* of the current row */
-	int64 position; /* of the current row */
+	int64 window;		  /* number of rows that the next index scan covers */
+	int64 next;			  /* sequence where the next index scan begins */
+	bool window_is_empty; /* the scan has not found a row yet */
+	int64 sequence;		  /* of the current row */
+	int64 position;		  /* of the current row */
 } SierraSource;
 
 /*

@@ -9,6 +9,7 @@
 
 #include "base/routing.h"
 #include "read/read_stream.h"
+#include "store/event.h"
 #include "store/registry.h"
 #include "store/scan.h"
 
@@ -27,18 +28,49 @@ add_range_keys(ScanKeyData *keys, int nkeys, AttrNumber column, SierraRange rang
 	return nkeys;
 }
 
+/* The numbers by which a range is read, for each index: its columns before them, and they. */
+static const struct
+{
+	int nprefix;
+	AttrNumber number; /* column of the table */
+} numbers_of[] = {[SIERRA_INDEX_SEQUENCE] = {0, Anum_events_partition_sequence},
+				  [SIERRA_INDEX_STREAM] = {1, Anum_events_stream_version},
+				  [SIERRA_INDEX_EVENT_ID] = {1, InvalidAttrNumber}};
+
+/* The highest number that the snapshot sees. */
+static int64
+find_last(Relation rel, Relation index, SierraIndex kind, ScanKeyData *prefix)
+{
+	SierraScan scan;
+	int64 last = SIERRA_NONE;
+
+	sierra_scan_begin(&scan, rel, index, false, GetActiveSnapshot(), numbers_of[kind].nprefix);
+	if (sierra_scan_last(&scan, prefix))
+		last = sierra_slot_int8(scan.slot, numbers_of[kind].number);
+	sierra_scan_end(&scan);
+	return last;
+}
+
 /* Puts the rows of one index scan into the sink; true if there was any. */
 static bool
-scan_partition(const SierraStore *store, int partition, SierraIndex kind, ScanKeyData *keys,
-			   int nkeys, bool backward, SierraSink *sink)
+scan_partition(const SierraStore *store, int partition, SierraIndex kind, ScanKeyData *prefix,
+			   SierraRange range, SierraSink *sink)
 {
-	ScanDirection direction = backward ? BackwardScanDirection : ForwardScanDirection;
+	ScanDirection direction = range.backward ? BackwardScanDirection : ForwardScanDirection;
 	Relation rel = sierra_scan_open_partition(store, partition, AccessShareLock);
+	Relation index = sierra_scan_open_index(rel, kind);
+	ScanKeyData keys[3];
+	int nkeys = numbers_of[kind].nprefix;
 	SierraScan scan;
 	bool any = false;
 
-	sierra_scan_begin(&scan, rel, sierra_scan_open_index(rel, kind), true, GetActiveSnapshot(),
-					  nkeys);
+	/* Do not begin at what was rolled back, see sierra_scan_last(). */
+	if (range.backward && range.to == PG_INT64_MAX)
+		range.to = find_last(rel, index, kind, prefix);
+	for (int i = 0; prefix != NULL && i < nkeys; i++)
+		keys[i] = prefix[i];
+	nkeys = add_range_keys(keys, nkeys, nkeys + 1, range);
+	sierra_scan_begin(&scan, rel, index, true, GetActiveSnapshot(), nkeys);
 	sierra_scan_rescan(&scan, keys);
 	while (sierra_scan_next(&scan, direction))
 	{
@@ -67,7 +99,7 @@ partition_of_registered(const SierraStore *store, const text *stream_id)
 {
 	pg_uuid_t key;
 
-	if (!sierra_registry_find_key(store, stream_id, GetActiveSnapshot(), &key))
+	if (!sierra_registry_key_of(store, stream_id, GetActiveSnapshot(), &key))
 		return -1;
 	return sierra_uuid_partition(&key, store->partitions);
 }
@@ -76,30 +108,23 @@ void
 sierra_read_stream(const SierraStore *store, const text *stream_id, SierraRange range,
 				   SierraSink *sink)
 {
-	ScanKeyData keys[3];
-	int nkeys;
+	ScanKeyData prefix;
 	int home = partition_of_name(store, stream_id);
 	int registered;
 
-	sierra_scan_key_text(&keys[0], 1, stream_id);
-	nkeys = add_range_keys(keys, 1, 2, range);
-	if (scan_partition(store, home, SIERRA_INDEX_STREAM, keys, nkeys, range.backward, sink))
+	sierra_scan_key_text(&prefix, 1, stream_id);
+	if (scan_partition(store, home, SIERRA_INDEX_STREAM, &prefix, range, sink))
 		return;
 
 	registered = partition_of_registered(store, stream_id);
 	if (registered >= 0 && registered != home)
-		(void) scan_partition(store, registered, SIERRA_INDEX_STREAM, keys, nkeys, range.backward,
-							  sink);
+		(void) scan_partition(store, registered, SIERRA_INDEX_STREAM, &prefix, range, sink);
 }
 
 void
 sierra_read_partition(const SierraStore *store, int partition, SierraRange range, SierraSink *sink)
 {
-	ScanKeyData keys[2];
-	int nkeys = add_range_keys(keys, 0, 1, range);
-
-	(void) scan_partition(store, partition, SIERRA_INDEX_SEQUENCE, keys, nkeys, range.backward,
-						  sink);
+	(void) scan_partition(store, partition, SIERRA_INDEX_SEQUENCE, NULL, range, sink);
 }
 
 /* A generated id contains the hash of its partition; an id that a client chose is registered. */
@@ -108,13 +133,14 @@ sierra_read_event(const SierraStore *store, const pg_uuid_t *event_id, SierraSin
 {
 	int generated_in = sierra_uuid_partition(event_id, store->partitions);
 	int registered;
+	SierraRange all = {0, PG_INT64_MAX, false};
 	ScanKeyData key;
 
 	sierra_scan_key_uuid(&key, 1, event_id);
-	if (scan_partition(store, generated_in, SIERRA_INDEX_EVENT_ID, &key, 1, false, sink))
+	if (scan_partition(store, generated_in, SIERRA_INDEX_EVENT_ID, &key, all, sink))
 		return;
 
-	registered = sierra_registry_find_id(store, event_id, GetActiveSnapshot());
+	registered = sierra_registry_partition_of(store, event_id, GetActiveSnapshot());
 	if (registered >= 0 && registered < store->partitions && registered != generated_in)
-		(void) scan_partition(store, registered, SIERRA_INDEX_EVENT_ID, &key, 1, false, sink);
+		(void) scan_partition(store, registered, SIERRA_INDEX_EVENT_ID, &key, all, sink);
 }

@@ -154,18 +154,25 @@ flush_batch(RowSecuritySink *sink)
 	sink->batch = Min(sink->batch * 4, BATCH_MAX);
 }
 
-static bool
-put_event(SierraSink *base, TupleTableSlot *slot)
+bool
+sierra_row_security_put(SierraSink *base, int32 partition, int64 sequence)
 {
 	RowSecuritySink *sink = (RowSecuritySink *) base;
 	Pending *pending = &sink->pending[sink->count];
 
-	pending->partition = sierra_slot_int4(slot, Anum_events_partition_id);
-	pending->sequence = sierra_slot_int8(slot, Anum_events_partition_sequence);
+	pending->partition = partition;
+	pending->sequence = sequence;
 	pending->place = sink->count;
 	if (++sink->count >= sink->batch)
 		flush_batch(sink);
 	return !sink->done;
+}
+
+static bool
+put_event(SierraSink *sink, TupleTableSlot *slot)
+{
+	return sierra_row_security_put(sink, sierra_slot_int4(slot, Anum_events_partition_id),
+								   sierra_slot_int8(slot, Anum_events_partition_sequence));
 }
 
 SierraSink *

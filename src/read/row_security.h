@@ -22,6 +22,9 @@ typedef bool (*SierraRowCallback)(void *arg, Datum *values, bool *nulls);
 extern SierraSink *sierra_row_security_sink(const SierraStore *store, SierraRowCallback callback,
 											void *arg, int64 expected_rows);
 
+/* Puts an event into the sink by its numbers; false if no more events are wanted. */
+extern bool sierra_row_security_put(SierraSink *sink, int32 partition, int64 sequence);
+
 /* Passes on the events of the last batch; put must not be called after it. */
 extern void sierra_row_security_finish(SierraSink *sink);
 

@@ -12,8 +12,8 @@
  * sierra_run_as_owner(), here.  It calls the body, a function in schema
  * sierra_internal with the same arguments and "_body" behind the name.  If the
  * caller is a superuser or a monitor, and not the owner of the store, the body
- * runs as the owner in a security-restricted operation.  Everybody else runs it
- * with the rights of the caller, like a query over the tables.
+ * runs as the owner in a security-restricted operation.  Any other role runs it
+ * with its own rights, as it would run a query over the tables.
  */
 #include "postgres.h"
 

@@ -25,11 +25,13 @@ PG_FUNCTION_INFO_V1(sierra_make_durable_sql);
 void
 sierra_make_durable(void)
 {
+	char nothing = 0;
 	XLogRecPtr end;
 
-	if (synchronous_commit == SYNCHRONOUS_COMMIT_OFF)
+	if (synchronous_commit == SYNCHRONOUS_COMMIT_OFF || RecoveryInProgress())
 		return;
 	XLogBeginInsert();
+	XLogRegisterData(&nothing, sizeof(nothing)); /* a record cannot be empty */
 	XLogSetRecordFlags(XLOG_MARK_UNIMPORTANT);
 	end = XLogInsert(RM_XLOG_ID, XLOG_NOOP);
 	XLogFlush(end);

@@ -118,6 +118,7 @@ static struct
 	Oid events;
 	int64 first;
 	SubTransactionId subtransaction;
+	bool partition[SIERRA_PARTITIONS_MAX]; /* those that are written */
 } writing[WRITING_LEVELS];
 static int writing_levels = 0;
 
@@ -159,7 +160,25 @@ sierra_position_begin_writing(const SierraStore *store, int64 first)
 	writing[writing_levels].events = store->events;
 	writing[writing_levels].first = first;
 	writing[writing_levels].subtransaction = GetCurrentSubTransactionId();
+	memset(writing[writing_levels].partition, 0, sizeof(bool) * store->partitions);
 	writing_levels++;
+}
+
+void
+sierra_position_note_written(int partition)
+{
+	writing[writing_levels - 1].partition[partition] = true;
+}
+
+bool
+sierra_position_writes_partition(const SierraStore *store, int partition)
+{
+	for (int i = 0; i < writing_levels; i++)
+	{
+		if (writing[i].events == store->events && writing[i].partition[partition])
+			return true;
+	}
+	return false;
 }
 
 void

@@ -25,10 +25,15 @@ extern void sierra_position_check(const SierraStore *store);
 /*
  * Called before and after events are written whose lowest position is first.
  * Triggers and policies that run in between may read the store, and must not read
- * past these events.
+ * past these events.  They may append too, but not to the same partitions: the numbers
+ * there are given to events that are still to be written.
  */
 extern void sierra_position_begin_writing(const SierraStore *store, int64 first);
+extern void sierra_position_note_written(int partition);
 extern void sierra_position_end_writing(void);
+
+/* Is this session writing events to this partition at this moment? */
+extern bool sierra_position_writes_partition(const SierraStore *store, int partition);
 
 /* The lowest position that this session is writing at this moment, or PG_INT64_MAX. */
 extern int64 sierra_position_being_written(const SierraStore *store);

@@ -18,7 +18,6 @@
 #include "access/xact.h"
 #include "executor/executor.h"
 #include "storage/bufmgr.h"
-#include "storage/lmgr.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 
@@ -38,106 +37,86 @@ open_companion(const SierraStore *store, Oid relid, const SierraTableShape *shap
 	return rel;
 }
 
-/* Finds the row with this primary key; keep() takes its second column. */
-static bool
-find_row(const SierraStore *store, Oid relid, const SierraTableShape *shape, ScanKey key,
-		 Snapshot snapshot, void (*keep)(TupleTableSlot *slot, void *value), void *value)
-{
-	Relation rel = open_companion(store, relid, shape, AccessShareLock);
-	SierraScan scan;
-	bool found;
-
-	sierra_scan_begin(&scan, rel, sierra_shape_open_index(rel, shape, 0), true, snapshot, 1);
-	sierra_scan_rescan(&scan, key);
-	found = sierra_scan_next(&scan, ForwardScanDirection);
-	if (found)
-		keep(scan.slot, value);
-	sierra_scan_end(&scan);
-	table_close(rel, AccessShareLock);
-	return found;
-}
-
 static void
-keep_uuid(TupleTableSlot *slot, void *value)
+begin(SierraRegistryLookup *lookup, const SierraTableShape *shape, Snapshot snapshot)
 {
-	*(pg_uuid_t *) value = *sierra_slot_uuid(slot, ANUM_VALUE);
-}
-
-static void
-keep_int4(TupleTableSlot *slot, void *value)
-{
-	*(int32 *) value = sierra_slot_int4(slot, ANUM_VALUE);
-}
-
-/* Writes one row of a companion table; returns when its index entries are there. */
-static void
-insert_row(const SierraStore *store, Oid relid, const SierraTableShape *shape, EState *estate,
-		   Datum *values)
-{
-	Relation rel = open_companion(store, relid, shape, RowExclusiveLock);
-	ResultRelInfo *result = sierra_direct_insert_open(rel);
-	TupleTableSlot *slot = table_slot_create(rel, NULL);
-
-	memcpy(slot->tts_values, values, sizeof(Datum) * Natts_companion);
-	memset(slot->tts_isnull, false, sizeof(bool) * Natts_companion);
-	ExecStoreVirtualTuple(slot);
-	if (RelationGetDescr(rel)->constr != NULL)
-		ExecConstraints(result, slot, estate);
-	table_tuple_insert(rel, slot, GetCurrentCommandId(true), 0, NULL);
-	sierra_direct_insert_finish(result, slot, estate);
-	ExecDropSingleTupleTableSlot(slot);
-	ExecCloseIndices(result);
-	table_close(rel, NoLock);
+	sierra_scan_begin(&lookup->scan, lookup->rel, sierra_shape_open_index(lookup->rel, shape, 0),
+					  true, snapshot, 1);
 }
 
 /*
- * Is the table of stream keys empty?  It is in most stores, and then a search for
- * each new stream would be wasted.  The file has its current size at any time: a
- * transaction that wrote a row had to extend the file before the row was visible.
+ * The table of stream keys is empty in most stores, and then a search for each
+ * new stream would be wasted.  The file has its current size at any time: a
+ * transaction that wrote a row had to extend the file before the row was
+ * visible.
  */
-static bool
-has_no_keys(const SierraStore *store)
+void
+sierra_registry_begin_keys(const SierraStore *store, Snapshot snapshot,
+						   SierraRegistryLookup *lookup)
 {
-	Relation rel = table_open(store->stream_keys, AccessShareLock);
-	bool empty = (RelationGetNumberOfBlocks(rel) == 0);
-
-	table_close(rel, AccessShareLock);
-	return empty;
-}
-
-bool
-sierra_registry_find_key(const SierraStore *store, const text *stream_id, Snapshot snapshot,
-						 pg_uuid_t *key)
-{
-	ScanKeyData scan_key;
+	lookup->store = store;
+	lookup->active = true;
+	lookup->rel =
+		open_companion(store, store->stream_keys, &sierra_stream_keys_shape, AccessShareLock);
 
 	/* Under SERIALIZABLE the scan is needed for its predicate lock, even if it finds nothing. */
-	if (!IsolationIsSerializable() && has_no_keys(store))
-		return false;
-	sierra_scan_key_text(&scan_key, ANUM_KEY, stream_id);
-	return find_row(store, store->stream_keys, &sierra_stream_keys_shape, &scan_key, snapshot,
-					keep_uuid, key);
+	lookup->empty = !IsolationIsSerializable() && RelationGetNumberOfBlocks(lookup->rel) == 0;
+	if (lookup->empty)
+		table_close(lookup->rel, AccessShareLock);
+	else
+		begin(lookup, &sierra_stream_keys_shape, snapshot);
+}
+
+static void
+begin_ids(const SierraStore *store, Snapshot snapshot, SierraRegistryLookup *lookup)
+{
+	lookup->store = store;
+	lookup->active = true;
+	lookup->empty = false;
+	lookup->rel = open_companion(store, store->event_ids, &sierra_event_ids_shape, AccessShareLock);
+	begin(lookup, &sierra_event_ids_shape, snapshot);
 }
 
 void
-sierra_registry_add_key(const SierraStore *store, EState *estate, const text *stream_id,
-						const pg_uuid_t *key)
+sierra_registry_begin_ids(const SierraStore *store, SierraRegistryLookup *lookup)
 {
-	Datum values[2] = {PointerGetDatum(stream_id), UUIDPGetDatum(key)};
-
-	insert_row(store, store->stream_keys, &sierra_stream_keys_shape, estate, values);
+	InitDirtySnapshot(lookup->dirty);
+	begin_ids(store, &lookup->dirty, lookup);
 }
 
-int
-sierra_registry_find_id(const SierraStore *store, const pg_uuid_t *event_id, Snapshot snapshot)
+void
+sierra_registry_end(SierraRegistryLookup *lookup)
+{
+	if (lookup->active && !lookup->empty)
+	{
+		sierra_scan_end(&lookup->scan);
+		table_close(lookup->rel, AccessShareLock);
+	}
+	lookup->active = false;
+}
+
+bool
+sierra_registry_find_key(SierraRegistryLookup *lookup, const text *stream_id, pg_uuid_t *key)
 {
 	ScanKeyData scan_key;
-	int32 partition;
 
-	sierra_scan_key_uuid(&scan_key, ANUM_KEY, event_id);
-	if (!find_row(store, store->event_ids, &sierra_event_ids_shape, &scan_key, snapshot, keep_int4,
-				  &partition))
-		return -1;
+	if (lookup->empty)
+		return false;
+	sierra_scan_key_text(&scan_key, ANUM_KEY, stream_id);
+	sierra_scan_rescan(&lookup->scan, &scan_key);
+	if (!sierra_scan_next(&lookup->scan, ForwardScanDirection))
+		return false;
+	*key = *sierra_slot_uuid(lookup->scan.slot, ANUM_VALUE);
+	return true;
+}
+
+/* The partition in the row that was found. */
+static int
+read_partition(const SierraRegistryLookup *lookup, const pg_uuid_t *event_id)
+{
+	const SierraStore *store = lookup->store;
+	int32 partition = sierra_slot_int4(lookup->scan.slot, ANUM_VALUE);
+
 	if (partition < 0 || partition >= store->partitions)
 		ereport(
 			ERROR, errcode(ERRCODE_SIERRA_NO_STORE),
@@ -149,20 +128,106 @@ sierra_registry_find_id(const SierraStore *store, const pg_uuid_t *event_id, Sna
 	return partition;
 }
 
-int
-sierra_registry_find_settled_id(const SierraStore *store, const pg_uuid_t *event_id)
+bool
+sierra_registry_has_id(SierraRegistryLookup *lookup, const pg_uuid_t *event_id)
 {
-	for (;;)
-	{
-		SnapshotData dirty;
-		int partition;
+	ScanKeyData scan_key;
 
-		InitDirtySnapshot(dirty);
-		partition = sierra_registry_find_id(store, event_id, &dirty);
-		if (partition < 0 || !TransactionIdIsValid(dirty.xmin))
-			return partition;
-		XactLockTableWait(dirty.xmin, NULL, NULL, XLTW_None);
-	}
+	sierra_scan_key_uuid(&scan_key, ANUM_KEY, event_id);
+	if (!sierra_scan_find_settled(&lookup->scan, &lookup->dirty, &scan_key))
+		return false;
+	(void) read_partition(lookup, event_id);
+	return true;
+}
+
+bool
+sierra_registry_key_of(const SierraStore *store, const text *stream_id, Snapshot snapshot,
+					   pg_uuid_t *key)
+{
+	SierraRegistryLookup lookup;
+	bool found;
+
+	sierra_registry_begin_keys(store, snapshot, &lookup);
+	found = sierra_registry_find_key(&lookup, stream_id, key);
+	sierra_registry_end(&lookup);
+	return found;
+}
+
+int
+sierra_registry_partition_of(const SierraStore *store, const pg_uuid_t *event_id, Snapshot snapshot)
+{
+	SierraRegistryLookup lookup;
+	ScanKeyData scan_key;
+	int partition = -1;
+
+	begin_ids(store, snapshot, &lookup);
+	sierra_scan_key_uuid(&scan_key, ANUM_KEY, event_id);
+	sierra_scan_rescan(&lookup.scan, &scan_key);
+	if (sierra_scan_next(&lookup.scan, ForwardScanDirection))
+		partition = read_partition(&lookup, event_id);
+	sierra_registry_end(&lookup);
+	return partition;
+}
+
+static void
+open_writer(const SierraStore *store, Oid relid, const SierraTableShape *shape, EState *estate,
+			SierraRegistryWriter *writer)
+{
+	writer->estate = estate;
+	writer->rel = open_companion(store, relid, shape, RowExclusiveLock);
+	writer->result = sierra_direct_insert_open(writer->rel);
+	writer->slot = table_slot_create(writer->rel, NULL);
+}
+
+void
+sierra_registry_open_keys(const SierraStore *store, EState *estate, SierraRegistryWriter *writer)
+{
+	open_writer(store, store->stream_keys, &sierra_stream_keys_shape, estate, writer);
+}
+
+void
+sierra_registry_open_ids(const SierraStore *store, EState *estate, SierraRegistryWriter *writer)
+{
+	open_writer(store, store->event_ids, &sierra_event_ids_shape, estate, writer);
+}
+
+void
+sierra_registry_close(SierraRegistryWriter *writer)
+{
+	if (writer->rel == NULL)
+		return;
+	ExecDropSingleTupleTableSlot(writer->slot);
+	ExecCloseIndices(writer->result);
+	table_close(writer->rel, NoLock);
+	writer->rel = NULL;
+}
+
+/*
+ * Writes one row; returns when its index entries are there.  What that
+ * allocates is freed by sierra_direct_insert_finish().
+ */
+static void
+insert_row(SierraRegistryWriter *writer, Datum key, Datum value)
+{
+	TupleTableSlot *slot = writer->slot;
+	MemoryContext caller = MemoryContextSwitchTo(GetPerTupleMemoryContext(writer->estate));
+
+	ExecClearTuple(slot);
+	slot->tts_values[ANUM_KEY - 1] = key;
+	slot->tts_values[ANUM_VALUE - 1] = value;
+	memset(slot->tts_isnull, false, sizeof(bool) * Natts_companion);
+	ExecStoreVirtualTuple(slot);
+	if (RelationGetDescr(writer->rel)->constr != NULL)
+		ExecConstraints(writer->result, slot, writer->estate);
+	table_tuple_insert(writer->rel, slot, GetCurrentCommandId(true), 0, NULL);
+	MemoryContextSwitchTo(caller);
+	sierra_direct_insert_finish(writer->result, slot, writer->estate);
+}
+
+void
+sierra_registry_add_key(SierraRegistryWriter *writer, const text *stream_id, const pg_uuid_t *key)
+{
+	insert_row(writer, PointerGetDatum(stream_id), UUIDPGetDatum(key));
 }
 
 /*
@@ -170,15 +235,13 @@ sierra_registry_find_settled_id(const SierraStore *store, const pg_uuid_t *event
  * another session added the id in between, with an event of another partition.
  */
 void
-sierra_registry_add_id(const SierraStore *store, EState *estate, const pg_uuid_t *event_id,
-					   int partition)
+sierra_registry_add_id(SierraRegistryWriter *writer, const pg_uuid_t *event_id, int partition)
 {
 	MemoryContext context = CurrentMemoryContext;
-	Datum values[2] = {UUIDPGetDatum(event_id), Int32GetDatum(partition)};
 
 	PG_TRY();
 	{
-		insert_row(store, store->event_ids, &sierra_event_ids_shape, estate, values);
+		insert_row(writer, UUIDPGetDatum(event_id), Int32GetDatum(partition));
 	}
 	PG_CATCH();
 	{

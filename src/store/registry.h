@@ -14,25 +14,70 @@
 #include "nodes/execnodes.h"
 #include "utils/snapshot.h"
 
+#include "store/scan.h"
 #include "store/store.h"
 
-/* The registered key of a stream as the snapshot sees it; false if there is none. */
-extern bool sierra_registry_find_key(const SierraStore *store, const text *stream_id,
-									 Snapshot snapshot, pg_uuid_t *key);
+/*
+ * Looks rows of one of the tables up.  A call that has many keys or ids to look
+ * up begins once, as that opens the table and its index.
+ */
+typedef struct SierraRegistryLookup
+{
+	const SierraStore *store;
+	bool active; /* it has begun and not ended; set it to false before */
+	bool empty;	 /* there was nothing to find, so nothing is open */
+	Relation rel;
+	SierraScan scan;
+	SnapshotData dirty; /* for ids that are being added */
+} SierraRegistryLookup;
+
+extern void sierra_registry_begin_keys(const SierraStore *store, Snapshot snapshot,
+									   SierraRegistryLookup *lookup);
+
+/* Ids are looked up among committed rows; see sierra_scan_find_settled(). */
+extern void sierra_registry_begin_ids(const SierraStore *store, SierraRegistryLookup *lookup);
+
+/* The registered key of a stream; false if there is none. */
+extern bool sierra_registry_find_key(SierraRegistryLookup *lookup, const text *stream_id,
+									 pg_uuid_t *key);
+
+/* Is the id registered?  Waits for transactions that are adding it. */
+extern bool sierra_registry_has_id(SierraRegistryLookup *lookup, const pg_uuid_t *event_id);
+
+/* Does nothing if the lookup has not begun. */
+extern void sierra_registry_end(SierraRegistryLookup *lookup);
+
+/* The key of one stream as the snapshot sees it; false if there is none. */
+extern bool sierra_registry_key_of(const SierraStore *store, const text *stream_id,
+								   Snapshot snapshot, pg_uuid_t *key);
+
+/* The partition of one registered id as the snapshot sees it, or -1. */
+extern int sierra_registry_partition_of(const SierraStore *store, const pg_uuid_t *event_id,
+										Snapshot snapshot);
+
+/* Writes rows of one of the tables, which is opened once for all rows of a call. */
+typedef struct SierraRegistryWriter
+{
+	EState *estate;
+	Relation rel; /* NULL: not open; set it so before */
+	ResultRelInfo *result;
+	TupleTableSlot *slot;
+} SierraRegistryWriter;
+
+extern void sierra_registry_open_keys(const SierraStore *store, EState *estate,
+									  SierraRegistryWriter *writer);
+extern void sierra_registry_open_ids(const SierraStore *store, EState *estate,
+									 SierraRegistryWriter *writer);
 
 /* Registers the key of a new stream; the caller holds the lock of the stream's home. */
-extern void sierra_registry_add_key(const SierraStore *store, EState *estate, const text *stream_id,
+extern void sierra_registry_add_key(SierraRegistryWriter *writer, const text *stream_id,
 									const pg_uuid_t *key);
 
-/* The partition of a registered event id as the snapshot sees it, or -1. */
-extern int sierra_registry_find_id(const SierraStore *store, const pg_uuid_t *event_id,
-								   Snapshot snapshot);
-
-/* The same for committed rows; waits for transactions that are adding this id. */
-extern int sierra_registry_find_settled_id(const SierraStore *store, const pg_uuid_t *event_id);
-
 /* Registers an event id; raises SE003 if another transaction has just added it. */
-extern void sierra_registry_add_id(const SierraStore *store, EState *estate,
-								   const pg_uuid_t *event_id, int partition);
+extern void sierra_registry_add_id(SierraRegistryWriter *writer, const pg_uuid_t *event_id,
+								   int partition);
+
+/* Does nothing if the writer is not open. */
+extern void sierra_registry_close(SierraRegistryWriter *writer);
 
 #endif /* SIERRA_REGISTRY_H */

@@ -19,10 +19,16 @@
 #include "access/stratnum.h"
 #include "access/table.h"
 #include "access/tableam.h"
+#include "access/xact.h"
 #include "catalog/pg_collation.h"
 #include "miscadmin.h"
+#include "storage/lmgr.h"
 #include "utils/fmgroids.h"
 #include "utils/rel.h"
+#include "utils/snapmgr.h"
+
+/* Columns of an index before the number that sierra_scan_last() looks for. */
+#define PREFIX_MAX 1
 
 Relation
 sierra_scan_open_partition(const SierraStore *store, int partition, LOCKMODE lock)
@@ -79,6 +85,123 @@ sierra_scan_end(SierraScan *scan)
 		index_close(scan->index, AccessShareLock);
 }
 
+/*
+ * The highest number in the index column after the prefix, also of a row that the
+ * snapshot does not see.  False if there is no index entry.
+ */
+static bool
+first_from_end(SierraScan *scan, ScanKey prefix, int64 *number)
+{
+	IndexScanDesc desc = scan->desc;
+	bool isnull;
+	Datum value;
+
+	desc->xs_want_itup = true;
+	desc->ignore_killed_tuples = false;
+	sierra_scan_rescan(scan, prefix);
+	if (index_getnext_tid(desc, BackwardScanDirection) == NULL)
+		return false;
+	value = index_getattr(desc->xs_itup, scan->nkeys + 1, desc->xs_itupdesc, &isnull);
+	*number = isnull ? PG_INT64_MAX : DatumGetInt64(value);
+	return true;
+}
+
+/* Copies the row with this number into a slot, if the snapshot sees it. */
+static bool
+fetch_number(SierraScan *scan, ScanKey keys, int64 number, TupleTableSlot *slot)
+{
+	bool found;
+
+	sierra_scan_key_int8(&keys[scan->nkeys - 1], scan->nkeys, BTEqualStrategyNumber, number);
+	sierra_scan_rescan(scan, keys);
+	found = sierra_scan_next(scan, ForwardScanDirection);
+
+	/* A later fetch that finds nothing can spoil the slot of the scan, so copy it now. */
+	if (found)
+		ExecCopySlot(slot, scan->slot);
+	return found;
+}
+
+/*
+ * Searches the highest number, up to this one, of a row that the snapshot sees.  It
+ * sees all numbers up to some number, so steps that grow lead back to a row that it
+ * sees; from there on, bisect.  The last row that is found is the one.  The highest
+ * number itself may be seen: a number that was rolled back is given again, and the
+ * index can have the entry of the row that was rolled back behind that of the other.
+ */
+static bool
+search_last(SierraScan *scan, ScanKey prefix, int64 highest)
+{
+	int64 unseen = highest == PG_INT64_MAX ? highest : highest + 1;
+	SierraScan probe;
+	ScanKeyData keys[PREFIX_MAX + 1];
+	int64 seen = SIERRA_NONE;
+
+	for (int i = 0; i < scan->nkeys; i++)
+		keys[i] = prefix[i];
+	sierra_scan_begin(&probe, scan->desc->heapRelation, scan->index, false, scan->desc->xs_snapshot,
+					  scan->nkeys + 1);
+	for (int64 step = 1; seen == SIERRA_NONE && unseen > 0; step = Min(step, PG_INT64_MAX / 8) * 8)
+	{
+		int64 number = Max(unseen - step, 0);
+
+		if (fetch_number(&probe, keys, number, scan->slot))
+			seen = number;
+		else
+			unseen = number;
+	}
+	while (unseen - seen > 1)
+	{
+		int64 middle = seen + (unseen - seen) / 2;
+
+		if (fetch_number(&probe, keys, middle, scan->slot))
+			seen = middle;
+		else
+			unseen = middle;
+	}
+	sierra_scan_end(&probe);
+	return seen != SIERRA_NONE;
+}
+
+/*
+ * A scan from the end would do, but a large append that was rolled back leaves index
+ * entries there, and each scan would pass all of them until the next VACUUM.  Under
+ * SERIALIZABLE a reader has to pass them, to find out with whom it is in conflict.
+ */
+bool
+sierra_scan_last(SierraScan *scan, ScanKey prefix)
+{
+	int64 number;
+
+	Assert(scan->nkeys <= PREFIX_MAX);
+	if (IsolationIsSerializable() && IsMVCCSnapshot(scan->desc->xs_snapshot))
+	{
+		sierra_scan_rescan(scan, prefix);
+		return sierra_scan_next(scan, BackwardScanDirection);
+	}
+	CHECK_FOR_INTERRUPTS();
+	if (!first_from_end(scan, prefix, &number))
+		return false;
+	return index_fetch_heap(scan->desc, scan->slot) || search_last(scan, prefix, number);
+}
+
+bool
+sierra_scan_find_settled(SierraScan *scan, Snapshot dirty, ScanKey key)
+{
+	for (;;)
+	{
+		sierra_scan_rescan(scan, key);
+		if (!sierra_scan_next(scan, ForwardScanDirection))
+			return false;
+		if (!TransactionIdIsValid(dirty->xmin))
+			return true;
+		/* Release the pages: VACUUM must not wait for the transaction too. */
+		ExecClearTuple(scan->slot);
+		sierra_scan_rescan(scan, key);
+		XactLockTableWait(dirty->xmin, NULL, NULL, XLTW_None);
+	}
+}
+
 bool
 sierra_scan_newest(Relation rel, Relation sequence_index, Snapshot snapshot, int64 *sequence,
 				   int64 *position)
@@ -88,8 +211,7 @@ sierra_scan_newest(Relation rel, Relation sequence_index, Snapshot snapshot, int
 
 	*sequence = *position = SIERRA_NONE;
 	sierra_scan_begin(&scan, rel, sequence_index, false, snapshot, 0);
-	sierra_scan_rescan(&scan, NULL);
-	found = sierra_scan_next(&scan, BackwardScanDirection);
+	found = sierra_scan_last(&scan, NULL);
 	if (found)
 	{
 		*sequence = sierra_slot_int8(scan.slot, Anum_events_partition_sequence);
@@ -97,6 +219,31 @@ sierra_scan_newest(Relation rel, Relation sequence_index, Snapshot snapshot, int
 	}
 	sierra_scan_end(&scan);
 	return found;
+}
+
+bool
+sierra_scan_newest_from(Relation rel, Relation sequence_index, Snapshot snapshot, int64 bound,
+						int64 *sequence, int64 *position)
+{
+	ScanKeyData key;
+	SierraScan scan;
+	bool found;
+
+	if (bound <= 0)
+		return sierra_scan_newest(rel, sequence_index, snapshot, sequence, position);
+	sierra_scan_key_int8(&key, 1, BTGreaterEqualStrategyNumber, bound);
+	sierra_scan_begin(&scan, rel, sequence_index, false, snapshot, 1);
+	sierra_scan_rescan(&scan, &key);
+	/* Only the last entry: if its row is not to be seen, many before it may not be either. */
+	found = index_getnext_tid(scan.desc, BackwardScanDirection) != NULL &&
+			index_fetch_heap(scan.desc, scan.slot);
+	if (found)
+	{
+		*sequence = sierra_slot_int8(scan.slot, Anum_events_partition_sequence);
+		*position = sierra_slot_int8(scan.slot, Anum_events_global_position);
+	}
+	sierra_scan_end(&scan);
+	return found || sierra_scan_newest(rel, sequence_index, snapshot, sequence, position);
 }
 
 void

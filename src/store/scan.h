@@ -54,11 +54,33 @@ extern bool sierra_scan_next(SierraScan *scan, ScanDirection direction);
 extern void sierra_scan_end(SierraScan *scan);
 
 /*
+ * Puts the committed row with this key into the slot of the scan, whose
+ * snapshot is dirty (InitDirtySnapshot()); false if there is none.  Waits for a
+ * transaction that is adding it.
+ */
+extern bool sierra_scan_find_settled(SierraScan *scan, Snapshot dirty, ScanKey key);
+
+/*
+ * Puts the row with the highest number into the slot of the scan; false if there is
+ * none.  The scan has a key for each index column before that of the number.  The rows
+ * are numbered from 0, and those that the snapshot sees have no gap.
+ */
+extern bool sierra_scan_last(SierraScan *scan, ScanKey prefix);
+
+/*
  * Sequence and position of the newest event of a partition that the snapshot
  * sees; false, and both SIERRA_NONE, if it sees none.
  */
 extern bool sierra_scan_newest(Relation rel, Relation sequence_index, Snapshot snapshot,
 							   int64 *sequence, int64 *position);
+
+/*
+ * The same, faster if the newest event has the sequence bound or a few more: an
+ * index scan without a bound copies all entries of the last index page.  A wrong
+ * bound costs time only.
+ */
+extern bool sierra_scan_newest_from(Relation rel, Relation sequence_index, Snapshot snapshot,
+									int64 bound, int64 *sequence, int64 *position);
 
 /* Scan keys: comparisons of index columns, with strategies of btree. */
 extern void sierra_scan_key_int8(ScanKey key, AttrNumber column, StrategyNumber strategy,

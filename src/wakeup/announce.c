@@ -61,7 +61,7 @@ sierra_announced(const SierraStore *store, VirtualTransactionId transaction)
 	position = place->position;
 	pg_read_barrier();
 
-	/* The backend may have gone on to its next transaction while we read. */
+	/* The backend may have continued to its next transaction while we read. */
 	if (!is_ours || pg_atomic_read_u32(&place->transaction) != transaction.localTransactionId)
 		return SIERRA_NONE;
 	return position;

@@ -40,8 +40,8 @@ PG_FUNCTION_INFO_V1(sierra_list_jobs);
 #define DEFAULT_RATE 40.0
 
 /*
- * So many of the sagas that are due first are looked at to find their owners; the
- * sagas of an owner who has none among them are found later.
+ * This number of the sagas that are due first is looked at to find their owners; the
+ * sagas of an owner that has none among them are found later.
  */
 #define SAGAS_LOOKED_AT 1000
 

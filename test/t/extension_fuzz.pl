@@ -1,6 +1,6 @@
 # Every function of the extension, private ones too, called with odd arguments by
 # roles with few rights: no process crashes, no internal error, nothing hangs.
-# SIERRA_FUZZ_SECONDS: how long (default 60); SIERRA_FUZZ_SEED: repeats a run.
+# SIERRA_TEST_SECONDS: how long (default 60); SIERRA_TEST_SEED: repeats a run.
 
 use strict;
 use warnings;
@@ -12,8 +12,8 @@ use PostgreSQL::Test::Utils;
 use SierraTest;
 use Test::More;
 
-my $seconds = $ENV{SIERRA_FUZZ_SECONDS} // 60;
-my $seed    = $ENV{SIERRA_FUZZ_SEED}    // int rand 1_000_000;
+my $seconds = $ENV{SIERRA_TEST_SECONDS} // 60;
+my $seed    = $ENV{SIERRA_TEST_SEED}    // int rand 1_000_000;
 my $node    = new_server('fuzz');
 $node->append_conf('postgresql.conf', <<'CONF');
 shared_preload_libraries = 'sierra_es'

@@ -13,8 +13,8 @@ use SierraTest;
 use Test::More;
 use Time::HiRes qw(sleep);
 
-my $seed = $ENV{SIERRA_SEED} // 20261;
-note("SIERRA_SEED=$seed");
+my $seed = $ENV{SIERRA_TEST_SEED} // 20261;
+note("SIERRA_TEST_SEED=$seed");
 srand $seed;
 
 my $node  = new_server('projection_crash');

@@ -94,7 +94,7 @@ pass('it is back after a failure');
 $session->do('SAVEPOINT within');
 $session->do('ALTER DATABASE owned RENAME TO mine');
 $session->do('RELEASE within');
-is(notifier_of('owned') // '', '', 'it stays away while the statement holds');
+is(notifier_of('owned') // '', '', 'it stays away until the statement is undone');
 $session->do('ROLLBACK TO before');
 wait_until('it is back', sub { notifier_of('owned') });
 $session->do('ALTER DATABASE owned RENAME TO mine');

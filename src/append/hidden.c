@@ -1,0 +1,109 @@
+/*
+ * hidden.c
+ *		What an append must not say to a user from whom row-level security hides events.
+ *
+ * An append looks at all events, because numbers, versions and ids are those of the
+ * store, whoever sees them.  What it answers can say something about events of others:
+ * that a stream has another version or key, and which numbers a repeated event has.  So
+ * the answer leaves out what the user could not read.
+ *
+ * A user without the right SELECT cannot read anything, but has to know whether its own
+ * append was a repetition.  So it gets the answer to a repetition; but then it had to
+ * know id and stream of the event.
+ */
+#include "postgres.h"
+
+#include "append/hidden.h"
+#include "read/row_security.h"
+
+#include "access/xact.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
+#include "utils/snapmgr.h"
+
+static bool
+may_read(const SierraStore *store)
+{
+	return pg_class_aclcheck(store->events, GetUserId(), ACL_SELECT) == ACLCHECK_OK;
+}
+
+/* See what is committed by now and what this command wrote, as the append does. */
+static void
+begin_looking(void)
+{
+	CommandCounterIncrement();
+	PushActiveSnapshot(GetLatestSnapshot());
+}
+
+static bool
+count_event(void *seen, Datum *values, bool *nulls)
+{
+	(*(int *) seen)++;
+	return true;
+}
+
+bool
+sierra_hidden_repetition(const SierraRoute *route, const SierraAppendResult *results)
+{
+	SierraSink *sink;
+	int seen = 0;
+
+	if (!sierra_store_has_row_security(route->store) || !may_read(route->store))
+		return false;
+	begin_looking();
+	sink = sierra_row_security_sink(route->store, count_event, &seen, route->count);
+	for (int i = 0; i < route->count; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		sierra_row_security_put(sink, results[i].stream->partition, results[i].partition_sequence);
+	}
+	sierra_row_security_finish(sink);
+	PopActiveSnapshot();
+	pfree(sink);
+	return seen < route->count;
+}
+
+/* The version of the stream without events of this call, which were counted already. */
+static int64
+stored_version(const SierraRoute *route, const SierraAppendResult *results,
+			   const SierraRefusal *refusal)
+{
+	int64 version = refusal->current_version;
+	int refused = refusal->event - route->events;
+
+	for (int i = 0; i < refused; i++)
+	{
+		if (results[i].stream == results[refused].stream)
+			version--;
+	}
+	return version;
+}
+
+void
+sierra_hidden_censor(const SierraRoute *route, const SierraAppendResult *results,
+					 SierraAppendStatus status, SierraRefusal *refusal)
+{
+	int64 stored = SIERRA_NONE;
+	int64 version = SIERRA_NONE;
+	bool sees_any = false;
+
+	refusal->hidden = false;
+	if (status != SIERRA_APPEND_WRONG_VERSION && status != SIERRA_APPEND_KEY_MISMATCH)
+		return;
+	if (status == SIERRA_APPEND_WRONG_VERSION)
+	{
+		stored = stored_version(route, results, refusal);
+		if (stored == SIERRA_NONE)
+			return;
+	}
+	if (!sierra_store_has_row_security(route->store))
+		return;
+	if (may_read(route->store))
+	{
+		begin_looking();
+		sees_any =
+			sierra_row_security_stream_version(route->store, refusal->event->stream_id, &version);
+		PopActiveSnapshot();
+	}
+	refusal->hidden = !sees_any || version < stored;
+}

@@ -1,0 +1,61 @@
+-- A BEFORE ROW trigger that appends to the partition which is being written: refused with the reason
+\set SHOW_CONTEXT never
+\set sqlstate '\\echo SQLSTATE :LAST_ERROR_SQLSTATE'
+SELECT create_event_store('es', 1);
+CREATE FUNCTION nest() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF NEW.event_name <> 'Nested' THEN
+        PERFORM eappend(NEW.stream_id || '-nested', 'Nested');
+    END IF;
+    RETURN NEW;
+END $$;
+CREATE TRIGGER nest BEFORE INSERT ON es.events FOR EACH ROW EXECUTE FUNCTION nest();
+CREATE FUNCTION try(call text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE result text;
+BEGIN
+    EXECUTE 'SELECT ' || call INTO result;
+    RETURN result;
+EXCEPTION WHEN OTHERS THEN
+    RETURN SQLSTATE || ': ' || SQLERRM;
+END $$;
+-- what an application gets
+SELECT eappend('a', 'x');
+:sqlstate
+SELECT try($$count(*) FROM eappend('a', 'x')$$);
+SELECT try($$count(*) FROM emappend(NULL, ARRAY['a', 'b'], ARRAY['x', 'x'])$$);
+SELECT count(*) FROM everify();
+SELECT count(*) FROM es.events;
+-- an AFTER trigger can
+DROP TRIGGER nest ON es.events;
+CREATE TRIGGER nest AFTER INSERT ON es.events FOR EACH ROW EXECUTE FUNCTION nest();
+SELECT try($$count(*) FROM emappend(NULL, ARRAY['a', 'b'], ARRAY['x', 'x'])$$);
+SELECT partition_sequence, stream_id, stream_version FROM epscan(0);
+SELECT drop_event_store('es', force => true);
+-- A BEFORE trigger can append to other partitions, but not to those of the same call.  Among 4
+-- partitions: a is in 0, e in 1, f in 3.
+SELECT create_event_store('es', 4);
+CREATE OR REPLACE FUNCTION nest() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF NEW.event_name <> 'Nested' THEN
+        PERFORM eappend(NEW.event_name, 'Nested');
+    END IF;
+    RETURN NEW;
+END $$;
+CREATE TRIGGER nest BEFORE INSERT ON es.events FOR EACH ROW EXECUTE FUNCTION nest();
+SELECT try($$count(*) FROM eappend('a', 'e')$$);
+SELECT try($$count(*) FROM emappend(NULL, ARRAY['a', 'e'], ARRAY['e', 'f'])$$);
+SELECT try($$count(*) FROM emappend(NULL, ARRAY['a', 'e'], ARRAY['f', 'f'])$$);
+-- an append to the same partition that the trigger gives up does no harm
+CREATE OR REPLACE FUNCTION nest() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM eappend('a', 'Nested');
+    RETURN NEW;
+EXCEPTION WHEN triggered_data_change_violation THEN
+    RETURN NEW;
+END $$;
+SELECT try($$count(*) FROM emappend(NULL, ARRAY['a', 'a'], ARRAY['x', 'y'])$$);
+SELECT global_position, stream_id, stream_version, event_name FROM eall();
+SELECT count(*) FROM everify();
+SELECT drop_event_store('es', force => true);
+DROP FUNCTION try(text);
+DROP FUNCTION nest();
