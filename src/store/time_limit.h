@@ -30,7 +30,7 @@ extern bool sierra_time_limit_is_over(void);
  */
 extern bool sierra_time_limit_take(ErrorData *error);
 
-/* In PG_CATCH: raises the error again, after sierra_time_limit_take(). */
-extern void sierra_time_limit_rethrow(MemoryContext context) pg_attribute_noreturn();
+/* In PG_CATCH: raises the error again, after sierra_time_limit_take().  Does not return. */
+extern void sierra_time_limit_rethrow(MemoryContext context);
 
 #endif /* SIERRA_TIME_LIMIT_H */
