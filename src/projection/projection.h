@@ -49,8 +49,8 @@ typedef struct SierraProjection
 	SierraFilter event_names;
 	char *search_path;
 	text *subscription; /* NULL: a trigger calls the handler when events are appended */
-	int32 batch_size; /* 1 to SIERRA_PROJECTION_MAX_BATCH */
-	bool parks; /* parks an event that fails; otherwise stops at it */
+	int32 batch_size;	/* 1 to SIERRA_PROJECTION_MAX_BATCH */
+	bool parks;			/* parks an event that fails; otherwise stops at it */
 	Datum retry_after;
 	bool live;
 	bool automatic; /* a new version becomes live as soon as it has caught up */

@@ -16,7 +16,6 @@ use warnings;
 
 use FindBin;
 use lib "$FindBin::Bin/../lib";
-use List::Util qw(shuffle);
 use PostgreSQL::Test::Utils;
 use SierraCalls;
 use SierraMutilations;
@@ -161,12 +160,10 @@ my %expected = map { $_->[2] => $_->[3] } @{ mutilate_and_call($warm, { sql => '
 }
 
 my $pattern = $ENV{SIERRA_TEST_MUTILATIONS};
-my $seed    = $ENV{SIERRA_TEST_SEED} // int(time) % 1_000_000;
-diag("SIERRA_TEST_SEED=$seed") unless $pattern;
-srand $seed;
+my $seed    = $ENV{SIERRA_TEST_SEED} // 0;
 my @all = (mutilations_by_hand(), mutilations_of_columns($superuser));
 cmp_ok(scalar @all, '>=', 1000, 'there are enough of them');
-my @chosen = $pattern ? grep { $_->{name} =~ /$pattern/ } @all : (shuffle @all)[ 0 .. 23 ];
+my @chosen = $pattern ? grep { $_->{name} =~ /$pattern/ } @all : @all[ grep { $_ % 45 == $seed % 45 } 0 .. $#all ];
 my @roles = qw(regress_sierra_owner regress_sierra_reader superuser);
 for my $mutilation (@chosen) {
 
