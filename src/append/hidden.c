@@ -71,7 +71,7 @@ sierra_hidden_censor(const SierraRoute *route, const SierraAppendResult *results
 					 SierraAppendStatus status, SierraRefusal *refusal)
 {
 	int64 stored = SIERRA_NONE;
-	int64 version;
+	int64 version = SIERRA_NONE;
 	bool sees_any = false;
 
 	refusal->hidden = false;

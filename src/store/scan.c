@@ -123,7 +123,7 @@ fetch_number(SierraScan *scan, ScanKey keys, int64 number, TupleTableSlot *slot)
 }
 
 /*
- * Searches the highest number below this one of a row that the snapshot sees.  It sees
+ * Searches the highest number below unseen of a row that the snapshot sees.  It sees
  * all numbers up to some number, so steps that grow lead back to a row that it sees;
  * from there on, bisect.  The last row that is found is the one.
  */
@@ -169,6 +169,7 @@ bool
 sierra_scan_last(SierraScan *scan, ScanKey prefix)
 {
 	int64 number;
+	int64 unseen;
 
 	Assert(scan->nkeys <= PREFIX_MAX);
 	if (IsolationIsSerializable() && IsMVCCSnapshot(scan->desc->xs_snapshot))
@@ -179,7 +180,12 @@ sierra_scan_last(SierraScan *scan, ScanKey prefix)
 	CHECK_FOR_INTERRUPTS();
 	if (!first_from_end(scan, prefix, &number))
 		return false;
-	return index_fetch_heap(scan->desc, scan->slot) || search_last(scan, prefix, number);
+	if (index_fetch_heap(scan->desc, scan->slot))
+		return true;
+
+	/* There can be another row with this number, which the snapshot sees. */
+	unseen = number == PG_INT64_MAX ? number : number + 1;
+	return search_last(scan, prefix, unseen);
 }
 
 bool
