@@ -120,9 +120,29 @@ sierra_append_partition_end_probes(SierraAppendPartition *partition)
 	partition->stream_scanning = partition->id_scanning = false;
 }
 
+/*
+ * The newest sequences that this session has found, by a hash of the table's OID: where
+ * to begin to look next time.  They are hints: another session may have appended, and
+ * another table may have the same hash.
+ */
+#define HINTS 256
+
+static struct
+{
+	Oid relid;
+	int64 sequence;
+} hints[HINTS];
+
 void
 sierra_append_partition_probe(SierraAppendPartition *partition)
 {
-	(void) sierra_scan_newest(partition->rel, partition->sequence_index, SnapshotSelf,
-							  &partition->sequence, &partition->position);
+	Oid relid = RelationGetRelid(partition->rel);
+	int64 bound = SIERRA_NONE;
+
+	if (hints[relid % HINTS].relid == relid)
+		bound = hints[relid % HINTS].sequence;
+	(void) sierra_scan_newest_from(partition->rel, partition->sequence_index, SnapshotSelf, bound,
+								   &partition->sequence, &partition->position);
+	hints[relid % HINTS].relid = relid;
+	hints[relid % HINTS].sequence = partition->sequence;
 }

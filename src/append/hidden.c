@@ -35,19 +35,32 @@ begin_looking(void)
 	PushActiveSnapshot(GetLatestSnapshot());
 }
 
+static bool
+count_event(void *seen, Datum *values, bool *nulls)
+{
+	(*(int *) seen)++;
+	return true;
+}
+
 bool
 sierra_hidden_repetition(const SierraRoute *route, const SierraAppendResult *results)
 {
-	bool hidden = false;
+	SierraSink *sink;
+	int seen = 0;
 
 	if (!sierra_store_has_row_security(route->store) || !may_read(route->store))
 		return false;
 	begin_looking();
-	for (int i = 0; i < route->count && !hidden; i++)
-		hidden = !sierra_row_security_sees(route->store, results[i].stream->partition,
-										   results[i].partition_sequence);
+	sink = sierra_row_security_sink(route->store, count_event, &seen, route->count);
+	for (int i = 0; i < route->count; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		sierra_row_security_put(sink, results[i].stream->partition, results[i].partition_sequence);
+	}
+	sierra_row_security_finish(sink);
 	PopActiveSnapshot();
-	return hidden;
+	pfree(sink);
+	return seen < route->count;
 }
 
 /* The version of the stream without events of this call, which were counted already. */

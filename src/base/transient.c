@@ -27,6 +27,7 @@
  */
 #include "postgres.h"
 
+#include "base/compat.h"
 #include "base/transient.h"
 
 #include "fmgr.h"

@@ -17,6 +17,7 @@
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
+#include "utils/memutils.h"
 #include "utils/plancache.h"
 #include "utils/tuplestore.h"
 
@@ -36,6 +37,7 @@ sierra_batch_read(SierraBatch *batch, const SierraProjection *projection, Tuples
 		int i = batch->count++;
 		HeapTuple tuple;
 
+		CHECK_FOR_INTERRUPTS();
 		slot_getallattrs(slot);
 		tuple = heap_form_tuple(projection->desc, slot->tts_values, slot->tts_isnull);
 		batch->events[i] = HeapTupleHeaderGetDatum(tuple->t_data);
@@ -62,17 +64,23 @@ sierra_batch_single(SierraBatch *batch, const SierraProjection *projection, Datu
 	batch->versions[0] = DatumGetInt64(values[SIERRA_EVENT_VERSION]);
 }
 
+/* Makes the event in context; what upcasters allocate is in the current one. */
 static Datum
-upcast_event(const SierraProjection *projection, Datum event)
+upcast_event(const SierraProjection *projection, Datum event, MemoryContext context)
 {
+	MemoryContext scratch = CurrentMemoryContext;
 	HeapTupleHeader header = DatumGetHeapTupleHeader(event);
 	HeapTupleData tuple = {.t_len = HeapTupleHeaderGetDatumLength(header), .t_data = header};
+	HeapTuple upcast;
 	Datum values[Natts_events];
 	bool nulls[Natts_events];
 
 	heap_deform_tuple(&tuple, projection->desc, values, nulls);
 	sierra_upcast(projection->upcasters, values, nulls);
-	return HeapTupleHeaderGetDatum(heap_form_tuple(projection->desc, values, nulls)->t_data);
+	MemoryContextSwitchTo(context);
+	upcast = heap_form_tuple(projection->desc, values, nulls);
+	MemoryContextSwitchTo(scratch);
+	return HeapTupleHeaderGetDatum(upcast->t_data);
 }
 
 SierraBatch
@@ -83,15 +91,22 @@ sierra_batch_part(const SierraProjection *projection, const SierraBatch *batch, 
 						.positions = batch->positions + from,
 						.versions = batch->versions + from,
 						.streams = batch->streams + from};
+	MemoryContext caller = CurrentMemoryContext;
+	MemoryContext scratch;
 
 	if (projection->upcasters == NULL)
 		return part;
 	part.events = palloc(sizeof(Datum) * part.count);
+	scratch = AllocSetContextCreate(caller, "sierra_es upcast", ALLOCSET_DEFAULT_SIZES);
+	MemoryContextSwitchTo(scratch);
 	for (int i = 0; i < part.count; i++)
 	{
 		CHECK_FOR_INTERRUPTS();
-		part.events[i] = upcast_event(projection, batch->events[from + i]);
+		part.events[i] = upcast_event(projection, batch->events[from + i], caller);
+		MemoryContextReset(scratch);
 	}
+	MemoryContextSwitchTo(caller);
+	MemoryContextDelete(scratch);
 	return part;
 }
 

@@ -63,7 +63,8 @@ set_cause(const SierraProjection *projection, Datum event)
 
 /* Calls the handler for one event, with the state of index i. */
 static void
-react(SierraFold *fold, const SierraBatch *batch, int place, SierraStates *states, int i)
+react(const SierraProjection *projection, SierraFold *fold, const SierraBatch *batch, int place,
+	  SierraStates *states, int i)
 {
 	/* So that the handler sees what it did for the event before. */
 	CommandCounterIncrement();
@@ -71,6 +72,9 @@ react(SierraFold *fold, const SierraBatch *batch, int place, SierraStates *state
 	sierra_fold_restart(fold, states->values[i], states->nulls[i]);
 	sierra_fold_event(fold, batch->events[place]);
 	PopActiveSnapshot();
+	/* The fold has a copy of its own. */
+	if (!states->nulls[i] && states->values[i] != projection->initial)
+		pfree(DatumGetPointer(states->values[i]));
 	states->nulls[i] = fold->isnull;
 	states->values[i] =
 		fold->isnull ? (Datum) 0 : PointerGetDatum(PG_DETOAST_DATUM_COPY(fold->state));
@@ -83,6 +87,9 @@ react_to_all(const SierraProjection *projection, const SierraBatch *batch, Sierr
 {
 	int *state_of = palloc(sizeof(int) * batch->count);
 	int settings = NewGUCNestLevel();
+	MemoryContext caller = CurrentMemoryContext;
+	MemoryContext scratch =
+		AllocSetContextCreate(caller, "sierra_es cause", ALLOCSET_DEFAULT_SIZES);
 	SierraFold fold;
 
 	for (int i = 0; i < batch->count; i++)
@@ -105,10 +112,14 @@ react_to_all(const SierraProjection *projection, const SierraBatch *batch, Sierr
 			states->values[i] = projection->initial;
 			states->nulls[i] = projection->initial_null;
 		}
+		MemoryContextSwitchTo(scratch);
 		set_cause(projection, batch->events[place]);
-		react(&fold, batch, place, states, i);
+		MemoryContextSwitchTo(caller);
+		MemoryContextReset(scratch);
+		react(projection, &fold, batch, place, states, i);
 	}
 	AtEOXact_GUC(false, settings);
+	MemoryContextDelete(scratch);
 }
 
 void

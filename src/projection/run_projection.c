@@ -139,17 +139,20 @@ handle_part(Running *running, int from, int to)
 
 /*
  * Handles a part of the batch in a subtransaction; returns its error, or NULL.  An
- * error that says nothing about the events is raised again.
+ * error that says nothing about the events is raised again.  Many parts may be tried
+ * until the event that fails is found, so the memory of each is freed.
  */
 static ErrorData *
 try_part(Running *running, int from, int to)
 {
 	MemoryContext context = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
+	MemoryContext part =
+		AllocSetContextCreate(context, "sierra_es part of a batch", ALLOCSET_DEFAULT_SIZES);
 	ErrorData *volatile error = NULL;
 
 	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(context);
+	MemoryContextSwitchTo(part);
 	PG_TRY();
 	{
 		handle_part(running, from, to);
@@ -164,6 +167,7 @@ try_part(Running *running, int from, int to)
 	}
 	PG_END_TRY();
 	MemoryContextSwitchTo(context);
+	MemoryContextDelete(part);
 	CurrentResourceOwner = owner;
 	if (error != NULL && sierra_error_is_transient(error->sqlerrcode))
 		ReThrowError(error);

@@ -67,8 +67,8 @@ scan_partition(const SierraStore *store, int partition, SierraIndex kind, ScanKe
 	/* Do not begin at what was rolled back, see sierra_scan_last(). */
 	if (range.backward && range.to == PG_INT64_MAX)
 		range.to = find_last(rel, index, kind, prefix);
-	if (nkeys > 0)
-		keys[0] = *prefix;
+	for (int i = 0; prefix != NULL && i < nkeys; i++)
+		keys[i] = prefix[i];
 	nkeys = add_range_keys(keys, nkeys, nkeys + 1, range);
 	sierra_scan_begin(&scan, rel, index, true, GetActiveSnapshot(), nkeys);
 	sierra_scan_rescan(&scan, keys);

@@ -154,18 +154,25 @@ flush_batch(RowSecuritySink *sink)
 	sink->batch = Min(sink->batch * 4, BATCH_MAX);
 }
 
-static bool
-put_event(SierraSink *base, TupleTableSlot *slot)
+bool
+sierra_row_security_put(SierraSink *base, int32 partition, int64 sequence)
 {
 	RowSecuritySink *sink = (RowSecuritySink *) base;
 	Pending *pending = &sink->pending[sink->count];
 
-	pending->partition = sierra_slot_int4(slot, Anum_events_partition_id);
-	pending->sequence = sierra_slot_int8(slot, Anum_events_partition_sequence);
+	pending->partition = partition;
+	pending->sequence = sequence;
 	pending->place = sink->count;
 	if (++sink->count >= sink->batch)
 		flush_batch(sink);
 	return !sink->done;
+}
+
+static bool
+put_event(SierraSink *sink, TupleTableSlot *slot)
+{
+	return sierra_row_security_put(sink, sierra_slot_int4(slot, Anum_events_partition_id),
+								   sierra_slot_int8(slot, Anum_events_partition_sequence));
 }
 
 SierraSink *
@@ -247,22 +254,4 @@ sierra_row_security_count(const SierraStore *store, int partition, int64 from_se
 
 	(void) query_int8(query, 2, types, values, &count);
 	return count;
-}
-
-bool
-sierra_row_security_sees(const SierraStore *store, int partition, int64 sequence)
-{
-	char *query = psprintf("SELECT FROM %s WHERE partition_id OPERATOR(pg_catalog.=) $1"
-						   " AND partition_sequence OPERATOR(pg_catalog.=) $2",
-						   events_table(store));
-	Oid types[2] = {INT4OID, INT8OID};
-	Datum values[2] = {Int32GetDatum(partition), Int64GetDatum(sequence)};
-	bool found;
-
-	SPI_connect();
-	if (SPI_execute_with_args(query, 2, types, values, NULL, true, 0) != SPI_OK_SELECT)
-		elog(ERROR, "could not look for an event under row-level security");
-	found = SPI_processed > 0;
-	SPI_finish();
-	return found;
 }

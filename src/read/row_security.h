@@ -22,6 +22,9 @@ typedef bool (*SierraRowCallback)(void *arg, Datum *values, bool *nulls);
 extern SierraSink *sierra_row_security_sink(const SierraStore *store, SierraRowCallback callback,
 											void *arg, int64 expected_rows);
 
+/* Puts an event into the sink by its numbers; false if no more events are wanted. */
+extern bool sierra_row_security_put(SierraSink *sink, int32 partition, int64 sequence);
+
 /* Passes on the events of the last batch; put must not be called after it. */
 extern void sierra_row_security_finish(SierraSink *sink);
 
@@ -29,9 +32,6 @@ extern void sierra_row_security_finish(SierraSink *sink);
 extern bool sierra_row_security_stream_version(const SierraStore *store, const text *stream_id,
 											   int64 *version);
 extern bool sierra_row_security_sequence(const SierraStore *store, int partition, int64 *sequence);
-
-/* May the user see the event with this sequence? */
-extern bool sierra_row_security_sees(const SierraStore *store, int partition, int64 sequence);
 
 /* How many events of a partition, from this sequence on, the user may see. */
 extern int64 sierra_row_security_count(const SierraStore *store, int partition,

@@ -6,6 +6,9 @@
  * table changes.  A plan that was made while a table was empty would scan the whole
  * table, and would be kept while the table grows until it is analyzed.  So plans use
  * indexes whatever the statistics say.
+ *
+ * A plan takes about 50 kB, and each store has plans of its own.  So a session keeps only
+ * the plans that it has used last, and none of a store that has been dropped or renamed.
  */
 #include "postgres.h"
 
@@ -13,12 +16,19 @@
 #include "store/query.h"
 #include "store/run_as.h"
 
+#include "catalog/namespace.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
+#include "lib/ilist.h"
 #include "optimizer/cost.h"
 #include "utils/builtins.h"
 #include "utils/hsearch.h"
+#include "utils/inval.h"
 #include "utils/memutils.h"
+#include "utils/syscache.h"
+
+/* More than all statements of two stores. */
+#define PLANS_MAX 128
 
 typedef struct PlanKey
 {
@@ -29,10 +39,15 @@ typedef struct PlanKey
 typedef struct PlanEntry
 {
 	PlanKey key;
+	Oid schema; /* of the store */
 	SPIPlanPtr plan;
+	int running; /* how many calls execute it at the moment: a trigger may run it again */
+	dlist_node by_use;
 } PlanEntry;
 
 static HTAB *plans = NULL;
+static dlist_head plans_by_use = DLIST_STATIC_INIT(plans_by_use); /* the last used first */
+static bool schemas_changed = false;
 
 MemoryContext
 sierra_query_begin(void)
@@ -61,50 +76,125 @@ prepare(const SierraStore *store, const SierraQuery *query)
 	return plan;
 }
 
-static SPIPlanPtr
+static void
+note_change_of_schemas(Datum arg, int cacheid, uint32 hashvalue)
+{
+	schemas_changed = true;
+}
+
+static void
+create_cache(void)
+{
+	HASHCTL ctl = {0};
+
+	ctl.keysize = sizeof(PlanKey);
+	ctl.entrysize = sizeof(PlanEntry);
+	ctl.hcxt = CacheMemoryContext;
+	plans =
+		hash_create("sierra_es queries", PLANS_MAX, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	CacheRegisterSyscacheCallback(NAMESPACEOID, note_change_of_schemas, (Datum) 0);
+}
+
+static void
+forget(PlanEntry *entry)
+{
+	SPIPlanPtr plan = entry->plan;
+
+	dlist_delete(&entry->by_use);
+	(void) hash_search(plans, &entry->key, HASH_REMOVE, NULL);
+	SPI_freeplan(plan);
+}
+
+/* Forgets the plans of stores that have been dropped or renamed. */
+static void
+forget_dropped(void)
+{
+	dlist_mutable_iter iter;
+
+	/* Set first: looking schemas up accepts invalidations. */
+	schemas_changed = false;
+	dlist_foreach_modify(iter, &plans_by_use)
+	{
+		PlanEntry *entry = dlist_container(PlanEntry, by_use, iter.cur);
+
+		if (entry->running == 0 &&
+			get_namespace_oid(NameStr(entry->key.store), true) != entry->schema)
+			forget(entry);
+	}
+}
+
+/* Forgets the plan whose last use is longest ago, if there are as many as may be kept. */
+static void
+make_room(void)
+{
+	dlist_iter iter;
+
+	if (hash_get_num_entries(plans) < PLANS_MAX)
+		return;
+	dlist_reverse_foreach(iter, &plans_by_use)
+	{
+		PlanEntry *entry = dlist_container(PlanEntry, by_use, iter.cur);
+
+		if (entry->running > 0)
+			continue;
+		forget(entry);
+		return;
+	}
+}
+
+static PlanEntry *
+add_plan(const SierraStore *store, const PlanKey *key)
+{
+	/* Prepare first: if that fails, there must not be an entry without a plan. */
+	SPIPlanPtr plan = prepare(store, key->query);
+	PlanEntry *entry;
+	bool found;
+
+	if (schemas_changed)
+		forget_dropped();
+	make_room();
+	entry = hash_search(plans, key, HASH_ENTER, &found);
+	entry->plan = plan;
+	entry->running = 0;
+	dlist_push_head(&plans_by_use, &entry->by_use);
+	return entry;
+}
+
+static PlanEntry *
 find_plan(const SierraStore *store, const SierraQuery *query)
 {
 	PlanKey key = {.store = store->name, .query = query};
 	PlanEntry *entry;
-	bool found;
 
 	if (plans == NULL)
-	{
-		HASHCTL ctl = {0};
-
-		ctl.keysize = sizeof(PlanKey);
-		ctl.entrysize = sizeof(PlanEntry);
-		ctl.hcxt = CacheMemoryContext;
-		plans = hash_create("sierra_es queries", 32, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
-	}
+		create_cache();
 	entry = hash_search(plans, &key, HASH_FIND, NULL);
 	if (entry == NULL)
-	{
-		/* Prepare first: if that fails, there must not be an entry without a plan. */
-		SPIPlanPtr plan = prepare(store, query);
-
-		entry = hash_search(plans, &key, HASH_ENTER, &found);
-		entry->plan = plan;
-	}
-	return entry->plan;
+		entry = add_plan(store, &key);
+	else
+		dlist_move_head(&plans_by_use, &entry->by_use);
+	entry->schema = store->schema;
+	return entry;
 }
 
 /* Runs a plan.  If it has to be made first, it is made without sequential scans. */
 static int
-execute(SPIPlanPtr plan, Datum *values, const char *nulls, bool read_only)
+execute(PlanEntry *entry, Datum *values, const char *nulls, bool read_only)
 {
 	bool before = enable_seqscan;
 	int status = 0;
 
+	entry->running++;
 	/* Set the variable directly: set_config_option() takes longer than many of the statements. */
 	PG_TRY();
 	{
 		enable_seqscan = false;
-		status = SPI_execute_plan(plan, values, nulls, read_only, 0);
+		status = SPI_execute_plan(entry->plan, values, nulls, read_only, 0);
 	}
 	PG_FINALLY();
 	{
 		enable_seqscan = before;
+		entry->running--;
 	}
 	PG_END_TRY();
 	return status;

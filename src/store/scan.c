@@ -123,13 +123,16 @@ fetch_number(SierraScan *scan, ScanKey keys, int64 number, TupleTableSlot *slot)
 }
 
 /*
- * Searches the highest number below unseen of a row that the snapshot sees.  It sees
- * all numbers up to some number, so steps that grow lead back to a row that it sees;
- * from there on, bisect.  The last row that is found is the one.
+ * Searches the highest number, up to this one, of a row that the snapshot sees.  It
+ * sees all numbers up to some number, so steps that grow lead back to a row that it
+ * sees; from there on, bisect.  The last row that is found is the one.  The highest
+ * number itself may be seen: a number that was rolled back is given again, and the
+ * index can have the entry of the row that was rolled back behind that of the other.
  */
 static bool
-search_last(SierraScan *scan, ScanKey prefix, int64 unseen)
+search_last(SierraScan *scan, ScanKey prefix, int64 highest)
 {
+	int64 unseen = highest == PG_INT64_MAX ? highest : highest + 1;
 	SierraScan probe;
 	ScanKeyData keys[PREFIX_MAX + 1];
 	int64 seen = SIERRA_NONE;
@@ -169,7 +172,6 @@ bool
 sierra_scan_last(SierraScan *scan, ScanKey prefix)
 {
 	int64 number;
-	int64 unseen;
 
 	Assert(scan->nkeys <= PREFIX_MAX);
 	if (IsolationIsSerializable() && IsMVCCSnapshot(scan->desc->xs_snapshot))
@@ -180,12 +182,7 @@ sierra_scan_last(SierraScan *scan, ScanKey prefix)
 	CHECK_FOR_INTERRUPTS();
 	if (!first_from_end(scan, prefix, &number))
 		return false;
-	if (index_fetch_heap(scan->desc, scan->slot))
-		return true;
-
-	/* There can be another row with this number, which the snapshot sees. */
-	unseen = number == PG_INT64_MAX ? number : number + 1;
-	return search_last(scan, prefix, unseen);
+	return index_fetch_heap(scan->desc, scan->slot) || search_last(scan, prefix, number);
 }
 
 bool
@@ -222,6 +219,31 @@ sierra_scan_newest(Relation rel, Relation sequence_index, Snapshot snapshot, int
 	}
 	sierra_scan_end(&scan);
 	return found;
+}
+
+bool
+sierra_scan_newest_from(Relation rel, Relation sequence_index, Snapshot snapshot, int64 bound,
+						int64 *sequence, int64 *position)
+{
+	ScanKeyData key;
+	SierraScan scan;
+	bool found;
+
+	if (bound <= 0)
+		return sierra_scan_newest(rel, sequence_index, snapshot, sequence, position);
+	sierra_scan_key_int8(&key, 1, BTGreaterEqualStrategyNumber, bound);
+	sierra_scan_begin(&scan, rel, sequence_index, false, snapshot, 1);
+	sierra_scan_rescan(&scan, &key);
+	/* Only the last entry: if its row is not to be seen, many before it may not be either. */
+	found = index_getnext_tid(scan.desc, BackwardScanDirection) != NULL &&
+			index_fetch_heap(scan.desc, scan.slot);
+	if (found)
+	{
+		*sequence = sierra_slot_int8(scan.slot, Anum_events_partition_sequence);
+		*position = sierra_slot_int8(scan.slot, Anum_events_global_position);
+	}
+	sierra_scan_end(&scan);
+	return found || sierra_scan_newest(rel, sequence_index, snapshot, sequence, position);
 }
 
 void

@@ -74,6 +74,14 @@ extern bool sierra_scan_last(SierraScan *scan, ScanKey prefix);
 extern bool sierra_scan_newest(Relation rel, Relation sequence_index, Snapshot snapshot,
 							   int64 *sequence, int64 *position);
 
+/*
+ * The same, faster if the newest event has the sequence bound or a few more: an
+ * index scan without a bound copies all entries of the last index page.  A wrong
+ * bound costs time only.
+ */
+extern bool sierra_scan_newest_from(Relation rel, Relation sequence_index, Snapshot snapshot,
+									int64 bound, int64 *sequence, int64 *position);
+
 /* Scan keys: comparisons of index columns, with strategies of btree. */
 extern void sierra_scan_key_int8(ScanKey key, AttrNumber column, StrategyNumber strategy,
 								 int64 value);

@@ -4,7 +4,7 @@
  *
  * A session keeps what it found out about a store until a relation of the store, or
  * any schema, changes.  The invalidation callbacks only mark the entry as not valid;
- * the next call looks the store up again.
+ * the next call looks the store up again.  Only the stores that were used last are kept.
  */
 #include "postgres.h"
 
@@ -27,6 +27,7 @@
 #include "catalog/pg_trigger.h"
 #include "catalog/pg_type.h"
 #include "commands/trigger.h"
+#include "lib/ilist.h"
 #include "miscadmin.h"
 #include "partitioning/partbounds.h"
 #include "partitioning/partdesc.h"
@@ -47,9 +48,14 @@ typedef struct StoreEntry
 	bool position_checked;
 	Size size;
 	SierraStore *store; /* in CacheMemoryContext */
+	dlist_node by_use;
 } StoreEntry;
 
 static HTAB *stores = NULL;
+static dlist_head stores_by_use = DLIST_STATIC_INIT(stores_by_use); /* the last used first */
+
+/* How many stores a session keeps. */
+#define STORES_MAX 64
 
 /* Counts invalidations, to notice one that arrives while a store is looked up. */
 static uint64 changes = 0;
@@ -305,18 +311,43 @@ refresh_entry(StoreEntry *entry, const char *name, Oid schema)
 	entry->valid = (changes == changes_before);
 }
 
+static void
+forget(StoreEntry *entry)
+{
+	SierraStore *store = entry->store;
+
+	dlist_delete(&entry->by_use);
+	(void) hash_search(stores, &entry->name, HASH_REMOVE, NULL);
+	if (store != NULL)
+		pfree(store);
+}
+
+/* The entry of a store, or NULL. */
 static StoreEntry *
 find_entry(const NameData *name)
 {
-	bool found;
-	StoreEntry *entry = hash_search(stores, name, HASH_ENTER, &found);
+	return hash_search(stores, name, HASH_FIND, NULL);
+}
 
-	if (!found)
+/* The entry of a store, which may be a new one that is not valid. */
+static StoreEntry *
+use_entry(const NameData *name)
+{
+	StoreEntry *entry = find_entry(name);
+	bool found;
+
+	if (entry != NULL)
 	{
-		entry->valid = false;
-		entry->position_checked = false;
-		entry->store = NULL;
+		dlist_move_head(&stores_by_use, &entry->by_use);
+		return entry;
 	}
+	if (hash_get_num_entries(stores) >= STORES_MAX)
+		forget(dlist_tail_element(StoreEntry, by_use, &stores_by_use));
+	entry = hash_search(stores, name, HASH_ENTER, &found);
+	entry->valid = false;
+	entry->position_checked = false;
+	entry->store = NULL;
+	dlist_push_head(&stores_by_use, &entry->by_use);
 	return entry;
 }
 
@@ -355,9 +386,14 @@ sierra_store_open_named(const char *store_name, AclMode rights)
 	/* This also checks USAGE on the schema. */
 	schema = LookupExplicitNamespace(NameStr(name), true);
 	if (!OidIsValid(schema))
+	{
+		entry = find_entry(&name);
+		if (entry != NULL)
+			forget(entry);
 		sierra_store_report_missing(NameStr(name));
+	}
 
-	entry = find_entry(&name);
+	entry = use_entry(&name);
 	if (!entry->valid || entry->store->schema != schema)
 		refresh_entry(entry, NameStr(name), schema);
 
@@ -389,7 +425,9 @@ sierra_store_has_row_security(const SierraStore *store)
 bool
 sierra_store_position_checked(const SierraStore *store)
 {
-	return find_entry(&store->name)->position_checked;
+	const StoreEntry *entry = find_entry(&store->name);
+
+	return entry != NULL && entry->position_checked;
 }
 
 void
@@ -397,6 +435,6 @@ sierra_store_set_position_checked(const SierraStore *store)
 {
 	StoreEntry *entry = find_entry(&store->name);
 
-	if (entry->valid && entry->store->events == store->events)
+	if (entry != NULL && entry->valid && entry->store->events == store->events)
 		entry->position_checked = true;
 }

@@ -6,15 +6,12 @@ use warnings;
 
 use FindBin;
 use lib "$FindBin::Bin/../lib";
+use SierraCost;
 use SierraTest;
 use Test::More;
-use POSIX ();
-use PostgreSQL::Test::Utils;
 
 my $node = new_server('append_cost');
-
-# The peak of a process counts the shared pages that it has touched; so let there be few.
-$node->append_conf('postgresql.conf', "shared_buffers = 1MB\nwork_mem = 64kB\nautovacuum = off");
+$node->append_conf('postgresql.conf', small_server_settings());
 $node->restart;
 create_store($node, 4);
 
@@ -44,34 +41,15 @@ my $arrays = 'SELECT count(*) FROM inputs, emappend(NULL, streams, names, payloa
 my $keyed = $json =~ s/NULL/'tenant'/r;
 my %statement = (arrays => $arrays, keyed => $keyed);
 
-# A number from a file of /proc, in kilobytes.
-sub kilobytes {
-    my ($pid, $what) = @_;
-    open my $status, '<', "/proc/$pid/status" or die "cannot read the memory of process $pid: $!";
-    my ($found) = map { /^$what:\s+(\d+) kB/ } <$status>;
-    return $found // die "process $pid has no $what";
-}
-
-sub reset_peak {
-    my ($pid) = @_;
-    open my $peak, '>', "/proc/$pid/clear_refs" or die "cannot reset the peak of process $pid: $!";
-    print {$peak} '5';
-    close $peak or die "cannot reset the peak of process $pid: $!";
-    return;
-}
-
 # How many bytes a call adds to the peak of a session that has made one with few events.
-sub peak_of {
+sub peak_of_call {
     my ($input, $size, @settings) = @_;
     my $dbh  = connect_to($node);
     my $call = $dbh->prepare($statement{$input} // $json);
     $dbh->do($_) for @settings;
     $dbh->begin_work;
     $call->execute($input, 300);
-    reset_peak($dbh->{pg_pid});
-    my $before = kilobytes($dbh->{pg_pid}, 'VmHWM');
-    $call->execute($input, $size);
-    my $bytes = 1024 * (kilobytes($dbh->{pg_pid}, 'VmHWM') - $before);
+    my $bytes = peak_of($dbh, sub { $call->execute($input, $size) });
     die "$size events expected" if $call->fetchrow_array != $size;
     $call->finish;
     $dbh->rollback;
@@ -82,20 +60,11 @@ sub peak_of {
 # One test: the peak of a call is at most that many times its input.
 sub peak_is_at_most {
     my ($times, $input, $size, $name, @settings) = @_;
-    my $bytes = peak_of($input, $size, @settings);
+    my $bytes = peak_of_call($input, $size, @settings);
     my $text  = one_value($owner,
         'SELECT octet_length(events::text) FROM inputs WHERE (name, size) = ($1, $2)', $input, $size);
     note(sprintf '%s: %d bytes, %.2f times the input of %d', $name, $bytes, $bytes / $text, $text);
     return cmp_ok($bytes, '<=', $times * $text, "memory: $name");
-}
-
-# The processor time of a process, in seconds.  Unlike that of a clock, it does not depend on
-# what else the machine does.
-sub seconds_of {
-    my ($pid) = @_;
-    my ($fields) = slurp_file("/proc/$pid/stat") =~ /.*\) (.*)/s;
-    my ($user, $system) = (split / /, $fields)[ 11, 12 ];
-    return ($user + $system) / POSIX::sysconf(POSIX::_SC_CLK_TCK());
 }
 
 # Two tests: a call that is cancelled after some milliseconds takes at most a second more.
@@ -103,11 +72,11 @@ sub ends_in_time {
     my ($input, $size, $milliseconds) = @_;
     my $dbh  = connect_to($node);
     my $call = $dbh->prepare($statement{$input} // $json);
-    my $before = seconds_of($dbh->{pg_pid});
+    my $before = seconds_of($dbh);
     $dbh->do("SET statement_timeout = $milliseconds");
     ok(!eval { $call->execute($input, $size) } && $dbh->state eq '57014',
         "cancelled: $size events, $input, after $milliseconds ms");
-    my $seconds = seconds_of($dbh->{pg_pid}) - $before;
+    my $seconds = seconds_of($dbh) - $before;
     cmp_ok($seconds, '<=', $milliseconds / 1000 + 1, "time: $size events, $input, after $milliseconds ms");
     $dbh->disconnect;
     return;
@@ -119,7 +88,7 @@ peak_is_at_most(4, 'metadata',     100000, 'metadata');
 peak_is_at_most(4, 'metadata', 100000, 'metadata that the session adds',
     q(SET sierra_es.metadata = '{"tenant": "a-name-that-is-added-to-each-event"}'));
 
-my $bytes = peak_of('arrays', 100000);
+my $bytes = peak_of_call('arrays', 100000);
 cmp_ok($bytes, '<=', 100000 * 250, 'memory: arrays');
 note("arrays: $bytes bytes for 100000 events");
 
@@ -133,7 +102,7 @@ peak_is_at_most(4, 'metadata', 20000, 'rows by the executor',
 $owner->do('DROP TRIGGER nothing ON es.events');
 
 # Event ids that the client chose: what they cost beyond a call without them.
-$bytes = peak_of('ids', 100000) - peak_of('few streams', 100000);
+$bytes = peak_of_call('ids', 100000) - peak_of_call('few streams', 100000);
 cmp_ok($bytes, '<=', 100000 * 200, 'memory: chosen ids');
 note("chosen ids: $bytes bytes for 100000 ids");
 
@@ -146,6 +115,18 @@ peak_is_at_most(4, 'keyed', 100000, 'keys of streams');
 $owner->do(q{SELECT FROM emappend(NULL, (SELECT events FROM inputs WHERE (name, size) = ('ids', $1)))}, undef, $_)
   for 300, 100000;
 peak_is_at_most(4, 'ids', 100000, 'a repetition');
+
+# The same for a user whose events are looked for with a policy.
+$owner->do(<<'SQL');
+CREATE ROLE tenant;
+GRANT USAGE ON SCHEMA es TO tenant;
+GRANT SELECT, INSERT ON es.events TO tenant;
+GRANT SELECT ON inputs TO tenant;
+CREATE POLICY own ON es.events USING (true);
+ALTER TABLE es.events ENABLE ROW LEVEL SECURITY;
+SQL
+peak_is_at_most(4, 'ids', 100000, 'a repetition with row-level security', 'SET ROLE tenant');
+$owner->do('ALTER TABLE es.events DISABLE ROW LEVEL SECURITY');
 
 ends_in_time('few streams', 500000, $_) for 100, 500, 1000;
 ends_in_time('arrays',      500000, $_) for 100, 500, 1000;
