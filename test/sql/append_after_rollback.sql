@@ -20,6 +20,10 @@ SELECT pages_of('SELECT eappend(''a'', ''x'')') < 150 AS first;
 SELECT pages_of('SELECT eappend(''big'', ''x'')') < 150 AS first_in_its_stream;
 SELECT pages_of('SELECT eappend(''new'', ''x'')') < 150 AS first_in_a_new_stream;
 SELECT pages_of('SELECT eappend(''a'', ''x'')') < 150 AS later;
+-- A scan that passes all of it marks the index entries as dead, but they stay in their pages.
+SELECT count(*) FROM epscan(0, 5);
+SELECT pages_of('SELECT eappend(''a'', ''x'')') < 150 AS after_a_scan;
+SELECT pages_of('SELECT eappend(''a'', ''x'')') < 150 AS again;
 SELECT pages_of('SELECT epseq(0)') < 150 AS epseq;
 SELECT pages_of('SELECT esver(''big'')') < 150 AS esver;
 SELECT pages_of('SELECT escan(''big'', backward => true, max_count => 1)') < 150 AS escan;
