@@ -10,6 +10,10 @@ readonly pg_versions="15 16 17 18"
 # A server or a service of the caller must not answer in place of ours.
 for variable in $(compgen -e PG | grep -vx PG_CONFIG); do unset "$variable"; done
 
+# Python's own modules, and lines that it writes whole: PYTHONUNBUFFERED would write
+# a line of a demo's client in two parts, with psql's output between them.
+for variable in $(compgen -e PYTHON); do unset "$variable"; done
+
 # The same locale everywhere, with the encoding that a store needs.  (pg_regress
 # drops LC_ALL, so LANG has to say it too.)
 for variable in $(compgen -e LC_) LANGUAGE; do unset "$variable"; done

@@ -31,6 +31,8 @@ DECLARE
     interrupted boolean[];
     transient boolean;
     steps bigint := 0;
+    done text[];
+    steps_before bigint := -1;
 BEGIN
     PERFORM sierra_internal.require_value('max_count', max_count IS NULL);
     IF max_count < 0 THEN
@@ -48,9 +50,13 @@ BEGIN
                        ' ORDER BY i.run_at, i.saga_id'
                        ' LIMIT $1 FOR NO KEY UPDATE SKIP LOCKED) AS d', store)
            INTO due, interrupted USING least(max_count - steps, 10), owner;
-        IF due IS NULL THEN
+        -- The same again and no step made: something, such as a trigger of the owner, keeps
+        -- the rows as they are.
+        IF due IS NULL OR (due = done AND steps = steps_before) THEN
             RETURN steps;
         END IF;
+        done := due;
+        steps_before := steps;
         FOR i IN 1 .. cardinality(due) LOOP
             -- Only the first step of a call waits for locks.  A saga that was interrupted
             -- is therefore run as the first of another call.

@@ -233,8 +233,12 @@ sierra_scan_newest_from(Relation rel, Relation sequence_index, Snapshot snapshot
 		return sierra_scan_newest(rel, sequence_index, snapshot, sequence, position);
 	sierra_scan_key_int8(&key, 1, BTGreaterEqualStrategyNumber, bound);
 	sierra_scan_begin(&scan, rel, sequence_index, false, snapshot, 1);
+	/*
+	 * Only the last entry, also if it is marked as dead: if its row is not to be seen,
+	 * many before it may not be either.
+	 */
+	scan.desc->ignore_killed_tuples = false;
 	sierra_scan_rescan(&scan, &key);
-	/* Only the last entry: if its row is not to be seen, many before it may not be either. */
 	found = index_getnext_tid(scan.desc, BackwardScanDirection) != NULL &&
 			index_fetch_heap(scan.desc, scan.slot);
 	if (found)

@@ -20,6 +20,10 @@ SELECT pages_of('SELECT eappend(''a'', ''x'')') < 150 AS first;
 SELECT pages_of('SELECT eappend(''big'', ''x'')') < 150 AS first_in_its_stream;
 SELECT pages_of('SELECT eappend(''new'', ''x'')') < 150 AS first_in_a_new_stream;
 SELECT pages_of('SELECT eappend(''a'', ''x'')') < 150 AS later;
+-- A scan that passes all of it marks the index entries as dead, but they stay in their pages.
+SELECT count(*) FROM epscan(0, 5);
+SELECT pages_of('SELECT eappend(''a'', ''x'')') < 150 AS after_a_scan;
+SELECT pages_of('SELECT eappend(''a'', ''x'')') < 150 AS again;
 SELECT pages_of('SELECT epseq(0)') < 150 AS epseq;
 SELECT pages_of('SELECT esver(''big'')') < 150 AS esver;
 SELECT pages_of('SELECT escan(''big'', backward => true, max_count => 1)') < 150 AS escan;
@@ -31,3 +35,22 @@ SELECT esver('big'), epseq(0), ehead() > 100000 AS head;
 SELECT count(*) FROM everify();
 SELECT drop_event_store('es', force => true);
 DROP FUNCTION pages_of(text);
+
+-- An event can be stored before a dead one with its number: the dead one was too large for the page
+-- where this one goes.
+SET client_min_messages = error;
+SELECT create_event_store('es', 1);
+ALTER TABLE es.events_0 SET (autovacuum_enabled = off);
+SELECT count(eappend('a', 'x', payload => to_json(repeat('x', 1400)))) FROM generate_series(1, 5);
+BEGIN;
+SELECT count(eappend('a', 'x', payload => to_json(repeat('x', 1400))));
+ROLLBACK;
+-- VACUUM notes which page has room.  It leaves the index entry of the dead event, as it does by
+-- itself if there are few.
+VACUUM (INDEX_CLEANUP off) es.events_0;
+\c -
+SELECT partition_sequence, stream_version FROM eappend('a', 'x');
+SELECT partition_sequence, ctid < '(1,0)' AS before_the_dead FROM es.events_0 WHERE partition_sequence = 5;
+SELECT partition_sequence, stream_version FROM eappend('a', 'x');
+SELECT esver('a'), epseq(0);
+SELECT drop_event_store('es', force => true);
