@@ -134,18 +134,29 @@ AS $$
 #variable_conflict use_variable
 DECLARE
     version integer;
-    known boolean := true;
+    live integer;
+    live_before integer;
 BEGIN
-    WHILE version IS NULL LOOP
-        IF NOT known THEN
-            PERFORM sierra_internal.report_no_projection(store, projection);
-        END IF;
+    LOOP
         EXECUTE format('SELECT p.version FROM %I.projections AS p WHERE p.projection = $1 AND p.live FOR %s',
                        store, strength) INTO version USING projection;
-        EXECUTE format('SELECT EXISTS (SELECT FROM %I.projections AS p WHERE p.projection = $1 AND p.live)',
-                       store) INTO known USING projection;
+        IF version IS NOT NULL THEN
+            RETURN version;
+        END IF;
+        EXECUTE format('SELECT p.version FROM %I.projections AS p WHERE p.projection = $1 AND p.live', store)
+           INTO live USING projection;
+        IF live IS NULL THEN
+            PERFORM sierra_internal.report_no_projection(store, projection);
+        END IF;
+        IF live = live_before THEN
+            RAISE insufficient_privilege USING
+                MESSAGE = format('cannot lock projection "%s"', projection),
+                DETAIL = format('A policy of table %I.projections lets this role read its row, but not change it.',
+                                store),
+                HINT = 'Do this as the owner of the store.';
+        END IF;
+        live_before := live;
     END LOOP;
-    RETURN version;
 END
 $$;
 COMMENT ON FUNCTION sierra_internal.lock_live_version(name, text, text) IS
@@ -182,18 +193,13 @@ CREATE FUNCTION sierra_internal.check_projection_arguments(projection text, mode
     LANGUAGE plpgsql IMMUTABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
-DECLARE
-    argument text := CASE WHEN projection IS NULL THEN 'projection'
-                          WHEN mode IS NULL THEN 'mode'
-                          WHEN batch_size IS NULL THEN 'batch_size'
-                          WHEN on_error IS NULL THEN 'on_error'
-                          WHEN max_attempts IS NULL THEN 'max_attempts'
-                          WHEN retry_after IS NULL THEN 'retry_after' END;
 BEGIN
-    IF argument IS NOT NULL THEN
-        RAISE null_value_not_allowed USING
-            MESSAGE = format('argument "%s" must not be null', argument);
-    END IF;
+    PERFORM sierra_internal.require_value('projection', projection IS NULL);
+    PERFORM sierra_internal.require_value('mode', mode IS NULL);
+    PERFORM sierra_internal.require_value('batch_size', batch_size IS NULL);
+    PERFORM sierra_internal.require_value('on_error', on_error IS NULL);
+    PERFORM sierra_internal.require_value('max_attempts', max_attempts IS NULL);
+    PERFORM sierra_internal.require_value('retry_after', retry_after IS NULL);
     IF octet_length(projection) NOT BETWEEN 1 AND 200
        OR projection ~ '[\u0001-\u001f\u007f-\u009f]' THEN
         RAISE invalid_parameter_value USING

@@ -221,6 +221,8 @@ DECLARE
                                    WHERE c.oid = to_regclass(format('%I.sagas', store)));
     definition jsonb;
     version integer;
+    newest integer;
+    newest_before integer;
 BEGIN
     PERFORM sierra_internal.require_name('saga', saga);
     IF octet_length(saga) > 200 THEN
@@ -249,6 +251,15 @@ BEGIN
         IF version IS NOT NULL THEN
             RETURN version;
         END IF;
+        EXECUTE format('SELECT coalesce(max(d.version), 0) FROM %I.sagas AS d WHERE d.saga = $1', store)
+           INTO newest USING saga;
+        IF newest = newest_before THEN
+            RAISE triggered_action_exception USING
+                MESSAGE = format('the definition of saga "%s" was not stored', saga),
+                DETAIL = format('A trigger, rule or policy of table %I.sagas suppressed it.', store),
+                HINT = 'Let the trigger raise an error instead.';
+        END IF;
+        newest_before := newest;
     END LOOP;
 END
 $$;

@@ -43,8 +43,8 @@ AS $$
                           AND p.partattrs[0] = 8)
            AND NOT EXISTS (SELECT FROM pg_inherits AS i
                              JOIN tables AS t ON t.oid = i.inhparent AND t.relname = 'events'
-                             JOIN pg_class AS leaf ON leaf.oid = i.inhrelid
-                            WHERE leaf.relkind <> 'r')
+                             JOIN pg_class AS p ON p.oid = i.inhrelid
+                            WHERE p.relkind <> 'r')
       FROM tables
 $$;
 COMMENT ON FUNCTION sierra_internal.is_store(name) IS
@@ -199,7 +199,7 @@ CREATE FUNCTION sierra_internal.create_partition(store name, partition_id intege
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    leaf constant text := format('%I.%I', store, 'events_' || partition_id);
+    relation constant text := format('%I.%I', store, 'events_' || partition_id);
     -- An event is written once and never updated: freeze it at the first vacuum, and
     -- do not lock readers out to give back pages that appends will need.
     settings constant text :=
@@ -207,13 +207,13 @@ DECLARE
         ' toast.autovacuum_freeze_min_age = 0';
 BEGIN
     EXECUTE format('CREATE TABLE %s PARTITION OF %I.events FOR VALUES IN (%s) WITH (%s)',
-                   leaf, store, partition_id, settings);
+                   relation, store, partition_id, settings);
     EXECUTE format(
         'ALTER TABLE %s'
         ' ADD CONSTRAINT %I PRIMARY KEY (partition_sequence) WITH (fillfactor = 100),'
         ' ADD CONSTRAINT %I UNIQUE (stream_id, stream_version),'
         ' ADD CONSTRAINT %I UNIQUE (event_id)',
-        leaf, format('events_%s_sequence', partition_id), format('events_%s_stream', partition_id),
+        relation, format('events_%s_sequence', partition_id), format('events_%s_stream', partition_id),
         format('events_%s_event_id', partition_id));
 END
 $$;
@@ -340,9 +340,7 @@ AS $$
 DECLARE
     has_events boolean;
 BEGIN
-    IF name IS NULL THEN
-        RAISE null_value_not_allowed USING MESSAGE = 'argument "name" must not be null';
-    END IF;
+    PERFORM sierra_internal.require_value('name', name IS NULL);
     PERFORM sierra_internal.find_store(name);
     -- Appends in flight end first, and no other append begins.
     PERFORM sierra_internal.lock_store(name);
@@ -387,10 +385,10 @@ AS $$
 #variable_conflict use_column
 DECLARE
     wanted constant name := sierra_internal.find_store(store);
-    leaf record;
+    part record;
     newest record;
 BEGIN
-    FOR leaf IN
+    FOR part IN
         SELECT c.oid,
                substring(pg_get_expr(c.relpartbound, c.oid) FROM '\d+')::integer AS id
           FROM pg_inherits AS i JOIN pg_class AS c ON c.oid = i.inhrelid
@@ -402,9 +400,9 @@ BEGIN
                        '  FROM %I.events AS e'
                        ' WHERE e.partition_id = $1 ORDER BY e.partition_sequence DESC LIMIT 1',
                        wanted)
-           INTO newest USING leaf.id;
-        RETURN QUERY SELECT leaf.id, coalesce(newest.sequence + 1, 0), newest.sequence, newest."position",
-                            pg_total_relation_size(leaf.oid);
+           INTO newest USING part.id;
+        RETURN QUERY SELECT part.id, coalesce(newest.sequence + 1, 0), newest.sequence, newest."position",
+                            pg_total_relation_size(part.oid);
     END LOOP;
 END
 $$;

@@ -99,9 +99,7 @@ AS $$
 DECLARE
     found_one boolean;
 BEGIN
-    IF subscription IS NULL THEN
-        RAISE null_value_not_allowed USING MESSAGE = 'argument "subscription" must not be null';
-    END IF;
+    PERFORM sierra_internal.require_value('subscription', subscription IS NULL);
     EXECUTE format('SELECT EXISTS (SELECT FROM %I.subscriptions AS s WHERE s.subscription = $1)', store)
        INTO found_one USING subscription;
     IF NOT found_one THEN
@@ -119,17 +117,12 @@ CREATE FUNCTION sierra_internal.check_subscription_arguments(subscription text, 
     LANGUAGE plpgsql IMMUTABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
-DECLARE
-    argument text := CASE WHEN subscription IS NULL THEN 'subscription'
-                          WHEN start_from IS NULL THEN 'start_from'
-                          WHEN window_size IS NULL THEN 'window_size'
-                          WHEN lease_time IS NULL THEN 'lease_time'
-                          WHEN max_attempts IS NULL THEN 'max_attempts' END;
 BEGIN
-    IF argument IS NOT NULL THEN
-        RAISE null_value_not_allowed USING
-            MESSAGE = format('argument "%s" must not be null', argument);
-    END IF;
+    PERFORM sierra_internal.require_value('subscription', subscription IS NULL);
+    PERFORM sierra_internal.require_value('start_from', start_from IS NULL);
+    PERFORM sierra_internal.require_value('window_size', window_size IS NULL);
+    PERFORM sierra_internal.require_value('lease_time', lease_time IS NULL);
+    PERFORM sierra_internal.require_value('max_attempts', max_attempts IS NULL);
     IF octet_length(subscription) NOT BETWEEN 1 AND 255
        OR subscription ~ '[\u0001-\u001f\u007f-\u009f]' THEN
         RAISE invalid_parameter_value USING
@@ -396,9 +389,7 @@ DECLARE
     store constant name := sierra_internal.require_store();
     dropped integer;
 BEGIN
-    IF subscription IS NULL THEN
-        RAISE null_value_not_allowed USING MESSAGE = 'argument "subscription" must not be null';
-    END IF;
+    PERFORM sierra_internal.require_value('subscription', subscription IS NULL);
     PERFORM sierra_internal.lock_subscription(store, subscription);
     EXECUTE format('DELETE FROM %I.subscriptions AS s WHERE s.subscription = $1', store)
       USING subscription;

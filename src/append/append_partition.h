@@ -27,8 +27,8 @@ typedef struct SierraAppendPartition
 
 /*
  * Opens a partition and its indexes to read and write them.  Does not take the partition
- * lock.  Raises SE005 if the partition has been dropped or detached, and 42704 if it has
- * lost an index.
+ * lock.  Raises SE005 if the partition has been dropped, detached or altered, or has lost
+ * an index.
  */
 extern void sierra_append_partition_open(const SierraStore *store, int id,
 										 SierraAppendPartition *partition);

@@ -7,7 +7,6 @@
 #include "postgres.h"
 
 #include "aggregate/fold.h"
-#include "base/compat.h"
 #include "base/errors.h"
 #include "projection/key_expression.h"
 #include "projection/projection.h"
@@ -16,12 +15,13 @@
 #include "store/run_as.h"
 #include "store/user_function.h"
 
+#include "access/htup_details.h"
 #include "access/xact.h"
+#include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
-#include "miscadmin.h"
 #include "utils/acl.h"
-#include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/datum.h"
 #include "utils/lsyscache.h"
 #include "utils/syscache.h"
 #include "utils/typcache.h"
@@ -64,17 +64,6 @@ get_text(int column)
 	return isnull ? NULL : DatumGetTextPCopy(value);
 }
 
-/* A column that is an array of texts, or NULL for no filter; copied. */
-static SierraFilter
-get_filter(int column, const char *name)
-{
-	SierraFilter none = {false, 0, NULL};
-	bool isnull;
-	Datum array = sierra_query_value(0, column, TEXTARRAYOID, &isnull);
-
-	return isnull ? none : sierra_filter_of_array(DatumGetArrayTypePCopy(array), name);
-}
-
 /* The check constraint of the table may be gone: no run could take batches of another size. */
 static int32
 get_batch_size(int column)
@@ -114,15 +103,14 @@ get_projection(SierraProjection *projection)
 	projection->initial = sierra_query_value(0, 6, JSONBOID, &projection->initial_null);
 	if (!projection->initial_null)
 		projection->initial = PointerGetDatum(PG_DETOAST_DATUM_COPY(projection->initial));
-	projection->streams = get_filter(7, "streams");
-	projection->event_names = get_filter(8, "event_names");
+	projection->streams = sierra_filter_of_column(7, "streams");
+	projection->event_names = sierra_filter_of_column(8, "event_names");
 	projection->search_path = sierra_query_cstring(0, 9);
 	projection->subscription = get_text(10);
 	projection->batch_size = get_batch_size(11);
 	projection->parks = strcmp(sierra_query_cstring(0, 12), "park") == 0;
-	projection->retry_after = DirectFunctionCall3(
-		interval_in, DirectFunctionCall1(interval_out, sierra_query_required(0, 13, INTERVALOID)),
-		ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1));
+	projection->retry_after =
+		datumCopy(sierra_query_required(0, 13, INTERVALOID), false, sizeof(Interval));
 	projection->live = sierra_query_bool(0, 14);
 	projection->automatic = sierra_query_bool(0, 15);
 	projection->state = sierra_query_cstring(0, 16);
@@ -211,8 +199,7 @@ find_handler(const SierraProjection *projection)
 			errmsg("function %s is not a handler", projection->procedure),
 			errhint("A handler takes (sierra_event), (sierra_event[]) or (jsonb, sierra_event), "
 					"and does not return a set."));
-	if (!sierra_compat_may_execute(function, GetUserId()))
-		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_FUNCTION, get_func_name(function));
+	sierra_function_check_execute(function);
 	return function;
 }
 

@@ -304,6 +304,23 @@ sierra_states_save(const SierraProjection *projection, const SierraStates *state
 }
 
 /*
+ * How often a state is begun that others end at the same time.  It is more than can
+ * happen, unless something keeps the row from being stored.
+ */
+#define BEGINNINGS_MAX 100
+
+static void
+report_not_stored(const SierraProjection *projection)
+{
+	ereport(
+		ERROR, errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),
+		errmsg("a state of projection \"%s\" was not stored", text_to_cstring(projection->name)),
+		errdetail("A trigger, rule or policy of table %s.projection_states suppressed it.",
+				  NameStr(projection->store->name)),
+		errhint("Let the trigger raise an error instead."));
+}
+
+/*
  * A state that does not exist yet is inserted first, so that two transactions
  * that begin the same state wait for each other.
  */
@@ -317,8 +334,13 @@ sierra_state_lock(const SierraProjection *projection, Datum key, bool *isnull)
 	MemoryContext spi;
 	Datum state;
 
-	while (sierra_query(projection->store, &lock_state_query, values, NULL, false) == 0)
+	for (int i = 0; sierra_query(projection->store, &lock_state_query, values, NULL, false) == 0;
+		 i++)
+	{
+		if (i == BEGINNINGS_MAX)
+			report_not_stored(projection);
 		sierra_query(projection->store, &first_state_query, values, nulls, false);
+	}
 	state = sierra_query_value(0, 1, JSONBOID, isnull);
 	spi = MemoryContextSwitchTo(context);
 	if (!*isnull)

@@ -9,7 +9,10 @@
 #include "base/text.h"
 #include "read/filter.h"
 #include "store/event.h"
+#include "store/query.h"
 #include "store/scan.h"
+
+#include "catalog/pg_type.h"
 
 static bool
 filter_passes_text(const SierraFilter *filter, TupleTableSlot *slot, AttrNumber column,
@@ -54,4 +57,14 @@ sierra_filter_of_array(ArrayType *array, const char *name)
 					errdetail("Element %d is null.", i + 1));
 	}
 	return filter;
+}
+
+SierraFilter
+sierra_filter_of_column(int column, const char *name)
+{
+	SierraFilter none = {false, 0, NULL};
+	bool isnull;
+	Datum array = sierra_query_value(0, column, TEXTARRAYOID, &isnull);
+
+	return isnull ? none : sierra_filter_of_array(DatumGetArrayTypePCopy(array), name);
 }

@@ -29,4 +29,10 @@ extern bool sierra_filter_passes(const SierraFilter *streams, const SierraFilter
  */
 extern SierraFilter sierra_filter_of_array(ArrayType *array, const char *name);
 
+/*
+ * The same of a column of the first row that the last sierra_query() returned, copied
+ * into the current context.  NULL means no filter.
+ */
+extern SierraFilter sierra_filter_of_column(int column, const char *name);
+
 #endif /* SIERRA_FILTER_H */

@@ -160,9 +160,12 @@ start_forward(SierraSource *source, int64 after, int64 hint, int64 *passed)
 static bool
 start_backward(SierraSource *source, int64 position)
 {
-	int64 place = sierra_source_search(source, position) + SIERRA_SEARCH_ENOUGH;
+	int64 newest = source->partition.sequence;
+	int64 place = sierra_source_search(source, position);
 
-	if (!sierra_source_start(source, Min(place, source->partition.sequence), BackwardScanDirection))
+	/* Not beyond the newest, which may be the highest number there is. */
+	place = Min(place, newest - SIERRA_SEARCH_ENOUGH) + SIERRA_SEARCH_ENOUGH;
+	if (!sierra_source_start(source, place, BackwardScanDirection))
 		return false;
 	while (source->position > position)
 	{

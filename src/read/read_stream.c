@@ -141,6 +141,6 @@ sierra_read_event(const SierraStore *store, const pg_uuid_t *event_id, SierraSin
 		return;
 
 	registered = sierra_registry_partition_of(store, event_id, GetActiveSnapshot());
-	if (registered >= 0 && registered < store->partitions && registered != generated_in)
+	if (registered >= 0 && registered != generated_in)
 		(void) scan_partition(store, registered, SIERRA_INDEX_EVENT_ID, &key, all, sink);
 }

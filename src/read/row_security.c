@@ -12,6 +12,7 @@
 
 #include "read/row_security.h"
 #include "store/event.h"
+#include "store/query.h"
 #include "store/scan.h"
 
 #include "access/htup_details.h"
@@ -103,8 +104,7 @@ read_again(RowSecuritySink *sink, SPIPlanPtr plan, const Pending *pending, int c
 	for (uint64 row = 0; row < SPI_processed; row++)
 	{
 		HeapTuple tuple = SPI_tuptable->vals[row];
-		bool isnull;
-		int64 sequence = DatumGetInt64(SPI_getbinval(tuple, SPI_tuptable->tupdesc, 3, &isnull));
+		int64 sequence = sierra_query_int8(row, 3);
 
 		while (next < count && pending[next].sequence < sequence)
 			next++;
@@ -208,7 +208,7 @@ query_int8(const char *query, int nargs, Oid *types, Datum *values, int64 *resul
 	SPI_connect();
 	if (SPI_execute_with_args(query, nargs, types, values, NULL, true, 0) != SPI_OK_SELECT)
 		elog(ERROR, "could not read a number under row-level security");
-	found = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull);
+	found = sierra_query_value(0, 1, INT8OID, &isnull);
 	if (!isnull)
 		*result = DatumGetInt64(found);
 	SPI_finish();

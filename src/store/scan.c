@@ -86,20 +86,31 @@ sierra_scan_end(SierraScan *scan)
 }
 
 /*
+ * Moves to the last index entry for these keys, also if it is marked as dead: if its row
+ * is not to be seen, many before it may not be either.  False if there is none.
+ */
+static bool
+move_to_end(SierraScan *scan, ScanKey keys, bool with_entry)
+{
+	CHECK_FOR_INTERRUPTS();
+	scan->desc->xs_want_itup = with_entry;
+	scan->desc->ignore_killed_tuples = false;
+	sierra_scan_rescan(scan, keys);
+	return index_getnext_tid(scan->desc, BackwardScanDirection) != NULL;
+}
+
+/*
  * The highest number in the index column after the prefix, also of a row that the
  * snapshot does not see.  False if there is no index entry.
  */
 static bool
-first_from_end(SierraScan *scan, ScanKey prefix, int64 *number)
+highest_number(SierraScan *scan, ScanKey prefix, int64 *number)
 {
 	IndexScanDesc desc = scan->desc;
 	bool isnull;
 	Datum value;
 
-	desc->xs_want_itup = true;
-	desc->ignore_killed_tuples = false;
-	sierra_scan_rescan(scan, prefix);
-	if (index_getnext_tid(desc, BackwardScanDirection) == NULL)
+	if (!move_to_end(scan, prefix, true))
 		return false;
 	value = index_getattr(desc->xs_itup, scan->nkeys + 1, desc->xs_itupdesc, &isnull);
 	*number = isnull ? PG_INT64_MAX : DatumGetInt64(value);
@@ -179,10 +190,11 @@ sierra_scan_last(SierraScan *scan, ScanKey prefix)
 		sierra_scan_rescan(scan, prefix);
 		return sierra_scan_next(scan, BackwardScanDirection);
 	}
-	CHECK_FOR_INTERRUPTS();
-	if (!first_from_end(scan, prefix, &number))
+	/* The row at the end is nearly always the one.  An entry with its value costs more. */
+	if (!move_to_end(scan, prefix, false))
 		return false;
-	return index_fetch_heap(scan->desc, scan->slot) || search_last(scan, prefix, number);
+	return index_fetch_heap(scan->desc, scan->slot) ||
+		   (highest_number(scan, prefix, &number) && search_last(scan, prefix, number));
 }
 
 bool
@@ -202,6 +214,13 @@ sierra_scan_find_settled(SierraScan *scan, Snapshot dirty, ScanKey key)
 	}
 }
 
+static void
+get_numbers(const SierraScan *scan, int64 *sequence, int64 *position)
+{
+	*sequence = sierra_slot_int8(scan->slot, Anum_events_partition_sequence);
+	*position = sierra_slot_int8(scan->slot, Anum_events_global_position);
+}
+
 bool
 sierra_scan_newest(Relation rel, Relation sequence_index, Snapshot snapshot, int64 *sequence,
 				   int64 *position)
@@ -213,10 +232,7 @@ sierra_scan_newest(Relation rel, Relation sequence_index, Snapshot snapshot, int
 	sierra_scan_begin(&scan, rel, sequence_index, false, snapshot, 0);
 	found = sierra_scan_last(&scan, NULL);
 	if (found)
-	{
-		*sequence = sierra_slot_int8(scan.slot, Anum_events_partition_sequence);
-		*position = sierra_slot_int8(scan.slot, Anum_events_global_position);
-	}
+		get_numbers(&scan, sequence, position);
 	sierra_scan_end(&scan);
 	return found;
 }
@@ -233,19 +249,9 @@ sierra_scan_newest_from(Relation rel, Relation sequence_index, Snapshot snapshot
 		return sierra_scan_newest(rel, sequence_index, snapshot, sequence, position);
 	sierra_scan_key_int8(&key, 1, BTGreaterEqualStrategyNumber, bound);
 	sierra_scan_begin(&scan, rel, sequence_index, false, snapshot, 1);
-	/*
-	 * Only the last entry, also if it is marked as dead: if its row is not to be seen,
-	 * many before it may not be either.
-	 */
-	scan.desc->ignore_killed_tuples = false;
-	sierra_scan_rescan(&scan, &key);
-	found = index_getnext_tid(scan.desc, BackwardScanDirection) != NULL &&
-			index_fetch_heap(scan.desc, scan.slot);
+	found = move_to_end(&scan, &key, false) && index_fetch_heap(scan.desc, scan.slot);
 	if (found)
-	{
-		*sequence = sierra_slot_int8(scan.slot, Anum_events_partition_sequence);
-		*position = sierra_slot_int8(scan.slot, Anum_events_global_position);
-	}
+		get_numbers(&scan, sequence, position);
 	sierra_scan_end(&scan);
 	return found || sierra_scan_newest(rel, sequence_index, snapshot, sequence, position);
 }

@@ -7,8 +7,10 @@
 
 #include "postgres_ext.h"
 
-/* The function that a text of sierra_internal.require_function() names; raises 42883 if there is
- * none. */
+/*
+ * The function that a text of sierra_internal.require_function() names; raises 42883 if
+ * there is none.
+ */
 extern Oid sierra_function_of_text(const char *procedure);
 
 /*

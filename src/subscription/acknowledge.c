@@ -8,8 +8,8 @@
  *
  * A cursor must not pass an event that is still in flight, so a position that was
  * not taken yet, or above one whose event is uncommitted or not even written, is
- * refused: such an event was delivered to nobody.  For a consumer of a group, a row says exactly
- *what was delivered to it.
+ * refused: such an event was delivered to nobody.  For a consumer of a group, a row says
+ * exactly what was delivered to it.
  */
 #include "postgres.h"
 
@@ -39,9 +39,9 @@ static const SierraQuery advance_stream_query = {
 
 static const SierraQuery move_query = {
 	"UPDATE %1$s.subscription_cursors AS c"
-	" SET cursor = $2, acknowledged_at = pg_catalog.clock_timestamp()"
-	" WHERE c.subscription OPERATOR(pg_catalog.=) $1 AND c.partition_id OPERATOR(pg_catalog.=) -1"
-	" AND c.cursor OPERATOR(pg_catalog.<) $2",
+	" SET cursor = CASE WHEN c.cursor OPERATOR(pg_catalog.<) $2 THEN $2 ELSE c.cursor END,"
+	" acknowledged_at = pg_catalog.clock_timestamp()"
+	" WHERE c.subscription OPERATOR(pg_catalog.=) $1 AND c.partition_id OPERATOR(pg_catalog.=) -1",
 	2,
 	{TEXTOID, INT8OID}};
 
@@ -170,10 +170,7 @@ load_for_answer(const SierraStore *store, text *name, text *consumer, MemoryCont
 	sierra_subscription_lock(store, name, consumer);
 	subscription = sierra_subscription_load(store, name, context, false);
 	if (subscription->grouped && consumer == NULL)
-		ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				errmsg("subscription \"%s\" is consumed by a group", text_to_cstring(name)),
-				errdetail("Its partitions are leased to consumers."),
-				errhint("Name the consumer with consumer => '...'."));
+		sierra_subscription_report_grouped(subscription);
 	if (!subscription->grouped && consumer != NULL)
 		sierra_subscription_report_stale(subscription, consumer);
 	return subscription;
@@ -333,7 +330,8 @@ sierra_acknowledge(const SierraStore *store, text *name, int64 position, text *c
 		else if (position > cursor)
 		{
 			check_was_visible(subscription, position);
-			sierra_query(store, &move_query, values, NULL, false);
+			if (sierra_query(store, &move_query, values, NULL, false) == 0)
+				sierra_subscription_report_not_stored(subscription);
 		}
 		cursor = Max(cursor, position);
 		if (subscription->has_diverted)

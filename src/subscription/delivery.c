@@ -246,11 +246,7 @@ load(Delivery *delivery, MemoryContext context)
 	if (request->consumer != NULL)
 		take_leases(delivery, subscription);
 	else if (subscription->grouped)
-		ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				errmsg("subscription \"%s\" is consumed by a group",
-					   text_to_cstring(request->subscription)),
-				errdetail("Its partitions are leased to consumers."),
-				errhint("Name the consumer with consumer => '...'."));
+		sierra_subscription_report_grouped(subscription);
 	sierra_subscription_load_diverted(subscription, false);
 	delivery->subscription = subscription;
 }
@@ -311,7 +307,8 @@ deliver_due_stream(Delivery *delivery, MemoryContext context)
 			sierra_query(subscription->store, &deliver_stream_query, values, NULL, false);
 			return true;
 		}
-		sierra_query(subscription->store, &drained_query, values, NULL, false);
+		if (sierra_query(subscription->store, &drained_query, values, NULL, false) == 0)
+			sierra_subscription_report_not_stored(subscription);
 		delivery->must_commit = true;
 		subscription->has_diverted = true;
 		sierra_subscription_load_diverted(subscription, false);

@@ -105,6 +105,27 @@ sierra_subscription_report_stale(const SierraSubscription *subscription, const t
 		errhint("Drop what was not acknowledged and call enext(): it joins the group again."));
 }
 
+void
+sierra_subscription_report_not_stored(const SierraSubscription *subscription)
+{
+	ereport(ERROR, errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),
+			errmsg("the progress of subscription \"%s\" was not stored",
+				   text_to_cstring(subscription->name)),
+			errdetail("A trigger, rule or policy of a table of store \"%s\" suppressed it.",
+					  NameStr(subscription->store->name)),
+			errhint("Let the trigger raise an error instead."));
+}
+
+void
+sierra_subscription_report_grouped(const SierraSubscription *subscription)
+{
+	ereport(
+		ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+		errmsg("subscription \"%s\" is consumed by a group", text_to_cstring(subscription->name)),
+		errdetail("Its partitions are leased to consumers."),
+		errhint("Name the consumer with consumer => '...'."));
+}
+
 /* The elements of an array column; false if it is null. */
 static bool
 get_array(int column, Oid array_type, Datum **values, bool **nulls, int *count)
@@ -122,17 +143,6 @@ get_array(int column, Oid array_type, Datum **values, bool **nulls, int *count)
 	deconstruct_array(DatumGetArrayTypePCopy(array), type, length, by_value, align, values, nulls,
 					  count);
 	return true;
-}
-
-/* A column that is an array of texts, or NULL for no filter; copied. */
-static SierraFilter
-get_filter(int column, const char *name)
-{
-	SierraFilter none = {false, 0, NULL};
-	bool isnull;
-	Datum array = sierra_query_value(0, column, TEXTARRAYOID, &isnull);
-
-	return isnull ? none : sierra_filter_of_array(DatumGetArrayTypePCopy(array), name);
 }
 
 static bool *
@@ -214,8 +224,8 @@ get_subscription(const SierraStore *store, text *name)
 
 	subscription->store = store;
 	subscription->name = name;
-	subscription->streams = get_filter(1, "streams");
-	subscription->event_names = get_filter(2, "event_names");
+	subscription->streams = sierra_filter_of_column(1, "streams");
+	subscription->event_names = sierra_filter_of_column(2, "event_names");
 	subscription->wanted = get_wanted(3, store->partitions);
 	subscription->start_after = sierra_query_int8(0, 4);
 	subscription->start_sequences = get_start_sequences(5, store->partitions);
@@ -335,13 +345,6 @@ is_after_start(const SierraSubscription *subscription, TupleTableSlot *slot, con
 	return sierra_slot_int8(slot, Anum_events_global_position) > subscription->start_after;
 }
 
-static text *
-stream_of(TupleTableSlot *slot)
-{
-
-	return sierra_slot_text(slot, Anum_events_stream_id);
-}
-
 bool
 sierra_subscription_wants(void *arg, TupleTableSlot *slot)
 {
@@ -352,7 +355,7 @@ sierra_subscription_wants(void *arg, TupleTableSlot *slot)
 	if (subscription->start_versions == NULL && subscription->start_sequences == NULL &&
 		subscription->diverted == NULL)
 		return sierra_slot_int8(slot, Anum_events_global_position) > subscription->start_after;
-	stream_id = stream_of(slot);
+	stream_id = sierra_slot_text(slot, Anum_events_stream_id);
 	if (!is_after_start(subscription, slot, stream_id))
 		return false;
 	if (subscription->diverted == NULL)
@@ -375,5 +378,5 @@ sierra_subscription_matches(const SierraSubscription *subscription, TupleTableSl
 
 	return subscription->wanted[partition] &&
 		   sierra_filter_passes(&subscription->streams, &subscription->event_names, slot) &&
-		   is_after_start(subscription, slot, stream_of(slot));
+		   is_after_start(subscription, slot, sierra_slot_text(slot, Anum_events_stream_id));
 }

@@ -98,4 +98,13 @@ extern bool sierra_subscription_wants(void *arg, TupleTableSlot *slot);
 extern void sierra_subscription_report_stale(const SierraSubscription *subscription,
 											 const text *consumer);
 
+/*
+ * Raises 09000: the row that says how far the subscription is was not written.  To
+ * continue would deliver the same events for ever.
+ */
+extern void sierra_subscription_report_not_stored(const SierraSubscription *subscription);
+
+/* Raises 55000: the caller has to name the consumer, as a group consumes the subscription. */
+extern void sierra_subscription_report_grouped(const SierraSubscription *subscription);
+
 #endif /* SIERRA_SUBSCRIPTION_H */

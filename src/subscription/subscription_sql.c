@@ -165,7 +165,6 @@ sierra_events_after(PG_FUNCTION_ARGS)
 	SierraStore *store = sierra_store_open_named(NameStr(*PG_GETARG_NAME(0)), ACL_SELECT);
 	int32 partition = PG_GETARG_INT32(1);
 	int64 position = PG_GETARG_INT64(2);
-
 	int64 first;
 
 	sierra_check_partition(store, partition);

@@ -96,15 +96,6 @@ sierra_wait_end(SierraWaiter *waiter)
 	LockRelease(&tag, ExclusiveLock, false);
 }
 
-/* Milliseconds, rounded up so that a sleep does not end a moment before the deadline. */
-static long
-milliseconds_until(TimestampTz now, TimestampTz then)
-{
-	int64 microseconds = then - now;
-
-	return (long) Min((microseconds + 999) / 1000, (int64) INT_MAX);
-}
-
 /* Sleeps until the timeout, or until the latch of this process is set for any reason. */
 static void
 sleep_alone(long timeout)
@@ -140,15 +131,13 @@ bool
 sierra_wait_next(SierraWaiter *waiter, TimestampTz deadline)
 {
 	TimestampTz now = GetCurrentTimestamp();
-	long timeout = INT_MAX;
+	long timeout;
 	bool has_notifier;
 
 	CHECK_FOR_INTERRUPTS();
 	if (now >= deadline)
 		return false;
-	if (deadline != DT_NOEND)
-		timeout = milliseconds_until(now, deadline);
-
+	timeout = Min(TimestampDifferenceMilliseconds(now, deadline), INT_MAX);
 	has_notifier = waiter->slot != NULL && pg_atomic_read_u32(&waiter->slot->has_notifier) != 0 &&
 				   !RecoveryInProgress();
 	if (!has_notifier)

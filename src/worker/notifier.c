@@ -379,7 +379,7 @@ sleep_until_due(void)
 	if (due <= now)
 		return;
 	(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-					 (long) Min((due - now + 999) / 1000, (int64) INT_MAX),
+					 Min(TimestampDifferenceMilliseconds(now, due), INT_MAX),
 					 sierra_compat_wait_event("SierraNotifier"));
 	ResetLatch(MyLatch);
 }

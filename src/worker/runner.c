@@ -368,7 +368,7 @@ static void
 sleep_until(TimestampTz wake_at)
 {
 	TimestampTz now = GetCurrentTimestamp();
-	long timeout = (long) Min((wake_at - now + 999) / 1000, (int64) INT_MAX);
+	long timeout = Min(TimestampDifferenceMilliseconds(now, wake_at), INT_MAX);
 
 	if (pg_atomic_read_u32(&slot->has_notifier) == 0)
 		timeout = Min(timeout, sierra_guc_poll_interval);

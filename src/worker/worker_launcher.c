@@ -366,7 +366,7 @@ timeout_until(TimestampTz now, TimestampTz then)
 {
 	if (then == DT_NOEND)
 		return -1L;
-	return (long) Min(Max(then - now + 999, 0) / 1000, (int64) INT_MAX);
+	return Min(TimestampDifferenceMilliseconds(now, then), INT_MAX);
 }
 
 void

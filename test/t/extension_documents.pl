@@ -255,6 +255,27 @@ sub check_names
 	return;
 }
 
+# The SQLSTATEs of the server's own list that C code and SQL raise, but for internal errors.
+sub raised_by_server_name
+{
+	my ($node) = @_;
+	my (%code, %raised);
+
+	foreach my $line (split /\n/, slurp_file($node->config_data('--sharedir') . '/errcodes.txt'))
+	{
+		my ($code, $macro, $name) = $line =~ /^(\w{5}) +\w +(\w+) *(\w*)$/ or next;
+		$code{$macro} = $code;
+		$code{$name} //= $code;
+	}
+	foreach my $file (glob('src/*/*.c sql/*.sql'))
+	{
+		my @names = grep { defined } slurp_file($file) =~ /errcode\((\w+)\)|^ *RAISE (\w+) USING/mg;
+
+		$raised{$_} = 1 foreach grep { defined } @code{@names};
+	}
+	return sort grep { !/^XX/ } keys %raised;
+}
+
 sub check_reference
 {
 	my ($node) = @_;
@@ -267,6 +288,10 @@ sub check_reference
 			LOAD 'sierra_es';
 			SELECT name || '` | `' || coalesce(nullif(current_setting(name), ''), '''''') FROM pg_settings WHERE name LIKE 'sierra\_es.%'}));
 	check_names('SQLSTATE', section($reference, '## Errors'), map { tr/', //dr } @errors);
+	foreach my $code (raised_by_server_name($node))
+	{
+		like(section($reference, '## Errors'), qr/^\|.*`$code`.*\|.*\|$/m, "the reference has SQLSTATE $code");
+	}
 	check_names('table', section($reference, '## Tables of a store'),
 		split /\n/, $node->safe_psql('readme', q{
 			SELECT relname FROM pg_class
