@@ -18,6 +18,7 @@
 #include "projection/handler.h"
 #include "projection/run_projection.h"
 #include "read/event_rows.h"
+#include "store/in_progress.h"
 #include "store/query.h"
 #include "store/time_limit.h"
 #include "subscription/acknowledge.h"
@@ -353,12 +354,20 @@ add_error_context(void *name)
 	errcontext("projection \"%s\"", text_to_cstring(name));
 }
 
+static const char *
+describe(const SierraProjection *projection)
+{
+	return psprintf("version %d of projection %s", projection->version,
+					text_to_cstring(projection->name));
+}
+
 int64
 sierra_run_projection(SierraStore *store, const SierraRun *run)
 {
 	Running running = {.run = run, .since = GetCurrentTimestamp()};
 	ErrorContextCallback context = {
 		.previous = error_context_stack, .callback = add_error_context, .arg = run->projection};
+	SierraInProgress in_progress;
 	SierraProjection *projection;
 
 	PreventCommandDuringRecovery("run_projection()");
@@ -367,14 +376,24 @@ sierra_run_projection(SierraStore *store, const SierraRun *run)
 										SIERRA_PROJECTION_LOCKED);
 	if (projection == NULL || !projection->running || projection->subscription == NULL)
 		return 0;
+	if (!sierra_in_progress_begin(&in_progress, store, describe(projection)))
+		return 0;
 	running.projection = projection;
 	error_context_stack = &context;
-	sierra_projection_enter(projection, run->event_type);
-	/* Opened again as the owner, whose rights decide which events are read. */
-	projection->store = sierra_store_open_named(NameStr(store->name), ACL_SELECT);
-	run_batches(&running);
-	record_progress(&running);
-	sierra_projection_leave(projection);
+	PG_TRY();
+	{
+		sierra_projection_enter(projection, run->event_type);
+		/* Opened again as the owner, whose rights decide which events are read. */
+		projection->store = sierra_store_open_named(NameStr(store->name), ACL_SELECT);
+		run_batches(&running);
+		record_progress(&running);
+		sierra_projection_leave(projection);
+	}
+	PG_FINALLY();
+	{
+		sierra_in_progress_end(&in_progress);
+	}
+	PG_END_TRY();
 	error_context_stack = context.previous;
 	return running.handled;
 }

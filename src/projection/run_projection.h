@@ -20,7 +20,8 @@ typedef struct SierraRun
  * Calls the handler with up to max_count events, and acknowledges them in the
  * same transaction.  So each event takes effect exactly once, whatever crashes.
  * Returns the number of events; 0 for a version that does not exist, is paused
- * or stopped.  Locks the row of the projection until the transaction ends.
+ * or stopped, or if the handler of this version is the caller.  Locks the row of the projection
+ * until the transaction ends.
  *
  * If the handler fails, the event that caused it is found, and the events
  * before it count as handled.  The failure is recorded and reported as a

@@ -11,6 +11,7 @@
 #include "postgres.h"
 
 #include "saga/saga.h"
+#include "store/in_progress.h"
 #include "store/query.h"
 #include "store/run_as.h"
 #include "store/time_limit.h"
@@ -86,8 +87,12 @@ static bool
 call_advance(Oid advance, const SierraStore *store, text *saga_id, const Found *found)
 {
 	MemoryContext context = CurrentMemoryContext;
+	SierraInProgress in_progress;
 	volatile bool done = false;
 
+	if (!sierra_in_progress_begin(&in_progress, store,
+								  psprintf("saga instance %s", text_to_cstring(saga_id))))
+		return false;
 	PG_TRY();
 	{
 		sierra_time_limit_begin();
@@ -97,9 +102,11 @@ call_advance(Oid advance, const SierraStore *store, text *saga_id, const Found *
 	}
 	PG_CATCH();
 	{
+		sierra_in_progress_end(&in_progress);
 		sierra_time_limit_rethrow(context);
 	}
 	PG_END_TRY();
+	sierra_in_progress_end(&in_progress);
 	return done;
 }
 

@@ -30,9 +30,9 @@ typedef struct SierraSagaCall
  * Takes an instance one step further, as the owner of its definition.  advance
  * is the function advance_saga().  Unless patient, waits at most
  * SIERRA_SAGA_LOCK_TIMEOUT for each lock.  Returns false if there was nothing
- * to do.  Raises 42704 if there is no such instance, 42501 if the caller has
- * not the right UPDATE on saga_instances.  Locks the row of the instance until
- * the transaction ends.
+ * to do, or if an action of this instance is the caller.  Raises 42704 if there is no such
+ * instance, 42501 if the caller has not the right UPDATE on saga_instances.  Locks the row of the
+ * instance until the transaction ends.
  */
 extern bool sierra_saga_run(SierraStore *store, text *saga_id, bool patient, Oid advance);
 
