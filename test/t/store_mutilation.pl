@@ -6,8 +6,8 @@
 # public function is called, and the transaction is rolled back: so the next
 # one finds a fresh store.  worker_mutilation.pl does some for good, beside runners.
 #
-# All of them take more than an hour, so a run does one of 45.  SIERRA_TEST_SEED is
-# which, by its remainder.  SIERRA_TEST_MUTILATIONS is a regular expression: all whose
+# All of them take about a quarter of an hour, so a run does one of 45.  SIERRA_TEST_SEED
+# is which, by its remainder.  SIERRA_TEST_MUTILATIONS is a regular expression: all whose
 # names match, '.' for every one.  SIERRA_TEST_CRASHES is how many calls to look for
 # behind the crashes of one mutilation (default 1).
 

@@ -31,17 +31,17 @@ $owner->do('SET client_min_messages = error');
 
 # Those that a runner or the notifier meets, each in a store of its own.
 my $wanted = $ENV{SIERRA_TEST_MUTILATIONS} // '^(?:projections|timers|sagas|saga_instances|subscription_cursors|sequence): ';
-my %name_of;
+my (%name_of, $tried);
 for my $mutilation (mutilations_by_hand()) {
     next if $mutilation->{superuser} || $mutilation->{sql} =~ /CREATE (?:SCHEMA|AGGREGATE|PROCEDURE)|handlers\.step/ || $mutilation->{name} !~ /$wanted/;
-    my $store = 'damaged_' . keys %name_of;
+    my $store = 'damaged_' . ++$tried;
     my $sql = $mutilation->{sql} =~ s/\bes\./$store./gr =~ s/'es'/'$store'/gr;
 
     # Some are about what this store does not have.
     next unless eval { fill_for_runners($owner, $store); $owner->do($sql); 1 };
     $name_of{$store} = $mutilation->{name};
 }
-cmp_ok(scalar keys %name_of, '>=', 35, 'there are enough of them');
+cmp_ok(scalar keys %name_of, '>=', $ENV{SIERRA_TEST_MUTILATIONS} ? 1 : 150, 'there are enough of them');
 fill_for_runners($owner, 'sound');
 
 $node->append_conf('postgresql.conf', "$runners = 2");
