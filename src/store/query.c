@@ -19,6 +19,7 @@
 #include "catalog/namespace.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
+#include "jit/jit.h"
 #include "lib/ilist.h"
 #include "optimizer/cost.h"
 #include "utils/builtins.h"
@@ -177,11 +178,15 @@ find_plan(const SierraStore *store, const SierraQuery *query)
 	return entry;
 }
 
-/* Runs a plan.  If it has to be made first, it is made without sequential scans. */
+/*
+ * Runs a plan.  If it has to be made first, it is made without sequential scans.  One that
+ * cannot do without looks expensive then, and would be compiled each time.
+ */
 static int
 execute(PlanEntry *entry, Datum *values, const char *nulls, bool read_only)
 {
-	bool before = enable_seqscan;
+	bool seqscan_before = enable_seqscan;
+	bool jit_before = jit_enabled;
 	int status = 0;
 
 	entry->running++;
@@ -189,11 +194,13 @@ execute(PlanEntry *entry, Datum *values, const char *nulls, bool read_only)
 	PG_TRY();
 	{
 		enable_seqscan = false;
+		jit_enabled = false;
 		status = SPI_execute_plan(entry->plan, values, nulls, read_only, 0);
 	}
 	PG_FINALLY();
 	{
-		enable_seqscan = before;
+		enable_seqscan = seqscan_before;
+		jit_enabled = jit_before;
 		entry->running--;
 	}
 	PG_END_TRY();
