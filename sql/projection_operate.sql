@@ -337,6 +337,32 @@ $$;
 COMMENT ON FUNCTION drop_projection(text) IS
     'drops a projection with its states; what its handler wrote stays';
 
+CREATE FUNCTION alter_projection_owner(projection text, new_owner regrole) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    store constant name := sierra_internal.require_store();
+    altered record;
+BEGIN
+    PERFORM sierra_internal.require_value('projection', projection IS NULL);
+    PERFORM sierra_internal.require_value('new_owner', new_owner IS NULL);
+    -- The locks of create_projection() and finish_rebuild(), without holding appends back.
+    PERFORM sierra_internal.lock_live_version(store, projection, 'NO KEY UPDATE');
+    PERFORM sierra_internal.check_projection_owner(store, new_owner);
+    FOR altered IN EXECUTE format('UPDATE %I.projections AS p SET owner = $2, retry_at = NULL'
+                                  ' WHERE p.projection = $1 RETURNING p.version', store)
+                     USING projection, new_owner LOOP
+        -- Fails now rather than in the next append if the new owner may not call the handler.
+        PERFORM sierra_internal.try_projection_version(projection, altered.version);
+    END LOOP;
+    PERFORM @extschema@.sierra_call_runners();
+END
+$$;
+COMMENT ON FUNCTION alter_projection_owner(text, regrole) IS
+    'gives a projection or process manager to another role, which it runs as from then on';
+
 CREATE FUNCTION sierra_internal.event_projections_body(store name) RETURNS SETOF record
     LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
