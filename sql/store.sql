@@ -440,19 +440,27 @@ BEGIN
                    AND NOT row_security_active(c.oid))
          ORDER BY n.nspname
     LOOP
+        store := readable.name;
+        owner := readable.owner;
+        partitions := NULL;
+        events := NULL;
+        last_position := NULL;
+        bytes := NULL;
         BEGIN
-            RETURN QUERY SELECT readable.name, readable.owner, count(p.partition_id)::integer,
-                                sum(p.events)::bigint, max(p.last_position),
-                                (sum(p.bytes) + readable.bytes)::bigint
-                           FROM @extschema@.event_partitions(readable.name) AS p;
+            SELECT count(p.partition_id)::integer, sum(p.events)::bigint, max(p.last_position),
+                   (sum(p.bytes) + readable.bytes)::bigint
+              INTO partitions, events, last_position, bytes
+              FROM @extschema@.event_partitions(readable.name) AS p;
+            -- Rolling back gives the locks of this store back, so a call holds those of
+            -- one store at a time.  The variables keep their values.
+            RAISE EXCEPTION 'the figures of a store are known';
         EXCEPTION WHEN OTHERS THEN
             -- The code of an owner must not hide the stores of others.
             IF SQLSTATE LIKE '40%' THEN
                 RAISE;
             END IF;
-            RETURN QUERY SELECT readable.name, readable.owner, NULL::integer, NULL::bigint,
-                                NULL::bigint, NULL::bigint;
         END;
+        RETURN NEXT;
     END LOOP;
 END
 $$;
