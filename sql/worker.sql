@@ -34,6 +34,7 @@ CREATE FUNCTION sierra_internal.run_job_body(store name, kind text, name text, v
     SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
+    PERFORM sierra_internal.require_no_subscription(store);
     PERFORM set_config('sierra_es.store', store, true);
     IF kind = 'timers' THEN
         RETURN @extschema@.run_timers(size::integer);
@@ -90,6 +91,7 @@ BEGIN
             DETAIL = 'The setting "sierra_es.run_jobs" is off, or "sierra_es.paused_stores" names the store.';
         RETURN;
     END IF;
+    PERFORM sierra_internal.require_no_subscription(wanted);
     LOOP
         -- A job that fails makes no progress, but is due later: then the others continue.
         SELECT coalesce(pg_catalog.array_agg(j.due_at), '{}') INTO due

@@ -193,6 +193,8 @@ list_jobs(Oid schema, Oid owner, const SierraJobState *state)
 	if (name == NULL || !sierra_jobs_run(name))
 		return;
 	store = sierra_store_open_named(name, ACL_NO_RIGHTS);
+	if (store->subscribed)
+		return; /* the publisher runs them */
 	sierra_store_check_complete(store);
 	foreach (cell, sierra_job_list(store))
 		take_job(schema, owner, lfirst(cell), state);
