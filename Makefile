@@ -13,7 +13,7 @@ DATA_built  = sql/$(EXTENSION)--$(EXTVERSION).sql
 DATA        = $(filter-out $(DATA_built),$(wildcard sql/$(EXTENSION)--*.sql))
 EXTRA_CLEAN = $(DATA_built) tmp_check tmp_check_iso
 PG_CPPFLAGS = -I$(srcdir)/src
-PG_CFLAGS   = -Wall -Wextra -Wno-unused-parameter -Wno-sign-compare -Werror=implicit-function-declaration $(if $(WERROR),-Werror)
+PG_CFLAGS   = -Wall -Wextra -Wno-unused-parameter -Wno-sign-compare -Werror=implicit-function-declaration -Werror=vla $(if $(WERROR),-Werror)
 
 # Tests.  Each needs a server of its own, which the suites start and stop.
 TEST_OPTS      = --inputdir=$(srcdir)/test --temp-config=$(srcdir)/test/sierra_es.conf --load-extension=$(EXTENSION) --encoding=UTF8 --no-locale

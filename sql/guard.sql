@@ -71,7 +71,8 @@ COMMENT ON FUNCTION sierra_internal.restore_event_guards(name) IS
 
 -- Rows of sagas and projections say what runs, and as which role.  So a role writes
 -- rows only for roles that it can become by SET ROLE, and makes other versions only of
--- what such roles own.  Upcasters run in projections of all roles: only roles that can
+-- what such roles own.  It gives another owner only to what such roles own, or to
+-- everything if it can become the table's owner.  Upcasters run in projections of all roles: only roles that can
 -- become the table's owner write them, who could become the owner of each projection
 -- anyway.
 -- The argument is the column with the name of what the row defines, none for
@@ -89,6 +90,11 @@ DECLARE
 BEGIN
     IF name IS NULL THEN
         owners := ARRAY[table_owner];
+    ELSIF TG_OP = 'UPDATE' THEN
+        owners := ARRAY[NEW.owner::oid,
+                        CASE WHEN EXISTS (SELECT FROM pg_roles AS r WHERE r.oid = OLD.owner)
+                                  AND NOT sierra_internal.can_become(quote_ident(current_user)::regrole, table_owner)
+                             THEN OLD.owner ELSE table_owner END];
     ELSE
         -- What a role has left that does not exist any more is up to the table's owner.
         EXECUTE format('SELECT ARRAY[$2] || ARRAY(SELECT coalesce(r.oid, $3) FROM %I.%I AS d'
@@ -106,6 +112,7 @@ BEGIN
                 DETAIL = CASE WHEN name IS NULL
                               THEN 'This role owns the table, and its rows run in projections of other roles.'
                               WHEN owner = owners[1] THEN 'It would run as this role.'
+                              WHEN TG_OP = 'UPDATE' THEN 'This role owns it, or the table.'
                               ELSE 'This role owns the newest version.' END;
         END IF;
     END LOOP;
@@ -129,6 +136,15 @@ $$;
 COMMENT ON FUNCTION sierra_internal.guard_definition() IS
     'trigger function that refuses to change what a row runs';
 
+CREATE FUNCTION sierra_internal.changes_of_row(columns text[]) RETURNS text
+    LANGUAGE sql IMMUTABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT string_agg(format('OLD.%1$I IS DISTINCT FROM NEW.%1$I', c.name), ' OR ') FROM unnest($1) AS c (name)
+$$;
+COMMENT ON FUNCTION sierra_internal.changes_of_row(text[]) IS
+    'returns the condition of a trigger that one of these columns changes';
+
 -- These are all triggers on rows of a store that the extension makes, but for those
 -- of inline projections.
 CREATE FUNCTION sierra_internal.restore_row_guards(store name) RETURNS integer
@@ -136,10 +152,10 @@ CREATE FUNCTION sierra_internal.restore_row_guards(store name) RETURNS integer
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    -- What never changes in a projection.  Its subscription ends when it becomes inline.
-    fixed constant text[] := '{projection, version, owner, kind, handler, key, initial, streams, event_names, search_path}';
-    changes constant text := (SELECT string_agg(format('OLD.%1$I IS DISTINCT FROM NEW.%1$I', f.name), ' OR ')
-                                FROM unnest(fixed) AS f (name));
+    -- What never changes.  The subscription of a projection ends when it becomes inline.
+    fixed constant text[] := '{projection, version, kind, handler, key, initial, streams, event_names, search_path}';
+    fixed_in_saga constant text[] := '{saga, version, steps, timeout, search_path, created_at}';
+    changes constant text := sierra_internal.changes_of_row(fixed);
     definition constant text := array_to_string(fixed || '{subscription}', ', ');
     lost record;
     restored integer := 0;
@@ -148,10 +164,10 @@ BEGIN
         SELECT g.*
           FROM (VALUES
                 ('upcasters', 'guard_owner', 'INSERT OR UPDATE', NULL, NULL),
-                ('sagas', 'guard_owner', 'INSERT', NULL, quote_literal('saga')),
-                ('sagas', 'guard_definition', 'UPDATE', NULL,
+                ('sagas', 'guard_owner', 'INSERT OR UPDATE', NULL, quote_literal('saga')),
+                ('sagas', 'guard_definition', 'UPDATE', format('WHEN (%s)', sierra_internal.changes_of_row(fixed_in_saga)),
                  format('%L, %L', 'saga', 'Make another version with create_saga().')),
-                ('projections', 'guard_owner', format('INSERT OR UPDATE OF %s', definition), NULL,
+                ('projections', 'guard_owner', format('INSERT OR UPDATE OF owner, %s', definition), NULL,
                  quote_literal('projection')),
                 ('projections', 'guard_definition', format('UPDATE OF %s', definition),
                  format('WHEN (%s OR NEW.subscription <> coalesce(OLD.subscription, %L))', changes, ''),

@@ -207,6 +207,26 @@ $$;
 COMMENT ON FUNCTION sierra_internal.lock_building_version(name, text) IS
     'locks a projection, and returns the version that is being built';
 
+-- An append locks the events table first, and the row of the projection when its trigger
+-- fires.  What makes or drops the trigger takes these locks in the same order.
+CREATE FUNCTION sierra_internal.hold_inline_appends(store name, projection text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    is_inline boolean;
+BEGIN
+    EXECUTE format('SELECT EXISTS (SELECT FROM %I.projections AS p WHERE p.projection = $1 AND p.mode = ''inline'')',
+                   store) INTO is_inline USING projection;
+    IF is_inline THEN
+        EXECUTE format('LOCK TABLE %I.events IN SHARE ROW EXCLUSIVE MODE', store);
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION sierra_internal.hold_inline_appends(name, text) IS
+    'locks the table of events if a projection is inline, before its rows are locked';
+
 CREATE FUNCTION finish_rebuild(projection text) RETURNS integer
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
@@ -214,18 +234,17 @@ AS $$
 #variable_conflict use_variable
 DECLARE
     store constant name := sierra_internal.require_store();
-    building constant integer := sierra_internal.lock_building_version(store, projection);
+    building integer;
     mode text;
     state text;
     failure text;
 BEGIN
+    -- Appends wait from here on, so that the trigger continues where this ends.
+    PERFORM sierra_internal.hold_inline_appends(store, projection);
+    building := sierra_internal.lock_building_version(store, projection);
     EXECUTE format('UPDATE %I.projections AS p SET automatic = false'
                    ' WHERE p.projection = $1 AND p.version = $2 RETURNING p.mode', store)
        INTO mode USING projection, building;
-    IF mode = 'inline' THEN
-        -- Appends wait from here on, so that the trigger continues where this ends.
-        EXECUTE format('LOCK TABLE %I.events IN SHARE ROW EXCLUSIVE MODE', store);
-    END IF;
     PERFORM sierra_internal.run_projection_version(projection, building, 9223372036854775807);
     EXECUTE format('SELECT p.state, p.last_error FROM %I.projections AS p'
                    ' WHERE p.projection = $1 AND p.version = $2', store)
@@ -298,9 +317,14 @@ AS $$
 #variable_conflict use_variable
 DECLARE
     store constant name := sierra_internal.require_store();
-    live constant integer := sierra_internal.lock_live_version(store, projection, 'UPDATE');
+    live integer;
     mode text;
 BEGIN
+    PERFORM sierra_internal.hold_inline_appends(store, projection);
+    live := sierra_internal.lock_live_version(store, projection, 'UPDATE');
+    -- A run of another version reads events, and must end before the trigger is dropped.
+    EXECUTE format('SELECT FROM %I.projections AS p WHERE p.projection = $1 ORDER BY p.version FOR UPDATE', store)
+      USING projection;
     EXECUTE format('SELECT p.mode FROM %I.projections AS p WHERE p.projection = $1 AND p.version = $2',
                    store) INTO mode USING projection, live;
     IF mode = 'inline' THEN
@@ -312,6 +336,32 @@ END
 $$;
 COMMENT ON FUNCTION drop_projection(text) IS
     'drops a projection with its states; what its handler wrote stays';
+
+CREATE FUNCTION alter_projection_owner(projection text, new_owner regrole) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    store constant name := sierra_internal.require_store();
+    altered record;
+BEGIN
+    PERFORM sierra_internal.require_value('projection', projection IS NULL);
+    PERFORM sierra_internal.require_value('new_owner', new_owner IS NULL);
+    -- The locks of create_projection() and finish_rebuild(), without holding appends back.
+    PERFORM sierra_internal.lock_live_version(store, projection, 'NO KEY UPDATE');
+    PERFORM sierra_internal.check_projection_owner(store, new_owner);
+    FOR altered IN EXECUTE format('UPDATE %I.projections AS p SET owner = $2, retry_at = NULL'
+                                  ' WHERE p.projection = $1 RETURNING p.version', store)
+                     USING projection, new_owner LOOP
+        -- Fails now rather than in the next append if the new owner may not call the handler.
+        PERFORM sierra_internal.try_projection_version(projection, altered.version);
+    END LOOP;
+    PERFORM @extschema@.sierra_call_runners();
+END
+$$;
+COMMENT ON FUNCTION alter_projection_owner(text, regrole) IS
+    'gives a projection or process manager to another role, which it runs as from then on';
 
 CREATE FUNCTION sierra_internal.event_projections_body(store name) RETURNS SETOF record
     LANGUAGE plpgsql STABLE

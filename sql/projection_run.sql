@@ -141,6 +141,7 @@ BEGIN
             MESSAGE = 'max_count must be at least 1',
             DETAIL = format('It is %s.', max_count);
     END IF;
+    PERFORM sierra_internal.require_no_subscription(store);
     -- The projections that waited longest come first.
     FOR due IN EXECUTE format(
         'SELECT p.projection, p.version FROM %I.projections AS p'

@@ -41,6 +41,7 @@ BEGIN
             MESSAGE = 'max_count must not be negative',
             DETAIL = format('It is %s.', max_count);
     END IF;
+    PERFORM sierra_internal.require_no_subscription(store);
     LOOP
         -- A few at a time, so that other sessions can take others meanwhile.
         EXECUTE format('SELECT array_agg(d.saga_id), array_agg(d.interruptions > 0)'

@@ -115,6 +115,35 @@ $$;
 COMMENT ON FUNCTION sierra_internal.find_store(name) IS
     'returns the name of a store, by default that of sierra_es.store, if its event tables exist';
 
+CREATE FUNCTION sierra_internal.is_subscribed(store name) RETURNS boolean
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT EXISTS (SELECT FROM pg_subscription_rel AS s
+                    WHERE s.srrelid = to_regclass(format('%I.events', $1))
+                       OR s.srrelid IN (SELECT i.inhrelid FROM pg_inherits AS i
+                                         WHERE i.inhparent = to_regclass(format('%I.events', $1))))
+$$;
+COMMENT ON FUNCTION sierra_internal.is_subscribed(name) IS
+    'returns whether a subscription of logical replication writes to a store';
+
+-- Otherwise each projection, saga and timer would fail, and that would count as an attempt.
+CREATE FUNCTION sierra_internal.require_no_subscription(store name) RETURNS void
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF sierra_internal.is_subscribed(store) THEN
+        RAISE object_not_in_prerequisite_state USING
+            MESSAGE = 'cannot run jobs while logical replication writes to the store',
+            DETAIL = format('Timers, sagas and projections of store "%s" run on the publisher.', store),
+            HINT = 'Run them on the publisher, or drop the subscription first.';
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION sierra_internal.require_no_subscription(name) IS
+    'raises an error if a subscription of logical replication writes to a store';
+
 CREATE FUNCTION sierra_internal.require_store(store name DEFAULT NULL) RETURNS name
     LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
@@ -441,19 +470,27 @@ BEGIN
                    AND NOT row_security_active(c.oid))
          ORDER BY n.nspname
     LOOP
+        store := readable.name;
+        owner := readable.owner;
+        partitions := NULL;
+        events := NULL;
+        last_position := NULL;
+        bytes := NULL;
         BEGIN
-            RETURN QUERY SELECT readable.name, readable.owner, count(p.partition_id)::integer,
-                                sum(p.events)::bigint, max(p.last_position),
-                                (sum(p.bytes) + readable.bytes)::bigint
-                           FROM @extschema@.event_partitions(readable.name) AS p;
+            SELECT count(p.partition_id)::integer, sum(p.events)::bigint, max(p.last_position),
+                   (sum(p.bytes) + readable.bytes)::bigint
+              INTO partitions, events, last_position, bytes
+              FROM @extschema@.event_partitions(readable.name) AS p;
+            -- Rolling back gives the locks of this store back, so a call holds those of
+            -- one store at a time.  The variables keep their values.
+            RAISE EXCEPTION 'the figures of a store are known';
         EXCEPTION WHEN OTHERS THEN
             -- The code of an owner must not hide the stores of others.
             IF SQLSTATE LIKE '40%' THEN
                 RAISE;
             END IF;
-            RETURN QUERY SELECT readable.name, readable.owner, NULL::integer, NULL::bigint,
-                                NULL::bigint, NULL::bigint;
         END;
+        RETURN NEXT;
     END LOOP;
 END
 $$;

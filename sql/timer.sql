@@ -215,6 +215,7 @@ BEGIN
             MESSAGE = 'max_count must not be negative',
             DETAIL = format('It is %s.', max_count);
     END IF;
+    PERFORM sierra_internal.require_no_subscription(store);
     -- Another session appends or cancels the timers that it has locked.
     EXECUTE format(
         'SELECT array_agg(d.timer_id ORDER BY d.run_at, d.created_at, d.timer_id),'

@@ -107,6 +107,37 @@ $$;
 COMMENT ON FUNCTION sierra_internal.verify_position_sequence(name) IS
     'returns wrong settings of the sequence of positions';
 
+-- What runs as a role needs the role, and the table's owner must be able to become it.
+CREATE FUNCTION sierra_internal.verify_owners(store name)
+    RETURNS TABLE (problem text, detail text)
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    kind text;
+BEGIN
+    FOREACH kind IN ARRAY ARRAY['projection', 'saga'] LOOP
+        -- A role that may read the events need not be allowed to read these.
+        IF kind || 's' = ANY (sierra_internal.missing_tables(store))
+           OR NOT has_table_privilege(format('%I.%I', store, kind || 's'), 'SELECT') THEN
+            CONTINUE;
+        END IF;
+        RETURN QUERY EXECUTE format(
+            'SELECT ''owner missing'', CASE WHEN NOT EXISTS (SELECT FROM pg_roles AS r WHERE r.oid = d.owner)'
+            '            THEN format(''the owner of %1$s "%%s" does not exist (OID %%s)'', d.%1$I, d.owner::oid)'
+            '            ELSE format(''role "%%s" owns %1$s "%%s", and the owner of the table may not become it'','
+            '                        pg_get_userbyid(d.owner), d.%1$I) END'
+            '  FROM (SELECT DISTINCT o.%1$I, o.owner FROM %2$I.%1$ss AS o) AS d'
+            ' WHERE NOT sierra_internal.can_become((SELECT c.relowner FROM pg_class AS c'
+            '                                        WHERE c.oid = %3$L::regclass), d.owner)',
+            kind, store, format('%I.%I', store, kind || 's'));
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION sierra_internal.verify_owners(name) IS
+    'returns projections and sagas that run as a role that they cannot run as';
+
 CREATE FUNCTION sierra_internal.verify_structure(store name)
     RETURNS TABLE (problem text, detail text)
     LANGUAGE sql STABLE
@@ -121,6 +152,8 @@ AS $$
     SELECT p.problem, p.detail FROM sierra_internal.verify_partitions($1) AS p
     UNION ALL
     SELECT s.problem, s.detail FROM sierra_internal.verify_position_sequence($1) AS s
+    UNION ALL
+    SELECT o.problem, o.detail FROM sierra_internal.verify_owners($1) AS o
 $$;
 COMMENT ON FUNCTION sierra_internal.verify_structure(name) IS
     'returns what everify() finds in the catalogs';
@@ -218,6 +251,8 @@ SELECT 'position sequence', NULL, NULL, NULL, NULL, NULL,
   FROM %1$I.global_position AS s,
        (SELECT max(e.global_position) AS newest FROM event AS e) AS m
  WHERE m.newest > CASE WHEN s.is_called THEN s.last_value ELSE s.last_value - 1 END
+   -- Logical replication does not copy sequences, and nothing is appended before it ends.
+   AND NOT sierra_internal.is_subscribed(%1$L)
 $check$]
 $$;
 COMMENT ON FUNCTION sierra_internal.verify_positions() IS

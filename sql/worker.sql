@@ -34,6 +34,7 @@ CREATE FUNCTION sierra_internal.run_job_body(store name, kind text, name text, v
     SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
+    PERFORM sierra_internal.require_no_subscription(store);
     PERFORM set_config('sierra_es.store', store, true);
     IF kind = 'timers' THEN
         RETURN @extschema@.run_timers(size::integer);
@@ -64,6 +65,12 @@ COMMENT ON FUNCTION event_runners() IS
 REVOKE EXECUTE ON FUNCTION event_runners() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION event_runners() TO pg_read_all_stats;
 
+CREATE FUNCTION sierra_internal.runs_jobs(store name) RETURNS boolean
+    LANGUAGE c STABLE STRICT
+    AS 'MODULE_PATHNAME', 'sierra_runs_jobs';
+COMMENT ON FUNCTION sierra_internal.runs_jobs(name) IS
+    'returns whether the settings of the session let jobs of a store run';
+
 -- A procedure that commits cannot set a search_path.  So the name of every function,
 -- type and operator is qualified here.
 CREATE PROCEDURE run_event_jobs(store name DEFAULT NULL)
@@ -78,6 +85,13 @@ DECLARE
     due pg_catalog.timestamptz[];
     due_before pg_catalog.timestamptz[];
 BEGIN
+    IF NOT sierra_internal.runs_jobs(wanted) THEN
+        RAISE NOTICE USING
+            MESSAGE = pg_catalog.format('jobs of event store "%s" are switched off', wanted),
+            DETAIL = 'The setting "sierra_es.run_jobs" is off, or "sierra_es.paused_stores" names the store.';
+        RETURN;
+    END IF;
+    PERFORM sierra_internal.require_no_subscription(wanted);
     LOOP
         -- A job that fails makes no progress, but is due later: then the others continue.
         SELECT coalesce(pg_catalog.array_agg(j.due_at), '{}') INTO due

@@ -28,6 +28,7 @@
 #include "append/route.h"
 #include "append/versions.h"
 #include "base/routing.h"
+#include "store/extension.h"
 #include "store/position.h"
 #include "store/registry.h"
 #include "wakeup/doorbell.h"
@@ -217,6 +218,40 @@ refuse_nested(const SierraRoute *route)
 	}
 }
 
+/* Does the table have triggers of inline projections that do not fire for a replica? */
+static bool
+has_skipped_projection(const SierraAppendPartition *partition, Oid project_inline)
+{
+	const TriggerDesc *triggers = partition->rel->trigdesc;
+
+	for (int i = 0; triggers != NULL && i < triggers->numtriggers; i++)
+	{
+		if (triggers->triggers[i].tgfoid == project_inline &&
+			triggers->triggers[i].tgenabled == TRIGGER_FIRES_ON_ORIGIN)
+			return true;
+	}
+	return false;
+}
+
+/* An inline projection must not miss an event that is appended here. */
+static void
+refuse_replica_role(const SierraRoute *route)
+{
+	Oid project_inline = sierra_extension_find_function("project_inline", 0, NULL);
+
+	for (int i = 0; i < route->npartitions; i++)
+	{
+		if (!has_skipped_projection(&route->partitions[i], project_inline))
+			continue;
+		ereport(
+			ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			errmsg("cannot append as a replica to event store \"%s\"", NameStr(route->store->name)),
+			errdetail("Its inline projections would miss the events, because "
+					  "\"session_replication_role\" is \"replica\"."),
+			errhint("RESET session_replication_role."));
+	}
+}
+
 SierraAppendStatus
 sierra_append(const SierraStore *store, const pg_uuid_t *key, SierraNewEvent *events, int count,
 			  SierraAppendResult *results, SierraRefusal *refusal)
@@ -240,6 +275,8 @@ sierra_append(const SierraStore *store, const pg_uuid_t *key, SierraNewEvent *ev
 	if (status == SIERRA_APPEND_DONE)
 	{
 		refuse_nested(&route);
+		if (SessionReplicationRole == SESSION_REPLICATION_ROLE_REPLICA)
+			refuse_replica_role(&route);
 		status = sierra_idempotency_check(&route, results, refusal);
 		if (status == SIERRA_APPEND_DONE)
 			status = sierra_versions_number(&route, results, refusal);

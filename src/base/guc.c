@@ -8,6 +8,8 @@
 #include "base/guc.h"
 
 #include "utils/guc.h"
+#include "utils/memutils.h"
+#include "utils/varlena.h"
 
 char *sierra_guc_store = NULL;
 char *sierra_guc_metadata = NULL;
@@ -19,6 +21,10 @@ int sierra_guc_sweep_interval = 1000;
 int sierra_guc_poll_interval = 50;
 int sierra_guc_max_waiters = 64;
 int sierra_guc_max_runners = 2;
+bool sierra_guc_run_jobs = true;
+bool sierra_guc_run_jobs_of_server = true;
+char *sierra_guc_paused_stores = NULL;
+char *sierra_guc_paused_stores_of_server = NULL;
 int sierra_guc_job_timeout = 600000;
 
 static const struct config_enum_entry notify_options[] = {
@@ -51,6 +57,35 @@ check_metadata(char **newval, void **extra, GucSource source)
 		return true;
 	GUC_check_errdetail("It must be a JSON object, or empty.");
 	return false;
+}
+
+/* Remembers what holds for databases that set nothing else: the server's own value. */
+static bool
+check_run_jobs(bool *newval, void **extra, GucSource source)
+{
+	if (source < PGC_S_DATABASE)
+		sierra_guc_run_jobs_of_server = *newval;
+	return true;
+}
+
+static bool
+check_paused_stores(char **newval, void **extra, GucSource source)
+{
+	char *copy = pstrdup(*newval);
+	List *names;
+	bool valid = SplitIdentifierString(copy, ',', &names);
+
+	if (!valid)
+		GUC_check_errdetail("It must be a list of names, separated by commas.");
+	else if (source < PGC_S_DATABASE)
+	{
+		if (sierra_guc_paused_stores_of_server != NULL)
+			pfree(sierra_guc_paused_stores_of_server);
+		sierra_guc_paused_stores_of_server = MemoryContextStrdup(TopMemoryContext, *newval);
+	}
+	list_free(names);
+	pfree(copy);
+	return valid;
 }
 
 /* Settings for wait.c, doorbell.c and notifier.c. */
@@ -104,6 +139,17 @@ define_runner_settings(void)
 		"Sets the time that an event, a step of a saga or a timer may take in a runner.",
 		"What takes longer is cancelled, and counts as a failed attempt.  0 means no limit.",
 		&sierra_guc_job_timeout, 600000, 0, INT_MAX, PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
+
+	DefineCustomBoolVariable(
+		"sierra_es.run_jobs", "Lets timers, sagas and projections of a database run by themselves.",
+		"Set it for a database; runners and run_event_jobs() run nothing while it is off.",
+		&sierra_guc_run_jobs, true, PGC_USERSET, 0, check_run_jobs, NULL, NULL);
+
+	DefineCustomStringVariable(
+		"sierra_es.paused_stores",
+		"Names the event stores whose timers, sagas and projections do not run by themselves.",
+		"Set it for a database; the names are separated by commas.", &sierra_guc_paused_stores, "",
+		PGC_USERSET, 0, check_paused_stores, NULL, NULL);
 }
 
 void

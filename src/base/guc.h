@@ -51,6 +51,19 @@ extern int sierra_guc_max_runners;
 /* sierra_es.job_timeout: milliseconds that a part of a job may take; 0: no limit */
 extern int sierra_guc_job_timeout;
 
+/* sierra_es.run_jobs: do jobs run by themselves? */
+extern bool sierra_guc_run_jobs;
+
+/* sierra_es.paused_stores: stores whose jobs do not; a list of names, never NULL */
+extern char *sierra_guc_paused_stores;
+
+/*
+ * Their values for the whole server.  A process has those of its database from its
+ * beginning; with these, it can see what ALTER DATABASE ... RESET changes meanwhile.
+ */
+extern bool sierra_guc_run_jobs_of_server;
+extern char *sierra_guc_paused_stores_of_server;
+
 /* Defines all settings; called once per process, by _PG_init(). */
 extern void sierra_guc_define(void);
 

@@ -52,6 +52,22 @@ check_trigger(FunctionCallInfo fcinfo)
 				errmsg("project_inline() is for triggers that create_projection() makes"));
 }
 
+/* A restore that left out the row of a projection can have kept its trigger. */
+static void
+report_no_row(const SierraStore *store, const Trigger *trigger)
+{
+	const char *events = quote_qualified_identifier(NameStr(store->name), "events");
+
+	ereport(
+		ERROR, errcode(ERRCODE_UNDEFINED_OBJECT),
+		errmsg("inline projection \"%s\" is not defined", trigger->tgargs[0]),
+		errdetail("The trigger \"%s\" gives it each event, but table %s.projections has no live "
+				  "row of it.",
+				  trigger->tgname, NameStr(store->name)),
+		errhint("Load its row, or drop its trigger with DROP TRIGGER %s ON %s.",
+				quote_identifier(trigger->tgname), events));
+}
+
 /*
  * The projection of a trigger, looked up once for all rows of an append.  What
  * makes another version of it live, or drops it, waits until appends in flight
@@ -61,15 +77,19 @@ static SierraProjection *
 find_of_trigger(FunctionCallInfo fcinfo)
 {
 	const TriggerData *trigger = (const TriggerData *) fcinfo->context;
+	SierraStore *store;
 	MemoryContext old;
 
 	if (fcinfo->flinfo->fn_extra == NULL)
 	{
 		old = MemoryContextSwitchTo(fcinfo->flinfo->fn_mcxt);
-		fcinfo->flinfo->fn_extra = sierra_projection_open(
-			find_store(trigger), cstring_to_text(trigger->tg_trigger->tgargs[0]), 0, ACL_NO_RIGHTS,
-			SIERRA_PROJECTION_KEY_SHARE);
+		store = find_store(trigger);
+		fcinfo->flinfo->fn_extra =
+			sierra_projection_find(store, cstring_to_text(trigger->tg_trigger->tgargs[0]), 0,
+								   ACL_NO_RIGHTS, SIERRA_PROJECTION_KEY_SHARE);
 		MemoryContextSwitchTo(old);
+		if (fcinfo->flinfo->fn_extra == NULL)
+			report_no_row(store, trigger->tg_trigger);
 	}
 	return fcinfo->flinfo->fn_extra;
 }
@@ -84,6 +104,62 @@ enter_of_trigger(FunctionCallInfo fcinfo, SierraProjection *projection)
 		MemoryContextSwitchTo(fcinfo->flinfo->fn_mcxt);
 	sierra_projection_enter(projection, sierra_extension_event_type());
 	MemoryContextSwitchTo(old);
+}
+
+/* The projection of a trigger, entered; NULL if it does not want the event. */
+static SierraProjection *
+find_and_enter(FunctionCallInfo fcinfo)
+{
+	const TriggerData *trigger = (const TriggerData *) fcinfo->context;
+	SierraProjection *projection = find_of_trigger(fcinfo);
+
+	if (projection->subscription != NULL)
+		return NULL; /* it gets its events from the subscription */
+	if (!sierra_filter_passes(&projection->streams, &projection->event_names, trigger->tg_trigslot))
+		return NULL;
+	enter_of_trigger(fcinfo, projection);
+	return projection;
+}
+
+/*
+ * Called if an inline projection cannot run, whatever the event is: its owner, handler or
+ * key is gone or forbidden.  That refuses all appends, so the error says how to continue.
+ */
+static void
+rethrow_with_hint(FunctionCallInfo fcinfo, MemoryContext context)
+{
+	const TriggerData *trigger = (const TriggerData *) fcinfo->context;
+	ErrorData *error;
+
+	MemoryContextSwitchTo(context);
+	error = CopyErrorData();
+	if (error->hint != NULL ||
+		ERRCODE_TO_CATEGORY(error->sqlerrcode) != ERRCODE_SYNTAX_ERROR_OR_ACCESS_RULE_VIOLATION)
+		PG_RE_THROW();
+	FlushErrorState();
+	error->hint =
+		psprintf("Appends are refused until the inline projection \"%s\" can run: fix it, "
+				 "or drop it with drop_projection().",
+				 trigger->tg_trigger->tgargs[0]);
+	ReThrowError(error);
+}
+
+static SierraProjection *
+enter(FunctionCallInfo fcinfo)
+{
+	MemoryContext context = CurrentMemoryContext;
+	SierraProjection *volatile projection = NULL;
+
+	PG_TRY();
+	{
+		projection = find_and_enter(fcinfo);
+	}
+	PG_CATCH();
+	{
+		rethrow_with_hint(fcinfo, context);
+	}
+	PG_END_TRY();
+	return projection;
 }
 
 /*
@@ -106,13 +182,10 @@ sierra_project_inline(PG_FUNCTION_ARGS)
 	if (sierra_guc_restore &&
 		sierra_compat_owns_relation(RelationGetRelid(trigger->tg_relation), GetUserId()))
 		return PointerGetDatum(NULL);
-	projection = find_of_trigger(fcinfo);
-	if (projection->subscription != NULL)
-		return PointerGetDatum(NULL); /* it gets its events from the subscription */
-	if (!sierra_filter_passes(&projection->streams, &projection->event_names, trigger->tg_trigslot))
+	projection = enter(fcinfo);
+	if (projection == NULL)
 		return PointerGetDatum(NULL);
 	sierra_event_values(trigger->tg_trigslot, values, nulls);
-	enter_of_trigger(fcinfo, projection);
 	sierra_batch_single(&batch, projection, values, nulls);
 	PushActiveSnapshot(GetTransactionSnapshot());
 	part = sierra_batch_part(projection, &batch, 0, 1);

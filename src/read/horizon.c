@@ -266,6 +266,7 @@ partition_in_flight(const SierraStore *store, int id, int64 position)
 
 	if (!sierra_partition_written_by_other(store->partition_oids[id], &writer))
 		return false;
+	sierra_store_lock(store);
 	partition.rel = sierra_scan_open_partition(store, id, AccessShareLock);
 	partition.sequence_index = sierra_scan_open_index(partition.rel, SIERRA_INDEX_SEQUENCE);
 	bound = bound_of_partition(&partition, PG_INT64_MAX);
@@ -277,6 +278,7 @@ partition_in_flight(const SierraStore *store, int id, int64 position)
 	}
 	index_close(partition.sequence_index, AccessShareLock);
 	relation_close(partition.rel, AccessShareLock);
+	sierra_store_unlock(store);
 	return bound < position;
 }
 

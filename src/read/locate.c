@@ -21,6 +21,7 @@ open_source(const SierraStore *store, int id, SierraSource *source)
 	SierraReadPartition *partition = &source->partition;
 
 	memset(source, 0, sizeof(*source));
+	sierra_store_lock(store);
 	partition->rel = sierra_scan_open_partition(store, id, AccessShareLock);
 	partition->sequence_index = sierra_scan_open_index(partition->rel, SIERRA_INDEX_SEQUENCE);
 	if (!sierra_scan_newest(partition->rel, partition->sequence_index, GetActiveSnapshot(),
@@ -31,12 +32,13 @@ open_source(const SierraStore *store, int id, SierraSource *source)
 }
 
 static void
-close_source(SierraSource *source)
+close_source(const SierraStore *store, SierraSource *source)
 {
 	sierra_source_end(source);
 	index_close(source->partition.sequence_index, AccessShareLock);
-	/* Release the lock: results of this file do not point into the TOAST table. */
+	/* Release the locks: results of this file do not point into the TOAST table. */
 	relation_close(source->partition.rel, AccessShareLock);
+	sierra_store_unlock(store);
 }
 
 /* Makes the first row at or above a position current. */
@@ -69,7 +71,7 @@ sierra_locate(const SierraStore *store, int64 position, SierraSink *sink)
 				source.position == position;
 		if (found)
 			sink->put(sink, source.scan.slot);
-		close_source(&source);
+		close_source(store, &source);
 	}
 	return found;
 }
@@ -82,7 +84,7 @@ sierra_locate_first_after(const SierraStore *store, int partition, int64 positio
 
 	if (open_source(store, partition, &source) && find_place(&source, position + 1))
 		sequence = source.sequence;
-	close_source(&source);
+	close_source(store, &source);
 	return sequence;
 }
 
@@ -94,6 +96,6 @@ sierra_locate_count_after(const SierraStore *store, int partition, int64 positio
 
 	if (open_source(store, partition, &source) && find_place(&source, position + 1))
 		count = source.partition.sequence - source.sequence + 1;
-	close_source(&source);
+	close_source(store, &source);
 	return count;
 }

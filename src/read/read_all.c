@@ -89,6 +89,7 @@ open_sources(Merge *merge)
 
 	merge->sources = palloc0(sizeof(SierraSource) * partitions);
 	merge->passed = palloc(sizeof(int64) * partitions);
+	sierra_store_lock(merge->store);
 	for (int i = 0; i < partitions; i++)
 	{
 		SierraReadPartition *partition = &merge->sources[i].partition;
@@ -117,11 +118,13 @@ close_sources(Merge *merge)
 		index_close(source->partition.sequence_index, AccessShareLock);
 
 		/*
-		 * Keep the lock if there are results, because they may point into the TOAST table.
-		 * Otherwise release it: the caller may wait next, and must not block DDL.
+		 * Keep the locks if there are results, because they may point into the TOAST table.
+		 * Otherwise release them: the caller may wait next, and must not block DDL.
 		 */
 		relation_close(source->partition.rel, merge->has_results ? NoLock : AccessShareLock);
 	}
+	if (!merge->has_results)
+		sierra_store_unlock(merge->store);
 }
 
 /*

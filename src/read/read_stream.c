@@ -57,13 +57,16 @@ scan_partition(const SierraStore *store, int partition, SierraIndex kind, ScanKe
 			   SierraRange range, SierraSink *sink)
 {
 	ScanDirection direction = range.backward ? BackwardScanDirection : ForwardScanDirection;
-	Relation rel = sierra_scan_open_partition(store, partition, AccessShareLock);
-	Relation index = sierra_scan_open_index(rel, kind);
+	Relation rel;
+	Relation index;
 	ScanKeyData keys[3];
 	int nkeys = numbers_of[kind].nprefix;
 	SierraScan scan;
 	bool any = false;
 
+	sierra_store_lock(store);
+	rel = sierra_scan_open_partition(store, partition, AccessShareLock);
+	index = sierra_scan_open_index(rel, kind);
 	/* Do not begin at what was rolled back, see sierra_scan_last(). */
 	if (range.backward && range.to == PG_INT64_MAX)
 		range.to = find_last(rel, index, kind, prefix);
@@ -79,7 +82,7 @@ scan_partition(const SierraStore *store, int partition, SierraIndex kind, ScanKe
 			break;
 	}
 	sierra_scan_end(&scan);
-	/* Keep the lock: results may point into the TOAST table. */
+	/* Keep the locks: results may point into the TOAST table. */
 	relation_close(rel, NoLock);
 	return any;
 }

@@ -130,6 +130,19 @@ sierra_run_as_table_owner(const SierraStore *store, const char *table, AclMode r
 	return owner;
 }
 
+/* What the owner of the store can do about a row whose role cannot run it. */
+static const char *
+hint_for_row(const char *table)
+{
+	if (strcmp(table, "projections") == 0)
+		return "Give it to another role with alter_projection_owner(), or drop it with "
+			   "drop_projection().";
+	if (strcmp(table, "sagas") == 0)
+		return "Give it to another role with alter_saga_owner().";
+	return "Give the table to a role that may become it, or the projection to another role with "
+		   "alter_projection_owner().";
+}
+
 void
 sierra_run_as_check(const SierraStore *store, const char *table, Oid table_owner, Oid role,
 					const char *what)
@@ -139,15 +152,14 @@ sierra_run_as_check(const SierraStore *store, const char *table, Oid table_owner
 			ERROR, errcode(ERRCODE_UNDEFINED_OBJECT),
 			errmsg("the owner of %s does not exist any more", what),
 			errdetail("It was the role with OID %u; a role of the same name is another one.", role),
-			errhint("Make it again as another role: a fold with rebuild_projection(), others after "
-					"they are dropped."));
+			errhint("%s", hint_for_row(table)));
 	if (sierra_compat_can_become(table_owner, role))
 		return;
 	ereport(ERROR, errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 			errmsg("%s cannot run as role \"%s\"", what, GetUserNameFromId(role, false)),
 			errdetail("Role \"%s\" owns the table %s.%s and may not become it.",
 					  GetUserNameFromId(table_owner, false), NameStr(store->name), table),
-			errhint("Create it as the store's owner, or as a role that this owner may become."));
+			errhint("%s", hint_for_row(table)));
 }
 
 void

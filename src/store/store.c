@@ -31,6 +31,8 @@
 #include "miscadmin.h"
 #include "partitioning/partbounds.h"
 #include "partitioning/partdesc.h"
+#include "storage/lmgr.h"
+#include "storage/sinval.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/hsearch.h"
@@ -364,6 +366,55 @@ check_rights(const SierraStore *store, AclMode rights)
 					   quote_qualified_identifier(NameStr(store->name), "events"));
 }
 
+/* The entry of a store that the current user has these rights on; it is up to date. */
+static StoreEntry *
+find_store(const NameData *name, AclMode rights)
+{
+	/* This also checks USAGE on the schema. */
+	Oid schema = LookupExplicitNamespace(NameStr(*name), true);
+	StoreEntry *entry;
+
+	if (!OidIsValid(schema))
+	{
+		entry = find_entry(name);
+		if (entry != NULL)
+			forget(entry);
+		sierra_store_report_missing(NameStr(*name));
+	}
+	entry = use_entry(name);
+	if (!entry->valid || entry->store->schema != schema)
+		refresh_entry(entry, NameStr(*name), schema);
+	check_rights(entry->store, rights);
+	return entry;
+}
+
+/*
+ * The same for an append, which locks the events table too.  The lock may have to wait
+ * for a statement that changes the store, so it is looked up again until nothing has
+ * changed meanwhile, as RangeVarGetRelid() does.
+ */
+static StoreEntry *
+find_and_lock_store(const NameData *name, AclMode rights)
+{
+	Oid locked = InvalidOid;
+
+	for (;;)
+	{
+		uint64 messages = SharedInvalidMessageCounter;
+		StoreEntry *entry = find_store(name, rights);
+		Oid events = entry->store->events;
+
+		if (events == locked)
+			return entry;
+		if (OidIsValid(locked))
+			UnlockRelationOid(locked, RowExclusiveLock);
+		LockRelationOid(events, RowExclusiveLock);
+		locked = events;
+		if (messages == SharedInvalidMessageCounter)
+			return entry;
+	}
+}
+
 SierraStore *
 sierra_store_open(AclMode rights)
 {
@@ -374,7 +425,6 @@ SierraStore *
 sierra_store_open_named(const char *store_name, AclMode rights)
 {
 	NameData name;
-	Oid schema;
 	StoreEntry *entry;
 	SierraStore *store;
 
@@ -383,24 +433,23 @@ sierra_store_open_named(const char *store_name, AclMode rights)
 
 	AcceptInvalidationMessages();
 	namestrcpy(&name, store_name);
-	/* This also checks USAGE on the schema. */
-	schema = LookupExplicitNamespace(NameStr(name), true);
-	if (!OidIsValid(schema))
-	{
-		entry = find_entry(&name);
-		if (entry != NULL)
-			forget(entry);
-		sierra_store_report_missing(NameStr(name));
-	}
-
-	entry = use_entry(&name);
-	if (!entry->valid || entry->store->schema != schema)
-		refresh_entry(entry, NameStr(name), schema);
-
+	entry =
+		(rights & ACL_INSERT) == 0 ? find_store(&name, rights) : find_and_lock_store(&name, rights);
 	store = palloc(entry->size);
 	memcpy(store, entry->store, entry->size);
-	check_rights(store, rights);
 	return store;
+}
+
+void
+sierra_store_lock(const SierraStore *store)
+{
+	LockRelationOid(store->events, AccessShareLock);
+}
+
+void
+sierra_store_unlock(const SierraStore *store)
+{
+	UnlockRelationOid(store->events, AccessShareLock);
 }
 
 Oid

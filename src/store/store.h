@@ -41,11 +41,24 @@ typedef struct SierraStore
  * invalidation does not change it.  Raises SE005 if there is no complete store of
  * this name, and 42501 unless the current user has these rights on the events table
  * (ACL_SELECT, ACL_INSERT or ACL_NO_RIGHTS) and USAGE on the schema.
+ *
+ * With ACL_INSERT, the events table is locked until the end of the transaction, as by an
+ * INSERT.
  */
 extern SierraStore *sierra_store_open(AclMode rights);
 
 /* The same for the store of this name. */
 extern SierraStore *sierra_store_open_named(const char *store_name, AclMode rights);
+
+/*
+ * Each read calls this before it opens a partition.  Statements that change the events
+ * table and all partitions lock the events table first, so a transaction that reads twice
+ * must have it locked too: otherwise such a statement and the second read wait for each
+ * other.  The lock is released where that of the partition is: at the end of the
+ * transaction, or by sierra_store_unlock().
+ */
+extern void sierra_store_lock(const SierraStore *store);
+extern void sierra_store_unlock(const SierraStore *store);
 
 /* The table of this name, which every store has; raises SE005 if this one has lost it. */
 extern Oid sierra_store_table(const SierraStore *store, const char *table);

@@ -10,6 +10,7 @@
 #include "postgres.h"
 
 #include "base/compat.h"
+#include "store/complete.h"
 #include "store/run_as.h"
 #include "store/scan.h"
 #include "store/table_shape.h"
@@ -443,6 +444,7 @@ sierra_list_jobs(PG_FUNCTION_ARGS)
 	ListCell *cell;
 
 	check_rights(store);
+	sierra_store_check_complete(store);
 	InitMaterializedSRF(fcinfo, 0);
 	foreach (cell, sierra_job_list(store))
 	{

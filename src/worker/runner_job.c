@@ -19,11 +19,13 @@
 
 #include "base/backoff.h"
 #include "base/guc.h"
+#include "store/complete.h"
 #include "store/extension.h"
 #include "store/run_as.h"
 #include "store/time_limit.h"
 #include "worker/background.h"
 #include "worker/job_note.h"
+#include "worker/job_switch.h"
 #include "worker/runner_job.h"
 #include "worker/store_watch.h"
 
@@ -184,12 +186,17 @@ static void
 list_jobs(Oid schema, Oid owner, const SierraJobState *state)
 {
 	char *name = get_namespace_name(schema);
+	SierraStore *store;
 	ListCell *cell;
 
 	/* The store can be dropped at any time. */
-	if (name == NULL)
+	if (name == NULL || !sierra_jobs_run(name))
 		return;
-	foreach (cell, sierra_job_list(sierra_store_open_named(name, ACL_NO_RIGHTS)))
+	store = sierra_store_open_named(name, ACL_NO_RIGHTS);
+	if (store->subscribed)
+		return; /* the publisher runs them */
+	sierra_store_check_complete(store);
+	foreach (cell, sierra_job_list(store))
 		take_job(schema, owner, lfirst(cell), state);
 }
 
@@ -272,6 +279,8 @@ sierra_jobs_look(SierraJobLook *look)
 	if (look->installed && has_functions())
 	{
 		List *found = sierra_watch_list();
+
+		sierra_jobs_read_switch();
 
 		MemoryContextSwitchTo(context);
 		schemas = list_copy(found);
@@ -432,6 +441,8 @@ call(const SierraJob *job)
 
 	if (store == NULL)
 		return -1;
+	/* Its failure would count as a failed attempt. */
+	sierra_store_check_complete(sierra_store_open_named(store, ACL_NO_RIGHTS));
 	values[0] = DirectFunctionCall1(namein, CStringGetDatum(store));
 	values[1] = CStringGetTextDatum(sierra_job_kind_name(job->key.kind));
 	values[2] = CStringGetTextDatum(job->key.name);

@@ -20,6 +20,16 @@ SELECT store, s.bytes = (SELECT sum(pg_total_relation_size(c.oid)) FROM pg_class
                              AND c.relname ~ '^(events|stream_keys$|event_ids$)') AS right_bytes
   FROM event_stores() AS s;
 
+-- A call holds the locks of one store at a time, and of none afterwards.
+BEGIN;
+SELECT store, events FROM event_stores();
+SELECT count(*) AS locked FROM pg_locks
+ WHERE pid = pg_backend_pid() AND relation IN (SELECT c.oid FROM pg_class AS c WHERE c.relnamespace IN ('es'::regnamespace, 'other'::regnamespace));
+SELECT count(*) FROM event_partitions('other');
+SELECT count(*) > 0 AS locked FROM pg_locks
+ WHERE pid = pg_backend_pid() AND relation IN (SELECT c.oid FROM pg_class AS c WHERE c.relnamespace IN ('es'::regnamespace, 'other'::regnamespace));
+COMMIT;
+
 -- A role sees the stores that it may read.
 CREATE ROLE regress_sierra_reader;
 GRANT USAGE ON SCHEMA es, other TO regress_sierra_reader;

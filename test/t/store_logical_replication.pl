@@ -45,8 +45,8 @@ no_complaints([ map { $_->complaints($copy) } @loads ], 'with the numbers that w
 no_complaints([ map { $_->complaints($copy) } @readers ],
     'readers of streams and partitions saw everything once and in order');
 no_complaints([ number_faults(events_by_number($copy)) ], 'gapless: on the subscriber');
-like(join("\n", everify_rows($copy)), qr/\Aposition sequence: [^\n]*\z/,
-    'everify() finds only that logical replication leaves the sequence behind');
+no_complaints([ everify_rows($copy) ],
+    'everify() finds nothing: that the sequence is behind is right while the subscription writes');
 
 is(sqlstate_of($copy, 'SELECT * FROM eall()'), '0A000',
     'eall() refuses on a subscriber, rather than skip events');
