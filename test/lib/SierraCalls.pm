@@ -188,7 +188,7 @@ my %calls = (
         q{count(*) FROM emappend('partition key', ARRAY['new', 'own'], ARRAY['x', 'x'])} ],
     enack                  => [q{enack('whole', 3)}, q{enack('group', 0, park => true, consumer => 'c1')}, q{enack('failing', 12, reason => 'bad')}],
     enext                  => [ map { "count(*) FROM enext($_)" } q{'whole'}, q{'some'}, q{'part'}, q{'group', consumer => 'c1'}, q{'group', consumer => 'c2'},
-                                q{'failing', 1000}, q{'whole', after => 5}, q{'projection:counts:1'} ],
+                                q{'failing', 1000}, q{'whole', after => 5} ],
     epeek                  => [ map { "count(*) FROM epeek('$_')" } qw(whole some part failing) ],
     eproject               => [q{eproject('counts', 'a')}, q{eproject('at_once', 'a')}, q{eproject('by_itself', 'Happened')}],
     epscan                 => [ (map { events("epscan($_)") } 0 .. 3), events(q{epscan(partition_key => 'partition key')}), events(q{epscan(1, 1, 3)}),
