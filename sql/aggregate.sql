@@ -155,11 +155,12 @@ CREATE FUNCTION edecide(aggregate text,
                         decide regprocedure,
                         command jsonb,
                         retries integer DEFAULT 3,
-                        metadata json DEFAULT NULL)
+                        metadata json DEFAULT NULL,
+                        command_id uuid DEFAULT NULL)
     RETURNS SETOF sierra_append_result
     LANGUAGE c VOLATILE PARALLEL UNSAFE ROWS 1
     AS 'MODULE_PATHNAME', 'sierra_edecide';
-COMMENT ON FUNCTION edecide(text, text, regprocedure, jsonb, integer, json) IS
+COMMENT ON FUNCTION edecide(text, text, regprocedure, jsonb, integer, json, uuid) IS
     'handles a command: loads the state, calls a function, and appends the events that it returns';
 
 CREATE FUNCTION sierra_internal.event_aggregates_body(store name) RETURNS SETOF record

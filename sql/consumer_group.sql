@@ -180,6 +180,7 @@ DECLARE
     store constant name := sierra_internal.require_store();
     left_group boolean;
 BEGIN
+    PERFORM sierra_internal.require_public_subscription(subscription);
     PERFORM sierra_internal.require_subscription(store, subscription);
     EXECUTE format('WITH gone AS (DELETE FROM %I.subscription_consumers AS m'
                    '               WHERE m.subscription = $1 AND m.consumer = $2 RETURNING m.consumer)'

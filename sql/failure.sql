@@ -2,13 +2,12 @@
 -- Failed events of subscriptions: retried, skipped, listed.
 -- ---------------------------------------------------------------------------
 
-CREATE FUNCTION eretry(subscription text, stream_id text DEFAULT NULL) RETURNS bigint
+CREATE FUNCTION sierra_internal.retry_failed_events(store name, subscription text, stream_id text) RETURNS bigint
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_variable
 DECLARE
-    store constant name := sierra_internal.require_store();
     retried bigint;
 BEGIN
     PERFORM sierra_internal.require_subscription(store, subscription);
@@ -21,16 +20,27 @@ BEGIN
     RETURN retried;
 END
 $$;
+COMMENT ON FUNCTION sierra_internal.retry_failed_events(name, text, text) IS
+    'lets failed events of a subscription come again at once, and returns how many';
+
+CREATE FUNCTION eretry(subscription text, stream_id text DEFAULT NULL) RETURNS bigint
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    PERFORM sierra_internal.require_public_subscription(subscription);
+    RETURN sierra_internal.retry_failed_events(sierra_internal.require_store(), subscription, stream_id);
+END
+$$;
 COMMENT ON FUNCTION eretry(text, text) IS
     'lets failed events of a subscription come again at once, and returns how many';
 
-CREATE FUNCTION eskip(subscription text, stream_id text) RETURNS bigint
+CREATE FUNCTION sierra_internal.skip_failed_event(store name, subscription text, stream_id text) RETURNS bigint
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_variable
 DECLARE
-    store constant name := sierra_internal.require_store();
     skipped bigint;
 BEGIN
     PERFORM sierra_internal.require_subscription(store, subscription);
@@ -41,6 +51,18 @@ BEGIN
                    ' RETURNING t.failed_position', store)
        INTO skipped USING subscription, stream_id;
     RETURN skipped;
+END
+$$;
+COMMENT ON FUNCTION sierra_internal.skip_failed_event(name, text, text) IS
+    'gives up the failed event of a stream, and returns its global position, null if none has failed';
+
+CREATE FUNCTION eskip(subscription text, stream_id text) RETURNS bigint
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    PERFORM sierra_internal.require_public_subscription(subscription);
+    RETURN sierra_internal.skip_failed_event(sierra_internal.require_store(), subscription, stream_id);
 END
 $$;
 COMMENT ON FUNCTION eskip(text, text) IS

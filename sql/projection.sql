@@ -270,7 +270,7 @@ AS $$
 #variable_conflict use_variable
 DECLARE
     subscription constant text := format('projection:%s:%s', projection, version);
-    known boolean;
+    left_over boolean;
 BEGIN
     PERFORM sierra_internal.check_projection_owner(store, owner);
     IF key IS NOT NULL AND kind NOT IN ('fold', 'process') THEN
@@ -293,16 +293,13 @@ BEGIN
             HINT = 'Choose another name, drop it with drop_projection(), or rebuild it with rebuild_projection().';
     END;
     EXECUTE format('SELECT EXISTS (SELECT FROM %I.subscriptions AS s WHERE s.subscription = $1)', store)
-       INTO known USING subscription;
-    IF known THEN
-        RAISE duplicate_object USING
-            MESSAGE = format('subscription "%s" already exists', subscription),
-            DETAIL = 'It would be that of the projection.',
-            HINT = 'Drop it with eunsub() first.';
+       INTO left_over USING subscription;
+    -- Of a projection whose row somebody deleted from the table.
+    IF left_over THEN
+        PERFORM sierra_internal.drop_subscription(store, subscription);
     END IF;
-    PERFORM @extschema@.esub(subscription, streams, event_names, start_from,
-                             window_size => greatest(batch_size, 1000),
-                             max_attempts => max_attempts);
+    PERFORM sierra_internal.subscribe_to_streams(store, subscription, streams, event_names, start_from, NULL,
+                                                 greatest(batch_size, 1000), '30 seconds', max_attempts);
     -- Fails now rather than later if the owner may not call the handler, or the key is
     -- not an expression.
     PERFORM sierra_internal.try_projection_version(projection, version);
@@ -364,7 +361,7 @@ BEGIN
             DETAIL = format('Its handler failed for an event that is stored: %s.', failure),
             HINT = 'Fix the handler, or leave out the stored events with start_from => ''latest''.';
     END IF;
-    PERFORM @extschema@.eunsub(subscription);
+    PERFORM sierra_internal.drop_subscription(store, subscription);
     EXECUTE format('UPDATE %I.projections AS p SET subscription = NULL'
                    ' WHERE p.projection = $1 AND p.version = $2', store) USING projection, version;
     PERFORM sierra_internal.create_inline_trigger(store, projection, event_names);

@@ -60,7 +60,7 @@ DECLARE
 BEGIN
     FOR subscription IN EXECUTE format('SELECT p.subscription FROM %I.projections AS p'
                                        ' WHERE p.projection = $1', store) USING projection LOOP
-        retried := @extschema@.eretry(subscription) > 0 OR retried;
+        retried := sierra_internal.retry_failed_events(store, subscription, NULL) > 0 OR retried;
     END LOOP;
     RETURN retried;
 END
@@ -84,15 +84,15 @@ BEGIN
                                   ' ORDER BY p.live DESC FOR NO KEY UPDATE', store) USING projection LOOP
         IF stopped.failed_position IS NOT NULL
            AND stopped.failed_stream = coalesce(stream_id, stopped.failed_stream) THEN
-            PERFORM @extschema@.enack(stopped.subscription, stopped.failed_position,
-                                      reason => stopped.last_error, park => true);
-            skipped := @extschema@.eskip(stopped.subscription, stopped.failed_stream);
+            PERFORM sierra_internal.park_event(store, stopped.subscription, stopped.failed_position,
+                                               stopped.last_error);
+            skipped := sierra_internal.skip_failed_event(store, stopped.subscription, stopped.failed_stream);
             EXECUTE format('UPDATE %I.projections AS p SET state = ''running'', attempts = 0,'
                            ' interruptions = 0, retry_at = NULL, failed_position = NULL, failed_stream = NULL'
                            ' WHERE p.projection = $1 AND p.version = $2', store)
               USING projection, stopped.version;
         ELSIF stream_id IS NOT NULL THEN
-            skipped := coalesce(@extschema@.eskip(stopped.subscription, stream_id), skipped);
+            skipped := coalesce(sierra_internal.skip_failed_event(store, stopped.subscription, stream_id), skipped);
         END IF;
     END LOOP;
     RETURN skipped;
@@ -280,7 +280,7 @@ BEGIN
         ' RETURNING (SELECT s.subscription FROM %1$I.subscriptions AS s WHERE s.subscription = p.subscription)',
         store) USING projection, kept LOOP
         IF subscription IS NOT NULL THEN
-            PERFORM @extschema@.eunsub(subscription);
+            PERFORM sierra_internal.drop_subscription(store, subscription);
         END IF;
     END LOOP;
     EXECUTE format('DELETE FROM %I.projection_states AS s'
@@ -400,8 +400,9 @@ BEGIN
         '        WHERE c.subscription = p.subscription) AS done ON true'
         '  LEFT JOIN LATERAL ('
         '       SELECT min(e."timestamp") AS oldest'
-        '         FROM sierra_internal.peek_subscription($1, p.subscription, 1) AS e'
-        '        WHERE p.subscription IS NOT NULL) AS waiting ON true'
+        '         FROM %1$I.subscriptions AS s'
+        '        CROSS JOIN LATERAL sierra_internal.peek_subscription($1, s.subscription, 1) AS e'
+        '        WHERE s.subscription = p.subscription) AS waiting ON true'
         ' ORDER BY p.projection, p.version', wanted)
       USING wanted, sierra_internal.partition_count(wanted), last;
 END

@@ -223,8 +223,8 @@ BEGIN
         END IF;
         BEGIN
             -- For an inline projection the subscription is null: what can be read is handled.
-            RETURN @extschema@.ewait(subscription, cursor,
-                                     greatest(deadline - clock_timestamp(), interval '0'));
+            RETURN sierra_internal.await_subscription(subscription, cursor,
+                                                      greatest(deadline - clock_timestamp(), interval '0'));
         EXCEPTION WHEN SQLSTATE 'SE007' THEN
             -- A new version took over; its subscription has another name.
             IF subscription = gone THEN

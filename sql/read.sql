@@ -18,27 +18,19 @@ CREATE FUNCTION escan(stream_id text,
 COMMENT ON FUNCTION escan(text, bigint, bigint, bigint, boolean) IS
     'returns events of a stream by version; both bounds are included';
 
-CREATE FUNCTION epscan(partition integer,
+-- One function each, and the key only by name.  With a second form for a text, a parameter
+-- whose type the driver leaves open would be a key, also when it is the number of a partition.
+CREATE FUNCTION epscan(partition integer DEFAULT NULL,
                        from_sequence bigint DEFAULT 0,
                        to_sequence bigint DEFAULT NULL,
                        max_count bigint DEFAULT NULL,
-                       backward boolean DEFAULT false)
+                       backward boolean DEFAULT false,
+                       partition_key text DEFAULT NULL)
     RETURNS SETOF sierra_event
     LANGUAGE c STABLE PARALLEL RESTRICTED ROWS 1000
     AS 'MODULE_PATHNAME', 'sierra_epscan';
-COMMENT ON FUNCTION epscan(integer, bigint, bigint, bigint, boolean) IS
-    'returns events of a partition by sequence; both bounds are included';
-
-CREATE FUNCTION epscan(partition_key text,
-                       from_sequence bigint DEFAULT 0,
-                       to_sequence bigint DEFAULT NULL,
-                       max_count bigint DEFAULT NULL,
-                       backward boolean DEFAULT false)
-    RETURNS SETOF sierra_event
-    LANGUAGE c STABLE PARALLEL RESTRICTED ROWS 1000
-    AS 'MODULE_PATHNAME', 'sierra_epscan_key';
-COMMENT ON FUNCTION epscan(text, bigint, bigint, bigint, boolean) IS
-    'returns events of the partition that a partition key leads to, by sequence';
+COMMENT ON FUNCTION epscan(integer, bigint, bigint, bigint, boolean, text) IS
+    'returns events of a partition, or of the partition of a key, by sequence; both bounds are included';
 
 CREATE FUNCTION eall(after_position bigint DEFAULT -1,
                      max_count bigint DEFAULT 1000,
@@ -57,17 +49,11 @@ CREATE FUNCTION esver(stream_id text) RETURNS bigint
 COMMENT ON FUNCTION esver(text) IS
     'returns the version of the last event of a stream, or null if it has none';
 
-CREATE FUNCTION epseq(partition integer) RETURNS bigint
+CREATE FUNCTION epseq(partition integer DEFAULT NULL, partition_key text DEFAULT NULL) RETURNS bigint
     LANGUAGE c STABLE PARALLEL RESTRICTED
     AS 'MODULE_PATHNAME', 'sierra_epseq';
-COMMENT ON FUNCTION epseq(integer) IS
-    'returns the sequence of the last event of a partition, or null if it has none';
-
-CREATE FUNCTION epseq(partition_key text) RETURNS bigint
-    LANGUAGE c STABLE PARALLEL RESTRICTED
-    AS 'MODULE_PATHNAME', 'sierra_epseq_key';
-COMMENT ON FUNCTION epseq(text) IS
-    'returns the sequence of the last event in the partition that a partition key leads to';
+COMMENT ON FUNCTION epseq(integer, text) IS
+    'returns the sequence of the last event of a partition, or of the partition of a key; null if it has none';
 
 CREATE FUNCTION ehead() RETURNS bigint
     LANGUAGE c STABLE PARALLEL RESTRICTED

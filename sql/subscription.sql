@@ -239,21 +239,23 @@ $$;
 COMMENT ON FUNCTION sierra_internal.next_sequences(integer[], integer) IS
     'returns by partition the sequence that its next event will have, null for unwanted partitions';
 
-CREATE FUNCTION esub(subscription text,
-                     streams text[] DEFAULT NULL,
-                     event_names text[] DEFAULT NULL,
-                     start_from text DEFAULT 'latest',
-                     start_versions json DEFAULT NULL,
-                     window_size integer DEFAULT 1000,
-                     lease_time interval DEFAULT '30 seconds',
-                     max_attempts integer DEFAULT 5)
+-- Projections have subscriptions of their own.  What a projection has not handled must not be
+-- acknowledged, nor its subscription dropped, by a call for subscriptions.
+CREATE FUNCTION sierra_internal.require_public_subscription(subscription text) RETURNS void
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+    AS 'MODULE_PATHNAME', 'sierra_require_public_subscription';
+COMMENT ON FUNCTION sierra_internal.require_public_subscription(text) IS
+    'raises an error if a subscription is that of a projection';
+
+CREATE FUNCTION sierra_internal.subscribe_to_streams(store name, subscription text, streams text[], event_names text[],
+                                                     start_from text, start_versions json, window_size integer,
+                                                     lease_time interval, max_attempts integer)
     RETURNS bigint
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_variable
 DECLARE
-    store constant name := sierra_internal.require_store();
     start_after bigint := -1;
     start_sequences bigint[];
     streams_of_map text[];
@@ -297,6 +299,27 @@ BEGIN
         streams_of_map, versions_of_map, cursor, window_size, lease_time, max_attempts);
 END
 $$;
+COMMENT ON FUNCTION sierra_internal.subscribe_to_streams(name, text, text[], text[], text, json, integer, interval, integer) IS
+    'creates a subscription to streams, and returns its cursor';
+
+CREATE FUNCTION esub(subscription text,
+                     streams text[] DEFAULT NULL,
+                     event_names text[] DEFAULT NULL,
+                     start_from text DEFAULT 'latest',
+                     start_versions json DEFAULT NULL,
+                     window_size integer DEFAULT 1000,
+                     lease_time interval DEFAULT '30 seconds',
+                     max_attempts integer DEFAULT 5)
+    RETURNS bigint
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    PERFORM sierra_internal.require_public_subscription(subscription);
+    RETURN sierra_internal.subscribe_to_streams(sierra_internal.require_store(), subscription, streams, event_names,
+                                                start_from, start_versions, window_size, lease_time, max_attempts);
+END
+$$;
 COMMENT ON FUNCTION esub(text, text[], text[], text, json, integer, interval, integer) IS
     'creates a subscription to streams and event names if it does not exist, and returns its cursor';
 
@@ -320,6 +343,7 @@ DECLARE
     sequences bigint[];
     cursor bigint;
 BEGIN
+    PERFORM sierra_internal.require_public_subscription(subscription);
     PERFORM sierra_internal.check_subscription_arguments(subscription, start_from, window_size, lease_time,
                                                          max_attempts);
     IF partitions IS NOT NULL AND (wanted IS NULL OR array_position(wanted, NULL) IS NOT NULL
@@ -380,16 +404,14 @@ CREATE FUNCTION sierra_internal.lock_subscription(store name, subscription text)
 COMMENT ON FUNCTION sierra_internal.lock_subscription(name, text) IS
     'waits until no transaction consumes a subscription, and keeps others from it';
 
-CREATE FUNCTION eunsub(subscription text) RETURNS void
+CREATE FUNCTION sierra_internal.drop_subscription(store name, subscription text) RETURNS void
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_variable
 DECLARE
-    store constant name := sierra_internal.require_store();
     dropped integer;
 BEGIN
-    PERFORM sierra_internal.require_value('subscription', subscription IS NULL);
     PERFORM sierra_internal.lock_subscription(store, subscription);
     EXECUTE format('DELETE FROM %I.subscriptions AS s WHERE s.subscription = $1', store)
       USING subscription;
@@ -398,6 +420,18 @@ BEGIN
     IF dropped = 0 THEN
         PERFORM sierra_internal.report_no_subscription(store, subscription);
     END IF;
+END
+$$;
+COMMENT ON FUNCTION sierra_internal.drop_subscription(name, text) IS 'drops a subscription with all that is kept for it';
+
+CREATE FUNCTION eunsub(subscription text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    PERFORM sierra_internal.require_value('subscription', subscription IS NULL);
+    PERFORM sierra_internal.require_public_subscription(subscription);
+    PERFORM sierra_internal.drop_subscription(sierra_internal.require_store(), subscription);
 END
 $$;
 COMMENT ON FUNCTION eunsub(text) IS 'drops a subscription';
@@ -424,6 +458,7 @@ CREATE FUNCTION epeek(subscription text, max_count integer DEFAULT 100)
     RETURNS SETOF sierra_event
     LANGUAGE sql STABLE PARALLEL RESTRICTED ROWS 100
 BEGIN ATOMIC
+    SELECT sierra_internal.require_public_subscription($1);
     SELECT * FROM sierra_internal.peek_subscription(sierra_internal.current_store(), $1, $2);
 END;
 COMMENT ON FUNCTION epeek(text, integer) IS
@@ -447,6 +482,20 @@ CREATE FUNCTION enack(subscription text,
     AS 'MODULE_PATHNAME', 'sierra_enack';
 COMMENT ON FUNCTION enack(text, bigint, interval, text, boolean, text) IS
     'says that the event at a global position failed, and returns what becomes of it: retrying or parked';
+
+CREATE FUNCTION sierra_internal.park_event(store name, subscription text, "position" bigint, reason text)
+    RETURNS void
+    LANGUAGE c VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'sierra_park_event';
+COMMENT ON FUNCTION sierra_internal.park_event(name, text, bigint, text) IS
+    'parks the event at a global position that a subscription failed at';
+
+CREATE FUNCTION sierra_internal.await_subscription(subscription text, cursor bigint, timeout interval)
+    RETURNS boolean
+    LANGUAGE c VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'sierra_await_subscription';
+COMMENT ON FUNCTION sierra_internal.await_subscription(text, bigint, interval) IS
+    'does what ewait() does, for the subscription of a projection too';
 
 CREATE FUNCTION ewait(subscription text, cursor bigint, timeout interval DEFAULT '10 seconds')
     RETURNS boolean

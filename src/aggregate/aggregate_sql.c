@@ -86,6 +86,9 @@ sierra_edecide(PG_FUNCTION_ARGS)
 	command.command = PG_GETARG_DATUM(3);
 	command.retries = PG_GETARG_INT32(4);
 	command.metadata = PG_ARGISNULL(5) ? NULL : PG_GETARG_TEXT_PP(5);
+	command.has_id = !PG_ARGISNULL(6);
+	if (command.has_id)
+		command.id = *PG_GETARG_UUID_P(6);
 	if (command.retries < 0 || command.retries > RETRIES_MAX)
 		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				errmsg("retries must be 0 to %d", RETRIES_MAX),

@@ -9,6 +9,9 @@
  * A refused append has written nothing and has released its locks, so another
  * attempt needs no savepoint.  The function must not write either, because it
  * can be called several times: it is called as in a read-only transaction.
+ *
+ * The id of a command is that of the first event that follows from it.  So a repetition
+ * is found before the function is called: what it would say now does not matter.
  */
 #include "postgres.h"
 
@@ -16,6 +19,9 @@
 #include "append/append.h"
 #include "append/event_json.h"
 #include "base/json_slice.h"
+#include "base/routing.h"
+#include "read/read_stream.h"
+#include "store/scan.h"
 #include "store/user_function.h"
 
 #include "access/xact.h"
@@ -86,6 +92,119 @@ is_nothing(const text *answer)
 	return sierra_slice_is(sierra_json_read(&reader), "null");
 }
 
+/* The events that an earlier command with this id appended. */
+typedef struct Repetition
+{
+	SierraSink base;
+	const SierraCommand *command;
+	bool found;			 /* an event with the id of the command is stored ... */
+	bool in_this_stream; /* ... and here */
+	pg_uuid_t transaction_id;
+	int64 version;
+	SierraNewEvent *events;
+	int count;
+} Repetition;
+
+static bool
+note_stored(SierraSink *base, TupleTableSlot *slot)
+{
+	Repetition *repetition = (Repetition *) base;
+
+	repetition->found = true;
+	repetition->in_this_stream =
+		sierra_slot_text_equal(slot, Anum_events_stream_id, repetition->command->load.stream_id);
+	repetition->version = sierra_slot_int8(slot, Anum_events_stream_version);
+	repetition->transaction_id = *sierra_slot_uuid(slot, Anum_events_transaction_id);
+	return false;
+}
+
+static void
+add_event(Repetition *repetition, const pg_uuid_t *event_id)
+{
+	int64 before = repetition->version + repetition->count - 1;
+	SierraNewEvent *event;
+
+	if (repetition->count == 0)
+		repetition->events = palloc(sizeof(SierraNewEvent));
+	else
+		repetition->events =
+			repalloc_huge(repetition->events, sizeof(SierraNewEvent) * (repetition->count + 1));
+	event = &repetition->events[repetition->count++];
+	*event = (SierraNewEvent){.stream_id = repetition->command->load.stream_id,
+							  .event_name = cstring_to_text("repeated"),
+							  .expected = before == SIERRA_NONE ? SIERRA_EXPECT_EMPTY : before,
+							  .has_event_id = true,
+							  .event_id = *event_id};
+}
+
+/* All events of one append have its transaction id. */
+static bool
+add_stored(SierraSink *base, TupleTableSlot *slot)
+{
+	Repetition *repetition = (Repetition *) base;
+
+	CHECK_FOR_INTERRUPTS();
+	if (!sierra_uuid_equal(sierra_slot_uuid(slot, Anum_events_transaction_id),
+						   &repetition->transaction_id))
+		return false;
+	add_event(repetition, sierra_slot_uuid(slot, Anum_events_event_id));
+	return true;
+}
+
+/*
+ * If an event with the id of the command is stored: fills *decision with what was appended
+ * with it, and returns true.  The events are appended again, which only finds them, and
+ * refuses an id of another stream and events that are hidden from the user.
+ */
+static bool
+find_repetition(const SierraStore *store, const SierraCommand *command, SierraDecision *decision,
+				SierraAppendStatus *status, SierraRefusal *refusal)
+{
+	Repetition repetition = {.base = {note_stored}, .command = command};
+	SierraRange range = {0, PG_INT64_MAX, false};
+
+	if (!command->has_id)
+		return false;
+	CommandCounterIncrement();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	sierra_read_event(store, &command->id, &repetition.base);
+	if (repetition.in_this_stream)
+	{
+		repetition.base.put = add_stored;
+		range.from = repetition.version;
+		sierra_read_stream(store, command->load.stream_id, range, &repetition.base);
+	}
+	else
+		add_event(&repetition, &command->id);
+	PopActiveSnapshot();
+	if (!repetition.found)
+		return false;
+
+	decision->events = repetition.events;
+	decision->count = repetition.count;
+	decision->results = palloc(sizeof(SierraAppendResult) * decision->count);
+	*status =
+		sierra_append(store, NULL, decision->events, decision->count, decision->results, refusal);
+	if (*status == SIERRA_APPEND_DONE)
+		elog(ERROR, "stored events were not found again");
+	return true;
+}
+
+/* The first event has the id of the command. */
+static void
+give_id(const SierraCommand *command, SierraNewEvent *event)
+{
+	if (event->has_event_id && !sierra_uuid_equal(&event->event_id, &command->id))
+		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				errmsg("the first event of a command with an id has that id"),
+				errdetail("The id of the command is %s, and the command handler gives its first "
+						  "event the id %s.",
+						  sierra_uuid_text(&command->id), sierra_uuid_text(&event->event_id)),
+				errhint("Leave event_id out of the first event."));
+	event->has_event_id = true;
+	event->event_id = command->id;
+}
+
 /* Loads the newest state and asks the function what to append to it. */
 static void
 decide_once(const SierraStore *store, const SierraCommand *command, SierraDecision *decision)
@@ -105,6 +224,8 @@ decide_once(const SierraStore *store, const SierraCommand *command, SierraDecisi
 		return;
 	decision->events =
 		sierra_event_json_read_of_stream(answer, command->load.stream_id, &decision->count);
+	if (command->has_id && decision->count > 0)
+		give_id(command, &decision->events[0]);
 	for (int i = 0; i < decision->count; i++)
 	{
 		SierraNewEvent *event = &decision->events[i];
@@ -125,13 +246,18 @@ sierra_decide(const SierraStore *store, const SierraCommand *command, SierraDeci
 	MemoryContext context =
 		AllocSetContextCreate(CurrentMemoryContext, "sierra_es decision", ALLOCSET_DEFAULT_SIZES);
 	SierraAppendStatus status = SIERRA_APPEND_DONE;
+	MemoryContext old;
 
 	for (int attempt = 0; attempt <= command->retries; attempt++)
 	{
-		MemoryContext old = MemoryContextSwitchTo(context);
-
 		CHECK_FOR_INTERRUPTS();
 		MemoryContextReset(context);
+		old = MemoryContextSwitchTo(context);
+		if (find_repetition(store, command, decision, &status, refusal))
+		{
+			MemoryContextSwitchTo(old);
+			return status;
+		}
 		decide_once(store, command, decision);
 		/*
 		 * The result of the attempt before does not matter if there is nothing
@@ -147,6 +273,13 @@ sierra_decide(const SierraStore *store, const SierraCommand *command, SierraDeci
 		MemoryContextSwitchTo(old);
 		if (status != SIERRA_APPEND_WRONG_VERSION)
 			break;
+	}
+	if (status == SIERRA_APPEND_WRONG_VERSION || status == SIERRA_APPEND_DUPLICATE_EVENT)
+	{
+		/* It may have been the same command, in another session. */
+		old = MemoryContextSwitchTo(context);
+		(void) find_repetition(store, command, decision, &status, refusal);
+		MemoryContextSwitchTo(old);
 	}
 	return status;
 }

@@ -17,6 +17,8 @@ typedef struct SierraCommand
 	Datum command;	/* jsonb */
 	text *metadata; /* for events that have none of their own, or NULL */
 	int retries;
+	bool has_id;
+	pg_uuid_t id; /* that of the first event; a stored event with it is the answer */
 } SierraCommand;
 
 typedef struct SierraDecision
@@ -33,8 +35,10 @@ typedef struct SierraDecision
 extern void sierra_decide_check_function(Oid function);
 
 /*
- * Handles a command.  If another transaction appends to the stream meanwhile,
- * loads and decides again, at most command->retries times.  Returns the status
+ * Handles a command.  If the command has an id, and the stream has an event with
+ * this id, nothing is decided: the decision is what was appended then.  If another
+ * transaction appends to the stream meanwhile, loads and decides again, at most
+ * command->retries times.  Returns the status
  * of the last sierra_append(), with the same locks held; *refusal is set as by
  * that.  *decision is allocated in a child of the current memory context.  The
  * caller has checked the rights to read and to append.

@@ -21,11 +21,9 @@
 PG_FUNCTION_INFO_V1(sierra_eget);
 PG_FUNCTION_INFO_V1(sierra_escan);
 PG_FUNCTION_INFO_V1(sierra_epscan);
-PG_FUNCTION_INFO_V1(sierra_epscan_key);
 PG_FUNCTION_INFO_V1(sierra_eall);
 PG_FUNCTION_INFO_V1(sierra_esver);
 PG_FUNCTION_INFO_V1(sierra_epseq);
-PG_FUNCTION_INFO_V1(sierra_epseq_key);
 
 static Datum
 end_reading(SierraEventRows *result)
@@ -79,45 +77,51 @@ sierra_escan(PG_FUNCTION_ARGS)
 	return end_reading(&result);
 }
 
-/* The partition of the partition key that argument 0, a text, stands for. */
+/* Argument 0 is the number of a partition, or argument key_arg is a partition key. */
+static void
+check_partition_arguments(FunctionCallInfo fcinfo, int key_arg)
+{
+	if (PG_ARGISNULL(0) && PG_ARGISNULL(key_arg))
+		ereport(ERROR, errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				errmsg("argument \"partition\" must not be null"),
+				errhint("Pass the number of a partition, or a key as partition_key => 'key'."));
+	if (!PG_ARGISNULL(0) && !PG_ARGISNULL(key_arg))
+		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				errmsg("arguments \"partition\" and \"partition_key\" exclude each other"),
+				errdetail("Partition %d is not always that of the key.", PG_GETARG_INT32(0)),
+				errhint("Pass only one of them."));
+}
+
 static int
-get_partition_of_key(FunctionCallInfo fcinfo, const SierraStore *store)
+get_partition(FunctionCallInfo fcinfo, int key_arg, SierraStore *store)
 {
 	pg_uuid_t key;
 
-	sierra_event_parse_key(PG_GETARG_TEXT_PP(0), &key);
+	if (!PG_ARGISNULL(0))
+	{
+		sierra_check_partition(store, PG_GETARG_INT32(0));
+		return PG_GETARG_INT32(0);
+	}
+	sierra_event_parse_key(PG_GETARG_TEXT_PP(key_arg), &key);
 	return sierra_uuid_partition(&key, store->partitions);
 }
 
-static Datum
-scan_partition(FunctionCallInfo fcinfo, bool by_key)
+Datum
+sierra_epscan(PG_FUNCTION_ARGS)
 {
 	SierraEventRows result;
 	SierraRange range;
 	int64 max_count;
 	int partition;
 
-	sierra_require_argument(fcinfo, 0, by_key ? "partition_key" : "partition");
+	check_partition_arguments(fcinfo, 5);
 	range = get_range(fcinfo, 1, "from_sequence");
 	max_count = sierra_arg_max_count(fcinfo, 3);
 	sierra_event_rows_begin(fcinfo, NULL, max_count, &result);
-	partition = by_key ? get_partition_of_key(fcinfo, result.store) : PG_GETARG_INT32(0);
-	sierra_check_partition(result.store, partition);
+	partition = get_partition(fcinfo, 5, result.store);
 	if (max_count > 0)
 		sierra_read_partition(result.store, partition, range, result.sink);
 	return end_reading(&result);
-}
-
-Datum
-sierra_epscan(PG_FUNCTION_ARGS)
-{
-	return scan_partition(fcinfo, false);
-}
-
-Datum
-sierra_epscan_key(PG_FUNCTION_ARGS)
-{
-	return scan_partition(fcinfo, true);
 }
 
 /* The filter of an argument: an array of texts, or NULL for no filter. */
@@ -196,17 +200,16 @@ sierra_esver(PG_FUNCTION_ARGS)
 	PG_RETURN_INT64(sink.number);
 }
 
-static Datum
-partition_sequence(FunctionCallInfo fcinfo, bool by_key)
+Datum
+sierra_epseq(PG_FUNCTION_ARGS)
 {
 	NumberSink sink = {.base = {keep_number}, .column = Anum_events_partition_sequence};
 	SierraStore *store;
 	int partition;
 
-	sierra_require_argument(fcinfo, 0, by_key ? "partition_key" : "partition");
+	check_partition_arguments(fcinfo, 1);
 	store = sierra_store_open(ACL_SELECT);
-	partition = by_key ? get_partition_of_key(fcinfo, store) : PG_GETARG_INT32(0);
-	sierra_check_partition(store, partition);
+	partition = get_partition(fcinfo, 1, store);
 	if (sierra_store_has_row_security(store))
 		sink.found = sierra_row_security_sequence(store, partition, &sink.number);
 	else
@@ -214,16 +217,4 @@ partition_sequence(FunctionCallInfo fcinfo, bool by_key)
 	if (!sink.found)
 		PG_RETURN_NULL();
 	PG_RETURN_INT64(sink.number);
-}
-
-Datum
-sierra_epseq(PG_FUNCTION_ARGS)
-{
-	return partition_sequence(fcinfo, false);
-}
-
-Datum
-sierra_epseq_key(PG_FUNCTION_ARGS)
-{
-	return partition_sequence(fcinfo, true);
 }

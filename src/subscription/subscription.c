@@ -81,13 +81,27 @@ sierra_subscription_unlock(const SierraStore *store, const text *name, const tex
 	LockRelease(&tag, ExclusiveLock, false);
 }
 
+bool
+sierra_subscription_is_internal(const text *name)
+{
+	int prefix = strlen(SIERRA_PROJECTION_PREFIX);
+
+	return VARSIZE_ANY_EXHDR(name) >= prefix &&
+		   memcmp(VARDATA_ANY(name), SIERRA_PROJECTION_PREFIX, prefix) == 0;
+}
+
 static void
 report_missing(const SierraStore *store, const text *name)
 {
-	ereport(ERROR, errcode(ERRCODE_SIERRA_NO_SUBSCRIPTION),
-			errmsg("no subscription \"%s\"", text_to_cstring(name)),
-			errdetail("Store \"%s\" has no subscription of this name.", NameStr(store->name)),
-			errhint("Make it with esub() or epsub(); event_subscriptions() lists them."));
+	ereport(
+		ERROR, errcode(ERRCODE_SIERRA_NO_SUBSCRIPTION),
+		errmsg("no subscription \"%s\"", text_to_cstring(name)),
+		errdetail("Store \"%s\" has no subscription of this name.", NameStr(store->name)),
+		sierra_subscription_is_internal(name)
+			? errhint(
+				  "It was that of a projection.  Drop the projection with drop_projection(), and "
+				  "create it again.")
+			: errhint("Make it with esub() or epsub(); event_subscriptions() lists them."));
 }
 
 void

@@ -24,6 +24,9 @@ struct sierra_streams_hash;
 /* The partition_id of the cursor of a subscription without group. */
 #define SIERRA_WHOLE (-1)
 
+/* What the names of the subscriptions of projections begin with; see sql/projection.sql. */
+#define SIERRA_PROJECTION_PREFIX "projection:"
+
 typedef struct SierraSubscription
 {
 	const SierraStore *store;
@@ -53,6 +56,9 @@ typedef struct SierraDivertedStream
 	bool drained;	/* events above position are delivered with all others */
 	int64 position; /* position up to which the stream is done */
 } SierraDivertedStream;
+
+/* Is it that of a projection?  Functions that users call for subscriptions refuse it. */
+extern bool sierra_subscription_is_internal(const text *name);
 
 /*
  * Takes a lock on a subscription and a consumer (NULL: without a group) that

@@ -30,10 +30,13 @@ PG_FUNCTION_INFO_V1(sierra_enext);
 PG_FUNCTION_INFO_V1(sierra_peek);
 PG_FUNCTION_INFO_V1(sierra_eack);
 PG_FUNCTION_INFO_V1(sierra_enack);
+PG_FUNCTION_INFO_V1(sierra_park_event);
 PG_FUNCTION_INFO_V1(sierra_ewait);
+PG_FUNCTION_INFO_V1(sierra_await_subscription);
 PG_FUNCTION_INFO_V1(sierra_ehead);
 PG_FUNCTION_INFO_V1(sierra_events_after);
 PG_FUNCTION_INFO_V1(sierra_lock_subscription);
+PG_FUNCTION_INFO_V1(sierra_require_public_subscription);
 
 static int64
 get_position(FunctionCallInfo fcinfo, int arg, const char *name)
@@ -47,6 +50,32 @@ get_position(FunctionCallInfo fcinfo, int arg, const char *name)
 				errmsg("argument \"%s\" must not be less than -1", name),
 				errdetail("It is %lld.", (long long) position));
 	return position;
+}
+
+static void
+require_public(const text *name)
+{
+	if (sierra_subscription_is_internal(name))
+		ereport(
+			ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			errmsg("subscription \"%s\" is that of a projection", text_to_cstring(name)),
+			errdetail("Only projections and process managers have subscriptions whose names begin "
+					  "with \"" SIERRA_PROJECTION_PREFIX "\"."),
+			errhint("Use the functions for projections, such as run_projection(), "
+					"ewait_projection(), retry_projection(), skip_projection_event() and "
+					"drop_projection()."));
+}
+
+/* The argument subscription, which must not be that of a projection. */
+static text *
+get_subscription(FunctionCallInfo fcinfo, int arg)
+{
+	text *name;
+
+	sierra_require_argument(fcinfo, arg, "subscription");
+	name = PG_GETARG_TEXT_PP(arg);
+	require_public(name);
+	return name;
 }
 
 /* The argument consumer, or NULL without a group. */
@@ -74,8 +103,7 @@ sierra_enext(PG_FUNCTION_ARGS)
 	SierraEventRows result;
 	int64 max_count;
 
-	sierra_require_argument(fcinfo, 0, "subscription");
-	consume.subscription = PG_GETARG_TEXT_PP(0);
+	consume.subscription = get_subscription(fcinfo, 0);
 	max_count = sierra_arg_count(fcinfo, 1);
 	consume.wait_usecs = sierra_arg_usecs(fcinfo, 2, "wait", 1);
 	consume.has_after = !PG_ARGISNULL(3);
@@ -107,27 +135,25 @@ sierra_peek(PG_FUNCTION_ARGS)
 Datum
 sierra_eack(PG_FUNCTION_ARGS)
 {
-	int64 position;
-	text *consumer;
+	text *subscription = get_subscription(fcinfo, 0);
+	int64 position = get_position(fcinfo, 1, "cursor");
+	text *consumer = get_consumer(fcinfo, 2);
 	SierraStore *store;
 
-	sierra_require_argument(fcinfo, 0, "subscription");
-	position = get_position(fcinfo, 1, "cursor");
-	consumer = get_consumer(fcinfo, 2);
 	PreventCommandDuringRecovery("eack()");
 	PreventCommandIfReadOnly("eack()");
 	store = sierra_store_open(ACL_SELECT);
-	PG_RETURN_INT64(sierra_acknowledge(store, PG_GETARG_TEXT_PP(0), position, consumer));
+	PG_RETURN_INT64(sierra_acknowledge(store, subscription, position, consumer));
 }
 
 Datum
 sierra_enack(PG_FUNCTION_ARGS)
 {
 	SierraFailure failure = {0};
+	text *subscription = get_subscription(fcinfo, 0);
 	text *consumer;
 	SierraStore *store;
 
-	sierra_require_argument(fcinfo, 0, "subscription");
 	failure.position = get_position(fcinfo, 1, "cursor");
 	sierra_arg_usecs(fcinfo, 2, "retry_after", 365);
 	failure.retry_after = PG_GETARG_DATUM(2);
@@ -139,11 +165,29 @@ sierra_enack(PG_FUNCTION_ARGS)
 	PreventCommandIfReadOnly("enack()");
 	store = sierra_store_open(ACL_SELECT);
 	PG_RETURN_TEXT_P(cstring_to_text(
-		sierra_reject(store, PG_GETARG_TEXT_PP(0), &failure, consumer) ? "parked" : "retrying"));
+		sierra_reject(store, subscription, &failure, consumer) ? "parked" : "retrying"));
 }
 
 Datum
-sierra_ewait(PG_FUNCTION_ARGS)
+sierra_park_event(PG_FUNCTION_ARGS)
+{
+	SierraFailure failure = {.retry_after = IntervalPGetDatum(palloc0(sizeof(Interval))),
+							 .park = true};
+	SierraStore *store;
+
+	sierra_require_argument(fcinfo, 0, "store");
+	sierra_require_argument(fcinfo, 1, "subscription");
+	failure.position = get_position(fcinfo, 2, "position");
+	failure.reason = PG_ARGISNULL(3) ? NULL : PG_GETARG_TEXT_PP(3);
+	PreventCommandDuringRecovery("skip_projection_event()");
+	PreventCommandIfReadOnly("skip_projection_event()");
+	store = sierra_store_open_named(NameStr(*PG_GETARG_NAME(0)), ACL_SELECT);
+	sierra_reject(store, PG_GETARG_TEXT_PP(1), &failure, NULL);
+	PG_RETURN_VOID();
+}
+
+static Datum
+await(FunctionCallInfo fcinfo)
 {
 	int64 position = get_position(fcinfo, 1, "cursor");
 	int64 timeout = sierra_arg_usecs(fcinfo, 2, "timeout", 1);
@@ -151,6 +195,20 @@ sierra_ewait(PG_FUNCTION_ARGS)
 
 	sierra_refuse_waiting(timeout);
 	PG_RETURN_BOOL(sierra_await(sierra_store_open(ACL_SELECT), subscription, position, timeout));
+}
+
+Datum
+sierra_ewait(PG_FUNCTION_ARGS)
+{
+	if (!PG_ARGISNULL(0))
+		require_public(PG_GETARG_TEXT_PP(0));
+	return await(fcinfo);
+}
+
+Datum
+sierra_await_subscription(PG_FUNCTION_ARGS)
+{
+	return await(fcinfo);
 }
 
 Datum
@@ -191,5 +249,12 @@ sierra_lock_subscription(PG_FUNCTION_ARGS)
 	if (pg_class_aclcheck(subscriptions, GetUserId(), ACL_DELETE) != ACLCHECK_OK)
 		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_TABLE, "subscriptions");
 	sierra_subscription_lock(store, PG_GETARG_TEXT_PP(1), NULL);
+	PG_RETURN_VOID();
+}
+
+Datum
+sierra_require_public_subscription(PG_FUNCTION_ARGS)
+{
+	require_public(PG_GETARG_TEXT_PP(0));
 	PG_RETURN_VOID();
 }

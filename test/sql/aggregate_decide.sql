@@ -174,8 +174,57 @@ SELECT edecide('account', 'a', 'decide_account(jsonb, jsonb)', '{"do": "deposit"
 :sqlstate
 ROLLBACK;
 
--- rights: those of a reader and of an appender; the function is called as the caller
+-- A command with an id: the repetition gets the first answer, although the handler would refuse it now.
+SELECT stream_version, global_position, event_id FROM edecide('account', 'rich', 'decide_account(jsonb, jsonb)', '{"do": "deposit", "amount": 5}', command_id => '00000000-0000-4000-8000-00000000c001') \gset first_
+SELECT :first_stream_version AS version, :'first_event_id' AS event_id;
+SELECT stream_version FROM edecide('account', 'rich', 'decide_account(jsonb, jsonb)', '{"do": "withdraw", "amount": 5}', command_id => '00000000-0000-4000-8000-00000000c002');
+SELECT edecide('account', 'rich', 'decide_account(jsonb, jsonb)', '{"do": "withdraw", "amount": 5}');
+:sqlstate
+SELECT stream_version FROM edecide('account', 'rich', 'decide_account(jsonb, jsonb)', '{"do": "withdraw", "amount": 5}', command_id => '00000000-0000-4000-8000-00000000c002');
+SELECT stream_version, global_position = :first_global_position AS same_position, event_id = :'first_event_id' AS same_id
+  FROM edecide('account', 'rich', 'decide_account(jsonb, jsonb)', '{"do": "deposit", "amount": 5}', command_id => '00000000-0000-4000-8000-00000000c001');
+-- with several events, whatever came after them, and under strict versioning
+SELECT stream_version FROM edecide('account', 'rich', 'decide_account(jsonb, jsonb)',
+    '{"do": "answer", "answer": [{"event_name": "Deposited", "payload": {"amount": 1}}, {"event_name": "Deposited", "payload": {"amount": 2}, "event_id": "00000000-0000-4000-8000-0000000000ff"}, {"event_name": "Noted"}]}', command_id => '00000000-0000-4000-8000-00000000c003');
+SELECT stream_version FROM eappend('rich', 'Noted');
+SET sierra_es.strict_versioning = on;
+SELECT stream_version, event_id = '00000000-0000-4000-8000-00000000c003' AS of_command FROM edecide('account', 'rich', 'decide_account(jsonb, jsonb)', '{"do": "withdraw", "amount": 500}', command_id => '00000000-0000-4000-8000-00000000c003');
+RESET sierra_es.strict_versioning;
+SELECT esver('rich');
+-- an event that was appended in another way, and one of another stream
+SELECT stream_version FROM eappend('rich', 'Noted', event_id => '00000000-0000-4000-8000-00000000c004');
+SELECT stream_version FROM edecide('account', 'rich', 'decide_account(jsonb, jsonb)', '{"do": "withdraw", "amount": 500}', command_id => '00000000-0000-4000-8000-00000000c004');
+SELECT edecide('account', 'poor', 'decide_account(jsonb, jsonb)', '{"do": "withdraw", "amount": 500}', command_id => '00000000-0000-4000-8000-00000000c004');
+:sqlstate
+SELECT edecide('account', 'poor', 'decide_account(jsonb, jsonb)', '{"do": "answer", "answer": [{"event_name": "Noted", "event_id": "00000000-0000-4000-8000-0000000000aa"}]}', command_id => '00000000-0000-4000-8000-00000000c005');
+:sqlstate
+SELECT stream_version, event_id FROM edecide('account', 'poor', 'decide_account(jsonb, jsonb)', '{"do": "answer", "answer": [{"event_name": "Noted", "event_id": "00000000-0000-4000-8000-00000000c005"}]}', command_id => '00000000-0000-4000-8000-00000000c005');
+-- Nothing was stored, so that it is decided again.
+SELECT count(*) FROM edecide('account', 'poor', 'decide_account(jsonb, jsonb)', '{"do": "none"}', command_id => '00000000-0000-4000-8000-00000000c006');
+SELECT stream_version FROM edecide('account', 'poor', 'decide_account(jsonb, jsonb)', '{"do": "deposit", "amount": 5}', command_id => '00000000-0000-4000-8000-00000000c006');
+-- in a stream with a partition key of its own, and in the transaction of the first call
+BEGIN;
+SELECT stream_version FROM eappend('keyed', 'Noted', partition_key => 'a key');
+SELECT stream_version FROM edecide('account', 'keyed', 'decide_account(jsonb, jsonb)', '{"do": "deposit", "amount": 5}', command_id => '00000000-0000-4000-8000-00000000c007');
+SELECT stream_version FROM edecide('account', 'keyed', 'decide_account(jsonb, jsonb)', '{"do": "withdraw", "amount": 500}', command_id => '00000000-0000-4000-8000-00000000c007');
+COMMIT;
+-- To a user from whom the first event is hidden it says no more than eappend() does.
+ALTER TABLE es.events ENABLE ROW LEVEL SECURITY;
 CREATE ROLE regress_sierra_handler;
+GRANT USAGE ON SCHEMA es TO regress_sierra_handler;
+GRANT SELECT, INSERT ON es.events TO regress_sierra_handler;
+GRANT SELECT ON es.aggregates, es.upcasters TO regress_sierra_handler;
+CREATE POLICY mine ON es.events TO regress_sierra_handler USING (stream_id <> 'rich') WITH CHECK (true);
+SET ROLE regress_sierra_handler;
+SELECT edecide('account', 'rich', 'decide_account(jsonb, jsonb)', '{"do": "deposit", "amount": 5}', command_id => '00000000-0000-4000-8000-00000000c001');
+:sqlstate
+SELECT stream_version FROM edecide('account', 'poor', 'decide_account(jsonb, jsonb)', '{"do": "withdraw", "amount": 500}', command_id => '00000000-0000-4000-8000-00000000c006');
+RESET ROLE;
+DROP POLICY mine ON es.events;
+ALTER TABLE es.events DISABLE ROW LEVEL SECURITY;
+REVOKE ALL ON es.events, es.aggregates, es.upcasters FROM regress_sierra_handler;
+REVOKE ALL ON SCHEMA es FROM regress_sierra_handler;
+-- rights: those of a reader and of an appender; the function is called as the caller
 GRANT USAGE ON SCHEMA es TO regress_sierra_handler;
 GRANT SELECT ON es.events, es.aggregates, es.upcasters TO regress_sierra_handler;
 CREATE FUNCTION decide_who(state jsonb, command jsonb) RETURNS jsonb

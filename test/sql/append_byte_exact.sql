@@ -61,7 +61,7 @@ SELECT way, count(*) AS events,
 SELECT count(*) AS events, count(*) FILTER (WHERE e.payload::text IS NOT DISTINCT FROM s.payload AND e.payload_bytes IS NOT DISTINCT FROM s.bytes) AS equal
   FROM sent AS s JOIN eall(streams => ARRAY['one-*']) AS e ON e.stream_id = 'one-' || n;
 SELECT count(*) AS events, count(*) FILTER (WHERE e.payload::text IS NOT DISTINCT FROM s.payload AND e.payload_bytes IS NOT DISTINCT FROM s.bytes) AS equal
-  FROM sent AS s JOIN epscan('b') AS e ON e.stream_id = 'arrays-' || n;
+  FROM sent AS s JOIN epscan(partition_key => 'b') AS e ON e.stream_id = 'arrays-' || n;
 
 DROP TABLE sent;
 SELECT count(*) FROM everify();

@@ -45,7 +45,7 @@ SELECT stream_id, stream_version FROM escan('a', 1, 2);
 SELECT stream_id, stream_version FROM escan('a', 99);
 SELECT count(*) AS found_by_id FROM eall() AS e, LATERAL eget(e.event_id) AS g
  WHERE g.stream_id = e.stream_id AND g.stream_version = e.stream_version;
-SELECT stream_id, stream_version FROM epscan('partition key');
+SELECT stream_id, stream_version FROM epscan(partition_key => 'partition key');
 SELECT stream_id, stream_version FROM eall(streams => ARRAY['a']);
 
 -- In one call all streams belong to its key, so one call cannot give one stream two keys; but

@@ -52,7 +52,7 @@ CREATE DOMAIN trap.bigint AS pg_catalog.text;
 CREATE DOMAIN trap.sierra_event AS pg_catalog.int4;
 CREATE FUNCTION trap.call_all() RETURNS TABLE (call pg_catalog.text, result pg_catalog.text) LANGUAGE plpgsql AS $$
 BEGIN
-    FOREACH call IN ARRAY ARRAY['public.eappend(''a'', ''x'')', 'public.eall()', 'public.eall(streams => ARRAY[''a*''])', 'public.escan(''a'')', 'public.epscan(0)', 'public.epscan(''a'')', 'public.esver(''a'')', 'public.epseq(0)',
+    FOREACH call IN ARRAY ARRAY['public.eappend(''a'', ''x'')', 'public.eall()', 'public.eall(streams => ARRAY[''a*''])', 'public.escan(''a'')', 'public.epscan(0)', 'public.epscan(partition_key => ''a'')', 'public.esver(''a'')', 'public.epseq(0)',
         'public.enext(''s'')', 'public.enext(''g'', consumer => ''c1'')', 'public.enext(''g'', consumer => ''c2'')', 'public.eack(''s'', 0)', 'public.enack(''s'', 1, ''0'')', 'public.enext(''s'')', 'public.enext(''s'')', 'public.enext(''failing'')',
         'public.eretry(''s'')', 'public.epeek(''s'')', 'public.event_subscriptions()', 'public.event_leases()', 'public.event_failures()', 'public.event_consumers()',
         'public.run_projection(''p'')', 'public.estates(''p'')', 'public.eproject(''p'', ''x'')', 'public.event_projections()', 'public.rebuild_projection(''p'', automatic => false)', 'public.run_projections()',

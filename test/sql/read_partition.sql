@@ -11,13 +11,38 @@ SELECT partition_sequence, stream_id FROM epscan(0);
 SELECT count(*) FROM epscan(2);
 
 -- by key: the UUID or its text
-SELECT count(*) FROM epscan('user-123');
-SELECT count(*) FROM epscan('7e124fe8-fe28-5398-bb95-53973100148f');
+SELECT count(*) FROM epscan(partition_key => 'user-123');
+SELECT count(*) FROM epscan(partition_key => '7e124fe8-fe28-5398-bb95-53973100148f');
 SELECT count(*) FROM epscan(partition_key => '{7e124fe8-fe28-5398-bb95-53973100148f}', max_count => 4);
-SELECT array_agg(partition_sequence) FROM epscan('order-456', 2, 4);
+SELECT array_agg(partition_sequence) FROM epscan(NULL, 2, 4, partition_key => 'order-456');
 SELECT array_agg(partition_sequence) FROM epscan(partition => 1, from_sequence => 2, to_sequence => 7, max_count => 3, backward => true);
--- a literal number is the number of a partition, a quoted one is a key
-SELECT (SELECT min(partition_id) FROM epscan(0)) AS number, sierra_partition_id(sierra_partition_key('0'), 4) AS key;
+-- A number is that of a partition, quoted or not, with a type or without; a key has its name.
+SELECT (SELECT min(partition_id) FROM epscan(0)) AS number, (SELECT min(partition_id) FROM epscan('0')) AS quoted,
+       (SELECT min(stream_id) FROM epscan(partition_key => '0')) IS NOT DISTINCT FROM
+       (SELECT min(stream_id) FROM epscan(sierra_partition_id(sierra_partition_key('0'), 4))) AS key,
+       sierra_partition_id(sierra_partition_key('0'), 4) AS partition_of_key;
+PREPARE by_number AS SELECT count(*) AS events, min(partition_id) AS partition, epseq($1) FROM epscan($1);
+SELECT parameter_types FROM pg_prepared_statements WHERE name = 'by_number';
+EXECUTE by_number('1');
+EXECUTE by_number(0);
+EXECUTE by_number('user-123');
+:sqlstate
+PREPARE by_key AS SELECT count(*) AS events, min(partition_id) AS partition, epseq(partition_key => $1) FROM epscan(partition_key => $1);
+EXECUTE by_key('user-123');
+EXECUTE by_key('2');
+DEALLOCATE ALL;
+SELECT count(*) FROM epscan('user-123');
+:sqlstate
+SELECT count(*) FROM epscan('user-123'::text);
+:sqlstate
+SELECT count(*) FROM epscan(1, partition_key => 'user-123');
+:sqlstate
+SELECT epseq(1, 'user-123');
+:sqlstate
+SELECT epscan(max_count => 1);
+:sqlstate
+SELECT epseq();
+:sqlstate
 
 -- Every range, both ways, with every limit: the same as a SELECT from the table, in this order.
 CREATE FUNCTION sequences(from_sequence bigint, to_sequence bigint, max_count bigint, backward boolean) RETURNS bigint[]
@@ -35,16 +60,16 @@ SELECT count(*) AS cases, count(*) FILTER (WHERE sequences(f, t, m, b) <> expect
        unnest(ARRAY[NULL, 0, 1, 3, 10, 11, 9223372036854775807]) AS m,
        unnest(ARRAY[false, true]) AS b;
 
-SELECT epseq(0) AS p0, epseq(1) AS p1, epseq(2) AS p2, epseq('user-123') AS by_text, epseq('7e124fe8-fe28-5398-bb95-53973100148f') AS by_uuid;
+SELECT epseq(0) AS p0, epseq(1) AS p1, epseq(2) AS p2, epseq(partition_key => 'user-123') AS by_text, epseq(partition_key => '7e124fe8-fe28-5398-bb95-53973100148f') AS by_uuid;
 
 -- required arguments, and their bounds
 SELECT epscan(NULL::int);
 :sqlstate
-SELECT epscan(NULL::text);
+SELECT epscan(partition_key => NULL);
 :sqlstate
-SELECT epscan('');
+SELECT epscan(partition_key => '');
 :sqlstate
-SELECT epseq('');
+SELECT epseq(partition_key => '');
 :sqlstate
 SELECT epscan(0, NULL);
 :sqlstate
@@ -58,13 +83,13 @@ SELECT epscan(4, max_count => 0);
 :sqlstate
 SELECT epscan(0, -1);
 :sqlstate
-SELECT epscan('a', -1);
+SELECT epscan(partition_key => 'a', from_sequence => -1);
 :sqlstate
 SELECT epscan(0, max_count => -1);
 :sqlstate
 SELECT epseq(NULL::int);
 :sqlstate
-SELECT epseq(NULL::text);
+SELECT epseq(NULL, NULL);
 :sqlstate
 SELECT epseq(-1);
 :sqlstate

@@ -15,7 +15,7 @@ ALTER TABLE es.events ENABLE ROW LEVEL SECURITY;
 SET ROLE regress_sierra_a;
 -- no policy: nothing to see, nothing to append
 SELECT count(*) FROM eall();
-SELECT esver('a-0'), (SELECT count(*) FROM escan('a-0')) AS escan, epseq('user-123');
+SELECT esver('a-0'), (SELECT count(*) FROM escan('a-0')) AS escan, epseq(partition_key => 'user-123');
 SELECT eappend('a-0', 'x');
 :sqlstate
 RESET ROLE;

@@ -4,9 +4,9 @@
 SELECT create_event_store('es', 4);
 SELECT count(*) FROM emappend(NULL, ARRAY['a', 'a', 'user-123'], ARRAY['x', 'x', 'x']);
 CREATE VIEW seen AS
-SELECT (SELECT count(*) FROM escan('a')) AS escan, (SELECT count(*) FROM epscan('a')) AS epscan,
+SELECT (SELECT count(*) FROM escan('a')) AS escan, (SELECT count(*) FROM epscan(partition_key => 'a')) AS epscan,
        (SELECT count(*) FROM eall()) AS eall, (SELECT count(*) FROM es.events) AS events,
-       esver('a'), epseq('a'),
+       esver('a'), epseq(partition_key => 'a'),
        (SELECT count(*) FROM eget('33333333-3333-4333-8333-333333333333')) AS eget;
 
 -- Own appends are visible at once, in every read; nothing of them is left after a rollback.
@@ -42,7 +42,7 @@ SELECT count(*) FROM escan('late');
 BEGIN;
 DECLARE stream CURSOR FOR SELECT stream_id, stream_version FROM escan('a');
 DECLARE store CURSOR FOR SELECT stream_id, stream_version FROM eall();
-DECLARE partition CURSOR FOR SELECT stream_id, stream_version FROM epscan('a', backward => true);
+DECLARE partition CURSOR FOR SELECT stream_id, stream_version FROM epscan(partition_key => 'a', backward => true);
 SELECT count(*) FROM emappend(NULL, ARRAY['a', 'a'], ARRAY['x', 'x']);
 FETCH ALL FROM stream;
 FETCH 2 FROM store;

@@ -63,7 +63,7 @@ SELECT eget(NULL);
 :sqlstate
 -- all columns of an event are the same, by every way to read it
 SELECT count(*) FROM escan('s') AS e, eget(e.event_id) AS g WHERE e::text = g::text;
-SELECT count(*) FROM escan('s') AS e JOIN epscan('s') AS p ON p.event_id = e.event_id WHERE e::text = p::text;
+SELECT count(*) FROM escan('s') AS e JOIN epscan(partition_key => 's') AS p ON p.event_id = e.event_id WHERE e::text = p::text;
 SELECT count(*) FROM escan('s') AS e JOIN eall() AS a ON a.event_id = e.event_id WHERE e::text = a::text;
 
 -- The rows can be used in joins, filters and expressions.

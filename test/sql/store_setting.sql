@@ -76,7 +76,7 @@ SELECT escan('a');
 :sqlstate
 SELECT epscan(0);
 :sqlstate
-SELECT epscan('a');
+SELECT epscan(partition_key => 'a');
 :sqlstate
 SELECT eall();
 :sqlstate
@@ -84,7 +84,7 @@ SELECT esver('a');
 :sqlstate
 SELECT epseq(0);
 :sqlstate
-SELECT epseq('a');
+SELECT epseq(partition_key => 'a');
 :sqlstate
 SELECT everify();
 :sqlstate
