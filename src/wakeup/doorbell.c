@@ -4,7 +4,7 @@
  *		events.
  *
  * An append only remembers, in the session, which store it wrote to.  When the
- * transaction has committed, a callback rings the doorbell: it adds the store to the
+ * transaction has ended, a callback rings the doorbell: it adds the store to the
  * slot of the database in shared memory, counts a wake-up, and wakes the sessions that
  * wait (wait.c) and the runners that are idle, if there are any.  If the database has no
  * runner, it wakes the launcher, which sends one.  Runners send NOTIFY, so that sessions
@@ -17,10 +17,9 @@
  * Of many that ring, only one wakes the others: a ring takes the listeners out, and
  * these do not listen again before REST_MS have passed since they were woken.
  *
- * The callback runs before the partition locks are released.  So a session that reads
- * the whole store can look too early, while such a lock still holds it back; therefore
- * it looks once more a little later (wait.c).  The locks of a transaction that rolls
- * back hold readers back too, so its end also rings the doorbell.
+ * The callback runs after the partition locks are released, because they hold back
+ * readers of the whole store.  The locks of a transaction that rolls back do that too,
+ * so its end also rings the doorbell.
  *
  * Logical replication and the restoring of rows do not ring the doorbell.  Those that
  * wait look for such events every sierra_es.sweep_interval.
@@ -36,6 +35,7 @@
 #include "miscadmin.h"
 #include "storage/latch.h"
 #include "utils/lsyscache.h"
+#include "utils/resowner.h"
 
 /* The stores that this transaction rings for, and those that it sends NOTIFY for. */
 static SierraRings noted;
@@ -46,6 +46,9 @@ static bool progressed = false;
 
 /* This transaction made a job for runners. */
 static bool job_noted = false;
+
+/* How the transaction has ended, until the doorbell has rung for that. */
+static enum { NOT_ENDED, COMMITTED, ABORTED } end = NOT_ENDED;
 
 /* After a ring woke those that wait, they do not listen for this time, in milliseconds. */
 #define REST_MS 1
@@ -62,17 +65,17 @@ sierra_doorbell_call_launcher(void)
 		SetLatch(latch);
 }
 
-/* Counts a wake-up and wakes the listeners; of several that ring, only one wakes them. */
+/* Counts a wake-up and wakes these listeners; of several that ring, only one wakes them. */
 static void
-ring(SierraDatabaseSlot *slot)
+ring(SierraDatabaseSlot *slot, uint32 whom)
 {
 	uint32 listeners;
 
 	/* A full barrier: the count is in memory before the listeners are read. */
 	pg_atomic_fetch_add_u64(&slot->wakeups, 1);
-	if (pg_atomic_read_u32(&slot->listeners) == 0)
+	if ((pg_atomic_read_u32(&slot->listeners) & whom) == 0)
 		return;
-	listeners = pg_atomic_exchange_u32(&slot->listeners, 0);
+	listeners = pg_atomic_fetch_and_u32(&slot->listeners, ~whom) & whom;
 	if (listeners & SIERRA_LISTEN_WAITERS)
 	{
 		pg_atomic_write_u64(&slot->woken_at, sierra_now());
@@ -95,7 +98,7 @@ sierra_doorbell_ring_all(SierraDatabaseSlot *slot)
 	SpinLockAcquire(&slot->mutex);
 	slot->rings.overflow = true;
 	SpinLockRelease(&slot->mutex);
-	ring(slot);
+	ring(slot, SIERRA_LISTEN_ALL);
 }
 
 /* Sleeps for this time, or until the latch of this process is set for any reason. */
@@ -174,7 +177,7 @@ ring_noted(bool committed)
 	SpinLockRelease(&slot->mutex);
 	if (job_noted && committed)
 		pg_atomic_fetch_add_u64(&slot->jobs_made, 1);
-	ring(slot);
+	ring(slot, SIERRA_LISTEN_ALL);
 }
 
 /* Consumers acknowledge often, but sessions seldom wait for that, so ring only if one does. */
@@ -184,7 +187,7 @@ ring_for_progress(void)
 	SierraDatabaseSlot *slot = sierra_shared_own_slot();
 
 	if (pg_atomic_read_u32(&slot->progress_waiters) > 0)
-		ring(slot);
+		ring(slot, SIERRA_LISTEN_WAITERS);
 }
 
 /*
@@ -204,13 +207,35 @@ notify_noted(void)
 	to_notify.count = 0;
 }
 
+static void
+forget_noted(void)
+{
+	noted.count = to_notify.count = 0;
+	noted.overflow = to_notify.overflow = false;
+	progressed = job_noted = false;
+	end = NOT_ENDED;
+}
+
 /*
- * XACT_EVENT_COMMIT comes after the rows have become visible and before locks are
- * released.  An error at this point would crash the server, so the code for it only
- * uses shared memory.
+ * After a transaction has ended and its locks are released, so that those that are woken
+ * need not wait for these locks.  An error at this point would crash the server, so the
+ * code only uses shared memory.
  */
 static void
-ring_at_end(XactEvent event, void *arg)
+ring_after_locks(ResourceReleasePhase phase, bool commits, bool top_level, void *arg)
+{
+	if (end == NOT_ENDED || phase != RESOURCE_RELEASE_AFTER_LOCKS || !top_level)
+		return;
+	if (noted.count > 0)
+		ring_noted(end == COMMITTED);
+	else if (progressed && end == COMMITTED)
+		ring_for_progress();
+	forget_noted();
+}
+
+/* The end of a transaction; after XACT_EVENT_COMMIT its rows are visible. */
+static void
+note_end(XactEvent event, void *arg)
 {
 	switch (event)
 	{
@@ -219,20 +244,17 @@ ring_at_end(XactEvent event, void *arg)
 			notify_noted();
 			return;
 		case XACT_EVENT_COMMIT:
+			end = COMMITTED;
+			break;
 		case XACT_EVENT_ABORT:
-			if (noted.count > 0)
-				ring_noted(event == XACT_EVENT_COMMIT);
-			else if (progressed && event == XACT_EVENT_COMMIT)
-				ring_for_progress();
+			end = ABORTED;
 			break;
 		case XACT_EVENT_PREPARE:
+			forget_noted();
 			break;
 		default:
-			return;
+			break;
 	}
-	noted.count = to_notify.count = 0;
-	noted.overflow = to_notify.overflow = false;
-	progressed = job_noted = false;
 }
 
 static void
@@ -241,7 +263,10 @@ register_callback(void)
 	static bool registered = false;
 
 	if (!registered)
-		RegisterXactCallback(ring_at_end, NULL);
+	{
+		RegisterXactCallback(note_end, NULL);
+		RegisterResourceReleaseCallback(ring_after_locks, NULL);
+	}
 	registered = true;
 }
 

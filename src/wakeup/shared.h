@@ -59,6 +59,7 @@ typedef struct SierraRings
  */
 #define SIERRA_LISTEN_WAITERS 0x1  /* sessions that wait, and runners that are idle */
 #define SIERRA_LISTEN_LAUNCHER 0x2 /* it sends a runner, because there is none, or none is idle */
+#define SIERRA_LISTEN_ALL (SIERRA_LISTEN_WAITERS | SIERRA_LISTEN_LAUNCHER)
 
 /* The state of a runner slot. */
 typedef enum SierraRunnerState

@@ -9,9 +9,9 @@
  * (see doorbell.c), so the session looks again at least every
  * sierra_es.sweep_interval.
  *
- * A commit rings the doorbell a moment before its locks are released, and these can
- * hold back a session that reads the whole store.  So the first sleep after a wake-up
- * takes at most sierra_es.poll_interval.
+ * The locks of other appends in flight can hold back a session that reads the whole
+ * store, for a moment.  So the first sleep after a wake-up takes at most
+ * sierra_es.poll_interval.
  *
  * Without a slot, and on a standby, a session looks every sierra_es.poll_interval.
  *
