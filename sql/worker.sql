@@ -2,18 +2,19 @@
 -- Background processes: what they do, and the jobs that they run.
 -- ---------------------------------------------------------------------------
 
-CREATE FUNCTION event_notifiers(
-    OUT database_id oid, OUT database name, OUT state text, OUT pid integer,
-    OUT started_at timestamptz, OUT last_wake_up timestamptz, OUT last_sweep timestamptz,
-    OUT last_notification timestamptz, OUT notifications bigint, OUT unhandled_wakeups bigint,
-    OUT failures integer, OUT last_error text, OUT last_error_at timestamptz)
+CREATE FUNCTION event_databases(
+    OUT database_id oid, OUT database name, OUT state text, OUT runners integer,
+    OUT waiting interval, OUT hint text, OUT next_visit timestamptz, OUT last_visit timestamptz,
+    OUT last_sweep timestamptz, OUT last_notification timestamptz, OUT notifications bigint,
+    OUT unhandled_wakeups bigint, OUT failures integer, OUT last_error text,
+    OUT last_error_at timestamptz)
     RETURNS SETOF record
     LANGUAGE c VOLATILE PARALLEL RESTRICTED ROWS 10
-    AS 'MODULE_PATHNAME', 'sierra_event_notifiers';
-COMMENT ON FUNCTION event_notifiers() IS
-    'returns the notifier of each database: its state, what it did last, and its last error';
-REVOKE EXECUTE ON FUNCTION event_notifiers() FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION event_notifiers() TO pg_read_all_stats;
+    AS 'MODULE_PATHNAME', 'sierra_event_databases';
+COMMENT ON FUNCTION event_databases() IS
+    'returns for each database of the server: whether it waits for a runner, for how long and why, and what runners did there';
+REVOKE EXECUTE ON FUNCTION event_databases() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION event_databases() TO pg_read_all_stats;
 
 CREATE FUNCTION sierra_call_runners() RETURNS void
     LANGUAGE c VOLATILE PARALLEL UNSAFE

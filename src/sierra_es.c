@@ -8,7 +8,7 @@
 #include "base/compat.h"
 #include "base/error_context.h"
 #include "base/guc.h"
-#include "worker/notifier.h"
+#include "worker/worker_launcher.h"
 
 #include "fmgr.h"
 #include "miscadmin.h"

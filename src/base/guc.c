@@ -7,6 +7,7 @@
 #include "base/compat.h"
 #include "base/guc.h"
 
+#include "miscadmin.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/varlena.h"
@@ -15,7 +16,7 @@ char *sierra_guc_store = NULL;
 char *sierra_guc_metadata = NULL;
 bool sierra_guc_strict_versioning = false;
 bool sierra_guc_restore = false;
-int sierra_guc_notify = SIERRA_NOTIFY_NOTIFIER;
+int sierra_guc_notify = SIERRA_NOTIFY_RUNNER;
 int sierra_guc_notify_interval = 10;
 int sierra_guc_sweep_interval = 1000;
 int sierra_guc_poll_interval = 50;
@@ -25,10 +26,11 @@ bool sierra_guc_run_jobs = true;
 bool sierra_guc_run_jobs_of_server = true;
 char *sierra_guc_paused_stores = NULL;
 char *sierra_guc_paused_stores_of_server = NULL;
+int sierra_guc_max_databases = 1000;
 int sierra_guc_job_timeout = 600000;
 
 static const struct config_enum_entry notify_options[] = {
-	{"notifier", SIERRA_NOTIFY_NOTIFIER, false},
+	{"runner", SIERRA_NOTIFY_RUNNER, false},
 	{"transaction", SIERRA_NOTIFY_TRANSACTION, false},
 	{"off", SIERRA_NOTIFY_OFF, false},
 	{NULL, 0, false},
@@ -88,33 +90,31 @@ check_paused_stores(char **newval, void **extra, GucSource source)
 	return valid;
 }
 
-/* Settings for wait.c, doorbell.c and notifier.c. */
+/* Settings for wait.c, doorbell.c and notify_round.c. */
 static void
 define_notification_settings(void)
 {
 	DefineCustomEnumVariable(
 		"sierra_es.notify", "Selects which process sends NOTIFY sierra_es for appends.",
-		"It is the notifier of the database (needs shared_preload_libraries), the session that "
-		"appends, or none.",
-		&sierra_guc_notify, SIERRA_NOTIFY_NOTIFIER, notify_options, PGC_SUSET, 0, NULL, NULL, NULL);
+		"It is a runner (needs shared_preload_libraries), the session that appends, or none.",
+		&sierra_guc_notify, SIERRA_NOTIFY_RUNNER, notify_options, PGC_SUSET, 0, NULL, NULL, NULL);
 
 	DefineCustomIntVariable("sierra_es.notify_interval",
-							"Sets the minimum time between two rounds of NOTIFY of a notifier.",
+							"Sets the minimum time between two rounds of NOTIFY in a database.",
 							"Appends in between share one notification per store.",
 							&sierra_guc_notify_interval, 10, 0, 60000, PGC_SIGHUP, GUC_UNIT_MS,
 							NULL, NULL, NULL);
 
 	DefineCustomIntVariable(
 		"sierra_es.sweep_interval",
-		"Sets the time after which notifiers and waiting sessions look for events without a "
+		"Sets the time after which runners and waiting sessions look for events without a "
 		"wake-up.",
-		"This finds events that wake no process: those of COMMIT PREPARED, logical replication "
-		"and restored rows.",
+		"This finds events that wake no process: those of logical replication and restored rows.",
 		&sierra_guc_sweep_interval, 1000, 10, 3600000, PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
 
 	DefineCustomIntVariable(
 		"sierra_es.poll_interval",
-		"Sets the time after which a waiting session looks for events if there is no notifier.",
+		"Sets the time after which a waiting session looks for events if commits do not wake it.",
 		"This is the case without shared_preload_libraries, and on a standby.",
 		&sierra_guc_poll_interval, 50, 1, 60000, PGC_USERSET, GUC_UNIT_MS, NULL, NULL, NULL);
 
@@ -130,9 +130,18 @@ define_runner_settings(void)
 {
 	DefineCustomIntVariable(
 		"sierra_es.max_runners",
-		"Sets the maximum number of runners: processes that run timers, sagas and projections.",
+		"Sets the maximum number of runners: processes that send NOTIFY, and run timers, sagas "
+		"and projections.",
 		"They serve all databases of the server in turn; this needs shared_preload_libraries.",
 		&sierra_guc_max_runners, 2, 0, SIERRA_RUNNERS_MAX, PGC_SIGHUP, 0, NULL, NULL, NULL);
+
+	DefineCustomIntVariable(
+		"sierra_es.max_databases",
+		"Sets the maximum number of databases in which runners work and commits wake sessions.",
+		"The server reserves about a kilobyte of shared memory for each.",
+		&sierra_guc_max_databases, 1000, 1, 100000,
+		process_shared_preload_libraries_in_progress ? PGC_POSTMASTER : PGC_SIGHUP, 0, NULL, NULL,
+		NULL);
 
 	DefineCustomIntVariable(
 		"sierra_es.job_timeout",

@@ -21,22 +21,22 @@ extern bool sierra_guc_restore;
 typedef enum SierraNotify
 {
 	SIERRA_NOTIFY_OFF,
-	SIERRA_NOTIFY_NOTIFIER,
+	SIERRA_NOTIFY_RUNNER,
 	SIERRA_NOTIFY_TRANSACTION
 } SierraNotify;
 
 extern int sierra_guc_notify;
 
-/* sierra_es.notify_interval: milliseconds between two rounds of NOTIFY of the notifier */
+/* sierra_es.notify_interval: milliseconds between two rounds of NOTIFY in a database */
 extern int sierra_guc_notify_interval;
 
 /*
- * sierra_es.sweep_interval: milliseconds after which the notifier, and a session
- * that waits, looks for new events although nothing rang the doorbell
+ * sierra_es.sweep_interval: milliseconds after which a runner, and a session that
+ * waits, looks for new events although nothing rang the doorbell
  */
 extern int sierra_guc_sweep_interval;
 
-/* sierra_es.poll_interval: milliseconds between two looks of a session without a notifier */
+/* sierra_es.poll_interval: milliseconds between two looks of a session that nobody wakes */
 extern int sierra_guc_poll_interval;
 
 /* sierra_es.max_waiters: maximum number of sessions of a database that wait at the same time */
@@ -47,6 +47,9 @@ extern int sierra_guc_max_waiters;
 
 /* sierra_es.max_runners: maximum number of runners of the server */
 extern int sierra_guc_max_runners;
+
+/* sierra_es.max_databases: maximum number of databases with a slot in shared memory */
+extern int sierra_guc_max_databases;
 
 /* sierra_es.job_timeout: milliseconds that a part of a job may take; 0: no limit */
 extern int sierra_guc_job_timeout;

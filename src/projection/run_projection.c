@@ -14,6 +14,7 @@
  */
 #include "postgres.h"
 
+#include "base/clock.h"
 #include "base/transient.h"
 #include "projection/handler.h"
 #include "projection/run_projection.h"
@@ -266,7 +267,7 @@ static void
 record_progress(Running *running)
 {
 	const SierraProjection *projection = running->projection;
-	TimestampTz now = GetCurrentTimestamp();
+	SierraTime now = sierra_now();
 	double seconds = Max(now - running->since, 1) / (double) USECS_PER_SEC;
 	int64 handled = running->handled - running->written;
 	Datum values[4] = {PointerGetDatum(projection->name), Int32GetDatum(projection->version),
@@ -365,7 +366,7 @@ describe(const SierraProjection *projection)
 int64
 sierra_run_projection(SierraStore *store, const SierraRun *run)
 {
-	Running running = {.run = run, .since = GetCurrentTimestamp()};
+	Running running = {.run = run, .since = sierra_now()};
 	ErrorContextCallback context = {
 		.previous = error_context_stack, .callback = add_error_context, .arg = run->projection};
 	SierraInProgress in_progress;

@@ -11,6 +11,7 @@
  */
 #include "postgres.h"
 
+#include "base/clock.h"
 #include "store/time_limit.h"
 
 #include "fmgr.h"
@@ -26,7 +27,7 @@ PG_FUNCTION_INFO_V1(sierra_job_time_is_over);
 
 static TimeoutId timeout;
 static int limit = 0; /* milliseconds; 0: nothing is limited */
-static TimestampTz job_end;
+static SierraTime job_end;
 static volatile sig_atomic_t hits = 0;
 static int depth = 0; /* parts that the process is in; code of users can begin others */
 
@@ -75,7 +76,7 @@ sierra_time_limit_begin_job(int limit_ms)
 	registered = true;
 	limit = limit_ms;
 	depth = 0;
-	job_end = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), limit_ms);
+	job_end = sierra_after_ms(sierra_now(), limit_ms);
 	if (limit != 0)
 		start();
 }
@@ -95,7 +96,7 @@ sierra_time_limit_end_job(void)
 bool
 sierra_time_limit_is_over(void)
 {
-	return limit != 0 && GetCurrentTimestamp() >= job_end;
+	return limit != 0 && sierra_now() >= job_end;
 }
 
 bool

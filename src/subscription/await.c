@@ -7,6 +7,7 @@
  */
 #include "postgres.h"
 
+#include "base/clock.h"
 #include "base/stream_map.h"
 #include "read/locate.h"
 #include "store/event.h"
@@ -103,7 +104,7 @@ is_processed(const SierraStore *store, text *name, int64 position)
 bool
 sierra_await(const SierraStore *store, text *name, int64 position, int64 timeout_usecs)
 {
-	TimestampTz deadline = GetCurrentTimestamp() + timeout_usecs;
+	SierraTime deadline = sierra_deadline(timeout_usecs);
 	MemoryContext context =
 		AllocSetContextCreate(CurrentMemoryContext, "sierra_es await", ALLOCSET_DEFAULT_SIZES);
 	MemoryContext caller = MemoryContextSwitchTo(context);

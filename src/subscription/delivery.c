@@ -21,6 +21,7 @@
  */
 #include "postgres.h"
 
+#include "base/clock.h"
 #include "base/stream_map.h"
 #include "read/locate.h"
 #include "read/read_all.h"
@@ -74,9 +75,9 @@ typedef struct Delivery
 {
 	const SierraConsume *request;
 	SierraEventRows *result;
-	TimestampTz start;
-	TimestampTz give_up;			  /* when to stop reading without a match */
-	TimestampTz deadline;			  /* when to stop waiting */
+	SierraTime start;
+	SierraTime give_up;				  /* when to stop reading without a match */
+	SierraTime deadline;			  /* when to stop waiting */
 	int64 seen_cursor;				  /* the cursor at the last look */
 	TimestampTz seen_created_at;	  /* of the subscription at that look */
 	int64 passed;					  /* no event is wanted up to here, or SIERRA_NONE */
@@ -188,7 +189,7 @@ goes_on(void *arg)
 {
 	Delivery *delivery = arg;
 
-	return GetCurrentTimestamp() < delivery->give_up;
+	return sierra_now() < delivery->give_up;
 }
 
 static bool
@@ -353,7 +354,7 @@ deliver_next(Delivery *delivery)
 static void
 limit_to_lease(Delivery *delivery)
 {
-	TimestampTz limit = delivery->start + delivery->subscription->lease_msecs * 1000 / 2;
+	SierraTime limit = delivery->start + delivery->subscription->lease_msecs * 1000 / 2;
 
 	if (delivery->request->consumer == NULL)
 		return;
@@ -508,7 +509,7 @@ sierra_consume(const SierraConsume *request, SierraEventRows *result)
 {
 	Delivery delivery = {.request = request,
 						 .result = result,
-						 .start = GetCurrentTimestamp(),
+						 .start = sierra_now(),
 						 .passed = SIERRA_NONE,
 						 .seen_cursor = SIERRA_NONE};
 	MemoryContext context =
@@ -525,8 +526,8 @@ sierra_consume(const SierraConsume *request, SierraEventRows *result)
 		sierra_refuse_waiting(request->wait_usecs);
 		sierra_wait_begin(&waiter);
 	}
-	delivery.deadline = delivery.start + request->wait_usecs;
-	delivery.give_up = delivery.start + Max(request->wait_usecs, READ_LIMIT_USECS);
+	delivery.deadline = sierra_deadline(request->wait_usecs);
+	delivery.give_up = sierra_deadline(Max(request->wait_usecs, READ_LIMIT_USECS));
 	for (;;)
 	{
 		outcome = look(&delivery);
@@ -552,7 +553,7 @@ sierra_peek_events(text *name, SierraEventRows *result)
 	sierra_subscription_load_diverted(subscription, true);
 	sierra_query_end();
 	delivery.subscription = subscription;
-	delivery.give_up = GetCurrentTimestamp() + READ_LIMIT_USECS;
+	delivery.give_up = sierra_deadline(READ_LIMIT_USECS);
 	begin_page(&delivery);
 	deliver_next(&delivery);
 }

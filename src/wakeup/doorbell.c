@@ -4,22 +4,25 @@
  *		events.
  *
  * An append only remembers, in the session, which store it wrote to.  When the
- * transaction has committed, a callback rings the doorbell: it adds the store to the
- * slot of the database in shared memory, counts a wake-up, and sets the latch of the
- * notifier if that sleeps.  The notifier (notifier.c) wakes the sessions that wait
- * (wait.c) and sends NOTIFY, so that sessions that append spend no time on it.
+ * transaction has ended, a callback rings the doorbell: it adds the store to the
+ * slot of the database in shared memory, counts a wake-up, and wakes the sessions that
+ * wait (wait.c) and the runners that are idle, if there are any.  If the database has no
+ * runner, it wakes the launcher, which sends one.  Runners send NOTIFY, so that sessions
+ * that append spend no time on it.
  *
  * No wake-up is lost.  A session that waits reads the count of wake-ups before it
  * looks for events and compares it before it sleeps, and the events are visible before
  * the callback counts.
  *
- * The callback runs before the partition locks are released.  So a session that reads
- * the whole store can look too early, while such a lock still holds it back; therefore
- * it looks once more a little later (wait.c).  The locks of a transaction that rolls
- * back hold readers back too, so its end also rings the doorbell.
+ * Of many that ring, only one wakes the others: a ring takes the listeners out, and
+ * these do not listen again before REST_MS have passed since they were woken.
  *
- * COMMIT PREPARED, logical replication and the restoring of rows do not ring the
- * doorbell.  The notifier looks for their events every sierra_es.sweep_interval.
+ * The callback runs after the partition locks are released, because they hold back
+ * readers of the whole store.  The locks of a transaction that rolls back do that too,
+ * so its end also rings the doorbell.
+ *
+ * Logical replication and the restoring of rows do not ring the doorbell.  Those that
+ * wait look for such events every sierra_es.sweep_interval.
  */
 #include "postgres.h"
 
@@ -30,7 +33,9 @@
 
 #include "access/xact.h"
 #include "miscadmin.h"
+#include "storage/latch.h"
 #include "utils/lsyscache.h"
+#include "utils/resowner.h"
 
 /* The stores that this transaction rings for, and those that it sends NOTIFY for. */
 static SierraRings noted;
@@ -41,6 +46,12 @@ static bool progressed = false;
 
 /* This transaction made a job for runners. */
 static bool job_noted = false;
+
+/* How the transaction has ended, until the doorbell has rung for that. */
+static enum { NOT_ENDED, COMMITTED, ABORTED } end = NOT_ENDED;
+
+/* After a ring woke those that wait, they do not listen for this time, in milliseconds. */
+#define REST_MS 1
 
 void
 sierra_doorbell_call_launcher(void)
@@ -54,44 +65,75 @@ sierra_doorbell_call_launcher(void)
 		SetLatch(latch);
 }
 
-void
-sierra_doorbell_wake_notifier(SierraDatabaseSlot *slot)
-{
-	Latch *latch;
-
-	SpinLockAcquire(&slot->mutex);
-	latch = slot->notifier_latch;
-	SpinLockRelease(&slot->mutex);
-	if (latch != NULL)
-		SetLatch(latch);
-}
-
-/* Counts a wake-up and wakes the listener; of several that ring, only one wakes it. */
+/* Counts a wake-up and wakes these listeners; of several that ring, only one wakes them. */
 static void
-ring(SierraDatabaseSlot *slot)
+ring(SierraDatabaseSlot *slot, uint32 whom)
 {
-	/* A full barrier: the count is in memory before the listener is read. */
+	uint32 listeners;
+
+	/* A full barrier: the count is in memory before the listeners are read. */
 	pg_atomic_fetch_add_u64(&slot->wakeups, 1);
-	if (pg_atomic_read_u32(&slot->listener) == SIERRA_LISTENER_NONE)
+	if ((pg_atomic_read_u32(&slot->listeners) & whom) == 0)
 		return;
-	switch (pg_atomic_exchange_u32(&slot->listener, SIERRA_LISTENER_NONE))
+	listeners = pg_atomic_fetch_and_u32(&slot->listeners, ~whom) & whom;
+	if (listeners & SIERRA_LISTEN_WAITERS)
 	{
-		case SIERRA_LISTENER_NOTIFIER:
-			sierra_doorbell_wake_notifier(slot);
-			break;
-		case SIERRA_LISTENER_LAUNCHER:
-			sierra_doorbell_call_launcher();
-			break;
+		pg_atomic_write_u64(&slot->woken_at, sierra_now());
+		ConditionVariableBroadcast(&slot->waiters);
 	}
+	if (listeners & SIERRA_LISTEN_LAUNCHER)
+		sierra_doorbell_want_runner(slot);
 }
 
 void
-sierra_doorbell_want_notifier(SierraDatabaseSlot *slot)
+sierra_doorbell_want_runner(SierraDatabaseSlot *slot)
 {
-	uint32 launcher = SIERRA_LISTENER_LAUNCHER;
+	pg_atomic_write_u32(&slot->demand.called, 1);
+	sierra_doorbell_call_launcher();
+}
 
-	if (pg_atomic_compare_exchange_u32(&slot->listener, &launcher, SIERRA_LISTENER_NONE))
-		sierra_doorbell_call_launcher();
+void
+sierra_doorbell_ring_all(SierraDatabaseSlot *slot)
+{
+	SpinLockAcquire(&slot->mutex);
+	slot->rings.overflow = true;
+	SpinLockRelease(&slot->mutex);
+	ring(slot, SIERRA_LISTEN_ALL);
+}
+
+/* Sleeps for this time, or until the latch of this process is set for any reason. */
+static void
+sleep_alone(long timeout, uint32 wait_event)
+{
+	(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, timeout, wait_event);
+	ResetLatch(MyLatch);
+	CHECK_FOR_INTERRUPTS();
+}
+
+void
+sierra_doorbell_sleep(SierraDatabaseSlot *slot, uint64 seen, long timeout, bool by_latch,
+					  uint32 wait_event)
+{
+	SierraTime now = sierra_now();
+	SierraTime rest_until =
+		sierra_after_ms((SierraTime) pg_atomic_read_u64(&slot->woken_at), REST_MS);
+
+	if (now < rest_until)
+	{
+		sleep_alone(Min(timeout, sierra_ms_until(now, rest_until)), wait_event);
+		return;
+	}
+	ConditionVariablePrepareToSleep(&slot->waiters);
+	/* A full barrier: a session that rings later sees that this process listens. */
+	(void) pg_atomic_fetch_or_u32(&slot->listeners, SIERRA_LISTEN_WAITERS);
+	if (pg_atomic_read_u64(&slot->wakeups) == seen)
+	{
+		if (by_latch)
+			sleep_alone(timeout, wait_event);
+		else
+			(void) ConditionVariableTimedSleep(&slot->waiters, timeout, wait_event);
+	}
+	ConditionVariableCancelSleep();
 }
 
 /* Adds a store to rings.  The callback uses this too, so it must not raise errors. */
@@ -115,15 +157,6 @@ mark(SierraRings *rings, const SierraRing *store)
 		rings->overflow = true;
 }
 
-/* The full barrier is needed between entering the queue of waiters and reading the count. */
-void
-sierra_doorbell_want_wakeup(SierraDatabaseSlot *slot)
-{
-	uint32 nobody = SIERRA_LISTENER_NONE;
-
-	(void) pg_atomic_compare_exchange_u32(&slot->listener, &nobody, SIERRA_LISTENER_NOTIFIER);
-}
-
 void
 sierra_doorbell_add_rings(SierraRings *rings, const SierraRings *more)
 {
@@ -142,19 +175,9 @@ ring_noted(bool committed)
 	SpinLockAcquire(&slot->mutex);
 	sierra_doorbell_add_rings(&slot->rings, &noted);
 	SpinLockRelease(&slot->mutex);
-
-	/*
-	 * The last runner may have left because there were no jobs at all; then the launcher
-	 * has to be called again.  A runner that is about to leave for that reason notices
-	 * that the count has changed (the addition is a full barrier).
-	 */
 	if (job_noted && committed)
-	{
-		pg_atomic_fetch_add_u64(&slot->demand.jobs_made, 1);
-		if (pg_atomic_read_u32(&slot->demand.has_runner) == 0)
-			pg_atomic_write_u32(&slot->demand.launcher_called, 0);
-	}
-	ring(slot);
+		pg_atomic_fetch_add_u64(&slot->jobs_made, 1);
+	ring(slot, SIERRA_LISTEN_ALL);
 }
 
 /* Consumers acknowledge often, but sessions seldom wait for that, so ring only if one does. */
@@ -164,7 +187,7 @@ ring_for_progress(void)
 	SierraDatabaseSlot *slot = sierra_shared_own_slot();
 
 	if (pg_atomic_read_u32(&slot->progress_waiters) > 0)
-		ring(slot);
+		ring(slot, SIERRA_LISTEN_WAITERS);
 }
 
 /*
@@ -184,13 +207,35 @@ notify_noted(void)
 	to_notify.count = 0;
 }
 
+static void
+forget_noted(void)
+{
+	noted.count = to_notify.count = 0;
+	noted.overflow = to_notify.overflow = false;
+	progressed = job_noted = false;
+	end = NOT_ENDED;
+}
+
 /*
- * XACT_EVENT_COMMIT comes after the rows have become visible and before locks are
- * released.  An error at this point would crash the server, so the code for it only
- * uses shared memory.
+ * After a transaction has ended and its locks are released, so that those that are woken
+ * need not wait for these locks.  An error at this point would crash the server, so the
+ * code only uses shared memory.
  */
 static void
-ring_at_end(XactEvent event, void *arg)
+ring_after_locks(ResourceReleasePhase phase, bool commits, bool top_level, void *arg)
+{
+	if (end == NOT_ENDED || phase != RESOURCE_RELEASE_AFTER_LOCKS || !top_level)
+		return;
+	if (noted.count > 0)
+		ring_noted(end == COMMITTED);
+	else if (progressed && end == COMMITTED)
+		ring_for_progress();
+	forget_noted();
+}
+
+/* The end of a transaction; after XACT_EVENT_COMMIT its rows are visible. */
+static void
+note_end(XactEvent event, void *arg)
 {
 	switch (event)
 	{
@@ -199,20 +244,17 @@ ring_at_end(XactEvent event, void *arg)
 			notify_noted();
 			return;
 		case XACT_EVENT_COMMIT:
+			end = COMMITTED;
+			break;
 		case XACT_EVENT_ABORT:
-			if (noted.count > 0)
-				ring_noted(event == XACT_EVENT_COMMIT);
-			else if (progressed && event == XACT_EVENT_COMMIT)
-				ring_for_progress();
+			end = ABORTED;
 			break;
 		case XACT_EVENT_PREPARE:
+			forget_noted();
 			break;
 		default:
-			return;
+			break;
 	}
-	noted.count = to_notify.count = 0;
-	noted.overflow = to_notify.overflow = false;
-	progressed = job_noted = false;
 }
 
 static void
@@ -221,7 +263,10 @@ register_callback(void)
 	static bool registered = false;
 
 	if (!registered)
-		RegisterXactCallback(ring_at_end, NULL);
+	{
+		RegisterXactCallback(note_end, NULL);
+		RegisterResourceReleaseCallback(ring_after_locks, NULL);
+	}
 	registered = true;
 }
 
@@ -230,7 +275,7 @@ note(const SierraStore *store, int64 position)
 {
 	SierraRing store_ring = {.schema = store->schema,
 							 .position = position,
-							 .notify = sierra_guc_notify == SIERRA_NOTIFY_NOTIFIER};
+							 .notify = sierra_guc_notify == SIERRA_NOTIFY_RUNNER};
 
 	if (sierra_shared_own_slot() == NULL)
 		return;

@@ -22,10 +22,7 @@ extern void sierra_doorbell_note_locks(const SierraStore *store);
 /* This transaction wrote events up to position: the doorbell rings at its commit. */
 extern void sierra_doorbell_note_append(const SierraStore *store, int64 position);
 
-/*
- * This transaction made a job for runners: the doorbell rings at its commit, and the
- * launcher is called if the database has no runner.
- */
+/* This transaction made a job for runners: the doorbell rings at its commit. */
 extern void sierra_doorbell_note_job(const SierraStore *store);
 
 /*
@@ -42,22 +39,28 @@ extern void sierra_doorbell_note_progress(void);
 extern void sierra_doorbell_begin_await(void);
 extern void sierra_doorbell_end_await(void);
 
-/* Wakes the launcher if it is the listener, which means that it has to start a notifier. */
-extern void sierra_doorbell_want_notifier(SierraDatabaseSlot *slot);
+/* This database needs a runner now: calls the launcher.  Not for a database that has one. */
+extern void sierra_doorbell_want_runner(SierraDatabaseSlot *slot);
 
 /*
- * Makes the next ring wake the notifier, because a session waits.  It is also a full
- * memory barrier.
+ * Something in this database may have changed that rang nothing: wakes those that wait,
+ * and lets a runner look at all stores.
  */
-extern void sierra_doorbell_want_wakeup(SierraDatabaseSlot *slot);
+extern void sierra_doorbell_ring_all(SierraDatabaseSlot *slot);
 
-/* Wakes the notifier, if there is one, without ringing the doorbell. */
-extern void sierra_doorbell_wake_notifier(SierraDatabaseSlot *slot);
+/*
+ * Sleeps unless the doorbell has rung more often than "seen": until it rings, at most
+ * for this time in milliseconds.  Returns earlier if the latch of this process is set
+ * for another reason and "by_latch" is true, and shortly after a wake-up: then it does
+ * not listen, so that many commits cost those that ring only one wake-up.
+ */
+extern void sierra_doorbell_sleep(SierraDatabaseSlot *slot, uint64 seen, long timeout,
+								  bool by_latch, uint32 wait_event);
 
 /* Adds the stores of more to rings. */
 extern void sierra_doorbell_add_rings(SierraRings *rings, const SierraRings *more);
 
-/* Wakes the launcher, so that it looks which notifiers and runners to start. */
+/* Wakes the launcher, so that it looks which runners to start. */
 extern void sierra_doorbell_call_launcher(void);
 
 #endif /* SIERRA_DOORBELL_H */

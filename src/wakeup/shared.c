@@ -15,6 +15,7 @@
 #include "storage/shmem.h"
 
 SierraShared *sierra_shared = NULL;
+SierraDatabaseSlot *sierra_slots = NULL;
 
 static shmem_request_hook_type next_shmem_request_hook = NULL;
 static shmem_startup_hook_type next_shmem_startup_hook = NULL;
@@ -22,10 +23,16 @@ static shmem_startup_hook_type next_shmem_startup_hook = NULL;
 #define TRANCHE_NAME "sierra_es"
 
 static Size
+slots_offset(void)
+{
+	return MAXALIGN(add_size(offsetof(SierraShared, announcement),
+							 mul_size(MaxBackends, sizeof(SierraAnnouncement))));
+}
+
+static Size
 memory_size(void)
 {
-	return add_size(offsetof(SierraShared, announcement),
-					mul_size(MaxBackends, sizeof(SierraAnnouncement)));
+	return add_size(slots_offset(), mul_size(sierra_guc_max_databases, sizeof(SierraDatabaseSlot)));
 }
 
 static void
@@ -42,13 +49,12 @@ init_slot(SierraDatabaseSlot *slot)
 {
 	slot->database = InvalidOid;
 	pg_atomic_init_u64(&slot->wakeups, 0);
-	pg_atomic_init_u32(&slot->listener, SIERRA_LISTENER_NONE);
+	pg_atomic_init_u32(&slot->listeners, 0);
 	pg_atomic_init_u64(&slot->wakeups_handled, 0);
-	pg_atomic_init_u32(&slot->has_notifier, 0);
+	pg_atomic_init_u64(&slot->jobs_made, 0);
+	pg_atomic_init_u64(&slot->woken_at, 0);
 	pg_atomic_init_u32(&slot->progress_waiters, 0);
-	pg_atomic_init_u32(&slot->demand.launcher_called, 1);
-	pg_atomic_init_u32(&slot->demand.has_runner, 0);
-	pg_atomic_init_u64(&slot->demand.jobs_made, 0);
+	pg_atomic_init_u32(&slot->demand.called, 0);
 	ConditionVariableInit(&slot->waiters);
 	SpinLockInit(&slot->mutex);
 }
@@ -64,14 +70,16 @@ attach_memory(void)
 	/* After a crash of a process the postmaster calls this again. */
 	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
 	sierra_shared = ShmemInitStruct("sierra_es doorbell", memory_size(), &found);
+	sierra_slots = (SierraDatabaseSlot *) ((char *) sierra_shared + slots_offset());
 	if (!found)
 	{
 		memset(sierra_shared, 0, memory_size());
 		sierra_shared->lock = &(GetNamedLWLockTranche(TRANCHE_NAME))->lock;
 		SpinLockInit(&sierra_shared->mutex);
 		pg_atomic_init_u32(&sierra_shared->waiting, 0);
-		for (int i = 0; i < SIERRA_DATABASES_MAX; i++)
-			init_slot(&sierra_shared->slot[i]);
+		pg_atomic_init_u32(&sierra_shared->list_databases, 0);
+		for (int i = 0; i < sierra_guc_max_databases; i++)
+			init_slot(&sierra_slots[i]);
 		for (int i = 0; i < SIERRA_RUNNERS_MAX; i++)
 		{
 			pg_atomic_init_u32(&sierra_shared->runner[i].leave, 0);
@@ -96,28 +104,67 @@ sierra_shared_request(void)
 SierraDatabaseSlot *
 sierra_shared_find_slot(Oid database)
 {
-	for (int i = 0; i < SIERRA_DATABASES_MAX; i++)
+	for (int i = 0; i < sierra_shared->slots_used; i++)
 	{
-		if (sierra_shared->slot[i].database == database)
-			return &sierra_shared->slot[i];
+		if (sierra_slots[i].database == database)
+			return &sierra_slots[i];
 	}
 	return NULL;
 }
 
-void
-sierra_shared_reset_demand(SierraDatabaseSlot *slot)
+/* A free slot for a database, or NULL.  Until a ring, nothing shows that it needs a runner. */
+static SierraDatabaseSlot *
+take_free_slot(Oid database)
 {
-	slot->demand.due_at = slot->demand.retry_at = 0;
+	SierraDatabaseSlot *slot = sierra_shared_find_slot(InvalidOid);
+
+	if (slot == NULL && sierra_shared->slots_used < sierra_guc_max_databases)
+		slot = &sierra_slots[sierra_shared->slots_used++];
+	if (slot == NULL)
+		return NULL;
+	memset(&slot->rounds, 0, sizeof(SierraRounds));
+	slot->demand.no_extension = slot->demand.wants_help = false;
+	slot->demand.due_at = SIERRA_NEVER;
+	slot->demand.retry_at = slot->demand.left_at = slot->demand.waits_since = 0;
 	slot->demand.failures = 0;
+	slot->demand.backlog = slot->demand.visit_pause_ms = 0;
 	slot->demand.next = (SierraJobOwner){InvalidOid, InvalidOid};
-	pg_atomic_write_u32(&slot->demand.launcher_called, 1);
+	pg_atomic_write_u32(&slot->demand.called, 0);
+	slot->round_due = slot->sweep_due = 0;
+	slot->database = database;
+	pg_atomic_write_u32(&slot->listeners, SIERRA_LISTEN_LAUNCHER);
+	return slot;
 }
 
-/* In a new slot the launcher is the listener: the first ring makes it start a notifier. */
+/* Remembers, or forgets, that a database got no slot; true if it was not known. */
+static bool
+note_refusal(Oid database, bool refused)
+{
+	for (int i = 0; i < SIERRA_REFUSED_MAX; i++)
+	{
+		if (sierra_shared->refused[i] == database)
+		{
+			if (!refused)
+				sierra_shared->refused[i] = InvalidOid;
+			return false;
+		}
+	}
+	for (int i = 0; i < SIERRA_REFUSED_MAX && refused; i++)
+	{
+		if (!OidIsValid(sierra_shared->refused[i]))
+		{
+			sierra_shared->refused[i] = database;
+			return true;
+		}
+	}
+	return false;
+}
+
 SierraDatabaseSlot *
 sierra_shared_slot(Oid database)
 {
 	SierraDatabaseSlot *slot;
+	bool log_refusal = false;
 
 	if (sierra_shared == NULL)
 		return NULL;
@@ -125,18 +172,17 @@ sierra_shared_slot(Oid database)
 	slot = sierra_shared_find_slot(database);
 	if (slot == NULL)
 	{
-		slot = sierra_shared_find_slot(InvalidOid);
-		if (slot != NULL)
-		{
-			memset(&slot->notifier, 0, sizeof(SierraNotifierInfo));
-			sierra_shared_reset_demand(slot);
-			slot->demand.left_at = 0;
-			slot->demand.backlog = 0;
-			slot->database = database;
-			pg_atomic_write_u32(&slot->listener, SIERRA_LISTENER_LAUNCHER);
-		}
+		slot = take_free_slot(database);
+		log_refusal = note_refusal(database, slot == NULL) && slot == NULL;
 	}
 	LWLockRelease(sierra_shared->lock);
+	if (log_refusal)
+		ereport(LOG, errmsg("sierra_es has no place for database %u", database),
+				errdetail("At most %d databases can have one.  In this database nothing sends "
+						  "NOTIFY, no timer, saga or projection runs, and sessions that wait for "
+						  "events poll.",
+						  sierra_guc_max_databases),
+				errhint("Increase \"sierra_es.max_databases\"."));
 	return slot;
 }
 
@@ -161,12 +207,14 @@ sierra_shared_forget_slot(Oid database)
 	SierraDatabaseSlot *slot;
 
 	LWLockAcquire(sierra_shared->lock, LW_EXCLUSIVE);
+	(void) note_refusal(database, false);
 	slot = sierra_shared_find_slot(database);
 	if (slot != NULL)
 	{
 		slot->database = InvalidOid;
 		SpinLockAcquire(&slot->mutex);
 		memset(&slot->rings, 0, sizeof(SierraRings));
+		slot->round_due = slot->sweep_due = 0;
 		SpinLockRelease(&slot->mutex);
 	}
 	LWLockRelease(sierra_shared->lock);

@@ -4,8 +4,7 @@
  *		and for each backend.
  *
  * It exists only if shared_preload_libraries names the library.  Without it, sessions
- * that wait for events look for them again and again, and there are no notifiers and
- * runners.
+ * that wait for events look for them again and again, and there are no runners.
  */
 #ifndef SIERRA_SHARED_H
 #define SIERRA_SHARED_H
@@ -18,10 +17,8 @@
 #include "storage/spin.h"
 #include "utils/timestamp.h"
 
+#include "base/clock.h"
 #include "base/guc.h"
-
-/* Maximum number of databases with a slot; the others work as if not preloaded. */
-#define SIERRA_DATABASES_MAX 64
 
 /* Maximum number of stores in SierraRings. */
 #define SIERRA_RINGS_MAX 16
@@ -29,66 +26,40 @@
 /* Maximum number of statements that can hold a database at the same time. */
 #define SIERRA_HOLDS_MAX 32
 
+/* Maximum number of databases that are remembered because no slot was free. */
+#define SIERRA_REFUSED_MAX 16
+
 /* Notes about jobs, in sets; with more jobs, some are run to find nothing to do. */
 #define SIERRA_NOTES_MAX 4096
 #define SIERRA_NOTES_IN_SET 8
 
 /* Sizes of texts, in bytes with the final NUL. */
-#define SIERRA_NOTIFIER_ERROR_MAX 256
 #define SIERRA_RUNNER_JOB_MAX 320
-#define SIERRA_RUNNER_ERROR_MAX 256
+#define SIERRA_ERROR_MAX 256
 
 /* A store whose transactions rang the doorbell. */
 typedef struct SierraRing
 {
 	Oid schema;
 	int64 position; /* highest that was committed; SIERRA_NONE: only locks were released */
-	bool notify;	/* the notifier has to send the NOTIFY */
+	bool notify;	/* a runner has to send the NOTIFY */
 } SierraRing;
 
-/* The stores whose transactions rang the doorbell since the notifier last took them. */
+/* The stores whose transactions rang the doorbell since a runner last took them. */
 typedef struct SierraRings
 {
 	int count;
-	bool overflow; /* there were more than SIERRA_RINGS_MAX stores */
+	bool overflow; /* there were more than SIERRA_RINGS_MAX stores, or it is not known which */
 	SierraRing store[SIERRA_RINGS_MAX];
 } SierraRings;
 
-/* The state of the notifier of a database; notifier.c and worker_launcher.c change it. */
-typedef enum SierraNotifierState
-{
-	SIERRA_NOTIFIER_NONE,	  /* there is none, and none is needed */
-	SIERRA_NOTIFIER_WANTED,	  /* the launcher has to start it, but not before retry_at */
-	SIERRA_NOTIFIER_STARTING, /* the launcher asked the postmaster to start it */
-	SIERRA_NOTIFIER_RUNNING
-} SierraNotifierState;
-
-/* What is known about the notifier of a database; protected by sierra_shared->lock. */
-typedef struct SierraNotifierInfo
-{
-	SierraNotifierState state;
-	int pid;
-	uint32 failures; /* how often in a row it failed to start or ended early */
-	TimestampTz retry_at;
-	TimestampTz started;
-	TimestampTz last_wake;
-	TimestampTz last_sweep;
-	TimestampTz last_notify;
-	int64 notifications;
-	TimestampTz last_error_at;
-	char last_error[SIERRA_NOTIFIER_ERROR_MAX];
-} SierraNotifierInfo;
-
 /*
- * The process that the next ring wakes, the listener.  The ring sets it back to NONE,
- * so each listener is woken once and has to become the listener again.
+ * Whom the next ring wakes: bits of "listeners".  The ring removes them, so each
+ * listener is woken once and has to become a listener again.
  */
-typedef enum SierraListener
-{
-	SIERRA_LISTENER_NONE,
-	SIERRA_LISTENER_NOTIFIER,
-	SIERRA_LISTENER_LAUNCHER /* to start the notifier, because there is none */
-} SierraListener;
+#define SIERRA_LISTEN_WAITERS 0x1  /* sessions that wait, and runners that are idle */
+#define SIERRA_LISTEN_LAUNCHER 0x2 /* it sends a runner, because there is none, or none is idle */
+#define SIERRA_LISTEN_ALL (SIERRA_LISTEN_WAITERS | SIERRA_LISTEN_LAUNCHER)
 
 /* The state of a runner slot. */
 typedef enum SierraRunnerState
@@ -127,13 +98,15 @@ typedef struct SierraRunner
 	pg_atomic_uint32 leave; /* the runner has to leave, its slot is needed */
 	pg_atomic_uint32 stuck; /* SierraStuck: its job takes long */
 	bool idle;				/* it found no job that is due */
+	bool looked;			/* it knows whether the database has the extension */
 	SierraJobOwner serves;	/* whose jobs it runs; before its first job, whose it is to run */
-	TimestampTz started;
+	SierraTime started;
+	TimestampTz since;
 	int64 jobs;
 	int64 events;
 	char job[SIERRA_RUNNER_JOB_MAX]; /* empty: none */
 	TimestampTz last_error_at;
-	char last_error[SIERRA_RUNNER_ERROR_MAX];
+	char last_error[SIERRA_ERROR_MAX];
 } SierraRunner;
 
 /*
@@ -142,33 +115,47 @@ typedef struct SierraRunner
  */
 typedef struct SierraRunnerDemand
 {
-	pg_atomic_uint32 launcher_called; /* 1: a wake-up does not have to call the launcher */
-	pg_atomic_uint32 has_runner;	  /* runners that notice wake-ups by themselves */
-	pg_atomic_uint64 jobs_made;		  /* counts transactions that made jobs */
-	TimestampTz due_at;				  /* without a runner: when the database needs one */
-	TimestampTz retry_at;			  /* not before this time, because its runners fail */
-	TimestampTz left_at;			  /* when the last runner left */
-	uint32 failures;				  /* of runners, in a row */
-	int backlog;					  /* jobs that were due at the same time; 0: not busy */
-	SierraJobOwner next;			  /* whose jobs the next runner is to run */
+	pg_atomic_uint32 called; /* 1: a ring woke the launcher, which has not handled it yet */
+	bool wants_help;		 /* it rang while its runners were in a job */
+	bool no_extension;		 /* the last runner did not find the extension */
+	SierraTime due_at;		 /* without a runner: when the database needs one */
+	SierraTime retry_at;	 /* not before this time, because its runners fail */
+	SierraTime left_at;		 /* when the last runner left */
+	SierraTime waits_since;	 /* it has needed a runner since then; 0: it does not wait */
+	uint32 failures;		 /* of runners, in a row */
+	int backlog;			 /* jobs that were due at the same time; 0: not busy */
+	int visit_pause_ms;		 /* until the next visit for what rings nothing; 0: the longest */
+	SierraJobOwner next;	 /* whose jobs the next runner is to run */
 } SierraRunnerDemand;
 
-/* The slot of a database: what its sessions, its notifier and its runners share. */
+/* What runners did about notifications; protected by sierra_shared->lock. */
+typedef struct SierraRounds
+{
+	TimestampTz last_sweep;
+	TimestampTz last_notify;
+	int64 notifications;
+	TimestampTz last_error_at;
+	char last_error[SIERRA_ERROR_MAX];
+} SierraRounds;
+
+/* The slot of a database: what its sessions and its runners share. */
 typedef struct SierraDatabaseSlot
 {
 	Oid database;					   /* InvalidOid: free; under sierra_shared->lock */
 	pg_atomic_uint64 wakeups;		   /* counts how often the doorbell rang */
-	pg_atomic_uint32 listener;		   /* SierraListener: the process that the next ring wakes */
-	pg_atomic_uint64 wakeups_handled;  /* wakeups when the notifier last woke the waiters */
-	pg_atomic_uint32 has_notifier;	   /* 1: there is a notifier to wake the waiters */
+	pg_atomic_uint32 listeners;		   /* SIERRA_LISTEN_*: whom the next ring wakes */
+	pg_atomic_uint64 wakeups_handled;  /* wakeups when a runner last took the rings */
+	pg_atomic_uint64 jobs_made;		   /* counts transactions that made jobs */
+	pg_atomic_uint64 woken_at;		   /* SierraTime when a ring last woke the waiters */
 	pg_atomic_uint32 progress_waiters; /* sessions that wait for consumers; may be too high */
-	ConditionVariable waiters;		   /* sessions that wait for events or consumers */
+	ConditionVariable waiters;		   /* sessions that wait, and runners that are idle */
 
-	slock_t mutex; /* protects the next two */
-	Latch *notifier_latch;
+	slock_t mutex;		  /* protects the next three */
+	SierraTime round_due; /* the next round of notifications does not begin earlier */
+	SierraTime sweep_due;
 	SierraRings rings;
 
-	SierraNotifierInfo notifier;
+	SierraRounds rounds;
 	SierraRunnerDemand demand;
 } SierraDatabaseSlot;
 
@@ -202,10 +189,10 @@ typedef struct SierraJobNote
 	/* It found, at exhausted_at, nothing to do in a store of that state. */
 	bool exhausted;
 	SierraJobState exhausted_state;
-	TimestampTz exhausted_at;
+	TimestampTz exhausted_at; /* of the wall clock, like the times of retries in tables */
 
-	TimestampTz last_run;
-	TimestampTz paused_until;
+	SierraTime last_run;
+	SierraTime paused_until;
 	uint32 failures;
 	uint32 error; /* hash of the last error, which is logged only once; 0: none */
 } SierraJobNote;
@@ -213,7 +200,7 @@ typedef struct SierraJobNote
 typedef struct SierraSharedNote
 {
 	uint64 hash;
-	TimestampTz used_at;
+	SierraTime used_at;
 	SierraJobNote note;
 } SierraSharedNote;
 
@@ -222,9 +209,12 @@ typedef struct SierraShared
 	LWLock *lock;
 	slock_t mutex; /* protects the next one */
 	Latch *launcher_latch;
-	pg_atomic_uint32 waiting; /* 1: there are databases that wait for a free runner slot */
+	pg_atomic_uint32 waiting;		 /* 1: there are databases that wait for a free runner slot */
+	pg_atomic_uint32 list_databases; /* 1: there may be databases that the launcher does not know */
+	bool no_room;					 /* all of max_worker_processes are in use */
+	int slots_used;					 /* slots from this one on were never used */
+	Oid refused[SIERRA_REFUSED_MAX]; /* databases that got no slot, because none is free */
 	SierraHold hold[SIERRA_HOLDS_MAX];
-	SierraDatabaseSlot slot[SIERRA_DATABASES_MAX];
 	SierraRunner runner[SIERRA_RUNNERS_MAX];
 	SierraSharedNote note[SIERRA_NOTES_MAX];
 	SierraAnnouncement announcement[FLEXIBLE_ARRAY_MEMBER]; /* of MaxBackends backends */
@@ -232,6 +222,9 @@ typedef struct SierraShared
 
 /* NULL if the library was not preloaded. */
 extern SierraShared *sierra_shared;
+
+/* The sierra_es.max_databases slots; those from sierra_shared->slots_used on are free. */
+extern SierraDatabaseSlot *sierra_slots;
 
 /* Requests shared memory; called while preloaded libraries are loaded. */
 extern void sierra_shared_request(void);
@@ -250,12 +243,6 @@ extern SierraDatabaseSlot *sierra_shared_find_slot(Oid database);
 
 /* sierra_shared_slot() of the database of this session. */
 extern SierraDatabaseSlot *sierra_shared_own_slot(void);
-
-/*
- * Resets the runner demand: no runner is needed, and none has failed.  The caller
- * holds sierra_shared->lock.
- */
-extern void sierra_shared_reset_demand(struct SierraDatabaseSlot *slot);
 
 /*
  * Does a statement keep our processes out of this database?  The first takes

@@ -2,18 +2,18 @@
  * wait.c
  *		Waits for events: sleeps until there may be new ones.
  *
- * If the database has a notifier, a session that waits sleeps on the condition
- * variable of the database slot.  It reads the count of wake-ups before it looks for
- * events, and compares it after it has entered the queue of the condition variable.
- * So it notices a commit that rang the doorbell in between, and a later one wakes it.
- * Some events do not ring the doorbell (see doorbell.c), so the session looks again at
- * least every sierra_es.sweep_interval.
+ * A session that waits sleeps on the condition variable of the database slot.  It
+ * reads the count of wake-ups before it looks for events, and compares it after it has
+ * entered the queue of the condition variable.  So it notices a commit that rang the
+ * doorbell in between, and a later one wakes it.  Some events do not ring the doorbell
+ * (see doorbell.c), so the session looks again at least every
+ * sierra_es.sweep_interval.
  *
- * A commit rings the doorbell a moment before its locks are released, and these can
- * hold back a session that reads the whole store.  So the first sleep after a wake-up
- * takes at most sierra_es.poll_interval.
+ * The locks of other appends in flight can hold back a session that reads the whole
+ * store, for a moment.  So the first sleep after a wake-up takes at most
+ * sierra_es.poll_interval.
  *
- * Without a notifier, and on a standby, a session looks every sierra_es.poll_interval.
+ * Without a slot, and on a standby, a session looks every sierra_es.poll_interval.
  *
  * Each session that waits holds one of the sierra_es.max_waiters places.  A place is
  * a heavyweight lock of its own class.  Such a lock works without shared memory of our
@@ -78,10 +78,7 @@ sierra_wait_begin(SierraWaiter *waiter)
 	waiter->wakeups = 0;
 	waiter->woken = false;
 	if (waiter->slot != NULL)
-	{
-		sierra_doorbell_want_notifier(waiter->slot);
 		waiter->wakeups = pg_atomic_read_u64(&waiter->slot->wakeups);
-	}
 
 	/* The caller must not look for events before the count has been read. */
 	pg_memory_barrier();
@@ -108,18 +105,21 @@ sleep_alone(long timeout)
 
 /* Sleeps unless the doorbell has rung; true if it has, before or during the sleep. */
 static bool
-sleep_at_doorbell(SierraWaiter *waiter, long timeout)
+sleep_at_doorbell(SierraWaiter *waiter, SierraTime until)
 {
 	SierraDatabaseSlot *slot = waiter->slot;
 	uint64 wakeups;
 
-	ConditionVariablePrepareToSleep(&slot->waiters);
-	sierra_doorbell_want_wakeup(slot);
-	if (pg_atomic_read_u64(&slot->wakeups) == waiter->wakeups)
-		(void) ConditionVariableTimedSleep(&slot->waiters, timeout,
-										   sierra_compat_wait_event("SierraEvents"));
-	ConditionVariableCancelSleep();
-	wakeups = pg_atomic_read_u64(&slot->wakeups);
+	for (;;)
+	{
+		SierraTime now = sierra_now();
+
+		wakeups = pg_atomic_read_u64(&slot->wakeups);
+		if (wakeups != waiter->wakeups || now >= until)
+			break;
+		sierra_doorbell_sleep(slot, waiter->wakeups, sierra_ms_until(now, until), false,
+							  sierra_compat_wait_event("SierraEvents"));
+	}
 	pg_memory_barrier();
 	if (wakeups == waiter->wakeups)
 		return false;
@@ -128,25 +128,21 @@ sleep_at_doorbell(SierraWaiter *waiter, long timeout)
 }
 
 bool
-sierra_wait_next(SierraWaiter *waiter, TimestampTz deadline)
+sierra_wait_next(SierraWaiter *waiter, SierraTime deadline)
 {
-	TimestampTz now = GetCurrentTimestamp();
-	long timeout;
-	bool has_notifier;
+	SierraTime now = sierra_now();
+	int nap = sierra_guc_poll_interval;
 
 	CHECK_FOR_INTERRUPTS();
 	if (now >= deadline)
 		return false;
-	timeout = Min(TimestampDifferenceMilliseconds(now, deadline), INT_MAX);
-	has_notifier = waiter->slot != NULL && pg_atomic_read_u32(&waiter->slot->has_notifier) != 0 &&
-				   !RecoveryInProgress();
-	if (!has_notifier)
-		sleep_alone(Min(timeout, sierra_guc_poll_interval));
+	if (waiter->slot == NULL || RecoveryInProgress())
+		sleep_alone(sierra_ms_until(now, Min(deadline, sierra_after_ms(now, nap))));
 	else
 	{
-		long nap = waiter->woken ? sierra_guc_poll_interval : sierra_guc_sweep_interval;
-
-		waiter->woken = sleep_at_doorbell(waiter, Min(timeout, nap));
+		if (!waiter->woken)
+			nap = sierra_guc_sweep_interval;
+		waiter->woken = sleep_at_doorbell(waiter, Min(deadline, sierra_after_ms(now, nap)));
 	}
 	return true;
 }

@@ -16,7 +16,7 @@
 #ifndef SIERRA_WAIT_H
 #define SIERRA_WAIT_H
 
-#include "utils/timestamp.h"
+#include "base/clock.h"
 
 struct SierraDatabaseSlot;
 
@@ -36,12 +36,12 @@ extern void sierra_wait_begin(SierraWaiter *waiter);
 
 /*
  * Sleeps until the doorbell has rung since the last call, until it is time to look
- * anyway, or until the deadline (DT_NOEND for none).  Returns true: look again.  If
+ * anyway, or until the deadline (SIERRA_NEVER for none).  Returns true: look again.  If
  * the deadline had passed before the call, returns false without sleeping; then the
  * caller has already looked after the deadline.  The sleep can be cancelled.  It also
  * works on a standby, where nothing rings the doorbell.
  */
-extern bool sierra_wait_next(SierraWaiter *waiter, TimestampTz deadline);
+extern bool sierra_wait_next(SierraWaiter *waiter, SierraTime deadline);
 
 /* Releases the place. */
 extern void sierra_wait_end(SierraWaiter *waiter);

@@ -53,14 +53,15 @@ sierra_background_start(BackgroundWorker *worker, MemoryContext context,
 }
 
 void
-sierra_background_no_room(SierraNoRoom *no_room, const char *what, const char *hint)
+sierra_background_no_room(SierraNoRoom *no_room)
 {
 	if (no_room->failures++ == 0)
-		ereport(LOG, errmsg("could not start %s of sierra_es", what),
-				errdetail("All %d background workers are in use.", max_worker_processes),
-				errhint("%s", hint));
-	no_room->until = TimestampTzPlusMilliseconds(
-		GetCurrentTimestamp(), sierra_backoff(no_room->failures, RETRY_MS, RETRY_MAX_MS));
+		ereport(
+			LOG, errmsg("could not start a runner of sierra_es"),
+			errdetail("All %d background workers are in use.", max_worker_processes),
+			errhint("Increase \"max_worker_processes\", or decrease \"sierra_es.max_runners\"."));
+	no_room->until =
+		sierra_after_ms(sierra_now(), sierra_backoff(no_room->failures, RETRY_MS, RETRY_MAX_MS));
 }
 
 static void

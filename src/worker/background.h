@@ -6,7 +6,8 @@
 #define SIERRA_BACKGROUND_H
 
 #include "postmaster/bgworker.h"
-#include "utils/timestamp.h"
+
+#include "base/clock.h"
 
 /*
  * Fills in worker: the entry function, the type ("sierra_es TYPE" in
@@ -26,16 +27,15 @@ extern bool sierra_background_start(BackgroundWorker *worker, MemoryContext cont
 /* After the server had no room for a process, no other is started before until. */
 typedef struct SierraNoRoom
 {
-	TimestampTz until;
+	SierraTime until;
 	uint32 failures; /* since the last start that succeeded */
 } SierraNoRoom;
 
 /*
- * Reports that there was no room: the first failure in a row is logged, and the
- * pause until the next attempt gets longer.  what is the kind of process, as in
- * "a runner"; hint is the HINT.
+ * Reports that there was no room for a runner: the first failure in a row is logged, and
+ * the pause until the next attempt gets longer.
  */
-extern void sierra_background_no_room(SierraNoRoom *no_room, const char *what, const char *hint);
+extern void sierra_background_no_room(SierraNoRoom *no_room);
 
 /* A setting that neither the database nor its owner can change for this process. */
 typedef struct SierraSetting

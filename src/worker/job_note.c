@@ -12,7 +12,6 @@
 
 #include "common/hashfn.h"
 #include "miscadmin.h"
-#include "utils/timestamp.h"
 
 static uint64
 hash(const void *key, int size)
@@ -58,7 +57,7 @@ void
 sierra_job_note_write(const void *key, int size, const SierraJobNote *note)
 {
 	uint64 wanted = hash(key, size);
-	TimestampTz now = GetCurrentTimestamp();
+	SierraTime now = sierra_now();
 	SierraSharedNote *found;
 
 	LWLockAcquire(sierra_shared->lock, LW_EXCLUSIVE);

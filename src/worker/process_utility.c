@@ -1,10 +1,10 @@
 /*
  * process_utility.c
- *		Statements that need a database for themselves end its notifier and its runners.
+ *		Statements that need a database for themselves end its runners.
  *
  * DROP DATABASE, CREATE DATABASE ... TEMPLATE, ALTER DATABASE ... RENAME and
  * SET TABLESPACE fail while another process is connected to the database, and
- * its notifier and runners are connected.  So before such a statement runs, a
+ * its runners are connected.  So before such a statement runs, a
  * hold on the database is entered in shared memory, and these processes are
  * asked to end.  No other is started while the hold exists.  It is removed when
  * the statement fails, and otherwise with the (sub)transaction of the statement.
@@ -12,7 +12,9 @@
  * A hold keeps jobs from running.  So only a role that may run this very
  * statement enters one.
  *
- * After CREATE EXTENSION, on the other hand, a notifier is asked for.
+ * Other statements ask for a runner: CREATE EXTENSION, and COMMIT PREPARED and ROLLBACK
+ * PREPARED, which run no callback that could ring the doorbell.  A database that CREATE
+ * DATABASE has made may have the extension, so the launcher looks.
  */
 #include "postgres.h"
 
@@ -33,7 +35,7 @@
 #include "utils/syscache.h"
 
 /*
- * Notifier and runners get a signal if they have not ended after the first
+ * Runners get a signal if they have not ended after the first
  * time.  After the second, the statement runs nevertheless, and may fail.
  * Milliseconds.
  */
@@ -48,6 +50,7 @@ static SubTransactionId entered_in[SIERRA_HOLDS_MAX];
 /* What is to be done at the end of this transaction. */
 static bool holding = false;
 static bool extension_created = false;
+static bool database_created = false;
 static Oid dropped_database = InvalidOid;
 
 /* Enters a hold; -1 if none is free: the statement runs without it, and may fail. */
@@ -94,45 +97,14 @@ leave_holds(void)
 	}
 }
 
-/* Wakes the notifier of a database; returns its pid, or 0 if there is none. */
-static int
-wake_notifier(Oid database)
-{
-	SierraDatabaseSlot *slot;
-	int pid = 0;
-
-	LWLockAcquire(sierra_shared->lock, LW_SHARED);
-	slot = sierra_shared_find_slot(database);
-	if (slot != NULL)
-		pid = slot->notifier.pid;
-	LWLockRelease(sierra_shared->lock);
-	if (pid != 0)
-		sierra_doorbell_wake_notifier(slot);
-	return pid;
-}
-
-/*
- * Wakes notifier and runners, which then see the hold, or sends them a signal;
- * false if there are none.
- */
-static bool
-ask_to_end(Oid database, bool signal)
-{
-	int pid = wake_notifier(database);
-	int runners = sierra_pool_ask_to_leave(database, signal);
-
-	if (pid != 0 && signal)
-		(void) kill(pid, SIGTERM);
-	return pid != 0 || runners > 0;
-}
-
-/* Waits until notifier and runners have ended, at most GIVE_UP_AFTER_MS. */
+/* Waits until the runners of a database have ended, at most GIVE_UP_AFTER_MS. */
 static void
 wait_for_end(Oid database)
 {
 	int waited = 0;
 
-	while (ask_to_end(database, waited == SIGNAL_AFTER_MS) && waited < GIVE_UP_AFTER_MS)
+	while (sierra_pool_ask_to_leave(database, waited == SIGNAL_AFTER_MS) > 0 &&
+		   waited < GIVE_UP_AFTER_MS)
 	{
 		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, 10,
 						 PG_WAIT_EXTENSION);
@@ -248,6 +220,36 @@ run_next(PlannedStmt *planned, const char *query, bool read_only_tree,
 		planned, query, read_only_tree, context, params, environment, receiver, completion);
 }
 
+/* What a statement that has run means for runners. */
+static void
+note_statement(Node *statement)
+{
+	SierraDatabaseSlot *slot;
+
+	switch (nodeTag(statement))
+	{
+		case T_CreateExtensionStmt:
+			if (strcmp(((CreateExtensionStmt *) statement)->extname, "sierra_es") == 0)
+				extension_created = sierra_shared_own_slot() != NULL;
+			break;
+		case T_CreatedbStmt:
+			database_created = true;
+			break;
+		case T_TransactionStmt:
+			if (((TransactionStmt *) statement)->kind != TRANS_STMT_COMMIT_PREPARED &&
+				((TransactionStmt *) statement)->kind != TRANS_STMT_ROLLBACK_PREPARED)
+				break;
+			LWLockAcquire(sierra_shared->lock, LW_SHARED);
+			slot = sierra_shared_find_slot(MyDatabaseId);
+			LWLockRelease(sierra_shared->lock);
+			if (slot != NULL)
+				sierra_doorbell_ring_all(slot);
+			break;
+		default:
+			break;
+	}
+}
+
 static void
 process_utility(PlannedStmt *planned, const char *query, bool read_only_tree,
 				ProcessUtilityContext context, ParamListInfo params, QueryEnvironment *environment,
@@ -280,9 +282,8 @@ process_utility(PlannedStmt *planned, const char *query, bool read_only_tree,
 		if (IsA(statement, DropdbStmt))
 			dropped_database = database;
 	}
-	if (IsA(statement, CreateExtensionStmt) &&
-		strcmp(((CreateExtensionStmt *) statement)->extname, "sierra_es") == 0)
-		extension_created = sierra_shared_own_slot() != NULL;
+	if (sierra_shared != NULL)
+		note_statement(statement);
 }
 
 /* A subtransaction that ends hands its holds to its parent, or gives them up. */
@@ -311,11 +312,16 @@ finish_transaction(XactEvent event, void *arg)
 	if (event == XACT_EVENT_COMMIT && OidIsValid(dropped_database))
 		sierra_shared_forget_slot(dropped_database);
 	if (event == XACT_EVENT_COMMIT && extension_created)
-		sierra_doorbell_want_notifier(sierra_shared_own_slot());
+		sierra_doorbell_want_runner(sierra_shared_own_slot());
+	if (event == XACT_EVENT_COMMIT && database_created)
+	{
+		pg_atomic_write_u32(&sierra_shared->list_databases, 1);
+		sierra_doorbell_call_launcher();
+	}
 	if (holding)
 		leave_holds();
 	dropped_database = InvalidOid;
-	extension_created = holding = false;
+	extension_created = database_created = holding = false;
 }
 
 void

@@ -1,6 +1,6 @@
 /*
  * process_utility.h
- *		Statements that need a database for themselves end its notifier and its runners.
+ *		Statements that need a database for themselves end its runners.
  */
 #ifndef SIERRA_PROCESS_UTILITY_H
 #define SIERRA_PROCESS_UTILITY_H

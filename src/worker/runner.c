@@ -1,11 +1,11 @@
 /*
  * runner.c
- *		A process that runs timers, sagas and projections of a database.
+ *		A process that sends NOTIFY, and runs timers, sagas and projections of a database.
  *
- * It is one loop: look which jobs there are, run those that are due, one after
- * the other, and look again from time to time, since new ones become due.  If
- * nothing is due, it sleeps until the doorbell rings, like a session that waits
- * for events.
+ * It is one loop: do the round of notifications that is due (notify_round.c), look
+ * which jobs there are, run one that is due, and look again from time to time, since
+ * new ones become due.  If nothing is due, it sleeps until the doorbell rings, like a
+ * session that waits for events.
  *
  * Between jobs it checks whether it has to leave: because another database
  * needs its slot (runner_pool.c), because a statement needs the database for
@@ -19,11 +19,14 @@
 #include "base/backoff.h"
 #include "base/compat.h"
 #include "base/guc.h"
+#include "store/extension.h"
 #include "wakeup/doorbell.h"
 #include "worker/background.h"
+#include "worker/notify_round.h"
 #include "worker/runner.h"
 #include "worker/runner_job.h"
 #include "worker/runner_pool.h"
+#include "worker/store_watch.h"
 
 #include "miscadmin.h"
 #include "pgstat.h"
@@ -65,10 +68,13 @@
 #define LEAVE_AFTER_MS 5000
 
 /*
- * A database with jobs but without a runner gets one at least this often, in
- * milliseconds, to find what did not ring.
+ * A database without a runner gets one at least this often, in milliseconds, to find
+ * what did not ring; less often if there are very many databases.  After a runner found
+ * something, the first visit comes sooner, and each pause is twice the one before.
  */
 #define VISIT_INTERVAL_MS 60000
+#define VISIT_PAUSE_OF_EACH_MS 1000
+#define FIRST_VISIT_PAUSE_MS 1000
 
 /*
  * While jobs of another owner are due, a runner leaves after this time, in
@@ -81,6 +87,12 @@
  * wait for: the launcher starts another runner if a slot is free.
  */
 #define LONG_JOB_MS 1000
+
+/*
+ * While a job takes longer than this, in milliseconds, a ring calls the launcher: it
+ * sends another runner for the notifications if a slot is free.
+ */
+#define BUSY_JOB_MS 20
 
 /* A runner that ran for this time, in milliseconds, did not fail to start. */
 #define STARTED_WELL_MS 10000
@@ -97,34 +109,34 @@ static SierraDatabaseSlot *slot = NULL;
 
 /* It leaves by its own decision, which is not a failure. */
 static bool left = false;
-/* The database has no jobs at all, so only a transaction that makes one needs a runner. */
-static bool has_no_jobs = false;
 
 /* Whose jobs this runner runs, and since when; nobody's before the first job. */
 static SierraJobOwner served = {InvalidOid, InvalidOid};
-static TimestampTz served_since = 0;
+static SierraTime served_since = 0;
 
 /* When it asked for another runner, for another owner; 0: it has not. */
-static TimestampTz asked_at = 0;
+static SierraTime asked_at = 0;
 
 static TimeoutId long_job_timeout;
+static TimeoutId busy_job_timeout;
 
-/* When the database needs a runner again; 0: at once, DT_NOEND: not before it rings. */
-static TimestampTz return_at = 0;
+/* When the database needs a runner again; 0: at once, SIERRA_NEVER: not before it rings. */
+static SierraTime return_at = 0;
 
 /* The state of the loop. */
 static struct
 {
-	uint64 wakeups_handled; /* count of wake-ups before the last look */
+	uint64 seen;			/* count of wake-ups before the last round and look for jobs */
+	uint64 wakeups_handled; /* count of wake-ups before the last look for jobs */
 	uint64 jobs_made;		/* count of jobs_made before it */
 	SierraJobLook look;
-	TimestampTz looked_at;
-	TimestampTz look_due;
-	bool changed;				  /* a job has handled something since */
-	int rechecks;				  /* looks for events that are held back, since the last ring */
-	TimestampTz busy_since;		  /* 0: idle */
-	TimestampTz not_needed_since; /* if it is not needed; else the time of the last check */
-	TimestampTz called_at;		  /* when it last asked for help */
+	SierraTime looked_at;
+	SierraTime look_due;
+	bool changed;				 /* a job has handled something since */
+	int rechecks;				 /* looks for events that are held back, since the last ring */
+	SierraTime busy_since;		 /* 0: idle */
+	SierraTime not_needed_since; /* if it is not needed; else the time of the last check */
+	SierraTime called_at;		 /* when it last asked for help */
 } loop;
 
 /*
@@ -132,53 +144,53 @@ static struct
  * failures in a row, the pauses before the next start get longer.
  */
 static void
-record_departure(SierraRunnerDemand *demand, TimestampTz now)
+record_departure(SierraRunnerDemand *demand, SierraTime now)
 {
 	demand->left_at = now;
 	demand->backlog = 0;
 	demand->due_at = left ? return_at : 0;
-	if (left || TimestampDifferenceExceeds(runner_slot->started, now, STARTED_WELL_MS))
+	if (left || sierra_is_past(runner_slot->started, now, STARTED_WELL_MS))
 		demand->failures = 0;
 	demand->retry_at = now;
 	if (left)
 		return;
 	if (demand->failures > 0)
-		demand->retry_at = TimestampTzPlusMilliseconds(
-			now, sierra_backoff(demand->failures, RETRY_MS, RETRY_MAX_MS));
+		demand->retry_at =
+			sierra_after_ms(now, sierra_backoff(demand->failures, RETRY_MS, RETRY_MAX_MS));
 	demand->failures++;
 }
 
-/* Is there a reason, since the last look, to start another runner at once? */
-static bool
-is_needed_again(void)
+/*
+ * From now on a ring calls the launcher, if no other runner listens.  A ring before
+ * that is noticed by its count.
+ */
+static void
+leave_to_launcher(SierraDatabaseSlot *known)
 {
-	if (has_no_jobs)
-		return pg_atomic_read_u64(&slot->demand.jobs_made) != loop.jobs_made;
-	return pg_atomic_read_u64(&slot->wakeups) != loop.wakeups_handled;
+	if (sierra_pool_free_count(known->database) > 0)
+		return;
+	/* A full barrier. */
+	(void) pg_atomic_fetch_or_u32(&known->listeners, SIERRA_LISTEN_LAUNCHER);
+	if (pg_atomic_read_u64(&known->wakeups) != loop.seen)
+		known->demand.due_at = 0;
 }
 
 static void
 detach(int code, Datum arg)
 {
-	TimestampTz now = GetCurrentTimestamp();
+	SierraTime now = sierra_now();
 	SierraDatabaseSlot *known;
 
+	if (slot != NULL)
+		sierra_rounds_end();
 	LWLockAcquire(sierra_shared->lock, LW_EXCLUSIVE);
 	known = sierra_shared_find_slot(runner_slot->database);
-	if (known != NULL)
-		record_departure(&known->demand, now);
-	if (slot != NULL)
-	{
-		pg_atomic_fetch_sub_u32(&slot->demand.has_runner, 1);
-		/*
-		 * A full barrier.  A session that rings from now on calls the launcher;
-		 * a ring before is seen by is_needed_again().
-		 */
-		pg_atomic_exchange_u32(&slot->demand.launcher_called, has_no_jobs ? 1 : 0);
-		if (is_needed_again())
-			slot->demand.due_at = 0;
-	}
 	runner_slot->state = SIERRA_RUNNER_FREE;
+	if (known != NULL)
+	{
+		record_departure(&known->demand, now);
+		leave_to_launcher(known);
+	}
 	runner_slot->database = InvalidOid;
 	runner_slot->serves = (SierraJobOwner){InvalidOid, InvalidOid};
 	runner_slot->latch = NULL;
@@ -188,7 +200,7 @@ detach(int code, Datum arg)
 }
 
 static void
-leave(TimestampTz when)
+leave(SierraTime when)
 {
 	left = true;
 	return_at = when;
@@ -204,6 +216,7 @@ static Oid
 attach(int index, uint32 token)
 {
 	Oid database = InvalidOid;
+	SierraDatabaseSlot *known;
 
 	LWLockAcquire(sierra_shared->lock, LW_EXCLUSIVE);
 	runner_slot = &sierra_shared->runner[index];
@@ -213,8 +226,12 @@ attach(int index, uint32 token)
 		runner_slot->state = SIERRA_RUNNER_RUNNING;
 		runner_slot->pid = MyProcPid;
 		runner_slot->latch = MyLatch;
-		runner_slot->started = GetCurrentTimestamp();
+		runner_slot->started = sierra_now();
+		runner_slot->since = GetCurrentTimestamp();
 		served = runner_slot->serves;
+		known = sierra_shared_find_slot(database);
+		if (known != NULL)
+			loop.seen = pg_atomic_read_u64(&known->wakeups);
 	}
 	LWLockRelease(sierra_shared->lock);
 	if (OidIsValid(database))
@@ -236,17 +253,55 @@ pin_settings(void)
 	sierra_background_pin(settings, lengthof(settings));
 }
 
+/* Only a ring shows that the extension may have been created. */
+static void
+leave_without_extension(void)
+{
+	SierraDatabaseSlot *known;
+
+	LWLockAcquire(sierra_shared->lock, LW_EXCLUSIVE);
+	runner_slot->looked = true;
+	known = sierra_shared_find_slot(MyDatabaseId);
+	if (known != NULL)
+		known->demand.no_extension = true;
+	LWLockRelease(sierra_shared->lock);
+	leave(SIERRA_NEVER);
+}
+
+/* The pause before the next visit for what rings nothing, in milliseconds. */
+static int64
+visit_pause(void)
+{
+	SierraRunnerDemand *demand = &slot->demand;
+	int64 longest;
+	int64 pause;
+
+	LWLockAcquire(sierra_shared->lock, LW_EXCLUSIVE);
+	longest = Max(VISIT_INTERVAL_MS, (int64) sierra_shared->slots_used * VISIT_PAUSE_OF_EACH_MS);
+	if (sierra_watch_found_unrung())
+		demand->visit_pause_ms = FIRST_VISIT_PAUSE_MS;
+	else if (demand->visit_pause_ms > 0)
+		demand->visit_pause_ms *= 2;
+	if (demand->visit_pause_ms >= longest)
+		demand->visit_pause_ms = 0;
+	pause = demand->visit_pause_ms > 0 ? demand->visit_pause_ms : longest;
+	LWLockRelease(sierra_shared->lock);
+	return pause;
+}
+
 /*
  * When the database needs a runner again if nothing rings before; at once if
  * that is not known.
  */
-static TimestampTz
-next_visit(TimestampTz now)
+static SierraTime
+next_visit(SierraTime now)
 {
-	TimestampTz visit = TimestampTzPlusMilliseconds(now, VISIT_INTERVAL_MS);
-	TimestampTz wake_at;
+	SierraTime visit = Min(sierra_after_ms(now, visit_pause()), sierra_rounds_due(false));
+	SierraTime wake_at;
 	int due;
 
+	if (loop.looked_at == 0)
+		return now;
 	(void) sierra_jobs_next(&served, now, &due, &wake_at);
 	if (loop.changed || due > 0)
 		return now;
@@ -255,62 +310,62 @@ next_visit(TimestampTz now)
 
 /*
  * Has this runner been idle for LEAVE_AFTER_MS, in a database that has no jobs
- * or that has another runner, which is not stuck?
+ * or that has another runner, which is not stuck?  If there is no store, it is not
+ * needed at all.
  */
 static bool
-is_not_needed(TimestampTz now)
+is_not_needed(SierraTime now)
 {
 	bool superfluous;
 
+	if (loop.look.stores == 0)
+		return true;
 	LWLockAcquire(sierra_shared->lock, LW_SHARED);
 	superfluous = loop.look.jobs == 0 || sierra_pool_free_count(MyDatabaseId) > 1;
 	LWLockRelease(sierra_shared->lock);
 	if (!superfluous || loop.busy_since != 0)
 		loop.not_needed_since = now;
-	return TimestampDifferenceExceeds(loop.not_needed_since, now, LEAVE_AFTER_MS);
+	return sierra_is_past(loop.not_needed_since, now, LEAVE_AFTER_MS);
 }
 
 static void
-look(TimestampTz now)
+look(SierraTime now)
 {
-	TimestampTz ended;
+	SierraTime ended;
 	uint64 wakeups_handled = pg_atomic_read_u64(&slot->wakeups);
 
-	loop.jobs_made = pg_atomic_read_u64(&slot->demand.jobs_made);
+	loop.jobs_made = pg_atomic_read_u64(&slot->jobs_made);
 	pg_memory_barrier();
 	if (wakeups_handled != loop.wakeups_handled)
 		loop.rechecks = 0;
 	loop.wakeups_handled = wakeups_handled;
 	sierra_jobs_look(&loop.look);
 	if (!loop.look.installed)
-	{
-		has_no_jobs = true;
-		leave(DT_NOEND);
-	}
-	ended = GetCurrentTimestamp();
+		leave_without_extension();
+	ended = sierra_now();
 	loop.looked_at = ended;
-	loop.look_due = Max(TimestampTzPlusMilliseconds(now, sierra_guc_sweep_interval),
+	loop.look_due = Max(sierra_after_ms(now, sierra_guc_sweep_interval),
 						ended + (ended - now) * LOOK_PAUSE_FACTOR);
 	loop.changed = false;
 }
 
 /* Shows which job it runs, and asks for another runner if it is busy for long. */
 static void
-note_busy(const SierraJob *job, int due, TimestampTz now)
+note_busy(const SierraJob *job, int due, SierraTime now)
 {
 	const char *description = sierra_job_describe(job);
 	bool help;
 
 	if (loop.busy_since == 0)
 		loop.busy_since = now;
-	help = due > 1 && TimestampDifferenceExceeds(loop.busy_since, now, ASK_FOR_HELP_AFTER_MS);
+	help = due > 1 && sierra_is_past(loop.busy_since, now, ASK_FOR_HELP_AFTER_MS);
 	LWLockAcquire(sierra_shared->lock, LW_EXCLUSIVE);
 	runner_slot->idle = false;
 	strlcpy(runner_slot->job, description, SIERRA_RUNNER_JOB_MAX);
 	if (help)
 		slot->demand.backlog = due;
 	LWLockRelease(sierra_shared->lock);
-	if (!help || !TimestampDifferenceExceeds(loop.called_at, now, ASK_FOR_HELP_INTERVAL_MS))
+	if (!help || !sierra_is_past(loop.called_at, now, ASK_FOR_HELP_INTERVAL_MS))
 		return;
 	loop.called_at = now;
 	sierra_doorbell_call_launcher();
@@ -327,13 +382,27 @@ note_long_job(void)
 		SetLatch(launcher);
 }
 
+/* Runs in a signal handler.  From now on a ring has to call the launcher. */
+static void
+note_busy_job(void)
+{
+	(void) pg_atomic_fetch_or_u32(&slot->listeners, SIERRA_LISTEN_LAUNCHER);
+	if (pg_atomic_read_u64(&slot->wakeups) == pg_atomic_read_u64(&slot->wakeups_handled))
+		return;
+	pg_atomic_write_u32(&slot->demand.called, 1);
+	if (sierra_shared->launcher_latch != NULL)
+		SetLatch(sierra_shared->launcher_latch);
+}
+
 static void
 run_job(SierraJob *job)
 {
 	SierraJobResult result;
 
+	enable_timeout_after(busy_job_timeout, BUSY_JOB_MS);
 	enable_timeout_after(long_job_timeout, LONG_JOB_MS);
 	sierra_job_run(job, &result);
+	disable_timeout(busy_job_timeout, false);
 	disable_timeout(long_job_timeout, false);
 	pg_atomic_write_u32(&runner_slot->stuck, SIERRA_NOT_STUCK);
 	LWLockAcquire(sierra_shared->lock, LW_EXCLUSIVE);
@@ -342,7 +411,7 @@ run_job(SierraJob *job)
 	runner_slot->job[0] = '\0';
 	if (result.failed)
 	{
-		strlcpy(runner_slot->last_error, result.error, SIERRA_RUNNER_ERROR_MAX);
+		strlcpy(runner_slot->last_error, result.error, SIERRA_ERROR_MAX);
 		runner_slot->last_error_at = GetCurrentTimestamp();
 	}
 	LWLockRelease(sierra_shared->lock);
@@ -363,23 +432,31 @@ note_idle(void)
 		sierra_doorbell_call_launcher();
 }
 
-/* Sleeps until this time, or until the doorbell rings. */
+/*
+ * Sleeps until this time, or until the doorbell rings.  If nothing but notifications
+ * can follow from a ring, it does not listen before the next round may begin: so one
+ * wake-up serves many commits.
+ */
 static void
-sleep_until(TimestampTz wake_at)
+sleep_until(SierraTime wake_at)
 {
-	TimestampTz now = GetCurrentTimestamp();
-	long timeout = Min(TimestampDifferenceMilliseconds(now, wake_at), INT_MAX);
+	SierraTime now = sierra_now();
+	SierraTime round_due;
+	uint32 wait_event = sierra_compat_wait_event("SierraRunner");
 
-	if (pg_atomic_read_u32(&slot->has_notifier) == 0)
-		timeout = Min(timeout, sierra_guc_poll_interval);
-	if (timeout <= 0)
+	SpinLockAcquire(&slot->mutex);
+	round_due = slot->round_due;
+	SpinLockRelease(&slot->mutex);
+	if (loop.look.jobs > 0 || now >= round_due)
+	{
+		if (wake_at > now)
+			sierra_doorbell_sleep(slot, loop.seen, sierra_ms_until(now, wake_at), true, wait_event);
 		return;
-	ConditionVariablePrepareToSleep(&slot->waiters);
-	sierra_doorbell_want_wakeup(slot);
-	if (pg_atomic_read_u64(&slot->wakeups) == loop.wakeups_handled)
-		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, timeout,
-						 sierra_compat_wait_event("SierraRunner"));
-	ConditionVariableCancelSleep();
+	}
+	/* But it notices soon that a transaction made a job. */
+	wake_at = Min(Min(wake_at, round_due), sierra_after_ms(now, JOBS_LOOK_INTERVAL_MS));
+	(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+					 sierra_ms_until(now, wake_at), wait_event);
 	ResetLatch(MyLatch);
 }
 
@@ -387,27 +464,27 @@ sleep_until(TimestampTz wake_at)
  * When to wake up.  Events that are held back become readable a moment after
  * the doorbell rang.
  */
-static TimestampTz
-wake_time(TimestampTz now, TimestampTz next_job)
+static SierraTime
+wake_time(SierraTime now, SierraTime next_job)
 {
-	TimestampTz wake_at = Min(loop.look_due, next_job);
+	SierraTime wake_at = Min(loop.look_due, next_job);
 
-	if (loop.look.held_back && loop.rechecks < 2)
-		wake_at =
-			Min(wake_at, TimestampTzPlusMilliseconds(
-							 now, loop.rechecks++ == 0 ? FIRST_RECHECK_MS : SECOND_RECHECK_MS));
+	if (loop.look.jobs > 0 && loop.look.held_back && loop.rechecks < 2)
+		wake_at = Min(wake_at, sierra_after_ms(now, loop.rechecks++ == 0 ? FIRST_RECHECK_MS
+																		 : SECOND_RECHECK_MS));
 	return wake_at;
 }
 
 /* Reloads settings; leaves if another database needs the slot or a statement the database. */
 static void
-leave_if_asked(TimestampTz now)
+leave_if_asked(SierraTime now)
 {
 	if (ConfigReloadPending)
 	{
 		ConfigReloadPending = false;
 		ProcessConfigFile(PGC_SIGHUP);
 		loop.look_due = 0;
+		sierra_rounds_sweep_soon();
 	}
 	if (sierra_shared_is_held(MyDatabaseId))
 		leave(0);
@@ -417,27 +494,27 @@ leave_if_asked(TimestampTz now)
 
 /* Called after a look, since what woke the runner may be a new job. */
 static void
-leave_if_not_needed(TimestampTz now)
+leave_if_not_needed(SierraTime now)
 {
-	if (!is_not_needed(now))
-		return;
-	has_no_jobs = loop.look.jobs == 0;
-	leave(next_visit(now));
+	if (is_not_needed(now))
+		leave(next_visit(now));
 }
 
 static bool
-is_time_to_look(TimestampTz now, bool idle)
+is_time_to_look(SierraTime now, bool idle)
 {
 	if (now >= loop.look_due)
 		return true;
+	if (loop.look.jobs == 0)
+		return pg_atomic_read_u64(&slot->jobs_made) != loop.jobs_made;
 	if (idle)
 		return loop.changed || pg_atomic_read_u64(&slot->wakeups) != loop.wakeups_handled;
-	return TimestampDifferenceExceeds(loop.looked_at, now, JOBS_LOOK_INTERVAL_MS);
+	return sierra_is_past(loop.looked_at, now, JOBS_LOOK_INTERVAL_MS);
 }
 
 /* Begins to serve an owner; this process will never serve another one. */
 static void
-serve(const SierraJobOwner *owner, TimestampTz now)
+serve(const SierraJobOwner *owner, SierraTime now)
 {
 	served = *owner;
 	served_since = now;
@@ -448,7 +525,7 @@ serve(const SierraJobOwner *owner, TimestampTz now)
 
 /* Sees to it that another process serves this owner: beside this one, or after it. */
 static void
-hand_over(const SierraJobOwner *next, TimestampTz now)
+hand_over(const SierraJobOwner *next, SierraTime now)
 {
 	bool has_room = sierra_pool_has_room();
 
@@ -457,7 +534,7 @@ hand_over(const SierraJobOwner *next, TimestampTz now)
 	LWLockRelease(sierra_shared->lock);
 	if (asked_at == 0)
 		asked_at = now;
-	if (!has_room || TimestampDifferenceExceeds(asked_at, now, OWNER_SLICE_MS))
+	if (!has_room || sierra_is_past(asked_at, now, OWNER_SLICE_MS))
 		leave(0);
 	if (asked_at == now)
 		sierra_doorbell_call_launcher();
@@ -468,7 +545,7 @@ hand_over(const SierraJobOwner *next, TimestampTz now)
  * that is due.  Owners that other runners serve are left to these.
  */
 static bool
-find_next_owner(TimestampTz now, SierraJobOwner *next)
+find_next_owner(SierraTime now, SierraJobOwner *next)
 {
 	SierraJobOwner others[SIERRA_RUNNERS_MAX];
 	int count = sierra_pool_served_by_others(others);
@@ -483,15 +560,14 @@ find_next_owner(TimestampTz now, SierraJobOwner *next)
  * are due and no other runner runs them.
  */
 static SierraJob *
-choose_job(TimestampTz now, int *due, TimestampTz *wake_at)
+choose_job(SierraTime now, int *due, SierraTime *wake_at)
 {
 	SierraJob *job = sierra_jobs_next(&served, now, due, wake_at);
 	SierraJobOwner next;
 
 	if (served_since != 0)
 	{
-		bool gives_way =
-			job == NULL || TimestampDifferenceExceeds(served_since, now, OWNER_SLICE_MS);
+		bool gives_way = job == NULL || sierra_is_past(served_since, now, OWNER_SLICE_MS);
 
 		if (*due == 0 || !gives_way || !find_next_owner(now, &next))
 			asked_at = 0;
@@ -511,21 +587,40 @@ choose_job(TimestampTz now, int *due, TimestampTz *wake_at)
 	return job;
 }
 
+/* Does a round of notifications if one is due. */
+static void
+notify(SierraTime now)
+{
+	if (sierra_rounds_due(true) > now)
+		return;
+	/* The events that a sweep finds have not rung. */
+	if (sierra_rounds_due(false) > now)
+		loop.look_due = 0;
+	else
+		loop.not_needed_since = now;
+	if (!sierra_rounds_run())
+		leave_without_extension();
+}
+
 static void
 run(void)
 {
-	loop.not_needed_since = GetCurrentTimestamp();
-	look(loop.not_needed_since);
+	loop.not_needed_since = sierra_now();
+	loop.seen = pg_atomic_read_u64(&slot->wakeups);
 	for (;;)
 	{
-		TimestampTz now = GetCurrentTimestamp();
-		TimestampTz wake_at;
-		SierraJob *job;
+		SierraTime now = sierra_now();
+		SierraTime wake_at;
+		SierraJob *job = NULL;
 		int due;
 
 		CHECK_FOR_INTERRUPTS();
 		leave_if_asked(now);
-		job = choose_job(now, &due, &wake_at);
+		loop.seen = pg_atomic_read_u64(&slot->wakeups);
+		pg_memory_barrier();
+		notify(now);
+		if (loop.looked_at != 0)
+			job = choose_job(now, &due, &wake_at);
 		if (is_time_to_look(now, job == NULL))
 		{
 			look(now);
@@ -542,10 +637,44 @@ run(void)
 		leave_if_not_needed(now);
 		note_idle();
 		wake_at = wake_time(now, wake_at);
-		sleep_until(wake_at);
+		sleep_until(Min(wake_at, sierra_rounds_due(true)));
 		if (loop.look.held_back && loop.rechecks <= 2)
 			loop.look_due = Min(loop.look_due, wake_at);
 	}
+}
+
+/* Does the database have the extension? */
+static bool
+is_installed(void)
+{
+	bool installed;
+
+	sierra_background_begin("looking for the extension");
+	installed = sierra_extension_exists();
+	sierra_background_end();
+	return installed;
+}
+
+/* Takes the slot of the database, which only one with the extension gets. */
+static void
+enter_database(void)
+{
+	bool alone;
+
+	if (!is_installed())
+		leave_without_extension();
+	slot = sierra_shared_own_slot();
+	LWLockAcquire(sierra_shared->lock, LW_EXCLUSIVE);
+	runner_slot->looked = true;
+	alone = sierra_pool_free_count(MyDatabaseId) <= 1;
+	if (slot != NULL)
+		slot->demand.no_extension = false;
+	LWLockRelease(sierra_shared->lock);
+	if (slot == NULL)
+		leave(SIERRA_NEVER);
+	/* Now this runner listens. */
+	(void) pg_atomic_fetch_and_u32(&slot->listeners, ~SIERRA_LISTEN_LAUNCHER);
+	sierra_rounds_begin(slot, alone);
 }
 
 void
@@ -568,12 +697,9 @@ sierra_runner_main(Datum argument)
 	BackgroundWorkerInitializeConnectionByOid(database, InvalidOid, 0);
 	pin_settings();
 	long_job_timeout = RegisterTimeout(USER_TIMEOUT, note_long_job);
-	slot = sierra_shared_own_slot();
-	if (slot == NULL)
-		leave(DT_NOEND);
-	pg_atomic_fetch_add_u32(&slot->demand.has_runner, 1);
-	pg_atomic_write_u32(&slot->demand.launcher_called, 1);
+	busy_job_timeout = RegisterTimeout(USER_TIMEOUT, note_busy_job);
 	context = AllocSetContextCreate(TopMemoryContext, "sierra_es runner", ALLOCSET_DEFAULT_SIZES);
 	MemoryContextSwitchTo(context);
+	enter_database();
 	run();
 }

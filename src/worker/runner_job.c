@@ -145,8 +145,8 @@ handle_error(SierraJob *job, SierraJobResult *result, MemoryContext context)
 	job->note.error = hash;
 	strlcpy(result->error, error->message, SIERRA_JOB_ERROR_MAX);
 	result->failed = true;
-	job->note.paused_until = TimestampTzPlusMilliseconds(
-		GetCurrentTimestamp(), sierra_backoff(job->note.failures + 1, RETRY_MS, RETRY_MAX_MS));
+	job->note.paused_until = sierra_after_ms(
+		sierra_now(), sierra_backoff(job->note.failures + 1, RETRY_MS, RETRY_MAX_MS));
 	job->note.failures++;
 	keep_note(job);
 	FreeErrorData(error);
@@ -209,7 +209,7 @@ look_at_store(Oid schema)
 	SierraJobResult result;
 	volatile bool held_back = false;
 
-	if (looking->note.paused_until > GetCurrentTimestamp())
+	if (looking->note.paused_until > sierra_now())
 		return false;
 	PG_TRY();
 	{
@@ -292,6 +292,7 @@ sierra_jobs_look(SierraJobLook *look)
 		CHECK_FOR_INTERRUPTS();
 		look->held_back |= look_at_store(lfirst_oid(cell));
 	}
+	look->stores = list_length(schemas);
 	list_free(schemas);
 	look->jobs = forget_others();
 }
@@ -303,16 +304,25 @@ is_same_state(const SierraJobState *a, const SierraJobState *b)
 		   a->row == b->row;
 }
 
-static TimestampTz
-due_at(const SierraJob *job)
+/*
+ * When a job is due, by the clock of durations.  Tables have times of the wall clock.  If
+ * that was set back after the last run, what the run has seen says nothing about retries.
+ */
+static SierraTime
+due_at(const SierraJob *job, SierraTime now)
 {
 	TimestampTz at = job->due_at;
 
 	if (job->key.kind == SIERRA_JOB_LOOK || job->unknown)
-		return DT_NOEND;
+		return SIERRA_NEVER;
 	if (job->note.exhausted && is_same_state(&job->state, &job->note.exhausted_state))
-		at = Max(at, job->again_at > job->note.exhausted_at ? job->again_at : DT_NOEND);
-	return Max(at, job->note.paused_until);
+	{
+		bool retry_is_later = job->again_at > job->note.exhausted_at ||
+							  GetCurrentTimestamp() < job->note.exhausted_at;
+
+		at = Max(at, retry_is_later ? job->again_at : DT_NOEND);
+	}
+	return Max(sierra_time_of_wall(now, at), job->note.paused_until);
 }
 
 static bool
@@ -322,18 +332,18 @@ is_of(const SierraJob *job, const SierraJobOwner *owner)
 }
 
 SierraJob *
-sierra_jobs_next(const SierraJobOwner *owner, TimestampTz now, int *due, TimestampTz *wake_at)
+sierra_jobs_next(const SierraJobOwner *owner, SierraTime now, int *due, SierraTime *wake_at)
 {
 	HASH_SEQ_STATUS scan;
 	SierraJob *job;
 	SierraJob *next = NULL;
 
 	*due = 0;
-	*wake_at = DT_NOEND;
+	*wake_at = SIERRA_NEVER;
 	hash_seq_init(&scan, jobs);
 	while ((job = hash_seq_search(&scan)) != NULL)
 	{
-		TimestampTz at = due_at(job);
+		SierraTime at = due_at(job, now);
 
 		if (at > now)
 		{
@@ -379,7 +389,7 @@ is_of_any(const SierraJob *job, const SierraJobOwner *owners, int count)
 
 bool
 sierra_jobs_next_owner(const SierraJobOwner *after, const SierraJobOwner *others, int count,
-					   TimestampTz now, SierraJobOwner *next)
+					   SierraTime now, SierraJobOwner *next)
 {
 	HASH_SEQ_STATUS scan;
 	SierraJob *job;
@@ -388,7 +398,7 @@ sierra_jobs_next_owner(const SierraJobOwner *after, const SierraJobOwner *others
 	hash_seq_init(&scan, jobs);
 	while ((job = hash_seq_search(&scan)) != NULL)
 	{
-		if (due_at(job) > now || is_of(job, after) || is_of_any(job, others, count))
+		if (due_at(job, now) > now || is_of(job, after) || is_of_any(job, others, count))
 			continue;
 		if (!found || is_nearer(&job->owner, next, after))
 			*next = job->owner;
@@ -460,24 +470,23 @@ call(const SierraJob *job)
 
 /* Records the result of a run that did not fail. */
 static void
-note_run(SierraJob *job, TimestampTz began, int64 handled)
+note_run(SierraJob *job, TimestampTz began_wall, SierraTime began, int64 handled)
 {
 	job->note.failures = 0;
 	job->note.error = 0;
 	job->note.exhausted = false;
 	if (handled < 0 || (handled == 0 && job->key.kind != SIERRA_JOB_PROJECTION))
-		job->note.paused_until =
-			TimestampTzPlusMilliseconds(GetCurrentTimestamp(), LOCKED_PAUSE_MS);
+		job->note.paused_until = sierra_after_ms(sierra_now(), LOCKED_PAUSE_MS);
 	else if (handled == 0)
 	{
 		job->note.exhausted = true;
 		job->note.exhausted_state = job->state;
-		job->note.exhausted_at = began;
+		job->note.exhausted_at = began_wall;
 	}
 	else if (handled < job->size)
 		job->unknown = true;
 	else if (job->key.kind == SIERRA_JOB_PROJECTION &&
-			 !TimestampDifferenceExceeds(began, GetCurrentTimestamp(), QUICK_MS))
+			 !sierra_is_past(began, sierra_now(), QUICK_MS))
 		job->size = Min(job->size * GROWTH, SIZE_MAX_EVENTS);
 }
 
@@ -485,7 +494,8 @@ void
 sierra_job_run(SierraJob *job, SierraJobResult *result)
 {
 	MemoryContext context = CurrentMemoryContext;
-	TimestampTz began = GetCurrentTimestamp();
+	TimestampTz began_wall = GetCurrentTimestamp();
+	SierraTime began = sierra_now();
 	const char *activity = sierra_job_describe(job);
 	volatile int64 handled = -1;
 
@@ -507,7 +517,7 @@ sierra_job_run(SierraJob *job, SierraJobResult *result)
 		}
 		sierra_time_limit_end_job();
 		sierra_background_end();
-		note_run(job, began, handled);
+		note_run(job, began_wall, began, handled);
 	}
 	PG_CATCH();
 	{

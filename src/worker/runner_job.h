@@ -47,6 +47,7 @@ typedef struct SierraJobResult
 typedef struct SierraJobLook
 {
 	bool installed; /* the database has the extension */
+	int stores;
 	int jobs;
 	bool held_back; /* an append in flight holds back events that exist */
 } SierraJobLook;
@@ -56,17 +57,17 @@ extern void sierra_jobs_look(SierraJobLook *look);
 
 /*
  * The job of an owner to run next, or NULL if none is due; how many are due, of
- * all owners; and when the next of the others will be due, DT_NOEND for never.
+ * all owners; and when the next of the others will be due, SIERRA_NEVER for never.
  */
-extern SierraJob *sierra_jobs_next(const SierraJobOwner *owner, TimestampTz now, int *due,
-								   TimestampTz *wake_at);
+extern SierraJob *sierra_jobs_next(const SierraJobOwner *owner, SierraTime now, int *due,
+								   SierraTime *wake_at);
 
 /*
  * The owner who comes next after this one, among those who have a job that is due, in
  * turn; not this one, and none of the "count" others.  False if there is none.
  */
 extern bool sierra_jobs_next_owner(const SierraJobOwner *after, const SierraJobOwner *others,
-								   int count, TimestampTz now, SierraJobOwner *next);
+								   int count, SierraTime now, SierraJobOwner *next);
 
 /*
  * Runs a job in a transaction of its own.  An error is logged and put into the

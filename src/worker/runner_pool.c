@@ -2,52 +2,28 @@
  * runner_pool.c
  *		The runners of a server: which databases have one, and which get one.
  *
- * The launcher decides.  A database whose notifier runs has the extension.  It
- * gets a runner when a job is due or may be due: at first, when its doorbell
- * rang, and at the time that its last runner recorded.  A runner that has
+ * The launcher decides.  A database gets a runner when it may need one: when its
+ * doorbell rang, and at the time that its last runner recorded.  A runner that has
  * nothing to do keeps its slot until another database needs it.  If it is stuck in
- * a long job, its database gets another one while slots are free.  If all are
- * busy, a runner that has had its slice of time leaves after its current job.
- * Slots that no database waits for go to databases in which more than one job
- * is due.
+ * a long job, its database gets another one.  If all slots are in use, a runner that has
+ * had its slice of time leaves after its current job.  Slots that no database waits for
+ * go to databases whose notifications wait for a job, and to those in which more than
+ * one job is due.
  */
 #include "postgres.h"
 
-#include "base/backoff.h"
 #include "base/guc.h"
 #include "wakeup/doorbell.h"
-#include "worker/background.h"
 #include "worker/runner_pool.h"
 
 #include "miscadmin.h"
-#include "postmaster/bgworker.h"
-#include "utils/memutils.h"
-
-/* How long a busy runner may stay while other databases wait, in milliseconds. */
-#define SLICE_MS 1000
 
 /*
- * The pause after a runner that ended before it was ready, in milliseconds.  It
- * doubles from the first value up to the second.
+ * How long a busy runner may stay while other databases wait, in milliseconds.  The more
+ * wait for each slot, the shorter it is, down to the second value.
  */
-#define RETRY_MS 1000
-#define RETRY_MAX_MS 60000
-
-/* In the launcher: handles of the runners that it has started. */
-static BackgroundWorkerHandle *handles[SIERRA_RUNNERS_MAX];
-static uint32 last_token = 0;
-static SierraNoRoom no_room;
-
-/* What the launcher found, and what it will do. */
-typedef struct Plan
-{
-	int used;	 /* slots that are not free */
-	int leaving; /* those of them whose runner was asked to leave */
-	int count;	 /* databases that are to get a runner */
-	Oid start[SIERRA_DATABASES_MAX];
-	TimestampTz waiting_since[SIERRA_DATABASES_MAX];
-	TimestampTz wake_at; /* when to plan again */
-} Plan;
+#define SLICE_MS 1000
+#define SLICE_MIN_MS 100
 
 int
 sierra_pool_count(Oid database)
@@ -116,19 +92,6 @@ sierra_pool_served_by_others(SierraJobOwner *owners)
 	return count;
 }
 
-/* The notifier calls this each time the doorbell rang, so usually it is a single read. */
-void
-sierra_pool_call(SierraDatabaseSlot *slot)
-{
-	if (sierra_guc_max_runners == 0 || pg_atomic_read_u32(&slot->demand.launcher_called) != 0 ||
-		pg_atomic_exchange_u32(&slot->demand.launcher_called, 1) != 0)
-		return;
-	LWLockAcquire(sierra_shared->lock, LW_EXCLUSIVE);
-	slot->demand.due_at = 0;
-	LWLockRelease(sierra_shared->lock);
-	sierra_doorbell_call_launcher();
-}
-
 int
 sierra_pool_ask_to_leave(Oid database, bool signal)
 {
@@ -150,80 +113,33 @@ sierra_pool_ask_to_leave(Oid database, bool signal)
 	return count;
 }
 
-/* Frees the slot of a runner that ended without doing so itself. */
-static void
-clear_slot(SierraRunner *runner, TimestampTz now)
-{
-	SierraDatabaseSlot *slot = sierra_shared_find_slot(runner->database);
-
-	if (slot != NULL)
-	{
-		slot->demand.failures++;
-		slot->demand.retry_at = TimestampTzPlusMilliseconds(
-			now, sierra_backoff(slot->demand.failures, RETRY_MS, RETRY_MAX_MS));
-		slot->demand.left_at = now;
-		slot->demand.due_at = 0;
-	}
-	runner->state = SIERRA_RUNNER_FREE;
-	runner->database = InvalidOid;
-}
-
-/* Finds runners that ended before they could take their slot. */
-static void
-forget_dead(TimestampTz now)
-{
-	for (int i = 0; i < SIERRA_RUNNERS_MAX; i++)
-	{
-		SierraRunner *runner = &sierra_shared->runner[i];
-		pid_t pid;
-
-		if (handles[i] == NULL || GetBackgroundWorkerPid(handles[i], &pid) != BGWH_STOPPED)
-			continue;
-		pfree(handles[i]);
-		handles[i] = NULL;
-		LWLockAcquire(sierra_shared->lock, LW_EXCLUSIVE);
-		if (runner->state == SIERRA_RUNNER_STARTING)
-			clear_slot(runner, now);
-		LWLockRelease(sierra_shared->lock);
-	}
-}
-
-void
-sierra_pool_take_over(void)
-{
-	LWLockAcquire(sierra_shared->lock, LW_EXCLUSIVE);
-	for (int i = 0; i < SIERRA_RUNNERS_MAX; i++)
-	{
-		SierraRunner *runner = &sierra_shared->runner[i];
-
-		last_token = Max(last_token, runner->token);
-		if (runner->state == SIERRA_RUNNER_STARTING)
-			runner->state = SIERRA_RUNNER_FREE;
-	}
-	LWLockRelease(sierra_shared->lock);
-}
-
 /* Adds a database to the plan; those that wait longest come first. */
 static void
-add_start(Plan *plan, const SierraDatabaseSlot *slot)
+add_start(SierraPlan *plan, Oid database, SierraTime since)
 {
-	int i = plan->count++;
+	int i = plan->count;
 
-	while (i > 0 && plan->waiting_since[i - 1] > slot->demand.left_at)
+	plan->wanted++;
+	while (i > 0 && plan->waiting_since[i - 1] > since)
 	{
-		plan->start[i] = plan->start[i - 1];
-		plan->waiting_since[i] = plan->waiting_since[i - 1];
+		if (i < SIERRA_RUNNERS_MAX)
+		{
+			plan->start[i] = plan->start[i - 1];
+			plan->waiting_since[i] = plan->waiting_since[i - 1];
+		}
 		i--;
 	}
-	plan->start[i] = slot->database;
-	plan->waiting_since[i] = slot->demand.left_at;
+	if (i == SIERRA_RUNNERS_MAX)
+		return;
+	plan->start[i] = database;
+	plan->waiting_since[i] = since;
+	plan->count = Min(plan->count + 1, SIERRA_RUNNERS_MAX);
 }
 
 static bool
 may_have_runner(const SierraDatabaseSlot *slot)
 {
-	return OidIsValid(slot->database) && slot->notifier.state == SIERRA_NOTIFIER_RUNNING &&
-		   !sierra_shared_is_held_locked(slot->database);
+	return OidIsValid(slot->database) && !sierra_shared_is_held_locked(slot->database);
 }
 
 /* A runner has just got stuck: its database may need another one at once. */
@@ -245,47 +161,115 @@ notice_stuck(void)
 	}
 }
 
+/* Notes that a ring called the launcher. */
+static void
+notice_call(SierraDatabaseSlot *slot)
+{
+	if (pg_atomic_read_u32(&slot->demand.called) == 0)
+		return;
+	(void) pg_atomic_exchange_u32(&slot->demand.called, 0);
+	slot->demand.due_at = 0;
+	slot->demand.wants_help = true;
+}
+
 /*
  * Adds databases that need a runner now: those without one that is free, and those
  * whose last runner left so that another owner is served.
  */
 static void
-find_wanting(Plan *plan, TimestampTz now)
+find_wanting(SierraPlan *plan, const List *unvisited, SierraTime now)
 {
-	for (int i = 0; i < SIERRA_DATABASES_MAX; i++)
-	{
-		SierraDatabaseSlot *slot = &sierra_shared->slot[i];
-		TimestampTz due_at = Max(slot->demand.due_at, slot->demand.retry_at);
+	ListCell *cell;
 
-		if (!may_have_runner(slot) || (sierra_pool_free_count(slot->database) > 0 &&
-									   !OidIsValid(slot->demand.next.store_owner)))
+	foreach (cell, unvisited)
+	{
+		Oid database = lfirst_oid(cell);
+
+		if (!sierra_shared_is_held_locked(database) && sierra_pool_count(database) == 0)
+			add_start(plan, database, 0);
+	}
+	for (int i = 0; i < sierra_shared->slots_used; i++)
+	{
+		SierraDatabaseSlot *slot = &sierra_slots[i];
+		SierraRunnerDemand *demand = &slot->demand;
+		SierraTime due_at;
+
+		notice_call(slot);
+		if (!may_have_runner(slot) ||
+			(sierra_pool_free_count(slot->database) > 0 && !OidIsValid(demand->next.store_owner)))
+		{
+			demand->waits_since = 0;
 			continue;
-		if (due_at <= now)
-			add_start(plan, slot);
-		else
+		}
+		due_at = Max(demand->due_at, demand->retry_at);
+		if (due_at > now)
+		{
 			plan->wake_at = Min(plan->wake_at, due_at);
+			continue;
+		}
+		if (demand->waits_since == 0)
+			demand->waits_since = now;
+		add_start(plan, slot->database, demand->left_at);
+	}
+}
+
+/* Is a runner of this database idle, or starting? */
+static bool
+has_idle_runner(Oid database)
+{
+	for (int i = 0; i < SIERRA_RUNNERS_MAX; i++)
+	{
+		SierraRunner *runner = &sierra_shared->runner[i];
+
+		if (runner->database == database &&
+			(runner->state == SIERRA_RUNNER_STARTING ||
+			 (runner->state == SIERRA_RUNNER_RUNNING && (runner->idle || runner->job[0] == '\0'))))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Gives slots that are left to databases that rang while all of their runners were in
+ * a job, so that their notifications need not wait for the end of it.
+ */
+static void
+find_silenced(SierraPlan *plan)
+{
+	for (int i = 0; i < sierra_shared->slots_used; i++)
+	{
+		SierraDatabaseSlot *slot = &sierra_slots[i];
+
+		if (!slot->demand.wants_help)
+			continue;
+		slot->demand.wants_help =
+			may_have_runner(slot) && sierra_pool_free_count(slot->database) > 0 &&
+			pg_atomic_read_u64(&slot->wakeups) != pg_atomic_read_u64(&slot->wakeups_handled) &&
+			!has_idle_runner(slot->database);
+		if (slot->demand.wants_help)
+			add_start(plan, slot->database, SIERRA_NEVER);
 	}
 }
 
 /* Gives slots that are left to busy databases, one runner for each at a time. */
 static void
-find_busy(Plan *plan, TimestampTz now, int free_slots)
+find_busy(SierraPlan *plan, SierraTime now, int free_slots)
 {
-	for (int i = 0; i < SIERRA_DATABASES_MAX && plan->count < free_slots; i++)
+	for (int i = 0; i < sierra_shared->slots_used && plan->count < free_slots; i++)
 	{
-		SierraDatabaseSlot *slot = &sierra_shared->slot[i];
+		SierraDatabaseSlot *slot = &sierra_slots[i];
 		int count;
 
 		if (!may_have_runner(slot) || slot->demand.backlog < 2 || slot->demand.retry_at > now)
 			continue;
 		count = sierra_pool_count(slot->database);
 		if (count > 0 && count < slot->demand.backlog)
-			add_start(plan, slot);
+			add_start(plan, slot->database, SIERRA_NEVER);
 	}
 }
 
 static void
-count_slots(Plan *plan)
+count_slots(SierraPlan *plan)
 {
 	for (int i = 0; i < SIERRA_RUNNERS_MAX; i++)
 	{
@@ -299,19 +283,25 @@ count_slots(Plan *plan)
 	}
 }
 
-/*
- * When this runner may be asked to leave: an idle one at any time, a busy one
- * after its slice.
- */
-static TimestampTz
-leaves_at(const SierraRunner *runner, bool at_once)
+/* Whom to ask to leave. */
+typedef enum Asked
+{
+	ASK_ANY,		   /* at once */
+	ASK_IN_TURN,	   /* an idle one at any time, a busy one after its slice */
+	ASK_ONLY_LONG_IDLE /* one that is idle, after its slice */
+} Asked;
+
+/* When this runner may be asked to leave. */
+static SierraTime
+leaves_at(const SierraRunner *runner, Asked asked, int64 slice_ms)
 {
 	if (runner->state != SIERRA_RUNNER_RUNNING ||
-		pg_atomic_read_u32(unconstify(pg_atomic_uint32 *, &runner->leave)) != 0)
-		return DT_NOEND;
-	if (runner->idle || at_once)
-		return DT_NOBEGIN;
-	return TimestampTzPlusMilliseconds(runner->started, SLICE_MS);
+		pg_atomic_read_u32(unconstify(pg_atomic_uint32 *, &runner->leave)) != 0 ||
+		(asked == ASK_ONLY_LONG_IDLE && !runner->idle))
+		return SIERRA_NEVER;
+	if (asked == ASK_ANY || (asked == ASK_IN_TURN && runner->idle))
+		return 0;
+	return sierra_after_ms(runner->started, slice_ms);
 }
 
 /*
@@ -320,8 +310,11 @@ leaves_at(const SierraRunner *runner, bool at_once)
  * databases wait.
  */
 static void
-ask_to_leave(Plan *plan, int count, bool at_once, TimestampTz now)
+ask_to_leave(SierraPlan *plan, int count, Asked asked, SierraTime now)
 {
+	int64 slice_ms = SLICE_MS / Max(plan->wanted / Max(sierra_guc_max_runners, 1), 1);
+
+	slice_ms = Max(slice_ms, SLICE_MIN_MS);
 	while (count-- > 0)
 	{
 		SierraRunner *first = NULL;
@@ -330,125 +323,45 @@ ask_to_leave(Plan *plan, int count, bool at_once, TimestampTz now)
 		{
 			SierraRunner *runner = &sierra_shared->runner[i];
 
-			if (first == NULL || leaves_at(runner, at_once) < leaves_at(first, at_once))
+			if (first == NULL ||
+				leaves_at(runner, asked, slice_ms) < leaves_at(first, asked, slice_ms))
 				first = runner;
 		}
-		if (leaves_at(first, at_once) > now)
+		if (leaves_at(first, asked, slice_ms) > now)
 		{
-			TimestampTz later = TimestampTzPlusMilliseconds(now, SLICE_MS);
+			SierraTime later = sierra_after_ms(now, SLICE_MS);
 
 			/* Also if all runners are just starting or leaving. */
-			plan->wake_at = Min(plan->wake_at, Min(leaves_at(first, at_once), later));
+			plan->wake_at = Min(plan->wake_at, Min(leaves_at(first, asked, slice_ms), later));
 			return;
 		}
+		plan->leaving++;
 		pg_atomic_write_u32(&first->leave, 1);
 		SetLatch(first->latch);
 	}
 }
 
-static void
-make_plan(Plan *plan, TimestampTz now)
+void
+sierra_pool_plan(SierraPlan *plan, const List *unvisited, SierraTime now)
 {
 	int free_slots;
 
+	memset(plan, 0, sizeof(SierraPlan));
+	plan->wake_at = SIERRA_NEVER;
 	LWLockAcquire(sierra_shared->lock, LW_EXCLUSIVE);
 	count_slots(plan);
 	notice_stuck();
-	if (sierra_guc_max_runners > 0)
-		find_wanting(plan, now);
+	find_wanting(plan, unvisited, now);
 	free_slots = Max(sierra_guc_max_runners - plan->used, 0);
 	if (plan->used - plan->leaving > sierra_guc_max_runners)
-		ask_to_leave(plan, plan->used - plan->leaving - sierra_guc_max_runners, true, now);
-	else if (plan->count > free_slots + plan->leaving)
-		ask_to_leave(plan, plan->count - free_slots - plan->leaving, false, now);
-	pg_atomic_write_u32(&sierra_shared->waiting, plan->count > free_slots);
+		ask_to_leave(plan, plan->used - plan->leaving - sierra_guc_max_runners, ASK_ANY, now);
+	else if (sierra_guc_max_runners > 0 && plan->wanted > free_slots + plan->leaving)
+		ask_to_leave(plan, plan->wanted - free_slots - plan->leaving, ASK_IN_TURN, now);
+	pg_atomic_write_u32(&sierra_shared->waiting, plan->wanted > free_slots);
+	find_silenced(plan);
+	if (plan->wanted > free_slots + plan->leaving)
+		ask_to_leave(plan, 1, ASK_ONLY_LONG_IDLE, now);
 	find_busy(plan, now, free_slots);
 	plan->count = Min(plan->count, free_slots);
 	LWLockRelease(sierra_shared->lock);
-}
-
-/* Reserves a free slot; returns its index, or -1. */
-static int
-take_slot(Oid database, uint32 token)
-{
-	int index = -1;
-	SierraDatabaseSlot *slot;
-
-	LWLockAcquire(sierra_shared->lock, LW_EXCLUSIVE);
-	slot = sierra_shared_find_slot(database);
-	for (int i = 0; i < SIERRA_RUNNERS_MAX && index < 0; i++)
-	{
-		SierraRunner *runner = &sierra_shared->runner[i];
-
-		if (runner->state != SIERRA_RUNNER_FREE || handles[i] != NULL)
-			continue;
-		index = i;
-		pg_atomic_write_u32(&runner->leave, 0);
-		pg_atomic_write_u32(&runner->stuck, SIERRA_NOT_STUCK);
-		runner->serves = (SierraJobOwner){InvalidOid, InvalidOid};
-		if (slot != NULL)
-		{
-			runner->serves = slot->demand.next;
-			slot->demand.next = (SierraJobOwner){InvalidOid, InvalidOid};
-		}
-		runner->state = SIERRA_RUNNER_STARTING;
-		runner->token = token;
-		runner->database = database;
-		runner->pid = 0;
-		runner->latch = NULL;
-		runner->idle = false;
-		runner->jobs = runner->events = 0;
-		runner->started = runner->last_error_at = 0;
-		runner->job[0] = runner->last_error[0] = '\0';
-	}
-	LWLockRelease(sierra_shared->lock);
-	return index;
-}
-
-/* False if the server has no room for another background worker. */
-static bool
-start_runner(Oid database)
-{
-	BackgroundWorker worker;
-	uint32 token = (last_token + 1) & 0xFFFFFF;
-	int index = take_slot(database, token);
-	bool started;
-
-	if (index < 0)
-		return true;
-	last_token = token;
-	sierra_background_describe(&worker, "sierra_runner_main", "runner", database);
-	worker.bgw_main_arg = Int32GetDatum((int32) (index | token << 6));
-	started = sierra_background_start(&worker, TopMemoryContext, &handles[index]);
-	if (!started)
-	{
-		handles[index] = NULL;
-		LWLockAcquire(sierra_shared->lock, LW_EXCLUSIVE);
-		sierra_shared->runner[index].state = SIERRA_RUNNER_FREE;
-		LWLockRelease(sierra_shared->lock);
-	}
-	return started;
-}
-
-TimestampTz
-sierra_pool_schedule(TimestampTz now)
-{
-	Plan plan = {.wake_at = DT_NOEND};
-
-	forget_dead(now);
-	make_plan(&plan, now);
-	if (plan.count > 0 && now < no_room.until)
-		return Min(plan.wake_at, no_room.until);
-	for (int i = 0; i < plan.count; i++)
-	{
-		if (!start_runner(plan.start[i]))
-		{
-			sierra_background_no_room(
-				&no_room, "a runner",
-				"Increase \"max_worker_processes\", or decrease \"sierra_es.max_runners\".");
-			return Min(plan.wake_at, no_room.until);
-		}
-		no_room.failures = 0;
-	}
-	return plan.wake_at;
 }

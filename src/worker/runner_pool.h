@@ -5,18 +5,27 @@
 #ifndef SIERRA_RUNNER_POOL_H
 #define SIERRA_RUNNER_POOL_H
 
-#include "utils/timestamp.h"
-
 #include "wakeup/shared.h"
 
-/* For the launcher: starts runners and asks others to leave; returns when to call again. */
-extern TimestampTz sierra_pool_schedule(TimestampTz now);
+#include "nodes/pg_list.h"
 
-/* For a new launcher: frees slots that the launcher before it has reserved. */
-extern void sierra_pool_take_over(void);
+/* What the launcher is to do: where to start runners, and when to plan again. */
+typedef struct SierraPlan
+{
+	int used;	 /* slots that are not free */
+	int leaving; /* those of them whose runner was asked to leave */
+	int wanted;	 /* databases that need a runner now */
+	int count;	 /* of them, those that are to get one; they come first in turn */
+	Oid start[SIERRA_RUNNERS_MAX];
+	SierraTime waiting_since[SIERRA_RUNNERS_MAX];
+	SierraTime wake_at;
+} SierraPlan;
 
-/* The doorbell of this database rang: asks for a runner if it has none. */
-extern void sierra_pool_call(SierraDatabaseSlot *slot);
+/*
+ * For the launcher: makes a plan, and asks runners to leave whose slots are needed.
+ * unvisited has databases without a slot that nobody has looked at.
+ */
+extern void sierra_pool_plan(SierraPlan *plan, const List *unvisited, SierraTime now);
 
 /* How many runners a database has.  The caller holds sierra_shared->lock. */
 extern int sierra_pool_count(Oid database);

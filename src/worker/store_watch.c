@@ -1,20 +1,20 @@
 /*
  * store_watch.c
- *		What is new in the stores of a database, for its notifier.
+ *		What is new in the stores of a database, for NOTIFY.
  *
- * The notifier remembers for each store how many events it has and up to where
- * they can be read (the horizon).  If either grew, there is something new to
- * read.  So it finds events that did not ring, and events that became readable
- * because another append ended, and it does not announce events twice.
+ * For each store, shared memory has a note of how many events it had and up to where
+ * they could be read (the horizon) at the last look.  If either grew, there is
+ * something new to read.  So a runner finds events that did not ring, and events that
+ * became readable because another append ended, and events are not announced twice,
+ * whichever runner looks.  A note that is lost costs a NOTIFY too many.
  *
- * The notifier has the rights of a superuser, but the owner of a store decides
- * what is in it.  Something that only looks like a store can have code in
- * partition keys and index expressions, which runs as soon as the table is
- * opened.  So the notifier looks as the owner, in a security-restricted
- * operation, as autovacuum does.
+ * A runner has the rights of a superuser, but the owner of a store decides what is in
+ * it.  Something that only looks like a store can have code in partition keys and
+ * index expressions, which runs as soon as the table is opened.  So the runner looks as
+ * the owner, in a security-restricted operation, as autovacuum does.
  *
- * An owner must not delay the notifier with a lock either: it takes locks only
- * if they are free, and looks again later otherwise.
+ * An owner must not delay the runner with a lock either: it takes locks only if they
+ * are free, and looks again later otherwise.
  */
 #include "postgres.h"
 
@@ -24,6 +24,7 @@
 #include "store/run_as.h"
 #include "store/scan.h"
 #include "wakeup/notify.h"
+#include "worker/job_note.h"
 #include "worker/store_watch.h"
 
 #include "access/genam.h"
@@ -37,6 +38,7 @@
 #include "catalog/pg_depend.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_trigger.h"
+#include "common/hashfn.h"
 #include "miscadmin.h"
 #include "storage/lmgr.h"
 #include "utils/fmgroids.h"
@@ -60,15 +62,25 @@ typedef struct Look
 /* What is known about a store. */
 typedef struct Watched
 {
-	Oid schema;			/* hash key */
-	bool listed;		/* found by the last list_stores() */
-	bool complained;	/* an error occurred since the last look that succeeded */
-	bool unsure;		/* it rang after the last look */
-	bool silent;		/* and those that rang since then wanted no NOTIFY */
-	TimestampTz looked; /* the last look; 0: none */
-	int64 events;		/* as in Look */
-	int64 readable;
+	Oid schema;		   /* hash key */
+	bool listed;	   /* found by the last list_stores() */
+	bool complained;   /* an error occurred since the last look that succeeded */
+	bool unsure;	   /* it rang after the last look */
+	bool silent;	   /* and those that rang since then wanted no NOTIFY */
+	SierraTime looked; /* the last look of this process; 0: none */
 } Watched;
+
+/* The key of the note about a store. */
+typedef struct WatchKey
+{
+	Oid schema;
+	int32 what;
+} WatchKey;
+
+#define WATCH_KEY(schema)                                                                          \
+	{                                                                                              \
+		schema, -1                                                                                 \
+	}
 
 /*
  * A store is not looked at more often than this, in milliseconds: a look costs
@@ -79,7 +91,9 @@ typedef struct Watched
 static HTAB *watched = NULL;
 
 /* When to look at the first of the stores that are unsure. */
-static TimestampTz look_due = DT_NOEND;
+static SierraTime look_due = SIERRA_NEVER;
+
+static bool found_unrung = false;
 
 /* Any change of a relation can mean that a store was created or dropped. */
 static bool list_is_stale = true;
@@ -108,10 +122,8 @@ find_watched(Oid schema)
 
 	if (!found)
 	{
-		store->listed = store->complained = store->unsure = store->silent = false;
+		store->listed = store->unsure = store->silent = false;
 		store->looked = 0;
-		store->events = 0;
-		store->readable = SIERRA_NONE;
 	}
 	return store;
 }
@@ -261,14 +273,38 @@ look_at_schema(Oid schema, Look *look)
 	return look_as_owner(look);
 }
 
+/* The note about a store, of the last look of any runner. */
+static SierraJobNote
+read_note(Oid schema)
+{
+	WatchKey key = WATCH_KEY(schema);
+	SierraJobNote note;
+
+	sierra_job_note_read(&key, sizeof(key), &note);
+	return note;
+}
+
+static void
+write_note(Oid schema, const SierraJobNote *note)
+{
+	WatchKey key = WATCH_KEY(schema);
+
+	sierra_job_note_write(&key, sizeof(key), note);
+}
+
 /* Logs that a store cannot be looked at, once until a look succeeds. */
 static void
-complain(Watched *store, ErrorData *error)
+complain(const Watched *store, ErrorData *error)
 {
-	if (!store->complained && error->sqlerrcode != ERRCODE_LOCK_NOT_AVAILABLE)
-		ereport(LOG, errmsg("sierra_es cannot look at event store \"%s\": %s",
-							get_namespace_name(store->schema), error->message));
-	store->complained = true;
+	SierraJobNote note = read_note(store->schema);
+	uint32 hash = hash_bytes((unsigned char *) error->message, strlen(error->message)) | 1;
+
+	if (error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE || note.error == hash)
+		return;
+	ereport(LOG, errmsg("sierra_es cannot look at event store \"%s\": %s",
+						get_namespace_name(store->schema), error->message));
+	note.error = hash;
+	write_note(store->schema, &note);
 }
 
 /*
@@ -290,7 +326,6 @@ look_at_store(Watched *store, Look *look)
 	PG_TRY();
 	{
 		done = look_at_schema(store->schema, look);
-		store->complained = false;
 		RollbackAndReleaseCurrentSubTransaction();
 	}
 	PG_CATCH();
@@ -321,13 +356,27 @@ look_at_store(Watched *store, Look *look)
 static bool
 is_news(Watched *store, const Look *look)
 {
-	bool news = look->events > store->events || look->readable > store->readable;
+	SierraJobNote note = read_note(store->schema);
+	SierraJobState known = note.exhausted_state;
 	bool wanted = !store->unsure || !store->silent;
+	bool news;
 
-	/* The numbers can also be lower: the store was dropped and created again. */
-	store->events = look->events;
-	store->readable = look->readable;
-	store->looked = GetCurrentTimestamp();
+	if (!note.exhausted)
+		known = (SierraJobState){.events = 0, .readable = SIERRA_NONE};
+	news = look->events > known.events || look->readable > known.readable;
+
+	/* The numbers can also be lower: rows of a store can be lost. */
+	if (!note.exhausted || note.error != 0 || look->events != known.events ||
+		look->readable != known.readable)
+	{
+		found_unrung |= note.exhausted && news && !store->unsure;
+		note.exhausted = true;
+		note.error = 0;
+		note.exhausted_state.events = look->events;
+		note.exhausted_state.readable = look->readable;
+		write_note(store->schema, &note);
+	}
+	store->looked = sierra_now();
 	store->unsure = store->silent = false;
 	return news && wanted && look->position != SIERRA_NONE;
 }
@@ -335,7 +384,7 @@ is_news(Watched *store, const Look *look)
 static bool
 is_time_to_look(const Watched *store)
 {
-	return TimestampDifferenceExceeds(store->looked, GetCurrentTimestamp(), LOOK_INTERVAL_MS);
+	return sierra_is_past(store->looked, sierra_now(), LOOK_INTERVAL_MS);
 }
 
 /*
@@ -354,8 +403,9 @@ watch_ring(const SierraRing *ring)
 
 	if (store == NULL || name == NULL)
 		return 0;
-	/* A notifier that has just started announces every store. */
-	store->silent = !ring->notify && store->looked != 0 && (!store->unsure || store->silent);
+	/* A store about which nothing is known is announced. */
+	store->silent = !ring->notify && (!store->unsure || store->silent) &&
+					(store->looked != 0 || read_note(ring->schema).exhausted);
 	store->unsure = true;
 	wanted = ring->notify && position != SIERRA_NONE;
 	if (is_time_to_look(store) && look_at_store(store, &look))
@@ -370,17 +420,14 @@ watch_ring(const SierraRing *ring)
 }
 
 int
-sierra_watch_rings(const SierraRings *rings, void (*between)(void))
+sierra_watch_rings(const SierraRings *rings)
 {
 	int sent = 0;
 
 	if (rings->count > 0)
 		list_stores();
 	for (int i = 0; i < rings->count; i++)
-	{
 		sent += watch_ring(&rings->store[i]);
-		between();
-	}
 	return sent;
 }
 
@@ -389,14 +436,14 @@ sierra_watch_rings(const SierraRings *rings, void (*between)(void))
  * notifications were sent.
  */
 static int
-watch_stores(bool all, void (*between)(void))
+watch_stores(bool all)
 {
 	HASH_SEQ_STATUS scan;
 	Watched *store;
 	int sent = 0;
 
 	list_stores();
-	look_due = DT_NOEND;
+	look_due = SIERRA_NEVER;
 	hash_seq_init(&scan, watched);
 	while ((store = hash_seq_search(&scan)) != NULL)
 	{
@@ -409,23 +456,21 @@ watch_stores(bool all, void (*between)(void))
 			sent++;
 		}
 		if (store->unsure)
-			look_due =
-				Min(look_due, TimestampTzPlusMilliseconds(store->looked, LOOK_INTERVAL_MS + 1));
-		between();
+			look_due = Min(look_due, sierra_after_ms(store->looked, LOOK_INTERVAL_MS));
 	}
 	return sent;
 }
 
 int
-sierra_watch_again(void (*between)(void))
+sierra_watch_again(void)
 {
-	return watch_stores(false, between);
+	return watch_stores(false);
 }
 
 int
-sierra_watch_all(void (*between)(void))
+sierra_watch_all(void)
 {
-	return watch_stores(true, between);
+	return watch_stores(true);
 }
 
 List *
@@ -455,8 +500,14 @@ sierra_watch_look(Oid schema, int64 *events, int64 *readable, int64 *newest)
 	return true;
 }
 
-TimestampTz
+SierraTime
 sierra_watch_due(void)
 {
 	return look_due;
+}
+
+bool
+sierra_watch_found_unrung(void)
+{
+	return found_unrung;
 }

@@ -1,6 +1,6 @@
 /*
  * store_watch.h
- *		What is new in the stores of a database, for its notifier.
+ *		What is new in the stores of a database, for NOTIFY.
  */
 #ifndef SIERRA_STORE_WATCH_H
 #define SIERRA_STORE_WATCH_H
@@ -22,19 +22,22 @@ extern bool sierra_watch_look(Oid schema, int64 *events, int64 *readable, int64 
 /*
  * These look at stores and send NOTIFY for those with something new: at stores
  * that rang, at stores that rang and were not looked at yet, at all stores.
- * They are called in a transaction with an active snapshot, call between()
- * after each store, and return how many notifications they sent.
+ * They are called in a transaction with an active snapshot, and return how many
+ * notifications they sent.
  *
  * A store that rang is announced, unless the append wanted no NOTIFY; then its
  * events are only remembered as known.  A store that was looked at a moment ago
  * is announced without a look, and looked at later, when sierra_watch_due()
  * says so.
  */
-extern int sierra_watch_rings(const SierraRings *rings, void (*between)(void));
-extern int sierra_watch_again(void (*between)(void));
-extern int sierra_watch_all(void (*between)(void));
+extern int sierra_watch_rings(const SierraRings *rings);
+extern int sierra_watch_again(void);
+extern int sierra_watch_all(void);
 
-/* When to call sierra_watch_again(); DT_NOEND if there is no need to. */
-extern TimestampTz sierra_watch_due(void);
+/* When to call sierra_watch_again(); SIERRA_NEVER if there is no need to. */
+extern SierraTime sierra_watch_due(void);
+
+/* Has this process found events in a store that had not rung? */
+extern bool sierra_watch_found_unrung(void);
 
 #endif /* SIERRA_STORE_WATCH_H */

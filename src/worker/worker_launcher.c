@@ -1,24 +1,23 @@
 /*
  * worker_launcher.c
- *		Starts a notifier for each database that has the extension, and runners.
+ *		Starts runners where databases need them.
  *
  * Only a process that is connected to a database can see whether it has the
- * extension.  So when the launcher starts, it starts a notifier in every
- * database, one after the other; the notifier ends by itself if the extension
- * does not exist.  Later the launcher is called when a doorbell rings in a
- * database without a notifier, and when a notifier ends.
+ * extension.  So when the launcher starts, it sends a runner to every database; the
+ * runner ends by itself if the extension does not exist.  Later the launcher is called
+ * when a doorbell rings in a database without a runner, and when a runner ends.  Which
+ * databases get a runner, and when, is decided in runner_pool.c.
  *
- * A notifier enters itself in the slot of its database when it is ready, and
- * removes itself when it ends.  The launcher finds by its handle that a
- * notifier ended before it was ready.
- *
- * The launcher also starts the runners; which and when is decided in runner_pool.c.
+ * A runner enters itself in its slot when it is ready, and removes itself when it ends.
+ * The launcher finds by its handle that a runner ended before it was ready.
  */
 #include "postgres.h"
 
 #include "base/backoff.h"
 #include "base/compat.h"
+#include "base/guc.h"
 #include "worker/background.h"
+#include "worker/process_utility.h"
 #include "worker/runner_pool.h"
 #include "worker/worker_launcher.h"
 
@@ -41,29 +40,39 @@
 #include "utils/syscache.h"
 
 /*
- * The pause after a notifier that ended before it was ready, in milliseconds.
- * It doubles from the first value up to the second.
+ * The pause after a runner that ended before it was ready, in milliseconds.  It
+ * doubles from the first value up to the second.
  */
 #define RETRY_MS 1000
 #define RETRY_MAX_MS 60000
 
-/* A notifier that was started, perhaps only to see whether the database has the extension. */
+/* The launcher lists the databases at least this often, in milliseconds. */
+#define LIST_INTERVAL_MS 60000
+
+/* A runner that the launcher has started, by its slot. */
 typedef struct Start
 {
-	Oid database;
 	BackgroundWorkerHandle *handle;
+	Oid database;
 } Start;
 
-static List *starts = NIL;	  /* of Start: notifiers that have not ended, as far as known */
-static List *unvisited = NIL; /* of Oid: databases in which no notifier was started yet */
+static Start starts[SIERRA_RUNNERS_MAX];
+static uint32 last_token = 0;
+
+static List *known = NIL;	  /* of Oid: databases that were visited, or are to be */
+static List *unvisited = NIL; /* of Oid: those without a slot that nobody has looked at */
+static SierraTime list_due = 0;
+static uint32 failed_visits = 0; /* in a row */
 static MemoryContext launcher_context = NULL;
 static SierraNoRoom no_room;
 
 void
-sierra_launcher_register(void)
+sierra_background_preload(void)
 {
 	BackgroundWorker worker;
 
+	sierra_shared_request();
+	sierra_process_utility_install();
 	if (IsBinaryUpgrade || !IsPostmasterEnvironment)
 		return;
 	sierra_background_describe(&worker, "sierra_launcher_main", "launcher", InvalidOid);
@@ -71,13 +80,15 @@ sierra_launcher_register(void)
 	RegisterBackgroundWorker(&worker);
 }
 
-/* Does the database exist, and may one connect to it?  In a transaction. */
+/* Does the database exist, and may one connect to it? */
 static bool
 is_connectable(Oid database)
 {
-	HeapTuple tuple = SearchSysCache1(DATABASEOID, ObjectIdGetDatum(database));
+	HeapTuple tuple;
 	bool connectable = false;
 
+	StartTransactionCommand();
+	tuple = SearchSysCache1(DATABASEOID, ObjectIdGetDatum(database));
 	if (HeapTupleIsValid(tuple))
 	{
 		Form_pg_database row = (Form_pg_database) GETSTRUCT(tuple);
@@ -85,16 +96,40 @@ is_connectable(Oid database)
 		connectable = row->datallowconn && !database_is_invalid_form(row);
 		ReleaseSysCache(tuple);
 	}
+	CommitTransactionCommand();
 	return connectable;
 }
 
+/* A database that the launcher did not know is to be visited. */
 static void
-list_databases(void)
+add_database(Oid database)
+{
+	MemoryContext old = MemoryContextSwitchTo(launcher_context);
+	SierraDatabaseSlot *slot;
+
+	LWLockAcquire(sierra_shared->lock, LW_EXCLUSIVE);
+	slot = sierra_shared_find_slot(database);
+	if (slot != NULL)
+		slot->demand.due_at = 0;
+	else
+		unvisited = lappend_oid(unvisited, database);
+	LWLockRelease(sierra_shared->lock);
+	MemoryContextSwitchTo(old);
+}
+
+/* Lists the databases; those that are not known are visited. */
+static void
+list_databases(SierraTime now)
 {
 	Relation databases;
 	TableScanDesc scan;
 	HeapTuple tuple;
+	List *listed = NIL;
+	MemoryContext old;
 
+	if (pg_atomic_exchange_u32(&sierra_shared->list_databases, 0) == 0 && now < list_due)
+		return;
+	list_due = sierra_after_ms(now, LIST_INTERVAL_MS);
 	StartTransactionCommand();
 	(void) GetTransactionSnapshot();
 	databases = table_open(DatabaseRelationId, AccessShareLock);
@@ -102,144 +137,180 @@ list_databases(void)
 	while ((tuple = heap_getnext(scan, ForwardScanDirection)) != NULL)
 	{
 		Form_pg_database row = (Form_pg_database) GETSTRUCT(tuple);
-		MemoryContext old;
 
 		if (!row->datallowconn || row->datistemplate || database_is_invalid_form(row))
 			continue;
+		if (!list_member_oid(known, row->oid))
+			add_database(row->oid);
 		old = MemoryContextSwitchTo(launcher_context);
-		unvisited = lappend_oid(unvisited, row->oid);
+		listed = lappend_oid(listed, row->oid);
 		MemoryContextSwitchTo(old);
 	}
 	table_endscan(scan);
 	table_close(databases, AccessShareLock);
 	CommitTransactionCommand();
-}
-
-/* Starts a notifier; false if there is no room for another process. */
-static bool
-start(Oid database)
-{
-	BackgroundWorker worker;
-	BackgroundWorkerHandle *handle;
-	MemoryContext old;
-	Start *asked;
-
-	sierra_background_describe(&worker, "sierra_notifier_main", "notifier", database);
-	worker.bgw_main_arg = ObjectIdGetDatum(database);
-	if (!sierra_background_start(&worker, launcher_context, &handle))
-	{
-		sierra_background_no_room(
-			&no_room, "a notifier",
-			"Increase \"max_worker_processes\".  Meanwhile there is no NOTIFY, and sessions that "
-			"wait for events poll.");
-		return false;
-	}
-	old = MemoryContextSwitchTo(launcher_context);
-	asked = palloc(sizeof(Start));
-	asked->database = database;
-	asked->handle = handle;
-	starts = lappend(starts, asked);
-	MemoryContextSwitchTo(old);
-	no_room.failures = 0;
-	return true;
-}
-
-/* A notifier ended before it was ready: tries again, after a longer pause each time. */
-static void
-retry_later(SierraDatabaseSlot *slot, TimestampTz now)
-{
-	SierraNotifierInfo *info = &slot->notifier;
-
-	info->state = SIERRA_NOTIFIER_WANTED;
-	info->failures++;
-	info->retry_at =
-		TimestampTzPlusMilliseconds(now, sierra_backoff(info->failures, RETRY_MS, RETRY_MAX_MS));
-}
-
-/* Forgets notifiers that have ended.  One that ended before it was ready is started again. */
-static void
-check_starts(TimestampTz now)
-{
-	ListCell *cell;
-
-	foreach (cell, starts)
-	{
-		Start *asked = lfirst(cell);
-		SierraDatabaseSlot *slot;
-		pid_t pid;
-
-		if (GetBackgroundWorkerPid(asked->handle, &pid) != BGWH_STOPPED)
-			continue;
-		LWLockAcquire(sierra_shared->lock, LW_EXCLUSIVE);
-		slot = sierra_shared_find_slot(asked->database);
-		if (slot != NULL && slot->notifier.state == SIERRA_NOTIFIER_STARTING)
-			retry_later(slot, now);
-		LWLockRelease(sierra_shared->lock);
-		pfree(asked->handle);
-		pfree(asked);
-		starts = foreach_delete_current(starts, cell);
-	}
+	list_free(known);
+	known = listed;
 }
 
 /*
- * Does this database need a notifier now?  If not yet, lowers *wake_at to the
- * time to ask again.  While a database needs none, its slot says that the
- * launcher listens; the first ring changes that.
+ * A runner ended without taking its slot, or without looking at the database: tries
+ * again, after a longer pause each time.
  */
-static bool
-is_due(SierraDatabaseSlot *slot, TimestampTz now, TimestampTz *wake_at)
+static void
+check_end(Oid database, SierraRunner *runner, SierraTime now)
 {
-	SierraNotifierInfo *info = &slot->notifier;
+	SierraDatabaseSlot *slot = sierra_shared_find_slot(database);
 
-	if (!OidIsValid(slot->database))
-		return false;
-	if (info->state == SIERRA_NOTIFIER_NONE &&
-		pg_atomic_read_u32(&slot->listener) != SIERRA_LISTENER_LAUNCHER)
+	if (runner->looked)
+		failed_visits = 0;
+	else if (slot == NULL)
 	{
-		info->state = SIERRA_NOTIFIER_WANTED;
-		info->retry_at = now;
+		/* It is found again when the databases are listed. */
+		known = list_delete_oid(known, database);
+		list_due =
+			Min(list_due,
+				sierra_after_ms(now, sierra_backoff(++failed_visits, RETRY_MS, RETRY_MAX_MS)));
 	}
-	if (info->state != SIERRA_NOTIFIER_WANTED || sierra_shared_is_held_locked(slot->database))
-		return false;
-	if (info->retry_at <= now)
-		return true;
-	*wake_at = Min(*wake_at, info->retry_at);
-	return false;
+	if (runner->state != SIERRA_RUNNER_STARTING)
+		return;
+	runner->state = SIERRA_RUNNER_FREE;
+	runner->database = InvalidOid;
+	if (slot == NULL)
+		return;
+	slot->demand.failures++;
+	slot->demand.retry_at =
+		sierra_after_ms(now, sierra_backoff(slot->demand.failures, RETRY_MS, RETRY_MAX_MS));
+	slot->demand.left_at = now;
+	slot->demand.due_at = 0;
 }
 
-/* Was a notifier started that has not ended? */
-static bool
-is_started(Oid database)
+/* Finds runners that have ended. */
+static void
+forget_dead(SierraTime now)
 {
-	ListCell *cell;
-
-	foreach (cell, starts)
+	for (int i = 0; i < SIERRA_RUNNERS_MAX; i++)
 	{
-		if (((Start *) lfirst(cell))->database == database)
-			return true;
+		Start *start = &starts[i];
+		pid_t pid;
+
+		if (start->handle == NULL || GetBackgroundWorkerPid(start->handle, &pid) != BGWH_STOPPED)
+			continue;
+		pfree(start->handle);
+		start->handle = NULL;
+		LWLockAcquire(sierra_shared->lock, LW_EXCLUSIVE);
+		check_end(start->database, &sierra_shared->runner[i], now);
+		LWLockRelease(sierra_shared->lock);
 	}
-	return false;
 }
 
-/* Is there a notifier that is neither ready nor has ended? */
-static bool
-is_visiting(void)
+/* Frees slots that the launcher before this one has reserved, and whose handles are lost. */
+static void
+take_over(void)
 {
-	ListCell *cell;
-	bool visiting = false;
-
-	LWLockAcquire(sierra_shared->lock, LW_SHARED);
-	foreach (cell, starts)
+	LWLockAcquire(sierra_shared->lock, LW_EXCLUSIVE);
+	for (int i = 0; i < SIERRA_RUNNERS_MAX; i++)
 	{
-		SierraDatabaseSlot *slot = sierra_shared_find_slot(((Start *) lfirst(cell))->database);
+		SierraRunner *runner = &sierra_shared->runner[i];
 
-		visiting |= (slot == NULL || slot->notifier.state != SIERRA_NOTIFIER_RUNNING);
+		last_token = Max(last_token, runner->token);
+		if (runner->state == SIERRA_RUNNER_STARTING)
+		{
+			runner->state = SIERRA_RUNNER_FREE;
+			runner->database = InvalidOid;
+		}
 	}
 	LWLockRelease(sierra_shared->lock);
-	return visiting;
 }
 
-/* Nobody can connect to the database: it gets no notifier until its doorbell rings again. */
+static void
+reserve_slot(SierraRunner *runner, Oid database, uint32 token)
+{
+	SierraDatabaseSlot *slot = sierra_shared_find_slot(database);
+
+	pg_atomic_write_u32(&runner->leave, 0);
+	pg_atomic_write_u32(&runner->stuck, SIERRA_NOT_STUCK);
+	runner->serves = (SierraJobOwner){InvalidOid, InvalidOid};
+	if (slot != NULL)
+	{
+		runner->serves = slot->demand.next;
+		slot->demand.next = (SierraJobOwner){InvalidOid, InvalidOid};
+	}
+	runner->state = SIERRA_RUNNER_STARTING;
+	runner->token = token;
+	runner->database = database;
+	runner->pid = 0;
+	runner->latch = NULL;
+	runner->idle = runner->looked = false;
+	runner->jobs = runner->events = 0;
+	runner->started = 0;
+	runner->since = runner->last_error_at = 0;
+	runner->job[0] = runner->last_error[0] = '\0';
+}
+
+/* Reserves a free slot; returns its index, or -1. */
+static int
+take_slot(Oid database, uint32 token)
+{
+	int index = -1;
+
+	LWLockAcquire(sierra_shared->lock, LW_EXCLUSIVE);
+	for (int i = 0; i < SIERRA_RUNNERS_MAX && index < 0; i++)
+	{
+		if (sierra_shared->runner[i].state != SIERRA_RUNNER_FREE || starts[i].handle != NULL)
+			continue;
+		index = i;
+		reserve_slot(&sierra_shared->runner[i], database, token);
+	}
+	LWLockRelease(sierra_shared->lock);
+	return index;
+}
+
+/* Did the server have room for another background worker? */
+static void
+note_room(bool room, SierraRunner *runner)
+{
+	LWLockAcquire(sierra_shared->lock, LW_EXCLUSIVE);
+	sierra_shared->no_room = !room;
+	if (!room)
+	{
+		runner->state = SIERRA_RUNNER_FREE;
+		runner->database = InvalidOid;
+	}
+	LWLockRelease(sierra_shared->lock);
+	if (room)
+		no_room.failures = 0;
+	else
+		sierra_background_no_room(&no_room);
+}
+
+/* False if the server has no room for another background worker. */
+static bool
+start_runner(Oid database)
+{
+	BackgroundWorker worker;
+	uint32 token = (last_token + 1) & 0xFFFFFF;
+	int index = take_slot(database, token);
+	bool started;
+
+	if (index < 0)
+		return true;
+	last_token = token;
+	sierra_background_describe(&worker, "sierra_runner_main", "runner", database);
+	worker.bgw_main_arg = Int32GetDatum((int32) (index | token << 6));
+	started = sierra_background_start(&worker, launcher_context, &starts[index].handle);
+	note_room(started, &sierra_shared->runner[index]);
+	if (started)
+	{
+		starts[index].database = database;
+		unvisited = list_delete_oid(unvisited, database);
+	}
+	else
+		starts[index].handle = NULL;
+	return started;
+}
+
+/* Nobody can connect to the database: it gets no runner until its doorbell rings again. */
 static void
 give_up(Oid database)
 {
@@ -247,88 +318,34 @@ give_up(Oid database)
 
 	LWLockAcquire(sierra_shared->lock, LW_EXCLUSIVE);
 	slot = sierra_shared_find_slot(database);
-	if (slot != NULL && slot->notifier.state != SIERRA_NOTIFIER_RUNNING)
+	if (slot != NULL)
 	{
-		slot->notifier.state = SIERRA_NOTIFIER_NONE;
-		pg_atomic_write_u32(&slot->listener, SIERRA_LISTENER_LAUNCHER);
+		slot->demand.due_at = SIERRA_NEVER;
+		(void) pg_atomic_fetch_or_u32(&slot->listeners, SIERRA_LISTEN_LAUNCHER);
 	}
 	LWLockRelease(sierra_shared->lock);
+	unvisited = list_delete_oid(unvisited, database);
+	known = list_delete_oid(known, database);
 }
 
-/*
- * Changes the state of a database's notifier, if the database has a slot and
- * the state is "from".
- */
-static void
-change_state(Oid database, SierraNotifierState from, SierraNotifierState to)
+/* Starts the runners that are due; returns when to call again. */
+static SierraTime
+start_due(SierraTime now)
 {
-	SierraDatabaseSlot *slot;
+	SierraPlan plan;
 
-	LWLockAcquire(sierra_shared->lock, LW_EXCLUSIVE);
-	slot = sierra_shared_find_slot(database);
-	if (slot != NULL && slot->notifier.state == from)
-		slot->notifier.state = to;
-	LWLockRelease(sierra_shared->lock);
-}
-
-/*
- * Starts the notifier of a database, or one that looks whether the database has
- * the extension.  False if there is no room for another process.
- */
-static bool
-start_in(Oid database)
-{
-	bool connectable;
-
-	if (is_started(database))
-		return true;
-	StartTransactionCommand();
-	connectable = is_connectable(database);
-	CommitTransactionCommand();
-	if (!connectable)
+	forget_dead(now);
+	sierra_pool_plan(&plan, unvisited, now);
+	if (plan.count > 0 && now < no_room.until)
+		return Min(plan.wake_at, no_room.until);
+	for (int i = 0; i < plan.count; i++)
 	{
-		give_up(database);
-		return true;
+		if (!is_connectable(plan.start[i]))
+			give_up(plan.start[i]);
+		else if (!start_runner(plan.start[i]))
+			return Min(plan.wake_at, no_room.until);
 	}
-	change_state(database, SIERRA_NOTIFIER_WANTED, SIERRA_NOTIFIER_STARTING);
-	if (start(database))
-		return true;
-	change_state(database, SIERRA_NOTIFIER_STARTING, SIERRA_NOTIFIER_WANTED);
-	return false;
-}
-
-/* Starts notifiers that are due; returns when to call again. */
-static TimestampTz
-start_due(TimestampTz now)
-{
-	TimestampTz wake_at = DT_NOEND;
-	Oid due[SIERRA_DATABASES_MAX];
-	int count = 0;
-
-	LWLockAcquire(sierra_shared->lock, LW_EXCLUSIVE);
-	for (int i = 0; i < SIERRA_DATABASES_MAX; i++)
-	{
-		if (is_due(&sierra_shared->slot[i], now, &wake_at))
-			due[count++] = sierra_shared->slot[i].database;
-	}
-	LWLockRelease(sierra_shared->lock);
-
-	if (now < no_room.until)
-		return count > 0 || unvisited != NIL ? no_room.until : wake_at;
-	for (int i = 0; i < count; i++)
-	{
-		if (!start_in(due[i]))
-			return no_room.until;
-	}
-
-	/* One at a time, since a server can have many databases and few background workers. */
-	while (unvisited != NIL && !is_visiting())
-	{
-		if (!start_in(linitial_oid(unvisited)))
-			return no_room.until;
-		unvisited = list_delete_first(unvisited);
-	}
-	return wake_at;
+	return plan.wake_at;
 }
 
 static void
@@ -348,25 +365,21 @@ attach(void)
 	before_shmem_exit(detach, (Datum) 0);
 }
 
-/* Forgets starts of the launcher before this one, whose handles are lost. */
+/*
+ * After a reload, runners visit every database: some changes of settings have work there.
+ */
 static void
-take_over(void)
+reload(void)
 {
+	ConfigReloadPending = false;
+	ProcessConfigFile(PGC_SIGHUP);
 	LWLockAcquire(sierra_shared->lock, LW_EXCLUSIVE);
-	for (int i = 0; i < SIERRA_DATABASES_MAX; i++)
+	for (int i = 0; i < sierra_shared->slots_used; i++)
 	{
-		if (sierra_shared->slot[i].notifier.state == SIERRA_NOTIFIER_STARTING)
-			sierra_shared->slot[i].notifier.state = SIERRA_NOTIFIER_WANTED;
+		if (!sierra_slots[i].demand.no_extension)
+			sierra_slots[i].demand.due_at = 0;
 	}
 	LWLockRelease(sierra_shared->lock);
-}
-
-static long
-timeout_until(TimestampTz now, TimestampTz then)
-{
-	if (then == DT_NOEND)
-		return -1L;
-	return Min(TimestampDifferenceMilliseconds(now, then), INT_MAX);
 }
 
 void
@@ -380,27 +393,19 @@ sierra_launcher_main(Datum unused)
 		AllocSetContextCreate(TopMemoryContext, "sierra_es launcher", ALLOCSET_DEFAULT_SIZES);
 	attach();
 	take_over();
-	sierra_pool_take_over();
-	list_databases();
 	for (;;)
 	{
-		TimestampTz now = GetCurrentTimestamp();
-		TimestampTz wake_at;
-		long timeout;
+		SierraTime now = sierra_now();
+		SierraTime wake_at;
 
 		CHECK_FOR_INTERRUPTS();
 		if (ConfigReloadPending)
-		{
-			ConfigReloadPending = false;
-			ProcessConfigFile(PGC_SIGHUP);
-		}
-		check_starts(now);
-		wake_at = start_due(now);
-		wake_at = Min(wake_at, sierra_pool_schedule(now));
-		timeout = timeout_until(now, wake_at);
-		(void) WaitLatch(MyLatch,
-						 WL_LATCH_SET | WL_EXIT_ON_PM_DEATH | (timeout >= 0 ? WL_TIMEOUT : 0),
-						 timeout, sierra_compat_wait_event("SierraLauncher"));
+			reload();
+		list_databases(now);
+		wake_at = Min(start_due(now), list_due);
+		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+						 sierra_ms_until(sierra_now(), wake_at),
+						 sierra_compat_wait_event("SierraLauncher"));
 		ResetLatch(MyLatch);
 	}
 }

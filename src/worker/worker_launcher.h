@@ -1,14 +1,14 @@
 /*
  * worker_launcher.h
- *		Starts a notifier for each database that has the extension, and runners.
+ *		Starts runners where databases need them.
  */
 #ifndef SIERRA_WORKER_LAUNCHER_H
 #define SIERRA_WORKER_LAUNCHER_H
 
 #include "fmgr.h"
 
-/* Registers the launcher; called while preloaded libraries are loaded. */
-extern void sierra_launcher_register(void);
+/* Sets up what a preloaded library needs: shared memory, hook, launcher. */
+extern void sierra_background_preload(void);
 
 /* Entry function of the launcher. */
 extern PGDLLEXPORT void sierra_launcher_main(Datum unused);

@@ -7,36 +7,77 @@
 #include "store/store.h"
 #include "wakeup/doorbell.h"
 #include "wakeup/shared.h"
+#include "worker/runner_pool.h"
 
 #include "commands/dbcommands.h"
 #include "fmgr.h"
 #include "funcapi.h"
+#include "miscadmin.h"
+#include "postmaster/bgworker.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
-PG_FUNCTION_INFO_V1(sierra_event_notifiers);
+PG_FUNCTION_INFO_V1(sierra_event_databases);
 PG_FUNCTION_INFO_V1(sierra_event_runners);
 PG_FUNCTION_INFO_V1(sierra_call_runners);
 
-#define NOTIFIER_COLUMNS 13
+#define DATABASE_COLUMNS 15
+
+/* What is known about a database, copied from shared memory. */
+typedef struct DatabaseInfo
+{
+	Oid database;
+	SierraRunnerDemand demand;
+	SierraRounds rounds;
+	int64 unhandled_wakeups;
+	int runners;
+	bool held;
+	bool refused; /* it has no slot */
+	bool no_room; /* all of max_worker_processes are in use */
+} DatabaseInfo;
+
+static bool
+is_waiting(const DatabaseInfo *info)
+{
+	return info->demand.waits_since != 0 && !info->held;
+}
 
 static const char *
-state_name(const SierraNotifierInfo *info, bool held)
+state_name(const DatabaseInfo *info)
 {
-	if (held && info->state != SIERRA_NOTIFIER_RUNNING)
+	if (info->refused)
+		return "no place";
+	if (is_waiting(info))
+		return "waiting";
+	if (info->runners > 0)
+		return "served";
+	if (info->held)
 		return "held";
-	switch (info->state)
-	{
-		case SIERRA_NOTIFIER_NONE:
-			return "none";
-		case SIERRA_NOTIFIER_WANTED:
-			return "wanted";
-		case SIERRA_NOTIFIER_STARTING:
-			return "starting";
-		case SIERRA_NOTIFIER_RUNNING:
-			return "running";
-	}
-	return NULL;
+	return info->demand.no_extension ? "no extension" : "quiet";
+}
+
+/* What to change, or NULL. */
+static const char *
+hint_for(const DatabaseInfo *info)
+{
+	if (info->refused)
+		return psprintf(
+			"All %d places are taken. Increase \"sierra_es.max_databases\", and restart "
+			"the server.",
+			sierra_guc_max_databases);
+	if (!is_waiting(info))
+		return NULL;
+	if (sierra_guc_max_runners == 0)
+		return "There are no runners. Increase \"sierra_es.max_runners\".";
+	if (info->no_room)
+		return psprintf("All %d background workers are in use. Increase \"max_worker_processes\", "
+						"and restart the server.",
+						max_worker_processes);
+	if (info->demand.failures > 0)
+		return "Its runners end with an error; see \"last_error\" and the log.";
+	return psprintf("All %d runners are in use. If this takes long, increase "
+					"\"sierra_es.max_runners\".",
+					sierra_guc_max_runners);
 }
 
 static void
@@ -46,62 +87,94 @@ set_time(Datum *values, bool *nulls, int column, TimestampTz time)
 	nulls[column] = (time == 0);
 }
 
-/* One row, from a copy of what shared memory has. */
 static void
-put_notifier(ReturnSetInfo *result, Oid database, const SierraNotifierInfo *info, bool held,
-			 uint64 unhandled)
+set_text(Datum *values, bool *nulls, int column, const char *text)
 {
-	char *name = get_database_name(database);
-	Datum values[NOTIFIER_COLUMNS] = {0};
-	bool nulls[NOTIFIER_COLUMNS] = {false};
+	nulls[column] = (text == NULL);
+	if (text != NULL)
+		values[column] = CStringGetTextDatum(text);
+}
 
-	values[0] = ObjectIdGetDatum(database);
+static void
+set_waiting(const DatabaseInfo *info, Datum *values, bool *nulls)
+{
+	Interval *waiting = palloc0(sizeof(Interval));
+
+	nulls[4] = !is_waiting(info);
+	waiting->time = sierra_now() - info->demand.waits_since;
+	values[4] = IntervalPGetDatum(waiting);
+	nulls[6] = info->refused || info->runners > 0 || info->demand.due_at == SIERRA_NEVER;
+	values[6] = TimestampTzGetDatum(
+		sierra_wall_of_time(Max(Max(info->demand.due_at, info->demand.retry_at), sierra_now())));
+}
+
+static void
+put_database(ReturnSetInfo *result, const DatabaseInfo *info)
+{
+	char *name = get_database_name(info->database);
+	Datum values[DATABASE_COLUMNS] = {0};
+	bool nulls[DATABASE_COLUMNS] = {false};
+
+	values[0] = ObjectIdGetDatum(info->database);
 	nulls[1] = (name == NULL);
 	if (name != NULL)
 		values[1] = DirectFunctionCall1(namein, CStringGetDatum(name));
-	values[2] = CStringGetTextDatum(state_name(info, held));
-	values[3] = Int32GetDatum(info->pid);
-	nulls[3] = (info->pid == 0);
-	set_time(values, nulls, 4, info->started);
-	set_time(values, nulls, 5, info->last_wake);
-	set_time(values, nulls, 6, info->last_sweep);
-	set_time(values, nulls, 7, info->last_notify);
-	values[8] = Int64GetDatum(info->notifications);
-	values[9] = Int64GetDatum((int64) unhandled);
-	values[10] = Int32GetDatum((int32) info->failures);
-	nulls[11] = (info->last_error_at == 0);
-	values[11] = CStringGetTextDatum(info->last_error);
-	set_time(values, nulls, 12, info->last_error_at);
+	values[2] = CStringGetTextDatum(state_name(info));
+	values[3] = Int32GetDatum(info->runners);
+	set_waiting(info, values, nulls);
+	set_text(values, nulls, 5, hint_for(info));
+	set_time(values, nulls, 7, sierra_wall_of_time(info->demand.left_at));
+	set_time(values, nulls, 8, info->rounds.last_sweep);
+	set_time(values, nulls, 9, info->rounds.last_notify);
+	values[10] = Int64GetDatum(info->rounds.notifications);
+	values[11] = Int64GetDatum(info->unhandled_wakeups);
+	values[12] = Int32GetDatum((int32) info->demand.failures);
+	set_text(values, nulls, 13, info->rounds.last_error_at == 0 ? NULL : info->rounds.last_error);
+	set_time(values, nulls, 14, info->rounds.last_error_at);
 	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 }
 
-/* A row for each database that has a slot; none if the library is not preloaded. */
+/* False if the slot is free. */
+static bool
+copy_slot(SierraDatabaseSlot *slot, DatabaseInfo *info)
+{
+	memset(info, 0, sizeof(DatabaseInfo));
+	LWLockAcquire(sierra_shared->lock, LW_SHARED);
+	info->database = slot->database;
+	info->demand = slot->demand;
+	info->rounds = slot->rounds;
+	info->unhandled_wakeups =
+		pg_atomic_read_u64(&slot->wakeups) - pg_atomic_read_u64(&slot->wakeups_handled);
+	info->no_room = sierra_shared->no_room;
+	if (OidIsValid(info->database))
+	{
+		info->runners = sierra_pool_count(info->database);
+		info->held = sierra_shared_is_held_locked(info->database);
+	}
+	LWLockRelease(sierra_shared->lock);
+	return OidIsValid(info->database);
+}
+
+/* A row for each database that is known; none if the library is not preloaded. */
 Datum
-sierra_event_notifiers(PG_FUNCTION_ARGS)
+sierra_event_databases(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	DatabaseInfo info;
 
 	InitMaterializedSRF(fcinfo, 0);
-	for (int i = 0; i < SIERRA_DATABASES_MAX && sierra_shared != NULL; i++)
+	if (sierra_shared == NULL)
+		return (Datum) 0;
+	for (int i = 0; i < sierra_shared->slots_used; i++)
 	{
-		SierraDatabaseSlot *slot = &sierra_shared->slot[i];
-		SierraNotifierInfo info;
-		Oid database;
-		uint64 wakeups_handled;
-		bool held;
-
-		LWLockAcquire(sierra_shared->lock, LW_SHARED);
-		database = slot->database;
-		info = slot->notifier;
-		SpinLockAcquire(&slot->mutex);
-		info.last_wake = slot->notifier.last_wake;
-		SpinLockRelease(&slot->mutex);
-		held = OidIsValid(database) && sierra_shared_is_held_locked(database);
-		wakeups_handled = pg_atomic_read_u64(&slot->wakeups_handled);
-		LWLockRelease(sierra_shared->lock);
-		if (OidIsValid(database))
-			put_notifier(result, database, &info, held,
-						 pg_atomic_read_u64(&slot->wakeups) - wakeups_handled);
+		if (copy_slot(&sierra_slots[i], &info))
+			put_database(result, &info);
+	}
+	for (int i = 0; i < SIERRA_REFUSED_MAX; i++)
+	{
+		info = (DatabaseInfo){.database = sierra_shared->refused[i], .refused = true};
+		if (OidIsValid(info.database))
+			put_database(result, &info);
 	}
 	return (Datum) 0;
 }
@@ -120,7 +193,7 @@ put_runner(ReturnSetInfo *result, const SierraRunner *runner)
 	nulls[1] = (database == NULL);
 	if (database != NULL)
 		values[1] = DirectFunctionCall1(namein, CStringGetDatum(database));
-	values[2] = TimestampTzGetDatum(runner->started);
+	values[2] = TimestampTzGetDatum(runner->since);
 	nulls[3] = (runner->job[0] == '\0');
 	values[3] = CStringGetTextDatum(runner->job);
 	values[4] = Int64GetDatum(runner->jobs);

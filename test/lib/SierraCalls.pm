@@ -235,7 +235,7 @@ my %calls = (
     sierra_partition_id    => [q{sierra_partition_id(sierra_partition_key('a'), 4)}],
     sierra_partition_key   => [q{sierra_partition_key('a')}],
     sierra_stream_key      => [q{sierra_stream_key('a')}],
-    (map { $_ => ["count(*) FROM $_()"] } qw(event_notifiers event_runners event_stores)),
+    (map { $_ => ["count(*) FROM $_()"] } qw(event_databases event_runners event_stores)),
     (map { $_ => ["count(*) FROM $_('{store}')"] } qw(event_aggregates event_consumers event_failures event_leases
         event_partitions event_process_managers event_projections event_sagas event_subscriptions event_timers everify)),
 );

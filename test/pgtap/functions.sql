@@ -83,7 +83,7 @@ INSERT INTO wanted VALUES
     ('sierra_partition_id', 'partition_key uuid, partitions integer', 'integer', 'c', 'i', 's', true, 0),
     ('sierra_event_id', 'partition_key uuid', 'uuid', 'c', 'v', 's', true, 0),
     ('sierra_call_runners', '', 'void', 'c', 'v', 'u', false, 0),
-    ('event_notifiers', 'OUT database_id oid, OUT database name, OUT state text, OUT pid integer, OUT started_at timestamp with time zone, OUT last_wake_up timestamp with time zone, OUT last_sweep timestamp with time zone, OUT last_notification timestamp with time zone, OUT notifications bigint, OUT unhandled_wakeups bigint, OUT failures integer, OUT last_error text, OUT last_error_at timestamp with time zone', 'SETOF record', 'c', 'v', 'r', false, 10),
+    ('event_databases', 'OUT database_id oid, OUT database name, OUT state text, OUT runners integer, OUT waiting interval, OUT hint text, OUT next_visit timestamp with time zone, OUT last_visit timestamp with time zone, OUT last_sweep timestamp with time zone, OUT last_notification timestamp with time zone, OUT notifications bigint, OUT unhandled_wakeups bigint, OUT failures integer, OUT last_error text, OUT last_error_at timestamp with time zone', 'SETOF record', 'c', 'v', 'r', false, 10),
     ('create_aggregate', 'aggregate text, fold regprocedure, initial jsonb DEFAULT ''{}''::jsonb, snapshot_every integer DEFAULT 100, fold_version integer DEFAULT 1, replace boolean DEFAULT false', 'void', 'plpgsql', 'v', 'u', false, 0),
     ('drop_aggregate', 'aggregate text', 'boolean', 'plpgsql', 'v', 'u', false, 0),
     ('drop_snapshots', 'aggregate text, stream_id text DEFAULT NULL::text', 'bigint', 'plpgsql', 'v', 'u', false, 0),

@@ -19,7 +19,7 @@ SELECT is_empty(
     'functions in SQL pin their search_path, or were parsed at their creation');
 SELECT is_empty(
     $$SELECT oid::regprocedure FROM functions
-       WHERE proname NOT IN ('event_notifiers', 'event_runners') AND pronamespace <> 'sierra_internal'::regnamespace
+       WHERE proname NOT IN ('event_databases', 'event_runners') AND pronamespace <> 'sierra_internal'::regnamespace
          AND NOT has_function_privilege('regress_sierra_stranger', oid, 'EXECUTE')$$,
     'everybody may call the interface: rights are those of the tables; runners are visible only to roles that may see them');
 -- What the interface calls runs as the caller, and checks its arguments itself.  A body runs what a function in C has

@@ -7,7 +7,7 @@ SELECT is(current_setting('sierra_es.store'), 'es', 'sierra_es.store is es by de
 SELECT is(current_setting('sierra_es.strict_versioning'), 'off', 'strict versioning is off by default');
 SELECT is(current_setting('sierra_es.restore'), 'off', 'restore is off by default');
 SELECT is((SELECT string_agg(name || ' ' || context || ' ' || vartype, ', ' ORDER BY name) FROM pg_settings WHERE name LIKE 'sierra\_es.%'),
-          'sierra_es.job_timeout sighup integer, sierra_es.max_runners sighup integer, sierra_es.max_waiters sighup integer, sierra_es.metadata user string,'
+          'sierra_es.job_timeout sighup integer, sierra_es.max_databases sighup integer, sierra_es.max_runners sighup integer, sierra_es.max_waiters sighup integer, sierra_es.metadata user string,'
           ' sierra_es.notify superuser enum, sierra_es.notify_interval sighup integer, sierra_es.paused_stores user string,'
           ' sierra_es.poll_interval user integer, sierra_es.restore user bool, sierra_es.run_jobs user bool, sierra_es.store user string,'
           ' sierra_es.strict_versioning superuser bool, sierra_es.sweep_interval sighup integer',

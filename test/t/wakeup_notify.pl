@@ -14,6 +14,7 @@ use Time::HiRes qw(time);
 
 my $node = new_server('notify');
 create_store($node, 4);
+my $dbh = connect_to($node);
 
 sub append {
     my ($dbh, $stream, $store) = @_;
@@ -21,14 +22,14 @@ sub append {
     return one_value($dbh, 'SELECT global_position FROM eappend($1, $2)', $stream, 'Happened');
 }
 
-# A reload makes the notifier look at all stores.  Returns when it has.
+# A reload makes a runner look at all stores.  Returns when it has.
 sub configure {
     my ($dbh, %settings) = @_;
     my $start = one_value($dbh, 'SELECT clock_timestamp()');
     $node->append_conf('postgresql.conf', "$_ = '$settings{$_}'") for keys %settings;
     $node->reload;
-    wait_until('the notifier has looked', sub {
-        one_value($dbh, q{SELECT last_sweep > $1::timestamptz FROM event_notifiers() WHERE database = 'postgres'},
+    wait_until('a runner has looked', sub {
+        one_value($dbh, q{SELECT last_sweep > $1::timestamptz FROM event_databases() WHERE database = 'postgres'},
             $start)
     });
     return;
@@ -42,23 +43,17 @@ sub settle {
     return;
 }
 
-sub notifier_pid {
-    my ($dbh, $database) = @_;
-    my $pid;
-    wait_until('the notifier runs', sub {
-        $pid = one_value($dbh, q{SELECT pid FROM event_notifiers() WHERE database = $1 AND state = 'running'},
-            $database // 'postgres')
-    });
-    return $pid;
+sub runner_pids {
+    my ($database) = @_;
+    return all_rows($dbh, 'SELECT pid FROM event_runners() WHERE database = $1', $database);
 }
 
 # ---------------------------------------------------------------------------
 # Without shared_preload_libraries
 # ---------------------------------------------------------------------------
 
-my $dbh = connect_to($node);
 my $listener = SierraListen->new($node);
-is(one_value($dbh, 'SELECT count(*) FROM event_notifiers()'), 0, 'not preloaded: no notifiers');
+is(one_value($dbh, 'SELECT count(*) FROM event_databases()'), 0, 'not preloaded: no runners');
 append($dbh, 'silent');
 $dbh->do('SET sierra_es.notify = transaction');
 my $position = append($dbh, 'order-1');
@@ -91,7 +86,7 @@ $dbh->disconnect;
 $listener->end;
 
 # ---------------------------------------------------------------------------
-# The notifier
+# Runners
 # ---------------------------------------------------------------------------
 
 $node->append_conf('postgresql.conf', <<'CONF');
@@ -100,14 +95,13 @@ sierra_es.sweep_interval = '1h'
 CONF
 $node->restart;
 $dbh = connect_to($node);
-my $notifier = notifier_pid($dbh);
 $listener = SierraListen->new($node);
 
 # No sweep helps here: every notification comes from a signal.
 $position = append($dbh, 'order-1');
 $heard = ($listener->heard_until('es', $position))[-1];
-is_deeply($heard, { channel => 'sierra_es', store => 'es', position => $position, pid => $notifier },
-    'the notifier announces an append');
+delete $heard->{pid};
+is_deeply($heard, { channel => 'sierra_es', store => 'es', position => $position }, 'a runner announces an append');
 
 my $strange = q{we"ir\\d} . "\x{e4}";
 utf8::encode($strange);
@@ -140,7 +134,7 @@ is_deeply([ sort { $a <=> $b } map { $_->{position} } @heard ], [ map { $_->{pos
 configure($dbh, 'sierra_es.notify_interval' => '10ms');
 
 # Rollbacks, and changes that must send nothing.  Another store, which signals
-# later, shows when the notifier has looked.
+# later, shows when a runner has looked.
 sub is_silent {
     my ($what, $code) = @_;
     settle($dbh, $listener);
@@ -169,17 +163,18 @@ is(($listener->heard_until('es', $position))[-1]{pid}, $dbh->{pg_pid},
     'sierra_es.notify = transaction: the session announces');
 $dbh->do('RESET sierra_es.notify');
 
-# A notifier that starts announces the existing events.
-$listener->forget;
-$dbh->do('SELECT pg_terminate_backend($1)', undef, notifier_pid($dbh));
-my %last = map { $listener->next_heard->{store} => 1 } 1 .. 2;
-is_deeply([ sort keys %last ], [ sort 'es', $characters ], 'a notifier that starts announces every store');
+# A runner that comes announces what is new, and nothing else.
+settle($dbh, $listener);
+$dbh->do('SELECT pg_terminate_backend($1)', undef, $_->{pid}) for @{ runner_pids('postgres') };
+wait_until('they have gone', sub { !@{ runner_pids('postgres') } });
+my $second_position = append($dbh, 's', $strange);
+my @stores = map { $_->{store} } $listener->heard_until($characters, $second_position);
+is_deeply(\@stores, [$characters], 'a runner that comes announces only what is new');
 
 # ---------------------------------------------------------------------------
-# Changes that send no signal are found by the sweep
+# Prepared transactions
 # ---------------------------------------------------------------------------
 
-configure($dbh, 'sierra_es.sweep_interval' => '100ms');
 settle($dbh, $listener);
 $dbh->begin_work;
 $position = append($dbh, 'order-1');
@@ -202,8 +197,7 @@ $dbh->do(q{ROLLBACK PREPARED 'p'});
 is($listener->next_heard->{position}, $position, 'ROLLBACK PREPARED announces what it held back');
 is(one_value($dbh, 'SELECT count(*) FROM eall($1)', $held - 1), 1, 'which can be read then');
 
-# The same when an ordinary transaction rolls back; that sends a signal.
-configure($dbh, 'sierra_es.sweep_interval' => '1h');
+# The same when an ordinary transaction rolls back.
 my $holder = connect_to($node);
 $holder->begin_work;
 append($holder, 'order-1');
@@ -214,6 +208,10 @@ $holder->rollback;
 $holder->disconnect;
 is(($listener->heard_until('es', $position))[-1]{position}, $position,
     'ROLLBACK announces what the transaction held back');
+
+# ---------------------------------------------------------------------------
+# Changes that send no signal are found by the sweep
+# ---------------------------------------------------------------------------
 
 # Rows of a dump.
 configure($dbh, 'sierra_es.sweep_interval' => '100ms');
@@ -235,8 +233,6 @@ $node->safe_psql('postgres', 'CREATE DATABASE second');
 my $second = connect_to($node, 'second');
 $second->do('CREATE EXTENSION sierra_es');
 $second->do('SELECT create_event_store()');
-my $second_notifier = notifier_pid($dbh, 'second');
-isnt($second_notifier, notifier_pid($dbh), 'each database has a notifier');
 my $second_listener = SierraListen->new($node, 'second');
 append($second, "event-$_") for 1 .. 20;
 settle($dbh, $listener);

@@ -14,7 +14,7 @@ use Test::More;
 my $node = new_server('kept_away');
 $node->append_conf('postgresql.conf', <<'CONF');
 shared_preload_libraries = 'sierra_es'
-sierra_es.max_runners = 1
+sierra_es.max_runners = 4
 sierra_es.sweep_interval = '200ms'
 CONF
 $node->restart;
@@ -31,9 +31,9 @@ CREATE FUNCTION see(e sierra_event) RETURNS void LANGUAGE sql AS 'INSERT INTO se
 SELECT create_projection('p', 'see(sierra_event)')
 SQL
 
-sub notifier_of {
+sub runner_of {
     my ($database) = @_;
-    return one_value($dbh, q{SELECT pid FROM event_notifiers() WHERE database = $1 AND state = 'running'}, $database);
+    return one_value($dbh, q{SELECT min(pid) FROM event_runners() WHERE database = $1}, $database);
 }
 
 sub runs {
@@ -51,14 +51,14 @@ for my $role (qw(regress_sierra_creator regress_sierra_nobody)) {
         'ALTER DATABASE postgres SET TABLESPACE pg_default')
     {
         my $session = connect_to($node, 'other', $role);
-        my $pid     = notifier_of('postgres');
+        my $pid     = runner_of('postgres');
         $session->begin_work;
         $session->do('SAVEPOINT before');
         my $code = sqlstate_of($session, $statement);
         isnt($code, '', "$statement is refused ($code)");
         $session->do('ROLLBACK TO before');
         runs("beside a transaction of $role in which it was tried: $statement");
-        is(notifier_of('postgres'), $pid, 'the notifier is the same');
+        is(runner_of('postgres'), $pid, 'the runner is the same');
         $session->rollback;
         $session->disconnect;
     }
@@ -66,14 +66,20 @@ for my $role (qw(regress_sierra_creator regress_sierra_nobody)) {
 
 # The owner of a database who may not create databases may not rename it either.
 my $session = connect_to($node, 'owned');
-$session->do('CREATE EXTENSION sierra_es');
+$session->do($_) for split /;;\n/, <<'SQL';
+CREATE EXTENSION sierra_es;;
+SELECT create_event_store('es', 1);;
+CREATE FUNCTION see(e sierra_event) RETURNS void LANGUAGE sql AS '';;
+SELECT create_projection('p', 'see(sierra_event)');;
+SELECT eappend('a', 'x')
+SQL
 $session->disconnect;
-wait_until('the other database has a notifier', sub { notifier_of('owned') });
-my $pid = notifier_of('owned');
+wait_until('the other database has a runner', sub { runner_of('owned') });
+my $pid = runner_of('owned');
 $session = connect_to($node, 'other', 'regress_sierra_owner');
 $session->begin_work;
 is(sqlstate_of($session, 'ALTER DATABASE owned RENAME TO mine'), '42501', 'an owner without CREATEDB may not rename');
-is(notifier_of('owned'), $pid, 'and does not disturb');
+is(runner_of('owned'), $pid, 'and does not disturb');
 $session->rollback;
 $session->disconnect;
 
@@ -83,23 +89,23 @@ $session = connect_to($node, 'other', 'regress_sierra_owner');
 $session->begin_work;
 $session->do('SAVEPOINT before');
 $session->do('ALTER DATABASE owned RENAME TO mine');
-is(notifier_of('owned') // '', '', 'the notifier has left');
+is(runner_of('owned') // '', '', 'the runner has left');
 $session->do('ROLLBACK TO before');
-wait_until('it is back after the savepoint', sub { notifier_of('owned') });
+wait_until('it is back after the savepoint', sub { runner_of('owned') });
 pass('it is back after the savepoint');
 is(sqlstate_of($session, 'ALTER DATABASE owned RENAME TO other'), '42P04', 'a statement that fails');
 $session->do('ROLLBACK TO before');
-wait_until('it is back after a failure', sub { notifier_of('owned') });
+wait_until('it is back after a failure', sub { runner_of('owned') });
 pass('it is back after a failure');
 $session->do('SAVEPOINT within');
 $session->do('ALTER DATABASE owned RENAME TO mine');
 $session->do('RELEASE within');
-is(notifier_of('owned') // '', '', 'it stays away until the statement is undone');
+is(runner_of('owned') // '', '', 'it stays away until the statement is undone');
 $session->do('ROLLBACK TO before');
-wait_until('it is back', sub { notifier_of('owned') });
+wait_until('it is back', sub { runner_of('owned') });
 $session->do('ALTER DATABASE owned RENAME TO mine');
 $session->commit;
-wait_until('it is back after the commit', sub { notifier_of('mine') });
+wait_until('it is back after the commit', sub { runner_of('mine') });
 pass('it is back after the commit');
 
 done_testing();

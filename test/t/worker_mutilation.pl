@@ -1,4 +1,4 @@
-# Stores that their owners have damaged, beside runners and the notifier: these say in
+# Stores that their owners have damaged, beside runners: these say in
 # the log what is wrong, serve the other stores, and do not end.
 
 use strict;
@@ -29,7 +29,7 @@ my $started = one_value($superuser, 'SELECT pg_postmaster_start_time()');
 my $owner = connect_to($node, 'postgres', 'regress_sierra_owner');
 $owner->do('SET client_min_messages = error');
 
-# Those that a runner or the notifier meets, each in a store of its own.
+# Those that a runner meets, each in a store of its own.
 my $wanted = $ENV{SIERRA_TEST_MUTILATIONS} // '^(?:projections|timers|sagas|saga_instances|subscription_cursors|sequence): ';
 my (%name_of, $tried);
 for my $mutilation (mutilations_by_hand()) {
