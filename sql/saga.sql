@@ -80,6 +80,7 @@ COMMENT ON FUNCTION sierra_internal.create_saga_tables(name) IS
 CREATE FUNCTION sierra_internal.saga_function_name(procedure regprocedure) RETURNS text
     LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
+    SET quote_all_identifiers = off
 AS $$
 DECLARE
     found record;

@@ -24,20 +24,22 @@ AS $$
            AND (c.relname::text, c.relkind) IN (('events', 'p'), ('stream_keys', 'r'),
                                                 ('event_ids', 'r'), ('global_position', 'S')))
     SELECT count(*) = 4
-           AND (SELECT array_agg(a.attname::text || ' ' || a.atttypid::regtype ORDER BY a.attnum)
+           AND (SELECT array_agg(a.attname::text || ' ' || a.atttypid ORDER BY a.attnum)
                   FROM tables AS t JOIN pg_attribute AS a ON a.attrelid = t.oid
                  WHERE t.relname = 'events' AND a.attnum BETWEEN 1 AND 13)
-               = ARRAY['partition_sequence bigint', 'stream_version bigint',
-                       'global_position bigint', 'timestamp timestamp with time zone',
-                       'event_id uuid', 'partition_key uuid', 'transaction_id uuid',
-                       'partition_id integer', 'stream_id text', 'event_name text',
-                       'metadata json', 'payload json', 'payload_bytes bytea']
-           AND (SELECT array_agg(t.relname || ' ' || a.attname || ' ' || a.atttypid::regtype
+               = ARRAY['partition_sequence ' || 'bigint'::regtype::oid, 'stream_version ' || 'bigint'::regtype::oid,
+                       'global_position ' || 'bigint'::regtype::oid, 'timestamp ' || 'timestamptz'::regtype::oid,
+                       'event_id ' || 'uuid'::regtype::oid, 'partition_key ' || 'uuid'::regtype::oid,
+                       'transaction_id ' || 'uuid'::regtype::oid, 'partition_id ' || 'integer'::regtype::oid,
+                       'stream_id ' || 'text'::regtype::oid, 'event_name ' || 'text'::regtype::oid,
+                       'metadata ' || 'json'::regtype::oid, 'payload ' || 'json'::regtype::oid,
+                       'payload_bytes ' || 'bytea'::regtype::oid]
+           AND (SELECT array_agg(t.relname || ' ' || a.attname || ' ' || a.atttypid
                                  ORDER BY t.relname, a.attnum)
                   FROM tables AS t JOIN pg_attribute AS a ON a.attrelid = t.oid
                  WHERE t.relname IN ('stream_keys', 'event_ids') AND a.attnum BETWEEN 1 AND 2)
-               = ARRAY['event_ids event_id uuid', 'event_ids partition_id integer',
-                       'stream_keys stream_id text', 'stream_keys partition_key uuid']
+               = ARRAY['event_ids event_id ' || 'uuid'::regtype::oid, 'event_ids partition_id ' || 'integer'::regtype::oid,
+                       'stream_keys stream_id ' || 'text'::regtype::oid, 'stream_keys partition_key ' || 'uuid'::regtype::oid]
            AND EXISTS (SELECT FROM tables AS t JOIN pg_partitioned_table AS p ON p.partrelid = t.oid
                         WHERE t.relname = 'events' AND p.partstrat = 'l' AND p.partnatts = 1
                           AND p.partattrs[0] = 8)
@@ -62,7 +64,7 @@ CREATE FUNCTION sierra_internal.partition_count(store name) RETURNS integer
     LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT replace(encode(g.tgargs, 'escape'), '\000', '')::integer
+    SELECT replace(encode(g.tgargs, 'escape'), E'\\000', '')::integer
       FROM pg_trigger AS g
      WHERE g.tgrelid = to_regclass(format('%I.events', $1))
        AND g.tgfoid = 'sierra_internal.guard_events()'::regprocedure
@@ -248,7 +250,7 @@ BEGIN
         RAISE duplicate_object USING
             MESSAGE = format('event store "%s" already exists', name);
     END IF;
-    IF name LIKE 'pg\_%' THEN
+    IF starts_with(name, 'pg_') THEN
         RAISE reserved_name USING
             MESSAGE = format('unacceptable store name "%s"', name),
             DETAIL = 'A store is a schema, and the prefix "pg_" is reserved for system schemas.';
@@ -390,7 +392,7 @@ DECLARE
 BEGIN
     FOR part IN
         SELECT c.oid,
-               substring(pg_get_expr(c.relpartbound, c.oid) FROM '\d+')::integer AS id
+               substring(pg_get_expr(c.relpartbound, c.oid) FROM '[0-9]+')::integer AS id
           FROM pg_inherits AS i JOIN pg_class AS c ON c.oid = i.inhrelid
          WHERE i.inhparent = to_regclass(format('%I.events', wanted))
          ORDER BY 2
