@@ -399,12 +399,7 @@ DECLARE
 BEGIN
     PERFORM sierra_internal.require_value('saga', saga IS NULL);
     PERFORM sierra_internal.check_saga_data(data);
-    PERFORM sierra_internal.check_new_event(id, 'SagaStarted', NULL, NULL, NULL);
-    IF json_typeof(metadata) <> 'object' THEN
-        RAISE invalid_parameter_value USING
-            MESSAGE = 'the metadata of a saga are a JSON object',
-            DETAIL = format('The value is of type %s.', json_typeof(metadata));
-    END IF;
+    PERFORM sierra_internal.check_new_event(id, 'SagaStarted', NULL, NULL, NULL, metadata);
     IF saga_id IS NOT NULL AND sierra_internal.saga_was_started(saga_id, saga, data) THEN
         RETURN saga_id;
     END IF;

@@ -23,7 +23,7 @@ my $source = connect_to($node);
 # What a dump could spoil: bytes, spelling of JSON, long values, client's times.
 $source->do(q{SELECT * FROM eappend('odd', 'Bytes', payload_bytes => '\x00ff5c0a09')});
 $source->do(q{SELECT * FROM eappend('odd', 'Json',
-    E'{ "b":1,  "a": "\\\\u0000",\n\t"a": 1e400, "ä": "\\\\\\\\N" }', '[null ]', "timestamp" => '0044-03-15 BC')});
+    E'{ "b":1,  "a": "\\\\u0000",\n\t"a": 1e400, "ä": "\\\\\\\\N" }', '{"a": [null ]}', "timestamp" => '0044-03-15 BC')});
 $source->do(q{SELECT * FROM eappend('odd', 'Long',
     to_json((SELECT string_agg(md5(i::text), '') FROM generate_series(1, 3000) AS i)))});
 $source->do(q{SELECT * FROM eappend(E'tab''\\.quote"ü', 'Null')});
