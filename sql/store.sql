@@ -222,6 +222,33 @@ $$;
 COMMENT ON FUNCTION sierra_internal.create_partition(name, integer) IS
     'creates one partition of a store';
 
+-- What is in a schema depends on it, and so do default privileges and publications for it.
+CREATE FUNCTION sierra_internal.require_empty_schema(name name) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    others bigint;
+    example text;
+BEGIN
+    SELECT count(*), min(pg_describe_object(d.classid, d.objid, d.objsubid))
+      INTO others, example
+      FROM pg_depend AS d
+     WHERE d.refclassid = 'pg_namespace'::regclass
+       AND d.refobjid = (SELECT n.oid FROM pg_namespace AS n WHERE n.nspname = name)
+       AND d.classid NOT IN ('pg_default_acl'::regclass, 'pg_publication_namespace'::regclass);
+    IF others > 0 THEN
+        RAISE object_not_in_prerequisite_state USING
+            MESSAGE = format('schema "%s" is not empty', name),
+            DETAIL = CASE others WHEN 1 THEN format('It has %s.', example)
+                                 ELSE format('It has %s objects, such as %s.', others, example) END,
+            HINT = 'A store needs a schema of its own. Choose another name: the schema is made with the store.';
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION sierra_internal.require_empty_schema(name) IS
+    'raises an error if a schema has anything in it';
+
 CREATE FUNCTION create_event_store(name name DEFAULT 'es', partitions integer DEFAULT 32)
     RETURNS void
     LANGUAGE plpgsql
@@ -265,11 +292,18 @@ BEGIN
             DETAIL = format('It could replace the tables of a store of role "%s".', current_user),
             HINT = format('Create the store as role "%s".', pg_get_userbyid(schema_owner));
     END IF;
-    IF schema_owner IS NULL THEN
-        EXECUTE format('CREATE SCHEMA %I', name);
-        EXECUTE format('COMMENT ON SCHEMA %I IS %L', name, 'event store');
-    END IF;
-    PERFORM sierra_internal.create_event_tables(name);
+    PERFORM sierra_internal.require_empty_schema(name);
+    BEGIN
+        IF schema_owner IS NULL THEN
+            EXECUTE format('CREATE SCHEMA %I', name);
+            EXECUTE format('COMMENT ON SCHEMA %I IS %L', name, 'event store');
+        END IF;
+        PERFORM sierra_internal.create_event_tables(name);
+    EXCEPTION WHEN unique_violation OR duplicate_schema OR duplicate_table THEN
+        RAISE duplicate_object USING
+            MESSAGE = format('event store "%s" already exists', name),
+            DETAIL = format('Another session has made it, or has filled schema "%s", at the same time.', name);
+    END;
     PERFORM sierra_internal.create_subscription_tables(name);
     PERFORM sierra_internal.create_aggregate_tables(name);
     PERFORM sierra_internal.create_upcaster_table(name);
@@ -337,6 +371,8 @@ CREATE FUNCTION drop_event_store(name name, force boolean DEFAULT false) RETURNS
     SET search_path = pg_catalog, pg_temp
     -- Events that a policy hides must not count as none.
     SET row_security = off
+    -- The guard against DROP lets it pass.
+    SET sierra_es.restore = on
 AS $$
 #variable_conflict use_variable
 DECLARE

@@ -282,6 +282,17 @@ my $whole = connect_to($fresh);
 same_text(store_text($whole, $_), $text{$_}, "byte_exact: store $_ from pg_dumpall") for 'es', $other;
 
 # ---------------------------------------------------------------------------
+# Over a store that has events
+# ---------------------------------------------------------------------------
+
+my $clean = dump_to('clean', '-Fc');
+$database = new_database();
+$node->command_ok([ 'pg_restore', '--exit-on-error', '-d', $database, $clean ], 'pg_restore');
+is(sqlstate_of(connect_to($node, $database), 'DROP SCHEMA es CASCADE'), '55000', 'DROP SCHEMA does not delete events');
+$node->command_ok([ qw(pg_restore --clean --if-exists --exit-on-error --single-transaction -d), $database, $clean ], 'pg_restore --clean');
+is_restored($database, 'restored over itself');
+
+# ---------------------------------------------------------------------------
 # While appends run
 # ---------------------------------------------------------------------------
 
