@@ -32,6 +32,7 @@ DECLARE
     transient boolean;
     steps bigint := 0;
     done text[];
+    failed text[] := '{}';
     steps_before bigint := -1;
 BEGIN
     PERFORM sierra_internal.require_value('max_count', max_count IS NULL);
@@ -45,11 +46,12 @@ BEGIN
         EXECUTE format('SELECT array_agg(d.saga_id), array_agg(d.interruptions > 0)'
                        '  FROM (SELECT i.saga_id, i.interruptions FROM %I.saga_instances AS i'
                        ' WHERE i.run_at <= clock_timestamp()'
+                       '   AND NOT (i.saga_id = ANY ($3))'
                        '   AND ($2 IS NULL OR EXISTS (SELECT FROM %1$I.sagas AS s WHERE s.saga = i.saga'
                        '                                 AND s.version = i.version AND s.owner = $2))'
                        ' ORDER BY i.run_at, i.saga_id'
                        ' LIMIT $1 FOR NO KEY UPDATE SKIP LOCKED) AS d', store)
-           INTO due, interrupted USING least(max_count - steps, 10), owner;
+           INTO due, interrupted USING least(max_count - steps, 10), owner, failed;
         -- The same again and no step made: something, such as a trigger of the owner, keeps
         -- the rows as they are.
         IF due IS NULL OR (due = done AND steps = steps_before) THEN
@@ -77,6 +79,7 @@ BEGIN
                                           ELSE 'saga instance "%s" cannot be run' END, due[i]),
                     DETAIL = SQLERRM;
                 PERFORM sierra_internal.postpone_saga(store, due[i], format('%s (%s)', SQLERRM, SQLSTATE));
+                failed := failed || due[i];
                 IF transient THEN
                     -- The caller can commit what is done, and free its locks.
                     RETURN steps;

@@ -195,32 +195,35 @@ $$;
 COMMENT ON FUNCTION sierra_internal.create_event_tables(name) IS
     'creates the event tables of a store, without partitions';
 
--- One partition: table and unique indexes.
-CREATE FUNCTION sierra_internal.create_partition(store name, partition_id integer) RETURNS void
+-- All partitions: tables and unique indexes.  Partitions are not added to a store later.
+CREATE FUNCTION sierra_internal.create_partitions(store name, partitions integer) RETURNS void
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    relation constant text := format('%I.%I', store, 'events_' || partition_id);
     -- An event is written once and never updated: freeze it at the first vacuum, and
     -- do not lock readers out to give back pages that appends will need.
     settings constant text :=
         'vacuum_truncate = off, autovacuum_freeze_min_age = 0, toast.vacuum_truncate = off,'
         ' toast.autovacuum_freeze_min_age = 0';
+    relation text;
 BEGIN
-    EXECUTE format('CREATE TABLE %s PARTITION OF %I.events FOR VALUES IN (%s) WITH (%s)',
-                   relation, store, partition_id, settings);
-    EXECUTE format(
-        'ALTER TABLE %s'
-        ' ADD CONSTRAINT %I PRIMARY KEY (partition_sequence) WITH (fillfactor = 100),'
-        ' ADD CONSTRAINT %I UNIQUE (stream_id, stream_version),'
-        ' ADD CONSTRAINT %I UNIQUE (event_id)',
-        relation, format('events_%s_sequence', partition_id), format('events_%s_stream', partition_id),
-        format('events_%s_event_id', partition_id));
+    FOR partition_id IN 0 .. partitions - 1 LOOP
+        relation := format('%I.%I', store, 'events_' || partition_id);
+        EXECUTE format('CREATE TABLE %s PARTITION OF %I.events FOR VALUES IN (%s) WITH (%s)',
+                       relation, store, partition_id, settings);
+        EXECUTE format(
+            'ALTER TABLE %s'
+            ' ADD CONSTRAINT %I PRIMARY KEY (partition_sequence) WITH (fillfactor = 100),'
+            ' ADD CONSTRAINT %I UNIQUE (stream_id, stream_version),'
+            ' ADD CONSTRAINT %I UNIQUE (event_id)',
+            relation, format('events_%s_sequence', partition_id), format('events_%s_stream', partition_id),
+            format('events_%s_event_id', partition_id));
+    END LOOP;
 END
 $$;
-COMMENT ON FUNCTION sierra_internal.create_partition(name, integer) IS
-    'creates one partition of a store';
+COMMENT ON FUNCTION sierra_internal.create_partitions(name, integer) IS
+    'creates the partitions of a store';
 
 -- What is in a schema depends on it, and so do default privileges and publications for it.
 CREATE FUNCTION sierra_internal.require_empty_schema(name name) RETURNS void
@@ -310,9 +313,7 @@ BEGIN
     PERFORM sierra_internal.create_timer_table(name);
     PERFORM sierra_internal.create_projection_tables(name);
     PERFORM sierra_internal.create_saga_tables(name);
-    FOR i IN 0 .. partitions - 1 LOOP
-        PERFORM sierra_internal.create_partition(name, i);
-    END LOOP;
+    PERFORM sierra_internal.create_partitions(name, partitions);
     PERFORM @extschema@.guard_event_store(name);
 END
 $$;

@@ -340,8 +340,6 @@ CREATE FUNCTION sierra_internal.everify_body(store name) RETURNS SETOF record
     SET enable_indexscan = off
     SET enable_indexonlyscan = off
     SET enable_bitmapscan = off
-    -- Switched-off scans look expensive, and thousands of plans would be compiled.
-    SET jit = off
 AS $$
 #variable_conflict use_column
 DECLARE

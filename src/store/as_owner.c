@@ -33,6 +33,7 @@
 #include "storage/lmgr.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
+#include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/rls.h"
 #include "utils/syscache.h"
@@ -175,18 +176,35 @@ is_monitor(void)
 	return has_privs_of_role(GetUserId(), ROLE_PG_MONITOR);
 }
 
+/*
+ * Without statistics the planner takes the small tables of a store for large ones, and
+ * would compile plans that are run once: that takes much longer than to run them.
+ */
+static Datum
+show(FunctionCallInfo fcinfo, bool shows_contents)
+{
+	int settings = NewGUCNestLevel();
+	Datum result;
+
+	(void) set_config_option("jit", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0,
+							 false);
+	result = call_safely(fcinfo, is_monitor(), shows_contents);
+	AtEOXact_GUC(false, settings);
+	return result;
+}
+
 /* What a monitor may see of every store: progress and failures. */
 Datum
 sierra_show(PG_FUNCTION_ARGS)
 {
-	return call_safely(fcinfo, is_monitor(), false);
+	return show(fcinfo, false);
 }
 
 /* What a monitor may see only with the rights on the tables. */
 Datum
 sierra_show_contents(PG_FUNCTION_ARGS)
 {
-	return call_safely(fcinfo, is_monitor(), true);
+	return show(fcinfo, true);
 }
 
 Datum
@@ -204,15 +222,16 @@ sierra_call_in_time(PG_FUNCTION_ARGS)
 	Call call;
 
 	find_body(fcinfo, &call);
+	sierra_time_limit_begin();
 	PG_TRY();
 	{
-		sierra_time_limit_begin();
 		result = call_body(fcinfo, call.body, InvalidOid);
 	}
 	PG_CATCH();
 	{
-		sierra_time_limit_rethrow(context);
+		sierra_time_limit_rethrow(context, true);
 	}
 	PG_END_TRY();
+	sierra_time_limit_end();
 	return result;
 }

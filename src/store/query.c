@@ -19,6 +19,7 @@
 #include "catalog/namespace.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
+#include "jit/jit.h"
 #include "lib/ilist.h"
 #include "optimizer/cost.h"
 #include "utils/builtins.h"
@@ -177,26 +178,47 @@ find_plan(const SierraStore *store, const SierraQuery *query)
 	return entry;
 }
 
-/* Runs a plan.  If it has to be made first, it is made without sequential scans. */
+/*
+ * If a plan has to be made, it is made without sequential scans.  One that cannot do without
+ * looks expensive then, and would be compiled each time.  This sets the variables directly:
+ * set_config_option() takes longer than many of the statements.
+ */
+typedef struct PlannerSettings
+{
+	bool seqscan;
+	bool jit;
+} PlannerSettings;
+
+static PlannerSettings
+set_planner(PlannerSettings settings)
+{
+	PlannerSettings before = {.seqscan = enable_seqscan, .jit = jit_enabled};
+
+	enable_seqscan = settings.seqscan;
+	jit_enabled = settings.jit;
+	return before;
+}
+
 static int
 execute(PlanEntry *entry, Datum *values, const char *nulls, bool read_only)
 {
-	bool before = enable_seqscan;
-	int status = 0;
+	PlannerSettings before = set_planner((PlannerSettings){.seqscan = false, .jit = false});
+	volatile int status = 0;
 
 	entry->running++;
-	/* Set the variable directly: set_config_option() takes longer than many of the statements. */
 	PG_TRY();
 	{
-		enable_seqscan = false;
 		status = SPI_execute_plan(entry->plan, values, nulls, read_only, 0);
 	}
-	PG_FINALLY();
+	PG_CATCH();
 	{
-		enable_seqscan = before;
 		entry->running--;
+		(void) set_planner(before);
+		PG_RE_THROW();
 	}
 	PG_END_TRY();
+	entry->running--;
+	(void) set_planner(before);
 	return status;
 }
 

@@ -401,7 +401,7 @@ def main():
     parser.add_argument("--dsn", required=True)
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--seed", type=int, default=int(time.time()))
-    parser.add_argument("--timeout", type=int, default=10000, help="milliseconds that a statement may run")
+    parser.add_argument("--timeout", type=int, default=60000, help="milliseconds that a statement may run")
     parser.add_argument("--function", help="only functions whose name matches this regular expression")
     parser.add_argument("--log", help="writes each statement to this file before it is run")
     options = parser.parse_args()

@@ -39,7 +39,7 @@ INSERT INTO calls VALUES
     (17, $$SELECT guard_event_store()$$), (18, $$SELECT drop_event_store('es', true)$$), (19, $$SELECT create_event_store('mine')$$),
     (20, $$INSERT INTO es.events SELECT * FROM es.events$$), (21, $$SELECT * FROM es.events$$), (22, $$SELECT * FROM es.events_0$$),
     (23, $$SELECT * FROM es.event_ids$$), (24, $$SELECT nextval('es.global_position')$$),
-    (25, $$SELECT sierra_internal.create_event_guard('es.events')$$), (26, $$SELECT sierra_internal.create_event_tables('es')$$), (27, $$SELECT sierra_internal.create_partition('es', 9)$$),
+    (25, $$SELECT sierra_internal.create_event_guard('es.events')$$), (26, $$SELECT sierra_internal.create_event_tables('es')$$), (27, $$SELECT sierra_internal.create_partitions('es', 9)$$),
     (28, $$SELECT sierra_stream_key('a'), sierra_partition_key('a'), sierra_partition_id(sierra_stream_key('a'), 4), sierra_event_id(sierra_stream_key('a'))$$);
 GRANT SELECT ON calls TO PUBLIC;
 SET ROLE regress_sierra_writer;

@@ -49,6 +49,14 @@ SELECT saga_id, status, interruptions > 0 AS tried_again_later, last_error FROM 
 SELECT rebuild_saga_instances();
 SELECT run_sagas();
 SELECT saga_id, status FROM event_sagas();
+-- nor is it tried twice in a call, although the pause of 100 ms is over
+CREATE FUNCTION nap(data jsonb) RETURNS void LANGUAGE sql AS 'SELECT pg_sleep(0.2)';
+SELECT create_saga('nap', ARRAY[saga_step('1', 'nap(jsonb)')]);
+SELECT start_saga('ok', saga_id => 'd'), start_saga('nap', saga_id => 'e');
+UPDATE es.saga_instances SET version = 1, saga = 's' WHERE saga_id = 'd';
+SELECT run_sagas();
+DELETE FROM es.saga_instances WHERE saga_id = 'd';
+DROP FUNCTION nap;
 -- a function that was dropped is an error of the step
 SELECT start_saga('ok', saga_id => 'c');
 DROP FUNCTION act;

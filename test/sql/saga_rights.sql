@@ -90,6 +90,7 @@ SELECT create_saga('stolen', ARRAY[saga_step('1', 'team(jsonb)')]);
 :sqlstate
 -- Once the store's owner is no longer a member, the saga is not run.
 RESET ROLE;
+DELETE FROM es.saga_instances WHERE saga_id = 'swapped'; -- or it is tried again
 SET ROLE regress_saga_team;
 SELECT start_saga('team', saga_id => 'late');
 RESET ROLE;
