@@ -8,6 +8,18 @@ CREATE FUNCTION sierra_internal.guard_events() RETURNS trigger
 COMMENT ON FUNCTION sierra_internal.guard_events() IS
     'trigger function that refuses statements that would change events';
 
+CREATE FUNCTION sierra_internal.guard_drop() RETURNS event_trigger
+    LANGUAGE c
+    AS 'MODULE_PATHNAME', 'sierra_guard_drop';
+COMMENT ON FUNCTION sierra_internal.guard_drop() IS
+    'event trigger function that refuses to drop the tables of a store that has events';
+
+CREATE EVENT TRIGGER sierra_es_guard_drop ON ddl_command_start
+    WHEN TAG IN ('DROP TABLE', 'DROP SCHEMA', 'DROP OWNED')
+    EXECUTE FUNCTION sierra_internal.guard_drop();
+COMMENT ON EVENT TRIGGER sierra_es_guard_drop IS
+    'keeps DROP TABLE, DROP SCHEMA and DROP OWNED from deleting events';
+
 -- A guard refuses all ways to write a table of a store but the append functions.
 -- The guard of events also keeps the number of partitions of the store.
 CREATE FUNCTION sierra_internal.create_event_guard(relation text, partitions integer DEFAULT NULL)

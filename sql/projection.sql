@@ -201,7 +201,7 @@ BEGIN
     PERFORM sierra_internal.require_value('max_attempts', max_attempts IS NULL);
     PERFORM sierra_internal.require_value('retry_after', retry_after IS NULL);
     IF octet_length(projection) NOT BETWEEN 1 AND 200
-       OR projection ~ '[\u0001-\u001f\u007f-\u009f]' THEN
+       OR projection ~ E'[\\u0001-\\u001f\\u007f-\\u009f]' THEN
         RAISE invalid_parameter_value USING
             MESSAGE = 'the name of a projection has 1 to 200 bytes and no control characters',
             DETAIL = format('It has %s bytes.', octet_length(projection));
@@ -284,7 +284,7 @@ BEGIN
                        ' batch_size, on_error, max_attempts, retry_after, automatic, state)'
                        ' VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15,'
                        ' $16, $17, $18, ''running'')', store)
-          USING projection, version, live, owner, kind, handler::text, key, initial, streams,
+          USING projection, version, live, owner, kind, sierra_internal.function_text(handler), key, initial, streams,
                 event_names, search_path, mode, subscription, batch_size, on_error, max_attempts,
                 retry_after, automatic;
     EXCEPTION WHEN unique_violation THEN

@@ -138,7 +138,7 @@ BEGIN
             HINT = 'Let it finish, or use cancel_rebuild().';
     END IF;
     kind := sierra_internal.handler_kind(coalesce(handler, live.handler::regprocedure));
-    IF kind <> 'fold' AND coalesce(handler::text, live.handler) = live.handler THEN
+    IF kind <> 'fold' AND coalesce(handler, to_regprocedure(live.handler)) = to_regprocedure(live.handler) THEN
         RAISE invalid_parameter_value USING
             MESSAGE = 'a projection whose handler writes its own tables is not rebuilt with the same handler',
             DETAIL = format('%s would write again what the live version has written.', live.handler),

@@ -80,6 +80,7 @@ COMMENT ON FUNCTION sierra_internal.create_saga_tables(name) IS
 CREATE FUNCTION sierra_internal.saga_function_name(procedure regprocedure) RETURNS text
     LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
+    SET quote_all_identifiers = off
 AS $$
 DECLARE
     found record;
@@ -436,12 +437,7 @@ DECLARE
 BEGIN
     PERFORM sierra_internal.require_value('saga', saga IS NULL);
     PERFORM sierra_internal.check_saga_data(data);
-    PERFORM sierra_internal.check_new_event(id, 'SagaStarted', NULL, NULL, NULL);
-    IF json_typeof(metadata) <> 'object' THEN
-        RAISE invalid_parameter_value USING
-            MESSAGE = 'the metadata of a saga are a JSON object',
-            DETAIL = format('The value is of type %s.', json_typeof(metadata));
-    END IF;
+    PERFORM sierra_internal.check_new_event(id, 'SagaStarted', NULL, NULL, NULL, metadata);
     IF saga_id IS NOT NULL AND sierra_internal.saga_was_started(saga_id, saga, data) THEN
         RETURN saga_id;
     END IF;

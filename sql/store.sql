@@ -24,20 +24,22 @@ AS $$
            AND (c.relname::text, c.relkind) IN (('events', 'p'), ('stream_keys', 'r'),
                                                 ('event_ids', 'r'), ('global_position', 'S')))
     SELECT count(*) = 4
-           AND (SELECT array_agg(a.attname::text || ' ' || a.atttypid::regtype ORDER BY a.attnum)
+           AND (SELECT array_agg(a.attname::text || ' ' || a.atttypid ORDER BY a.attnum)
                   FROM tables AS t JOIN pg_attribute AS a ON a.attrelid = t.oid
                  WHERE t.relname = 'events' AND a.attnum BETWEEN 1 AND 13)
-               = ARRAY['partition_sequence bigint', 'stream_version bigint',
-                       'global_position bigint', 'timestamp timestamp with time zone',
-                       'event_id uuid', 'partition_key uuid', 'transaction_id uuid',
-                       'partition_id integer', 'stream_id text', 'event_name text',
-                       'metadata json', 'payload json', 'payload_bytes bytea']
-           AND (SELECT array_agg(t.relname || ' ' || a.attname || ' ' || a.atttypid::regtype
+               = ARRAY['partition_sequence ' || 'bigint'::regtype::oid, 'stream_version ' || 'bigint'::regtype::oid,
+                       'global_position ' || 'bigint'::regtype::oid, 'timestamp ' || 'timestamptz'::regtype::oid,
+                       'event_id ' || 'uuid'::regtype::oid, 'partition_key ' || 'uuid'::regtype::oid,
+                       'transaction_id ' || 'uuid'::regtype::oid, 'partition_id ' || 'integer'::regtype::oid,
+                       'stream_id ' || 'text'::regtype::oid, 'event_name ' || 'text'::regtype::oid,
+                       'metadata ' || 'json'::regtype::oid, 'payload ' || 'json'::regtype::oid,
+                       'payload_bytes ' || 'bytea'::regtype::oid]
+           AND (SELECT array_agg(t.relname || ' ' || a.attname || ' ' || a.atttypid
                                  ORDER BY t.relname, a.attnum)
                   FROM tables AS t JOIN pg_attribute AS a ON a.attrelid = t.oid
                  WHERE t.relname IN ('stream_keys', 'event_ids') AND a.attnum BETWEEN 1 AND 2)
-               = ARRAY['event_ids event_id uuid', 'event_ids partition_id integer',
-                       'stream_keys stream_id text', 'stream_keys partition_key uuid']
+               = ARRAY['event_ids event_id ' || 'uuid'::regtype::oid, 'event_ids partition_id ' || 'integer'::regtype::oid,
+                       'stream_keys stream_id ' || 'text'::regtype::oid, 'stream_keys partition_key ' || 'uuid'::regtype::oid]
            AND EXISTS (SELECT FROM tables AS t JOIN pg_partitioned_table AS p ON p.partrelid = t.oid
                         WHERE t.relname = 'events' AND p.partstrat = 'l' AND p.partnatts = 1
                           AND p.partattrs[0] = 8)
@@ -62,7 +64,7 @@ CREATE FUNCTION sierra_internal.partition_count(store name) RETURNS integer
     LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT replace(encode(g.tgargs, 'escape'), '\000', '')::integer
+    SELECT replace(encode(g.tgargs, 'escape'), E'\\000', '')::integer
       FROM pg_trigger AS g
      WHERE g.tgrelid = to_regclass(format('%I.events', $1))
        AND g.tgfoid = 'sierra_internal.guard_events()'::regprocedure
@@ -252,6 +254,33 @@ $$;
 COMMENT ON FUNCTION sierra_internal.create_partitions(name, integer) IS
     'creates the partitions of a store';
 
+-- What is in a schema depends on it, and so do default privileges and publications for it.
+CREATE FUNCTION sierra_internal.require_empty_schema(name name) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    others bigint;
+    example text;
+BEGIN
+    SELECT count(*), min(pg_describe_object(d.classid, d.objid, d.objsubid))
+      INTO others, example
+      FROM pg_depend AS d
+     WHERE d.refclassid = 'pg_namespace'::regclass
+       AND d.refobjid = (SELECT n.oid FROM pg_namespace AS n WHERE n.nspname = name)
+       AND d.classid NOT IN ('pg_default_acl'::regclass, 'pg_publication_namespace'::regclass);
+    IF others > 0 THEN
+        RAISE object_not_in_prerequisite_state USING
+            MESSAGE = format('schema "%s" is not empty', name),
+            DETAIL = CASE others WHEN 1 THEN format('It has %s.', example)
+                                 ELSE format('It has %s objects, such as %s.', others, example) END,
+            HINT = 'A store needs a schema of its own. Choose another name: the schema is made with the store.';
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION sierra_internal.require_empty_schema(name) IS
+    'raises an error if a schema has anything in it';
+
 CREATE FUNCTION create_event_store(name name DEFAULT 'es', partitions integer DEFAULT 32)
     RETURNS void
     LANGUAGE plpgsql
@@ -280,7 +309,7 @@ BEGIN
         RAISE duplicate_object USING
             MESSAGE = format('event store "%s" already exists', name);
     END IF;
-    IF name LIKE 'pg\_%' THEN
+    IF starts_with(name, 'pg_') THEN
         RAISE reserved_name USING
             MESSAGE = format('unacceptable store name "%s"', name),
             DETAIL = 'A store is a schema, and the prefix "pg_" is reserved for system schemas.';
@@ -295,11 +324,18 @@ BEGIN
             DETAIL = format('It could replace the tables of a store of role "%s".', current_user),
             HINT = format('Create the store as role "%s".', pg_get_userbyid(schema_owner));
     END IF;
-    IF schema_owner IS NULL THEN
-        EXECUTE format('CREATE SCHEMA %I', name);
-        EXECUTE format('COMMENT ON SCHEMA %I IS %L', name, 'event store');
-    END IF;
-    PERFORM sierra_internal.create_event_tables(name);
+    PERFORM sierra_internal.require_empty_schema(name);
+    BEGIN
+        IF schema_owner IS NULL THEN
+            EXECUTE format('CREATE SCHEMA %I', name);
+            EXECUTE format('COMMENT ON SCHEMA %I IS %L', name, 'event store');
+        END IF;
+        PERFORM sierra_internal.create_event_tables(name);
+    EXCEPTION WHEN unique_violation OR duplicate_schema OR duplicate_table THEN
+        RAISE duplicate_object USING
+            MESSAGE = format('event store "%s" already exists', name),
+            DETAIL = format('Another session has made it, or has filled schema "%s", at the same time.', name);
+    END;
     PERFORM sierra_internal.create_subscription_tables(name);
     PERFORM sierra_internal.create_aggregate_tables(name);
     PERFORM sierra_internal.create_upcaster_table(name);
@@ -365,6 +401,8 @@ CREATE FUNCTION drop_event_store(name name, force boolean DEFAULT false) RETURNS
     SET search_path = pg_catalog, pg_temp
     -- Events that a policy hides must not count as none.
     SET row_security = off
+    -- The guard against DROP lets it pass.
+    SET sierra_es.restore = on
 AS $$
 #variable_conflict use_variable
 DECLARE

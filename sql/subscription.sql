@@ -124,13 +124,13 @@ BEGIN
     PERFORM sierra_internal.require_value('lease_time', lease_time IS NULL);
     PERFORM sierra_internal.require_value('max_attempts', max_attempts IS NULL);
     IF octet_length(subscription) NOT BETWEEN 1 AND 255
-       OR subscription ~ '[\u0001-\u001f\u007f-\u009f]' THEN
+       OR subscription ~ E'[\\u0001-\\u001f\\u007f-\\u009f]' THEN
         RAISE invalid_parameter_value USING
             MESSAGE = 'the name of a subscription has 1 to 255 bytes and no control characters',
             DETAIL = format('It has %s bytes.', octet_length(subscription));
     END IF;
     IF start_from NOT IN ('latest', 'earliest')
-       AND (start_from !~ '^-?\d+$' OR start_from::numeric NOT BETWEEN -1 AND 9223372036854775807) THEN
+       AND (start_from !~ '^-?[0-9]+$' OR start_from::numeric NOT BETWEEN -1 AND 9223372036854775807) THEN
         RAISE invalid_parameter_value USING
             MESSAGE = format('start_from "%s" is not a start', start_from),
             HINT = 'Use ''latest'', ''earliest'' or a global position: what follows it is delivered.';
@@ -269,7 +269,7 @@ BEGIN
             MESSAGE = 'streams and event_names must not contain nulls';
     END IF;
     IF json_typeof(start_versions) <> 'object'
-       OR EXISTS (SELECT FROM json_each_text(start_versions) AS v WHERE v.value !~ '^\d{1,18}$'
+       OR EXISTS (SELECT FROM json_each_text(start_versions) AS v WHERE v.value !~ '^[0-9]{1,18}$'
                                                                        OR v.value IS NULL) THEN
         RAISE invalid_parameter_value USING
             MESSAGE = 'start_versions must be a JSON object of stream ids and versions',
@@ -354,11 +354,11 @@ BEGIN
             HINT = 'Name at least one of them, or pass NULL for all.';
     END IF;
     IF json_typeof(start_sequences) NOT IN ('number', 'object')
-       OR json_typeof(start_sequences) = 'number' AND start_sequences::text !~ '^\d{1,18}$'
+       OR json_typeof(start_sequences) = 'number' AND start_sequences::text !~ '^[0-9]{1,18}$'
        OR json_typeof(start_sequences) = 'object' AND EXISTS (
               SELECT FROM json_each_text(start_sequences) AS j
-               WHERE j.value IS NULL OR j.value !~ '^\d{1,18}$'
-                  OR j.key <> 'default' AND (j.key !~ '^(0|[1-9]\d{0,8})$' OR j.key::integer >= count)) THEN
+               WHERE j.value IS NULL OR j.value !~ '^[0-9]{1,18}$'
+                  OR j.key <> 'default' AND (j.key !~ '^(0|[1-9][0-9]{0,8})$' OR j.key::integer >= count)) THEN
         RAISE invalid_parameter_value USING
             MESSAGE = 'start_sequences must be a sequence, or a JSON object of partitions and sequences',
             DETAIL = format('It is %s; store "%s" has partitions 0 to %s.', start_sequences, store,

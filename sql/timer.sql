@@ -31,10 +31,10 @@ COMMENT ON FUNCTION sierra_internal.create_timer_table(name) IS
     'creates the table of a store for timers';
 
 CREATE FUNCTION sierra_internal.check_new_event(stream_id text, event_name text, payload json,
-                                                payload_bytes bytea, partition_key text) RETURNS void
+                                                payload_bytes bytea, partition_key text, metadata json) RETURNS void
     LANGUAGE c STABLE PARALLEL SAFE
     AS 'MODULE_PATHNAME', 'sierra_check_new_event';
-COMMENT ON FUNCTION sierra_internal.check_new_event(text, text, json, bytea, text) IS
+COMMENT ON FUNCTION sierra_internal.check_new_event(text, text, json, bytea, text, json) IS
     'raises the error that appending such an event would raise, if that is known before';
 
 CREATE FUNCTION sierra_internal.complete_metadata(metadata json) RETURNS json
@@ -81,7 +81,7 @@ BEGIN
             DETAIL = format('The value is %s.', at);
     END IF;
     PERFORM sierra_internal.check_new_event(stream_id, event_name, payload, payload_bytes,
-                                            partition_key);
+                                            partition_key, metadata);
     PERFORM @extschema@.sierra_call_runners();
     EXECUTE format('INSERT INTO %I.timers (timer_id, due_at, run_at, stream_id, event_name, payload,'
                    '                       payload_bytes, metadata, partition_key)'

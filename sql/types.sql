@@ -147,7 +147,7 @@ CREATE FUNCTION sierra_internal.require_name(argument text, name text) RETURNS v
 AS $$
 BEGIN
     PERFORM sierra_internal.require_value(argument, name IS NULL);
-    IF octet_length(name) NOT BETWEEN 1 AND 255 OR name ~ '[\u0001-\u001f\u007f-\u009f]' THEN
+    IF octet_length(name) NOT BETWEEN 1 AND 255 OR name ~ E'[\\u0001-\\u001f\\u007f-\\u009f]' THEN
         RAISE invalid_parameter_value USING
             MESSAGE = format('argument "%s" must have 1 to 255 bytes and no control characters', argument),
             DETAIL = format('It has %s bytes.', octet_length(name));
@@ -157,11 +157,12 @@ $$;
 COMMENT ON FUNCTION sierra_internal.require_name(text, text) IS
     'raises an error unless a name is within bounds';
 
--- A function as text that means the same in every search_path.
+-- A function as text that means the same in every search_path, and is the same in every session.
 CREATE FUNCTION sierra_internal.require_function(procedure regprocedure, arguments regtype[],
                                                  result regtype, kind text, hint text) RETURNS text
     LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
+    SET quote_all_identifiers = off
 AS $$
 DECLARE
     found record;
@@ -186,3 +187,11 @@ END
 $$;
 COMMENT ON FUNCTION sierra_internal.require_function(regprocedure, regtype[], regtype, text, text) IS
     'returns the qualified name of a function if it has these arguments and this result';
+
+CREATE FUNCTION sierra_internal.function_text(procedure regprocedure) RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+    SET quote_all_identifiers = off
+AS $$ SELECT $1::text $$;
+COMMENT ON FUNCTION sierra_internal.function_text(regprocedure) IS
+    'returns a function as text that is the same in every session';

@@ -172,8 +172,8 @@ WITH event AS MATERIALIZED (
            partition_key,
            octet_length(stream_id) BETWEEN 1 AND 255
            AND octet_length(event_name) BETWEEN 1 AND 255
-           AND stream_id !~ '[\u0001-\u001f\u007f-\u009f]'
-           AND event_name !~ '[\u0001-\u001f\u007f-\u009f]'
+           AND stream_id !~ E'[\\u0001-\\u001f\\u007f-\\u009f]'
+           AND event_name !~ E'[\\u0001-\\u001f\\u007f-\\u009f]'
            AND isfinite("timestamp")
            AND (payload IS NULL OR payload_bytes IS NULL) AS within_bounds
       FROM %1$I.events),

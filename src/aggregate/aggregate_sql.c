@@ -73,7 +73,7 @@ sierra_eload(PG_FUNCTION_ARGS)
 Datum
 sierra_edecide(PG_FUNCTION_ARGS)
 {
-	SierraCommand command;
+	SierraCommand command = {0};
 	SierraDecision decision;
 	SierraRefusal refusal;
 	SierraStore *store;
@@ -86,6 +86,8 @@ sierra_edecide(PG_FUNCTION_ARGS)
 	command.command = PG_GETARG_DATUM(3);
 	command.retries = PG_GETARG_INT32(4);
 	command.metadata = PG_ARGISNULL(5) ? NULL : PG_GETARG_TEXT_PP(5);
+	if (command.metadata != NULL)
+		sierra_event_check_metadata(command.metadata);
 	command.has_id = !PG_ARGISNULL(6);
 	if (command.has_id)
 		command.id = *PG_GETARG_UUID_P(6);

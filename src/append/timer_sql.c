@@ -40,7 +40,7 @@ sierra_lock_streams(PG_FUNCTION_ARGS)
 
 /*
  * Raises the errors that an append of this event would raise.  Arguments: stream_id,
- * event_name, payload, payload_bytes, partition_key.
+ * event_name, payload, payload_bytes, partition_key, metadata.
  */
 Datum
 sierra_check_new_event(PG_FUNCTION_ARGS)
@@ -54,6 +54,7 @@ sierra_check_new_event(PG_FUNCTION_ARGS)
 	event.event_name = PG_GETARG_TEXT_PP(1);
 	event.payload = PG_ARGISNULL(2) ? NULL : PG_GETARG_TEXT_PP(2);
 	event.payload_bytes = PG_ARGISNULL(3) ? NULL : PG_GETARG_BYTEA_PP(3);
+	event.metadata = PG_ARGISNULL(5) ? NULL : PG_GETARG_TEXT_PP(5);
 	sierra_event_check(&event);
 	if (!PG_ARGISNULL(4))
 		sierra_event_parse_key(PG_GETARG_TEXT_PP(4), &key);

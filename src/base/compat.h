@@ -13,6 +13,7 @@
 #include "access/genam.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_database.h"
+#include "catalog/pg_namespace.h"
 #include "catalog/pg_proc.h"
 #include "commands/sequence.h"
 #include "common/jsonapi.h"
@@ -77,6 +78,17 @@ sierra_compat_owns_relation(Oid relid, Oid roleid)
 	return object_ownercheck(RelationRelationId, relid, roleid);
 #else
 	return pg_class_ownercheck(relid, roleid);
+#endif
+}
+
+/* 16 folded the object-specific checks into one (afbfc02983) */
+static inline bool
+sierra_compat_owns_schema(Oid schema, Oid roleid)
+{
+#if PG_VERSION_NUM >= 160000
+	return object_ownercheck(NamespaceRelationId, schema, roleid);
+#else
+	return pg_namespace_ownercheck(schema, roleid);
 #endif
 }
 

@@ -183,7 +183,8 @@ sierra_guc_define(void)
 	DefineCustomBoolVariable(
 		"sierra_es.restore",
 		"Lets the owner of a store load the rows of a data-only dump into its event tables.",
-		"Otherwise COPY and INSERT into event tables are refused; check the result with everify().",
+		"Otherwise COPY and INSERT into event tables, and DROP of a store that has events, are "
+		"refused; check the result with everify().",
 		&sierra_guc_restore, false, PGC_USERSET, 0, NULL, NULL, NULL);
 
 	define_notification_settings();

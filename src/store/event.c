@@ -8,6 +8,7 @@
 #include "store/event.h"
 
 #include "fmgr.h"
+#include "mb/pg_wchar.h"
 #include "utils/builtins.h"
 
 /* C0 controls and DEL are one byte; C1 controls are U+0080 to U+009F. */
@@ -42,11 +43,47 @@ sierra_event_check_name(const char *what, const text *name)
 	}
 }
 
+static bool
+is_version(const char *text, int length)
+{
+	for (int i = 0; i < length; i++)
+	{
+		if (text[i] < '0' || text[i] > '9')
+			return false;
+	}
+	return true;
+}
+
+void
+sierra_event_check_metadata(const text *metadata)
+{
+	const char *at = VARDATA_ANY(metadata);
+	int length = VARSIZE_ANY_EXHDR(metadata);
+
+	while (length > 0 && strchr(" \t\r\n", *at) != NULL)
+	{
+		at++;
+		length--;
+	}
+	while (length > 0 && strchr(" \t\r\n", at[length - 1]) != NULL)
+		length--;
+	if (length > 0 && *at == '{')
+		return;
+	ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			errmsg("metadata must be a JSON object"),
+			errdetail("It is %s.", pnstrdup(at, pg_mbcliplen(at, length, 80))),
+			is_version(at, length)
+				? errhint("To expect a version, pass expected_version => %.*s.", length, at)
+				: errhint("Pass an object, such as {\"user\": 7}, or NULL for none."));
+}
+
 void
 sierra_event_check(const SierraNewEvent *event)
 {
 	sierra_event_check_name("stream_id", event->stream_id);
 	sierra_event_check_name("event_name", event->event_name);
+	if (event->metadata != NULL)
+		sierra_event_check_metadata(event->metadata);
 
 	if (event->payload != NULL && event->payload_bytes != NULL)
 		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),

@@ -74,10 +74,13 @@ typedef struct SierraNewEvent
 
 /*
  * Raises 22023 or 22008 unless the event keeps to the limits: names of 1 to
- * SIERRA_NAME_MAX bytes without control characters, a finite time, and not both
- * kinds of payload.
+ * SIERRA_NAME_MAX bytes without control characters, a finite time, metadata that are an
+ * object, and not both kinds of payload.
  */
 extern void sierra_event_check(const SierraNewEvent *event);
+
+/* Raises 22023 unless the metadata, which are valid JSON, are an object. */
+extern void sierra_event_check_metadata(const text *metadata);
 
 /* Raises 22023 unless the name keeps to the limits; what is its name in the message. */
 extern void sierra_event_check_name(const char *what, const text *name);

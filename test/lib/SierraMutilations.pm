@@ -57,15 +57,15 @@ leaf: columns reversed | SELECT testing.replace_leaf('es', 'payload_bytes, paylo
 leaf: a dropped column | SELECT testing.replace_leaf_with_gap('es')
 leaf: same columns, another table | SELECT testing.replace_leaf('es', '*')
 leaf: detached | ALTER TABLE es.events DETACH PARTITION es.events_1
-leaf: dropped | DROP TABLE es.events_1
+leaf: dropped | SET LOCAL sierra_es.restore = on; DROP TABLE es.events_1; SET LOCAL sierra_es.restore = off
 leaf: attached for two values | ALTER TABLE es.events DETACH PARTITION es.events_1; ALTER TABLE es.events ATTACH PARTITION es.events_1 FOR VALUES IN (1, 9)
 leaf: attached for null too | ALTER TABLE es.events DETACH PARTITION es.events_1; ALTER TABLE es.events ATTACH PARTITION es.events_1 FOR VALUES IN (1, NULL)
 leaf: one more | CREATE TABLE es.events_4 PARTITION OF es.events FOR VALUES IN (4)
 leaf: one by default | CREATE TABLE es.others PARTITION OF es.events DEFAULT
 leaf: default in the place of one | ALTER TABLE es.events DETACH PARTITION es.events_1; ALTER TABLE es.events ATTACH PARTITION es.events_1 DEFAULT
-leaf: partitioned itself | DROP TABLE es.events_1; CREATE TABLE es.events_1 PARTITION OF es.events FOR VALUES IN (1) PARTITION BY LIST (partition_id); CREATE TABLE es.events_1_1 PARTITION OF es.events_1 DEFAULT
-leaf: a foreign table | DROP TABLE es.events_1; CREATE FOREIGN TABLE es.events_1 PARTITION OF es.events FOR VALUES IN (1) SERVER nowhere
-[fewer] leaf: an empty one without indexes | DROP TABLE es.events_1; CREATE TABLE es.events_1 PARTITION OF es.events FOR VALUES IN (1)
+leaf: partitioned itself | SET LOCAL sierra_es.restore = on; DROP TABLE es.events_1; SET LOCAL sierra_es.restore = off; CREATE TABLE es.events_1 PARTITION OF es.events FOR VALUES IN (1) PARTITION BY LIST (partition_id); CREATE TABLE es.events_1_1 PARTITION OF es.events_1 DEFAULT
+leaf: a foreign table | SET LOCAL sierra_es.restore = on; DROP TABLE es.events_1; SET LOCAL sierra_es.restore = off; CREATE FOREIGN TABLE es.events_1 PARTITION OF es.events FOR VALUES IN (1) SERVER nowhere
+[fewer] leaf: an empty one without indexes | SET LOCAL sierra_es.restore = on; DROP TABLE es.events_1; SET LOCAL sierra_es.restore = off; CREATE TABLE es.events_1 PARTITION OF es.events FOR VALUES IN (1)
 [fewer] leaf: an empty one | ALTER TABLE es.events DETACH PARTITION es.events_1; CREATE TABLE es.empty (LIKE es.events_1 INCLUDING INDEXES); ALTER TABLE es.events ATTACH PARTITION es.empty FOR VALUES IN (1)
 leaf: in another schema | ALTER TABLE es.events_1 SET SCHEMA handlers
 leaf: unlogged | ALTER TABLE es.events_1 SET UNLOGGED
@@ -140,11 +140,11 @@ trigger: that of an inline projection, of another name | CREATE FUNCTION pg_temp
 trigger: that of an inline projection, without name | DO $$ DECLARE f text; BEGIN SELECT tgfoid::regproc INTO f FROM pg_trigger WHERE tgrelid = 'es.events'::regclass AND tgname LIKE 'sierra_projection_%' LIMIT 1; EXECUTE format('CREATE TRIGGER t AFTER INSERT ON es.events FOR EACH ROW EXECUTE FUNCTION %s()', f); END $$
 trigger: that of an inline projection, elsewhere | DO $$ DECLARE f text; BEGIN SELECT tgfoid::regproc INTO f FROM pg_trigger WHERE tgrelid = 'es.events'::regclass AND tgname LIKE 'sierra_projection_%' LIMIT 1; EXECUTE format('CREATE TRIGGER t AFTER INSERT ON es.subscriptions FOR EACH ROW EXECUTE FUNCTION %s(''at_once'')', f); END $$
 # --- the companions of events
-stream_keys: dropped | DROP TABLE es.stream_keys
+stream_keys: dropped | SET LOCAL sierra_es.restore = on; DROP TABLE es.stream_keys; SET LOCAL sierra_es.restore = off
 stream_keys: primary key dropped | ALTER TABLE es.stream_keys DROP CONSTRAINT stream_keys_pkey
 stream_keys: primary key on the key | ALTER TABLE es.stream_keys DROP CONSTRAINT stream_keys_pkey, ADD PRIMARY KEY (partition_key)
 stream_keys: primary key on both | ALTER TABLE es.stream_keys DROP CONSTRAINT stream_keys_pkey, ADD PRIMARY KEY (partition_key, stream_id)
-stream_keys: columns exchanged | DROP TABLE es.stream_keys; CREATE TABLE es.stream_keys (partition_key uuid PRIMARY KEY, stream_id text COLLATE "C" NOT NULL)
+stream_keys: columns exchanged | SET LOCAL sierra_es.restore = on; DROP TABLE es.stream_keys; SET LOCAL sierra_es.restore = off; CREATE TABLE es.stream_keys (partition_key uuid PRIMARY KEY, stream_id text COLLATE "C" NOT NULL)
 stream_keys: one more column | ALTER TABLE es.stream_keys ADD COLUMN note text
 stream_keys: null keys | SELECT testing.unguard('es'); ALTER TABLE es.stream_keys ALTER COLUMN partition_key DROP NOT NULL; UPDATE es.stream_keys SET partition_key = NULL
 [fewer] stream_keys: another key for a stream | SELECT testing.unguard('es'); UPDATE es.stream_keys SET partition_key = '00000000-0000-0000-0000-000000000000'
@@ -158,7 +158,7 @@ stream_keys: unlogged | ALTER TABLE es.stream_keys SET UNLOGGED
 stream_keys: a rule | CREATE RULE nothing AS ON INSERT TO es.stream_keys DO INSTEAD NOTHING
 stream_keys: a trigger | CREATE FUNCTION es.t() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'; CREATE TRIGGER t BEFORE INSERT ON es.stream_keys FOR EACH ROW EXECUTE FUNCTION es.t()
 stream_keys: a partition of something else | CREATE TABLE es.parent (LIKE es.stream_keys) PARTITION BY LIST (stream_id); ALTER TABLE es.parent ATTACH PARTITION es.stream_keys FOR VALUES IN ('own')
-event_ids: dropped | DROP TABLE es.event_ids
+event_ids: dropped | SET LOCAL sierra_es.restore = on; DROP TABLE es.event_ids; SET LOCAL sierra_es.restore = off
 event_ids: primary key dropped | ALTER TABLE es.event_ids DROP CONSTRAINT event_ids_pkey
 event_ids: primary key on the partition | SELECT testing.unguard('es'); DELETE FROM es.event_ids WHERE partition_id = 1; ALTER TABLE es.event_ids DROP CONSTRAINT event_ids_pkey, ADD PRIMARY KEY (partition_id)
 event_ids: primary key on both | ALTER TABLE es.event_ids DROP CONSTRAINT event_ids_pkey, ADD PRIMARY KEY (partition_id, event_id)
@@ -167,7 +167,7 @@ event_ids: a huge partition | SELECT testing.unguard('es'); UPDATE es.event_ids 
 event_ids: a negative partition | SELECT testing.unguard('es'); UPDATE es.event_ids SET partition_id = -2000000000
 event_ids: a null partition | SELECT testing.unguard('es'); ALTER TABLE es.event_ids ALTER COLUMN partition_id DROP NOT NULL; UPDATE es.event_ids SET partition_id = NULL
 [fewer] event_ids: another partition | SELECT testing.unguard('es'); UPDATE es.event_ids SET partition_id = 0
-event_ids: columns exchanged | DROP TABLE es.event_ids; CREATE TABLE es.event_ids (partition_id integer PRIMARY KEY, event_id uuid NOT NULL)
+event_ids: columns exchanged | SET LOCAL sierra_es.restore = on; DROP TABLE es.event_ids; SET LOCAL sierra_es.restore = off; CREATE TABLE es.event_ids (partition_id integer PRIMARY KEY, event_id uuid NOT NULL)
 event_ids: a view | SELECT testing.replace_table('es', 'event_ids', 'CREATE VIEW %1$I.%2$I AS TABLE %1$I.was_table')
 event_ids: a foreign table | SELECT testing.replace_table('es', 'event_ids', 'CREATE FOREIGN TABLE %1$I.%2$I (event_id uuid NOT NULL, partition_id integer NOT NULL) SERVER nowhere')
 # --- the sequence of positions

@@ -65,7 +65,7 @@ SELECT * FROM names();
 -- A version that is not a number has no upcaster; an event without a version has version 1.
 SELECT create_upcaster('Odd', 1, 'split_name(json)');
 CREATE TABLE odd (n int, metadata json);
-INSERT INTO odd VALUES (1, NULL), (2, 'null'), (3, '[{"schema_version": 2}]'), (4, '"schema_version"'), (5, '{}'), (6, '{"schema_version": null, "a": "}"}'),
+INSERT INTO odd VALUES (1, NULL), (2, '{"a": null}'), (3, '{"a": [{"schema_version": 2}]}'), (4, '{"a": "schema_version"}'), (5, '{}'), (6, '{"schema_version": null, "a": "}"}'),
     (7, '{"schema_version": "1"}'), (8, '{"x": {"schema_version": 2}, "y": "\"schema_version\": 2"}'), (9, '{"schema_version": 2, "schema_version": 1}'),
     (10, '{"schema_version": 1, "schema_version": 2}'), (11, '{"schema_version": 1.0}'), (12, '{"schema_version": -1}'), (13, '{"schema_version": "one"}'),
     (14, '{"schema_version": 12345678901234567890}'), (15, '{"schema_version": ""}'), (16, '{"schema_version": {"a": 1}}'), (17, '{"\u0000": "\u0000", "schema_version": 1}'),

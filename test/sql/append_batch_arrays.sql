@@ -12,7 +12,7 @@ SELECT stream_id, stream_version, partition_id, partition_sequence, global_posit
     stream_ids => ARRAY['user-123', 'a', 'user-123', '€-stream'],
     event_names => ARRAY['N1', 'N2', 'N3', 'N4'],
     payloads => ARRAY['{"n": 1}', NULL, 'null', '[4]']::json[],
-    metadatas => ARRAY[NULL, '{"m": 2}', NULL, '"four"']::json[],
+    metadatas => ARRAY[NULL, '{"m": 2}', NULL, '{"m": "four"}']::json[],
     expected_versions => ARRAY['empty', 'any', '0', 'any']::expected_version[],
     event_ids => ARRAY['00000000-0000-4000-8000-000000000001', '00000000-0000-4000-8000-000000000002',
                        '00000000-0000-4000-8000-000000000003', '00000000-0000-4000-8000-000000000004']::uuid[],

@@ -11,7 +11,24 @@ SELECT stream_version FROM eappend('m-1', 'None');
 SELECT stream_version FROM eappend('m-1', 'Empty', metadata => ' { } ');
 SELECT stream_version FROM eappend('m-1', 'Own', metadata => '{ "a" : 1 }');
 SELECT stream_version FROM eappend('m-1', 'Wins', metadata => '{"user":"own", "z":[1,{"correlation_id":2}]}');
-SELECT stream_version FROM eappend('m-1', 'NoObject', metadata => '["correlation_id"]');
+-- What is not an object is refused, by each function that takes metadata; a number may be meant as a version.
+\set VERBOSITY terse
+\set sqlstate '\\echo SQLSTATE :LAST_ERROR_SQLSTATE'
+SELECT eappend('m-1', 'NoObject', metadata => '["correlation_id"]');
+:sqlstate
+SELECT emappend(NULL, '[{"stream_id":"m-1","event_name":"Json","metadata":2}]');
+:sqlstate
+SELECT emappend(NULL, ARRAY['m-1', 'm-1'], ARRAY['Array', 'Array'], NULL, metadatas => ARRAY['{}', 'null']::json[]);
+:sqlstate
+SELECT eschedule('2000-01-01', 'm-1', 'Due', metadata => '"d"');
+:sqlstate
+SELECT start_saga('none', metadata => 'true');
+:sqlstate
+\set VERBOSITY default
+SELECT eappend('m-1', 'NoObject', '{}', '3');
+SELECT eappend('m-1', 'NoObject', '{}', E' \t-1.5\n');
+SELECT eappend('m-1', 'NoObject', '{}', ' null ');
+SELECT eappend('m-1', 'NoObject', '{}', to_json(repeat('ä', 50)));
 SELECT stream_version FROM emappend(NULL, '[{"stream_id":"m-1","event_name":"Json","metadata":{"b":2}}]');
 SELECT stream_version FROM emappend(NULL, ARRAY['m-1', 'm-1'], ARRAY['Array', 'Array'], NULL,
                                     metadatas => ARRAY[NULL, '{"c": 3}']::json[]);
@@ -21,6 +38,7 @@ CREATE FUNCTION fold(state jsonb, event sierra_event) RETURNS jsonb
 CREATE FUNCTION decide(state jsonb, command jsonb) RETURNS json
     LANGUAGE sql IMMUTABLE AS $$ SELECT '[{"event_name":"Decided"}]'::json $$;
 SELECT create_aggregate('thing', 'fold(jsonb, sierra_event)');
+SELECT edecide('thing', 'm-1', 'decide(jsonb, jsonb)', '{}', metadata => '[1]');
 SELECT stream_version FROM edecide('thing', 'm-1', 'decide(jsonb, jsonb)', '{}');
 SELECT event_name, metadata FROM escan('m-1');
 

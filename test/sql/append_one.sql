@@ -15,7 +15,7 @@ SELECT event_id, partition_key, partition_id, partition_sequence, stream_id, str
                partition_key => '6b01eb4e-d05c-5fba-862d-4be632820026',
                "timestamp" => '2024-02-29 23:59:59.123456+00');
 SELECT stream_version
-  FROM eappend('order-456', 'Signed', metadata => 'null', payload_bytes => '\x00ff10');
+  FROM eappend('order-456', 'Signed', metadata => '{}', payload_bytes => '\x00ff10');
 
 -- The stored event equals what was appended and what the append returned.
 SELECT global_position, partition_id, partition_sequence, stream_id, stream_version, event_name,
@@ -40,7 +40,7 @@ SELECT r."timestamp" > now() AS after_begin FROM eappend('order-456', 'Delivered
 COMMIT;
 
 -- A JSON null is a payload; SQL NULL is none.
-SELECT stream_version FROM eappend('nulls', 'JsonNull', 'null', 'null');
+SELECT stream_version FROM eappend('nulls', 'JsonNull', 'null', NULL);
 SELECT stream_version FROM eappend('nulls', 'SqlNull', NULL, NULL, event_id => NULL,
                                    partition_key => NULL, "timestamp" => NULL, payload_bytes => NULL);
 SELECT stream_version FROM eappend('nulls', 'EmptyBytes', payload_bytes => '');

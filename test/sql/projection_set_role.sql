@@ -58,7 +58,9 @@ SELECT create_projection('q', 'see(sierra_event)', mode => 'manual');
 SELECT create_saga('other', ARRAY[saga_step('one', 'act(jsonb)')]);
 :sqlstate
 RESET ROLE;
+SET sierra_es.restore = on;
 DROP SCHEMA es CASCADE;
+RESET sierra_es.restore;
 
 -- In the tables of the team.
 SET ROLE regress_sierra_friend;
@@ -84,7 +86,9 @@ SELECT create_projection('r', 'see(sierra_event)', mode => 'manual');
 SET ROLE regress_sierra_friend;
 SELECT create_upcaster('x', 1, 'up(json)');
 RESET ROLE;
+SET sierra_es.restore = on;
 DROP SCHEMA es CASCADE;
+RESET sierra_es.restore;
 DROP TABLE ran;
 DROP FUNCTION use_store(), see(sierra_event), act(jsonb), up(json);
 DROP OWNED BY regress_sierra_team, regress_sierra_mallory, regress_sierra_friend;

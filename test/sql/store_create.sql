@@ -78,18 +78,40 @@ SELECT store, partitions, events, last_position FROM event_stores();
 SELECT create_event_store(repeat('n', 63)::name, 1);
 SELECT count(*) FROM everify(repeat('n', 63)::name);
 
--- a schema that exists already, with other things in it
+-- A schema that exists already must be empty; default privileges for it do not count.
 CREATE SCHEMA shop;
-CREATE TABLE shop.orders (id int);
+ALTER DEFAULT PRIVILEGES IN SCHEMA shop GRANT SELECT ON TABLES TO PUBLIC;
 SELECT create_event_store('shop', 1);
 SELECT partitions FROM event_stores() WHERE store = 'shop';
-
--- ... but not when a table there has a name that the store needs; then nothing is left
+ALTER DEFAULT PRIVILEGES IN SCHEMA shop REVOKE SELECT ON TABLES FROM PUBLIC;
 CREATE SCHEMA taken;
-CREATE TABLE taken.event_ids (id int);
+CREATE FUNCTION refusal(made text, dropped text) RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+    EXECUTE made;
+    BEGIN
+        PERFORM create_event_store('taken', 1);
+        RAISE 'the store was made beside %', made;
+    EXCEPTION WHEN object_not_in_prerequisite_state THEN
+        IF to_regclass('taken.event_ids') IS NOT NULL THEN
+            RAISE 'a part of the store was made';
+        END IF;
+        EXECUTE dropped;
+        RETURN SQLERRM;
+    END;
+END $$;
+SELECT kind, refusal(format('CREATE %s taken.orders %s', kind, definition), format('DROP %s taken.orders', kind))
+  FROM (VALUES ('TABLE', '(id int)'), ('VIEW', 'AS SELECT 1 AS one'), ('SEQUENCE', ''), ('TYPE', 'AS ENUM ()'),
+               ('DOMAIN', 'AS int'), ('COLLATION', '(provider = libc, locale = ''C'')')) AS v (kind, definition);
+DROP FUNCTION refusal;
+CREATE FUNCTION taken.f() RETURNS int LANGUAGE sql RETURN 1;
 SELECT create_event_store('taken', 1);
 :sqlstate
-SELECT relname FROM pg_class WHERE relnamespace = 'taken'::regnamespace;
+CREATE FUNCTION taken.g() RETURNS int LANGUAGE sql RETURN 1;
+SELECT create_event_store('taken', 1);
+\set VERBOSITY terse
+SELECT create_event_store('public');
+\set VERBOSITY default
+:sqlstate
 
 -- the smallest and the largest store
 SELECT create_event_store('one', 1);

@@ -116,11 +116,13 @@ DROP SCHEMA fake CASCADE;
 -- continuing.
 SET sierra_es.store = other;
 BEGIN;
+SET LOCAL sierra_es.restore = on;
 DROP TABLE other.event_ids;
 SELECT esver('a');
 :sqlstate
 ROLLBACK;
 BEGIN;
+SET LOCAL sierra_es.restore = on;
 DROP TABLE other.events_2;
 SELECT esver('a');
 :sqlstate

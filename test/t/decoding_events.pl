@@ -26,7 +26,7 @@ $dbh->do(q{SELECT FROM eappend('zoë "\/', 'Naïve', metadata => '{ "by":"me" }'
 $dbh->do(q{SELECT FROM eappend('bytes', 'Scanned', event_id => '0190a8f4-1111-7222-8333-444455556666',
     payload_bytes => decode(repeat('00ff7e80', 50), 'hex'))});
 $dbh->do(q{SELECT FROM eappend('bytes', 'Scanned', payload_bytes => '')});
-$dbh->do(q{SELECT FROM eappend('none', 'Nothing', payload => 'null', metadata => '[]')});
+$dbh->do(q{SELECT FROM eappend('none', 'Nothing', payload => 'null', metadata => '{}')});
 my @sent = take_changes($dbh, 'events', peek => 1);
 same_text(join("\n", grep { /"type":"event"/ } @sent),
     join("\n", expected_events($dbh, 'es')), 'events have the fields of sierra_event, byte by byte');

@@ -25,15 +25,15 @@ for my $compression (qw(pglz lz4)) {
     for my $column (qw(metadata payload payload_bytes)) {
         next if sqlstate_of($dbh, "ALTER TABLE es.events_0 ALTER $column SET COMPRESSION $compression");
         for my $blocks (1, 60, 100, 30000) {
-            my $value = $column eq 'payload_bytes' ? "convert_to($noise, 'UTF8')" : "to_json($noise)";
+            my $value = $column eq 'payload_bytes' ? "convert_to($noise, 'UTF8')" : "json_build_object('m', $noise)";
             $dbh->do("SELECT FROM eappend('large-$column', 'Noise', $column => $value)", undef, $blocks);
         }
-        my $value = $column eq 'payload_bytes' ? q{decode(repeat('00', 5000000), 'hex')} : q{to_json(repeat('x', 5000000))};
+        my $value = $column eq 'payload_bytes' ? q{decode(repeat('00', 5000000), 'hex')} : q{json_build_object('m', repeat('x', 5000000))};
         $dbh->do("SELECT FROM eappend('large-$column', 'Silence', $column => $value)");
     }
 }
 $dbh->do(q{SELECT FROM emappend(NULL, (SELECT json_agg(json_build_object('stream_id', 'many-' || i % 3,
-    'event_name', 'Batched', 'metadata', repeat('m', i * 100), 'payload', repeat('p', i * 1000)))
+    'event_name', 'Batched', 'metadata', json_build_object('m', repeat('m', i * 100)), 'payload', repeat('p', i * 1000)))
     FROM generate_series(1, 100) AS i))});
 same_text(
     join("\n", sort(take_events($dbh, 'events'))),

@@ -80,9 +80,9 @@ ok(!(grep { exists $_->{metadata} || !exists $_->{payload} } @plain), 'include_m
 # ---- lines ----
 
 my $pretty = "{\n  \"a\" :\r\n  \"\\n\"\n}";
-$dbh->do('SELECT FROM eappend($1, $2, $3, $4)', undef, 'order-1', 'Made', $pretty, "\n[]");
+$dbh->do('SELECT FROM eappend($1, $2, $3, $4)', undef, 'order-1', 'Made', $pretty, "\n{}");
 my ($kept) = take_events($dbh, 'events', peek => 1);
-like($kept, qr/"metadata":\n\[\],"payload":\Q$pretty\E,/, 'line breaks of a payload are kept');
+like($kept, qr/"metadata":\n\{\},"payload":\Q$pretty\E,/, 'line breaks of a payload are kept');
 my ($line) = take_events($dbh, 'events', single_line => 'true');
 is($line, $kept =~ tr/\r\n/  /r, 'single_line makes them spaces');
 

@@ -23,7 +23,7 @@ my $source = connect_to($node);
 # What a dump could spoil: bytes, spelling of JSON, long values, client's times.
 $source->do(q{SELECT * FROM eappend('odd', 'Bytes', payload_bytes => '\x00ff5c0a09')});
 $source->do(q{SELECT * FROM eappend('odd', 'Json',
-    E'{ "b":1,  "a": "\\\\u0000",\n\t"a": 1e400, "ä": "\\\\\\\\N" }', '[null ]', "timestamp" => '0044-03-15 BC')});
+    E'{ "b":1,  "a": "\\\\u0000",\n\t"a": 1e400, "ä": "\\\\\\\\N" }', '{"a": [null ]}', "timestamp" => '0044-03-15 BC')});
 $source->do(q{SELECT * FROM eappend('odd', 'Long',
     to_json((SELECT string_agg(md5(i::text), '') FROM generate_series(1, 3000) AS i)))});
 $source->do(q{SELECT * FROM eappend(E'tab''\\.quote"ü', 'Null')});
@@ -280,6 +280,17 @@ like($complaint, qr/\A.*role ".*" already exists\z/, 'psql restores the whole se
 is_kept($fresh, $owned[0], 'restored from pg_dumpall');
 my $whole = connect_to($fresh);
 same_text(store_text($whole, $_), $text{$_}, "byte_exact: store $_ from pg_dumpall") for 'es', $other;
+
+# ---------------------------------------------------------------------------
+# Over a store that has events
+# ---------------------------------------------------------------------------
+
+my $clean = dump_to('clean', '-Fc');
+$database = new_database();
+$node->command_ok([ 'pg_restore', '--exit-on-error', '-d', $database, $clean ], 'pg_restore');
+is(sqlstate_of(connect_to($node, $database), 'DROP SCHEMA es CASCADE'), '55000', 'DROP SCHEMA does not delete events');
+$node->command_ok([ qw(pg_restore --clean --if-exists --exit-on-error --single-transaction -d), $database, $clean ], 'pg_restore --clean');
+is_restored($database, 'restored over itself');
 
 # ---------------------------------------------------------------------------
 # While appends run
