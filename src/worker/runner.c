@@ -405,6 +405,7 @@ run_job(SierraJob *job)
 	disable_timeout(busy_job_timeout, false);
 	disable_timeout(long_job_timeout, false);
 	pg_atomic_write_u32(&runner_slot->stuck, SIERRA_NOT_STUCK);
+	pg_atomic_write_u64(&runner_slot->active_at, sierra_now());
 	LWLockAcquire(sierra_shared->lock, LW_EXCLUSIVE);
 	runner_slot->jobs++;
 	runner_slot->events += result.handled;
@@ -597,7 +598,10 @@ notify(SierraTime now)
 	if (sierra_rounds_due(false) > now)
 		loop.look_due = 0;
 	else
+	{
 		loop.not_needed_since = now;
+		pg_atomic_write_u64(&runner_slot->active_at, now);
+	}
 	if (!sierra_rounds_run())
 		leave_without_extension();
 }
