@@ -83,10 +83,11 @@ COMMENT ON FUNCTION sierra_internal.restore_event_guards(name) IS
 
 -- Rows of sagas and projections say what runs, and as which role.  So a role writes
 -- rows only for roles that it can become by SET ROLE, and makes other versions only of
--- what such roles own.  It gives another owner only to what such roles own, or to
--- everything if it can become the table's owner.  Upcasters run in projections of all roles: only roles that can
--- become the table's owner write them, who could become the owner of each projection
--- anyway.
+-- what such roles own.  It gives another owner only to what such roles own, and deletes
+-- only that: else it could make its own in the place of another one.  A role that can
+-- become the table's owner may do both with everything.  Upcasters run in projections of
+-- all roles: only roles that can become the table's owner write them, who could become
+-- the owner of each projection anyway.
 -- The argument is the column with the name of what the row defines, none for
 -- upcasters.  src/store/run_as.c says what else is checked.
 CREATE FUNCTION sierra_internal.guard_owner() RETURNS trigger
@@ -95,18 +96,19 @@ CREATE FUNCTION sierra_internal.guard_owner() RETURNS trigger
 AS $$
 #variable_conflict use_variable
 DECLARE
-    name constant text := to_jsonb(NEW) ->> TG_ARGV[0];
+    name constant text := CASE WHEN TG_OP = 'DELETE' THEN to_jsonb(OLD) ELSE to_jsonb(NEW) END ->> TG_ARGV[0];
     owners oid[];
     owner oid;
     table_owner constant oid := (SELECT c.relowner FROM pg_class AS c WHERE c.oid = TG_RELID);
+    changer oid;
 BEGIN
     IF name IS NULL THEN
         owners := ARRAY[table_owner];
-    ELSIF TG_OP = 'UPDATE' THEN
-        owners := ARRAY[NEW.owner::oid,
-                        CASE WHEN EXISTS (SELECT FROM pg_roles AS r WHERE r.oid = OLD.owner)
-                                  AND NOT sierra_internal.can_become(quote_ident(current_user)::regrole, table_owner)
-                             THEN OLD.owner ELSE table_owner END];
+    ELSIF TG_OP <> 'INSERT' THEN
+        changer := CASE WHEN EXISTS (SELECT FROM pg_roles AS r WHERE r.oid = OLD.owner)
+                             AND NOT sierra_internal.can_become(quote_ident(current_user)::regrole, table_owner)
+                        THEN OLD.owner ELSE table_owner END;
+        owners := CASE WHEN TG_OP = 'UPDATE' THEN ARRAY[NEW.owner::oid, changer] ELSE ARRAY[changer] END;
     ELSE
         -- What a role has left that does not exist any more is up to the table's owner.
         EXECUTE format('SELECT ARRAY[$2] || ARRAY(SELECT coalesce(r.oid, $3) FROM %I.%I AS d'
@@ -118,16 +120,20 @@ BEGIN
     FOREACH owner IN ARRAY owners LOOP
         IF NOT sierra_internal.can_become(quote_ident(current_user)::regrole, owner) THEN
             RAISE insufficient_privilege USING
-                MESSAGE = format('must be able to SET ROLE "%s" to define %s', pg_get_userbyid(owner),
+                MESSAGE = format('must be able to SET ROLE "%s" to %s %s', pg_get_userbyid(owner),
+                                 CASE WHEN TG_OP = 'DELETE' THEN 'drop' ELSE 'define' END,
                                  CASE WHEN name IS NULL THEN TG_TABLE_NAME
                                       ELSE format('%s "%s"', TG_ARGV[0], name) END),
                 DETAIL = CASE WHEN name IS NULL
                               THEN 'This role owns the table, and its rows run in projections of other roles.'
+                              WHEN owner = changer THEN 'This role owns it, or the table.'
                               WHEN owner = owners[1] THEN 'It would run as this role.'
-                              WHEN TG_OP = 'UPDATE' THEN 'This role owns it, or the table.'
                               ELSE 'This role owns the newest version.' END;
         END IF;
     END LOOP;
+    IF TG_OP = 'DELETE' THEN
+        RETURN OLD;
+    END IF;
     RETURN NEW;
 END
 $$;
@@ -176,10 +182,10 @@ BEGIN
         SELECT g.*
           FROM (VALUES
                 ('upcasters', 'guard_owner', 'INSERT OR UPDATE', NULL, NULL),
-                ('sagas', 'guard_owner', 'INSERT OR UPDATE', NULL, quote_literal('saga')),
+                ('sagas', 'guard_owner', 'INSERT OR UPDATE OR DELETE', NULL, quote_literal('saga')),
                 ('sagas', 'guard_definition', 'UPDATE', format('WHEN (%s)', sierra_internal.changes_of_row(fixed_in_saga)),
                  format('%L, %L', 'saga', 'Make another version with create_saga().')),
-                ('projections', 'guard_owner', format('INSERT OR UPDATE OF owner, %s', definition), NULL,
+                ('projections', 'guard_owner', format('INSERT OR DELETE OR UPDATE OF owner, %s', definition), NULL,
                  quote_literal('projection')),
                 ('projections', 'guard_definition', format('UPDATE OF %s', definition),
                  format('WHEN (%s OR NEW.subscription <> coalesce(OLD.subscription, %L))', changes, ''),

@@ -107,6 +107,11 @@ SELECT rebuild_projection('seen', handler => 'steal(sierra_event)');
 :sqlstate
 SELECT rebuild_projection('last', key => $$(SELECT note FROM secret)$$);
 :sqlstate
+-- Nor does it make its own in the place of another one.
+DELETE FROM es.projections WHERE projection = 'seen';
+:sqlstate
+SELECT drop_projection('inline');
+:sqlstate
 -- The owner of the table drops the guard: still no role can act as a role that it could not become
 -- before.
 SET ROLE regress_proj_owner;

@@ -139,6 +139,7 @@ SELECT * FROM show();
 
 SET client_min_messages = warning;
 DROP FUNCTION show();
+SET sierra_es.restore = on; -- it has events
 DROP SCHEMA hostile CASCADE;
 SELECT drop_event_store('victim', force => true);
 SELECT format('REVOKE CREATE ON DATABASE %I FROM regress_sierra_hostile, regress_sierra_victim', current_database()) \gexec
