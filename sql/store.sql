@@ -406,46 +406,20 @@ $$;
 COMMENT ON FUNCTION drop_event_store(name, boolean) IS
     'drops a store; a store with events only if forced';
 
-CREATE FUNCTION sierra_internal.event_partitions_body(store name) RETURNS SETOF record
-    LANGUAGE plpgsql STABLE
-    SET search_path = pg_catalog, pg_temp
-    -- Policies would make the numbers wrong, and are code of the store's owner.
-    SET row_security = off
-AS $$
-#variable_conflict use_column
-DECLARE
-    wanted constant name := sierra_internal.find_store(store);
-    part record;
-    newest record;
-BEGIN
-    FOR part IN
-        SELECT c.oid,
-               substring(pg_get_expr(c.relpartbound, c.oid) FROM '\d+')::integer AS id
-          FROM pg_inherits AS i JOIN pg_class AS c ON c.oid = i.inhrelid
-         WHERE i.inhparent = to_regclass(format('%I.events', wanted))
-         ORDER BY 2
-    LOOP
-        -- Numbers have no gaps, so the last one gives the number of events.
-        EXECUTE format('SELECT e.partition_sequence AS sequence, e.global_position AS "position"'
-                       '  FROM %I.events AS e'
-                       ' WHERE e.partition_id = $1 ORDER BY e.partition_sequence DESC LIMIT 1',
-                       wanted)
-           INTO newest USING part.id;
-        RETURN QUERY SELECT part.id, coalesce(newest.sequence + 1, 0), newest.sequence, newest."position",
-                            pg_total_relation_size(part.oid);
-    END LOOP;
-END
-$$;
-COMMENT ON FUNCTION sierra_internal.event_partitions_body(name) IS
-    'does what event_partitions() does, as the current user';
-
 CREATE FUNCTION event_partitions(store name DEFAULT NULL)
     RETURNS TABLE (partition_id integer, events bigint, last_sequence bigint,
                    last_position bigint, bytes bigint)
     LANGUAGE c STABLE
-    AS 'MODULE_PATHNAME', 'sierra_show';
+    AS 'MODULE_PATHNAME', 'sierra_event_partitions';
 COMMENT ON FUNCTION event_partitions(name) IS
     'returns the partitions of a store with their number of events, last numbers and size';
+
+CREATE FUNCTION sierra_internal.store_numbers(
+    store name, OUT partitions integer, OUT events bigint, OUT last_position bigint, OUT bytes bigint)
+    LANGUAGE c STABLE STRICT
+    AS 'MODULE_PATHNAME', 'sierra_store_numbers';
+COMMENT ON FUNCTION sierra_internal.store_numbers(name) IS
+    'returns how large a store is, without waiting for a lock, and without running code of its owner';
 
 CREATE FUNCTION event_stores()
     RETURNS TABLE (store name, owner name, partitions integer, events bigint,
@@ -456,12 +430,10 @@ AS $$
 #variable_conflict use_column
 DECLARE
     monitor constant boolean := pg_has_role('pg_monitor', 'USAGE');
-    readable record;
 BEGIN
-    FOR readable IN
-        SELECT n.nspname AS name, pg_get_userbyid(c.relowner) AS owner,
-               (SELECT sum(pg_total_relation_size(t.oid)) FROM pg_class AS t
-                 WHERE t.relnamespace = n.oid AND t.relname IN ('stream_keys', 'event_ids')) AS bytes
+    -- Only catalogs are read here: the caller does not trust the owners of all stores.
+    FOR store, owner IN
+        SELECT n.nspname, pg_get_userbyid(c.relowner)
           FROM pg_namespace AS n
           JOIN pg_class AS c ON c.relnamespace = n.oid AND c.relname = 'events'
          WHERE sierra_internal.is_store(n.nspname)
@@ -470,22 +442,16 @@ BEGIN
                    AND NOT row_security_active(c.oid))
          ORDER BY n.nspname
     LOOP
-        store := readable.name;
-        owner := readable.owner;
         partitions := NULL;
         events := NULL;
         last_position := NULL;
         bytes := NULL;
         BEGIN
-            SELECT count(p.partition_id)::integer, sum(p.events)::bigint, max(p.last_position),
-                   (sum(p.bytes) + readable.bytes)::bigint
+            SELECT s.partitions, s.events, s.last_position, s.bytes
               INTO partitions, events, last_position, bytes
-              FROM @extschema@.event_partitions(readable.name) AS p;
-            -- Rolling back gives the locks of this store back, so a call holds those of
-            -- one store at a time.  The variables keep their values.
-            RAISE EXCEPTION 'the figures of a store are known';
+              FROM sierra_internal.store_numbers(store) AS s;
         EXCEPTION WHEN OTHERS THEN
-            -- The code of an owner must not hide the stores of others.
+            -- A store that is damaged must not hide the others.
             IF SQLSTATE LIKE '40%' THEN
                 RAISE;
             END IF;

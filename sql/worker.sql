@@ -117,7 +117,6 @@ COMMENT ON PROCEDURE run_event_jobs(name) IS
 -- Only C code calls these, and it needs no right to.  The functions of the type
 -- expected_version are not among them: a cast in a query checks the right to call one.
 REVOKE EXECUTE ON FUNCTION
-    sierra_internal.event_partitions_body(name),
     sierra_internal.everify_body(name),
     sierra_internal.event_leases_body(name),
     sierra_internal.event_consumers_body(name),

@@ -25,7 +25,6 @@
 
 #include "access/htup_details.h"
 #include "catalog/namespace.h"
-#include "catalog/pg_authid.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
 #include "fmgr.h"
@@ -169,13 +168,6 @@ call_safely(FunctionCallInfo fcinfo, bool privileged, bool shows_contents)
 	return call_body(fcinfo, call.body, owner == GetUserId() ? InvalidOid : owner);
 }
 
-/* Is the current user a superuser, or a member of pg_monitor? */
-static bool
-is_monitor(void)
-{
-	return has_privs_of_role(GetUserId(), ROLE_PG_MONITOR);
-}
-
 /*
  * Without statistics the planner takes the small tables of a store for large ones, and
  * would compile plans that are run once: that takes much longer than to run them.
@@ -188,7 +180,7 @@ show(FunctionCallInfo fcinfo, bool shows_contents)
 
 	(void) set_config_option("jit", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0,
 							 false);
-	result = call_safely(fcinfo, is_monitor(), shows_contents);
+	result = call_safely(fcinfo, sierra_run_as_monitor(), shows_contents);
 	AtEOXact_GUC(false, settings);
 	return result;
 }

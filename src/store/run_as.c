@@ -42,6 +42,12 @@ sierra_role_exists(Oid role)
 	return SearchSysCacheExists1(AUTHOID, ObjectIdGetDatum(role));
 }
 
+bool
+sierra_run_as_monitor(void)
+{
+	return has_privs_of_role(GetUserId(), ROLE_PG_MONITOR);
+}
+
 Oid
 sierra_relation_owner(Oid relid)
 {

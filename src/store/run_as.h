@@ -20,6 +20,9 @@ typedef struct SierraRunAs
 
 extern bool sierra_role_exists(Oid role);
 
+/* Is the current user a superuser, or a member of pg_monitor? */
+extern bool sierra_run_as_monitor(void);
+
 /* The owner of a table or sequence; InvalidOid if the relation does not exist. */
 extern Oid sierra_relation_owner(Oid relid);
 

@@ -26,6 +26,9 @@ SELECT store, events FROM event_stores();
 SELECT count(*) AS locked FROM pg_locks
  WHERE pid = pg_backend_pid() AND relation IN (SELECT c.oid FROM pg_class AS c WHERE c.relnamespace IN ('es'::regnamespace, 'other'::regnamespace));
 SELECT count(*) FROM event_partitions('other');
+SELECT count(*) AS locked FROM pg_locks
+ WHERE pid = pg_backend_pid() AND relation IN (SELECT c.oid FROM pg_class AS c WHERE c.relnamespace IN ('es'::regnamespace, 'other'::regnamespace));
+SELECT count(*) FROM other.events;
 SELECT count(*) > 0 AS locked FROM pg_locks
  WHERE pid = pg_backend_pid() AND relation IN (SELECT c.oid FROM pg_class AS c WHERE c.relnamespace IN ('es'::regnamespace, 'other'::regnamespace));
 COMMIT;
