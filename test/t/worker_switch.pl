@@ -144,14 +144,15 @@ $copy->disconnect;
 # A restore that has not made all keys
 # ---------------------------------------------------------------------------
 
-# Everything but keys: the guards are there, as with pg_restore --jobs.
+# Everything but the keys of one partition: the guards are there, as with pg_restore --jobs.
 $node->safe_psql('postgres', 'CREATE DATABASE late TEMPLATE template0');
 my ($list) = run_command([ 'pg_restore', '-l', "$files/dump" ]);
 my @entries = grep { !/^;/ } split /\n/, $list;
-my @keys    = grep { / (CONSTRAINT|INDEX|INDEX ATTACH) es / } @entries;
-append_to_file("$files/early", join("\n", grep { !/ (CONSTRAINT|INDEX|INDEX ATTACH) es / } @entries) . "\n");
+my $key     = qr/ (CONSTRAINT|INDEX|INDEX ATTACH) es events_1/;
+my @keys    = grep { $_ =~ $key } @entries;
+append_to_file("$files/early", join("\n", grep { $_ !~ $key } @entries) . "\n");
 append_to_file("$files/keys",  join("\n", @keys) . "\n");
-cmp_ok(scalar @keys, '>', 15, 'the store has keys');
+cmp_ok(scalar @keys, '>', 1, 'the partition has keys');
 my $log = -s $node->logfile;
 $node->command_ok([ 'pg_restore', '--exit-on-error', '-L', "$files/early", '-d', 'late', "$files/dump" ], 'pg_restore without keys');
 my $late = connect_to($node, 'late');
@@ -165,6 +166,7 @@ $node->command_ok([ 'pg_restore', '--exit-on-error', '-L', "$files/keys", '-d', 
 wait_until('the saga of the restored store has ended',
     sub { one_value($late, q{SELECT status FROM event_sagas('es')}) eq 'completed' });
 pass('with its keys, the store runs');
+wait_until('the projection has run', sub { one_value($late, 'SELECT processed = (SELECT count(*) FROM es.events) FROM es.projections') });
 like(attempts($late), qr/^0 /, 'and nothing has failed');
 no_complaints([ everify_rows($late) ], 'everify() finds nothing');
 
