@@ -62,7 +62,10 @@ add(int64 a, int64 b)
 	int64 sum;
 
 	if (pg_add_s64_overflow(a, b, &sum))
-		ereport(ERROR, errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE), errmsg("bigint out of range"));
+		ereport(ERROR, errcode(ERRCODE_SIERRA_NO_STORE),
+				errmsg("a number of the event store is damaged"),
+				errdetail("The number of events is too large for a bigint."),
+				errhint("Restore the store from a dump; everify() shows what else is wrong."));
 	return sum;
 }
 
