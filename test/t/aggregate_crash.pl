@@ -163,7 +163,7 @@ timers_are_right($dbh, $timers, 'in the end');
 
 $dbh->do(q{SELECT create_upcaster('Numbered', 1, 'upcast_number(jsonb)')});
 $dbh->do(q{SELECT eschedule('2020-01-01', 'timer-0', 'Due', '0', timer_id => '00000000-0000-4000-8000-000000000000')});
-$dbh->do(q{SELECT eschedule('2200-01-01', 'timer-0', 'Later', '{ "exact" :  1 }', '[]', 'a key')});
+$dbh->do(q{SELECT eschedule('2200-01-01', 'timer-0', 'Later', '{ "exact" :  1 }', '{ }', 'a key')});
 $dbh->do(q{SELECT state FROM eload('number', ?)}, undef, $_) for @streams;
 
 my %query = (
