@@ -24,6 +24,7 @@
 #include "store/time_limit.h"
 #include "worker/background.h"
 #include "worker/job_note.h"
+#include "worker/look_lock.h"
 #include "worker/runner_job.h"
 #include "worker/store_watch.h"
 
@@ -46,6 +47,9 @@
 
 /* The pause of a job that another session is running, in milliseconds. */
 #define LOCKED_PAUSE_MS 50
+
+/* That of the looks at a store that is locked; it doubles from the first value up to this one. */
+#define LOCKED_PAUSE_MAX_MS 1000
 
 /*
  * The pause of a job that failed, in milliseconds.  It doubles from the first
@@ -111,12 +115,18 @@ keep_note(const SierraJob *job)
 }
 
 static void
+set_lock_timeout(const char *value)
+{
+	(void) set_config_option("lock_timeout", value, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
+							 true, 0, false);
+}
+
+static void
 act_as(SierraRunAs *run_as, Oid owner, const char *lock_timeout)
 {
 	sierra_run_as_begin_as(run_as, owner);
 	if (lock_timeout != NULL)
-		(void) set_config_option("lock_timeout", lock_timeout, PGC_USERSET, PGC_S_SESSION,
-								 GUC_ACTION_SAVE, true, 0, false);
+		set_lock_timeout(lock_timeout);
 }
 
 /*
@@ -179,18 +189,67 @@ take_job(Oid schema, Oid store_owner, const SierraListedJob *listed, const Sierr
 	job->state.row = listed->row;
 }
 
-/* Updates the jobs of a store.  In a transaction, as the store's owner. */
-static void
+/*
+ * Updates the jobs of a store; false if it is locked.  In a transaction, as the store's
+ * owner.
+ */
+static bool
 list_jobs(Oid schema, Oid owner, const SierraJobState *state)
 {
 	char *name = get_namespace_name(schema);
 	ListCell *cell;
 
+	if (!sierra_look_lock_jobs(schema))
+		return false;
 	/* The store can be dropped at any time. */
 	if (name == NULL)
-		return;
+		return true;
 	foreach (cell, sierra_job_list(sierra_store_open_named(name, ACL_NO_RIGHTS)))
 		take_job(schema, owner, lfirst(cell), state);
+	return true;
+}
+
+/*
+ * Looks at a store, in a transaction; false if it is locked.  "held_back" says whether an
+ * append in flight holds events back.
+ */
+static bool
+look_as_owner(Oid schema, volatile bool *held_back)
+{
+	SierraJobState state = {.events = -1};
+	Oid owner = sierra_run_as_store_owner(schema);
+	int64 newest = 0;
+	SierraRunAs run_as;
+	int settings;
+	bool free = true;
+
+	if (!OidIsValid(owner))
+		return true;
+	settings = NewGUCNestLevel();
+	set_lock_timeout(LOOK_LOCK_TIMEOUT);
+	if (sierra_watch_look(schema, &state.events, &state.readable, &newest))
+		*held_back = state.readable < newest;
+	sierra_run_as_begin_as(&run_as, owner);
+	free = list_jobs(schema, owner, &state);
+	sierra_run_as_end(&run_as);
+	AtEOXact_GUC(false, settings);
+	return free;
+}
+
+/* Notes that a look did not fail.  While a store is locked, the looks become less frequent. */
+static void
+note_look(SierraJob *looking, bool free)
+{
+	if (free && looking->note.failures == 0)
+		return;
+	looking->note.error = 0;
+	if (free)
+		looking->note.failures = 0;
+	else
+		looking->note.paused_until =
+			sierra_after_ms(sierra_now(), sierra_backoff(++looking->note.failures, LOCKED_PAUSE_MS,
+														 LOCKED_PAUSE_MAX_MS));
+	keep_note(looking);
 }
 
 /* Finds the jobs of a store; true if an append in flight holds events back. */
@@ -206,27 +265,12 @@ look_at_store(Oid schema)
 		return false;
 	PG_TRY();
 	{
-		SierraJobState state = {.events = -1};
-		int64 newest = 0;
-		SierraRunAs run_as;
-		Oid owner;
+		bool free;
 
 		sierra_background_begin("looking for timers, sagas and projections that are due");
-		owner = sierra_run_as_store_owner(schema);
-		if (OidIsValid(owner))
-		{
-			if (sierra_watch_look(schema, &state.events, &state.readable, &newest))
-				held_back = state.readable < newest;
-			act_as(&run_as, owner, LOOK_LOCK_TIMEOUT);
-			list_jobs(schema, owner, &state);
-			sierra_run_as_end(&run_as);
-		}
+		free = look_as_owner(schema, &held_back);
 		sierra_background_end();
-		if (looking->note.failures != 0)
-		{
-			looking->note.failures = looking->note.error = 0;
-			keep_note(looking);
-		}
+		note_look(looking, free);
 	}
 	PG_CATCH();
 	{

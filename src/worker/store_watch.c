@@ -14,7 +14,7 @@
  * the owner, in a security-restricted operation, as autovacuum does.
  *
  * An owner must not delay the runner with a lock either: it takes locks only if they
- * are free, and looks again later otherwise.
+ * are free (look_lock.c), and looks again later otherwise.
  */
 #include "postgres.h"
 
@@ -25,6 +25,7 @@
 #include "store/scan.h"
 #include "wakeup/notify.h"
 #include "worker/job_note.h"
+#include "worker/look_lock.h"
 #include "worker/store_watch.h"
 
 #include "access/genam.h"
@@ -40,7 +41,6 @@
 #include "catalog/pg_trigger.h"
 #include "common/hashfn.h"
 #include "miscadmin.h"
-#include "storage/lmgr.h"
 #include "utils/fmgroids.h"
 #include "utils/hsearch.h"
 #include "utils/inval.h"
@@ -207,18 +207,6 @@ list_stores(void)
 	}
 }
 
-/* Locks the tables of a store; false if one of the locks is not free. */
-static bool
-lock_partitions(const SierraStore *store)
-{
-	for (int i = 0; i < store->partitions; i++)
-	{
-		if (!ConditionalLockRelationOid(store->partition_oids[i], AccessShareLock))
-			return false;
-	}
-	return ConditionalLockRelationOid(store->global_position, AccessShareLock);
-}
-
 static bool
 look_as_owner(Look *look)
 {
@@ -226,7 +214,7 @@ look_as_owner(Look *look)
 	SierraReadPartition *partition = palloc(sizeof(SierraReadPartition) * store->partitions);
 	SierraReadPartition **partitions = palloc(sizeof(SierraReadPartition *) * store->partitions);
 
-	if (!lock_partitions(store))
+	if (!sierra_look_lock_partitions(store))
 		return false;
 	for (int i = 0; i < store->partitions; i++)
 	{
@@ -261,10 +249,9 @@ look_as_owner(Look *look)
 static bool
 look_at_schema(Oid schema, Look *look)
 {
-	Oid events = get_relname_relid("events", schema);
 	Oid owner;
 
-	if (!OidIsValid(events) || !ConditionalLockRelationOid(events, AccessShareLock))
+	if (!sierra_look_lock_store(schema))
 		return false;
 	owner = sierra_run_as_store_owner(schema);
 	if (!OidIsValid(owner))
