@@ -126,6 +126,7 @@ typedef struct SierraRunnerDemand
 	int backlog;			 /* jobs that were due at the same time; 0: not busy */
 	int visit_pause_ms;		 /* until the next visit for what rings nothing; 0: the longest */
 	SierraJobOwner next;	 /* whose jobs the next runner is to run */
+	SierraJobOwner last;	 /* whom a runner began to serve last: the next in turn is behind it */
 } SierraRunnerDemand;
 
 /* What runners did about notifications; protected by sierra_shared->lock. */

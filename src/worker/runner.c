@@ -519,7 +519,7 @@ serve(const SierraJobOwner *owner, SierraTime now)
 	served = *owner;
 	served_since = now;
 	LWLockAcquire(sierra_shared->lock, LW_EXCLUSIVE);
-	runner_slot->serves = served;
+	runner_slot->serves = slot->demand.last = served;
 	LWLockRelease(sierra_shared->lock);
 }
 
@@ -554,6 +554,31 @@ find_next_owner(SierraTime now, SierraJobOwner *next)
 }
 
 /*
+ * The owner whom this process is to serve, before its first job: the next one in turn
+ * whom no other runner serves, else the next one.  The turns continue behind the owner
+ * whom any runner of the database began to serve last, however that one ended.
+ */
+static bool
+find_first_owner(SierraTime now, SierraJobOwner *first)
+{
+	static const SierraJobOwner nobody = {InvalidOid, InvalidOid};
+	SierraJobOwner others[SIERRA_RUNNERS_MAX];
+	int count = sierra_pool_served_by_others(others);
+	SierraJobOwner last = served;
+
+	if (!OidIsValid(last.store_owner))
+	{
+		LWLockAcquire(sierra_shared->lock, LW_SHARED);
+		last = slot->demand.last;
+		LWLockRelease(sierra_shared->lock);
+	}
+	return sierra_jobs_next_owner(&last, others, count, now, first) ||
+		   sierra_jobs_next_owner(&nobody, others, count, now, first) ||
+		   sierra_jobs_next_owner(&last, NULL, 0, now, first) ||
+		   sierra_jobs_next_owner(&nobody, NULL, 0, now, first);
+}
+
+/*
  * The job to run next; how many are due, and when others will be.  What runs in this
  * process could leave something behind: a connection to another server, for
  * example.  So it runs jobs of one owner only, and leaves if those of another one
@@ -575,9 +600,8 @@ choose_job(SierraTime now, int *due, SierraTime *wake_at)
 			hand_over(&next, now);
 		return job;
 	}
-	/* Before its first job: the owner that it was started for, or else one whom nobody serves. */
-	if (job == NULL && *due > 0 &&
-		(find_next_owner(now, &next) || sierra_jobs_next_owner(&served, NULL, 0, now, &next)))
+	/* Before its first job: the owner that it was started for, or else the next one. */
+	if (job == NULL && *due > 0 && find_first_owner(now, &next))
 	{
 		served = next;
 		job = sierra_jobs_next(&served, now, due, wake_at);
