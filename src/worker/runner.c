@@ -349,26 +349,63 @@ look(SierraTime now)
 	loop.changed = false;
 }
 
-/* Shows which job it runs, and asks for another runner if it is busy for long. */
+/*
+ * Begins to serve an owner; this process will never serve another one.  The caller holds
+ * sierra_shared->lock.
+ */
 static void
+serve(const SierraJobOwner *owner, SierraTime now)
+{
+	served = *owner;
+	served_since = now;
+	runner_slot->serves = slot->demand.last = served;
+}
+
+/*
+ * Would this job leave no runner to other owners?  Each job can take long, and nobody but
+ * superusers may end it.  The caller holds sierra_shared->lock.
+ */
+static bool
+takes_last_place(const SierraJob *job)
+{
+	return !job->trusted && (loop.look.several_owners || sierra_pool_has_other_databases()) &&
+		   sierra_pool_is_last_place(job->owner.store_owner);
+}
+
+/*
+ * Shows which job it runs, and whose, and asks for another runner if it is busy for long.  Returns
+ * false if the job has to wait, so that others have a runner.
+ */
+static bool
 note_busy(const SierraJob *job, int due, SierraTime now)
 {
 	const char *description = sierra_job_describe(job);
 	bool help;
+	bool waits;
 
-	if (loop.busy_since == 0)
-		loop.busy_since = now;
-	help = due > 1 && sierra_is_past(loop.busy_since, now, ASK_FOR_HELP_AFTER_MS);
+	help = due > 1 && loop.busy_since != 0 &&
+		   sierra_is_past(loop.busy_since, now, ASK_FOR_HELP_AFTER_MS);
 	LWLockAcquire(sierra_shared->lock, LW_EXCLUSIVE);
-	runner_slot->idle = false;
-	strlcpy(runner_slot->job, description, SIERRA_RUNNER_JOB_MAX);
-	if (help)
-		slot->demand.backlog = due;
+	waits = takes_last_place(job);
+	if (!waits)
+	{
+		if (served_since == 0)
+			serve(&job->owner, now);
+		if (loop.busy_since == 0)
+			loop.busy_since = now;
+		runner_slot->idle = false;
+		strlcpy(runner_slot->job, description, SIERRA_RUNNER_JOB_MAX);
+		if (help)
+			slot->demand.backlog = due;
+	}
 	LWLockRelease(sierra_shared->lock);
-	if (!help || !sierra_is_past(loop.called_at, now, ASK_FOR_HELP_INTERVAL_MS))
-		return;
+	if (waits)
+		sierra_jobs_keep_waiting(job->owner.store_owner);
+	if (waits || !help || !sierra_is_past(loop.called_at, now, ASK_FOR_HELP_INTERVAL_MS))
+		return !waits;
 	loop.called_at = now;
 	sierra_doorbell_call_launcher();
+	return true;
 }
 
 /* Runs in a signal handler. */
@@ -512,17 +549,6 @@ is_time_to_look(SierraTime now, bool idle)
 	return sierra_is_past(loop.looked_at, now, JOBS_LOOK_INTERVAL_MS);
 }
 
-/* Begins to serve an owner; this process will never serve another one. */
-static void
-serve(const SierraJobOwner *owner, SierraTime now)
-{
-	served = *owner;
-	served_since = now;
-	LWLockAcquire(sierra_shared->lock, LW_EXCLUSIVE);
-	runner_slot->serves = slot->demand.last = served;
-	LWLockRelease(sierra_shared->lock);
-}
-
 /* Sees to it that another process serves this owner: beside this one, or after it. */
 static void
 hand_over(const SierraJobOwner *next, SierraTime now)
@@ -606,8 +632,6 @@ choose_job(SierraTime now, int *due, SierraTime *wake_at)
 		served = next;
 		job = sierra_jobs_next(&served, now, due, wake_at);
 	}
-	if (job != NULL)
-		serve(&job->owner, now);
 	return job;
 }
 
@@ -652,8 +676,8 @@ run(void)
 		}
 		if (job != NULL)
 		{
-			note_busy(job, due, now);
-			run_job(job);
+			if (note_busy(job, due, now))
+				run_job(job);
 			continue;
 		}
 		if (loop.changed)

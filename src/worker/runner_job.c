@@ -48,6 +48,9 @@
 /* The pause of a job that another session is running, in milliseconds. */
 #define LOCKED_PAUSE_MS 50
 
+/* The pause of the jobs of an owner who may not have the last place, in milliseconds. */
+#define LAST_PLACE_PAUSE_MS 200
+
 /* That of the looks at a store that is locked; it doubles from the first value up to this one. */
 #define LOCKED_PAUSE_MAX_MS 1000
 
@@ -76,6 +79,10 @@
 
 static HTAB *jobs = NULL;
 static uint64 looks = 0;
+
+/* Whose jobs wait, and until when. */
+static Oid waiting_owner = InvalidOid;
+static SierraTime waits_until = 0;
 
 static void
 create_table(void)
@@ -182,6 +189,7 @@ take_job(Oid schema, Oid store_owner, const SierraListedJob *listed, const Sierr
 	job->unknown = false;
 	job->owner.store_owner = store_owner;
 	job->owner.owner = listed->owner;
+	job->trusted = superuser_arg(store_owner) && superuser_arg(listed->owner);
 	job->due_at = listed->due_at;
 	job->again_at = listed->again_at;
 	job->size = listed->size;
@@ -300,6 +308,26 @@ forget_others(void)
 	return count;
 }
 
+/* Only catalogs are read. */
+static bool
+have_several_owners(const List *schemas)
+{
+	Oid first = InvalidOid;
+	ListCell *cell;
+
+	foreach (cell, schemas)
+	{
+		Oid owner = sierra_relation_owner(get_relname_relid("events", lfirst_oid(cell)));
+
+		if (!OidIsValid(owner))
+			continue;
+		if (OidIsValid(first) && owner != first)
+			return true;
+		first = owner;
+	}
+	return false;
+}
+
 void
 sierra_jobs_look(SierraJobLook *look)
 {
@@ -312,13 +340,14 @@ sierra_jobs_look(SierraJobLook *look)
 	looks++;
 	sierra_background_begin("looking for event stores");
 	look->installed = sierra_extension_exists();
-	look->held_back = false;
+	look->held_back = look->several_owners = false;
 	if (look->installed && has_functions())
 	{
 		List *found = sierra_watch_list();
 
 		MemoryContextSwitchTo(context);
 		schemas = list_copy(found);
+		look->several_owners = have_several_owners(schemas);
 	}
 	sierra_background_end();
 	MemoryContextSwitchTo(context);
@@ -357,7 +386,16 @@ due_at(const SierraJob *job, SierraTime now)
 
 		at = Max(at, retry_is_later ? job->again_at : DT_NOEND);
 	}
+	if (job->owner.store_owner == waiting_owner && !job->trusted && now < waits_until)
+		return Max(sierra_time_of_wall(now, at), Max(waits_until, job->note.paused_until));
 	return Max(sierra_time_of_wall(now, at), job->note.paused_until);
+}
+
+void
+sierra_jobs_keep_waiting(Oid store_owner)
+{
+	waiting_owner = store_owner;
+	waits_until = sierra_after_ms(sierra_now(), LAST_PLACE_PAUSE_MS);
 }
 
 static bool
