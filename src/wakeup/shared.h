@@ -194,6 +194,7 @@ typedef struct SierraJobNote
 
 	SierraTime last_run;
 	SierraTime paused_until;
+	SierraTime look_due; /* of the look at a store: others do not look again before */
 	uint32 failures;
 	uint32 error; /* hash of the last error, which is logged only once; 0: none */
 } SierraJobNote;

@@ -26,6 +26,7 @@
 #include "miscadmin.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
+#include "utils/hsearch.h"
 #include "utils/rel.h"
 #include "utils/rls.h"
 #include "utils/snapmgr.h"
@@ -44,6 +45,9 @@ PG_FUNCTION_INFO_V1(sierra_list_jobs);
  * sagas of an owner that has none among them are found later.
  */
 #define SAGAS_LOOKED_AT 1000
+
+/* A subscription of a projection has a shorter name. */
+#define SUBSCRIPTION_MAX 256
 
 /* A table that is being read. */
 typedef struct Table
@@ -326,6 +330,42 @@ find_retry(const Table *streams, const text *subscription)
 	return first;
 }
 
+/* When the first failed event of each subscription that was looked at is tried again. */
+typedef struct Retry
+{
+	char subscription[SUBSCRIPTION_MAX]; /* hash key; the rest is zero */
+	TimestampTz at;
+} Retry;
+
+static HTAB *
+create_retries(void)
+{
+	HASHCTL ctl = {
+		.keysize = SUBSCRIPTION_MAX, .entrysize = sizeof(Retry), .hcxt = CurrentMemoryContext};
+
+	return hash_create("sierra_es retries", 16, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+}
+
+/*
+ * find_retry(), once for each subscription: nothing prevents an owner from giving the
+ * same one to many projections.
+ */
+static TimestampTz
+find_retry_once(HTAB *retries, const Table *streams, const text *subscription)
+{
+	char key[SUBSCRIPTION_MAX] = {0};
+	bool found;
+	Retry *retry;
+
+	if (VARSIZE_ANY_EXHDR(subscription) >= SUBSCRIPTION_MAX)
+		return DT_NOEND;
+	text_to_cstring_buffer(subscription, key, SUBSCRIPTION_MAX);
+	retry = hash_search(retries, key, HASH_ENTER, &found);
+	if (!found)
+		retry->at = find_retry(streams, subscription);
+	return retry->at;
+}
+
 /* The same rule as projection_due_at() in SQL; false if it does not run by itself. */
 static bool
 find_due(const Table *table, TupleTableSlot *slot, TimestampTz *due_at)
@@ -375,15 +415,16 @@ make_projection_job(const Table *table, TupleTableSlot *slot, TimestampTz due_at
 }
 
 static List *
-add_projections(List *jobs, const SierraStore *store, Oid store_owner)
+add_projections(List *jobs, const SierraStore *store, Oid store_owner, int max_count)
 {
 	Table table = open_table(store, "projections");
 	Table streams = open_table(store, "subscription_streams");
 	TupleTableSlot *slot = table_slot_create(table.rel, NULL);
 	TableScanDesc scan = table_beginscan(table.rel, GetActiveSnapshot(), 0, NULL);
+	HTAB *retries = create_retries();
 	TimestampTz due_at;
 
-	while (table_scan_getnextslot(scan, ForwardScanDirection, slot))
+	while (max_count > 0 && table_scan_getnextslot(scan, ForwardScanDirection, slot))
 	{
 		SierraListedJob *job;
 
@@ -391,9 +432,11 @@ add_projections(List *jobs, const SierraStore *store, Oid store_owner)
 		if (!find_due(&table, slot, &due_at))
 			continue;
 		job = make_projection_job(&table, slot, due_at, store_owner);
-		job->again_at = find_retry(&streams, get_text(&table, slot, "subscription"));
+		job->again_at = find_retry_once(retries, &streams, get_text(&table, slot, "subscription"));
 		jobs = lappend(jobs, job);
+		max_count--;
 	}
+	hash_destroy(retries);
 	table_endscan(scan);
 	ExecDropSingleTupleTableSlot(slot);
 	table_close(streams.rel, NoLock);
@@ -402,13 +445,13 @@ add_projections(List *jobs, const SierraStore *store, Oid store_owner)
 }
 
 List *
-sierra_job_list(const SierraStore *store)
+sierra_job_list(const SierraStore *store, int max_projections)
 {
 	Oid owner = sierra_relation_owner(store->events);
 	List *jobs = add_timers(NIL, store, owner);
 
 	jobs = add_sagas(jobs, store, owner);
-	return add_projections(jobs, store, owner);
+	return add_projections(jobs, store, owner, max_projections);
 }
 
 /* Whoever may read the tables may also see what the list says about them. */
@@ -444,7 +487,7 @@ sierra_list_jobs(PG_FUNCTION_ARGS)
 
 	check_rights(store);
 	InitMaterializedSRF(fcinfo, 0);
-	foreach (cell, sierra_job_list(store))
+	foreach (cell, sierra_job_list(store, PG_INT32_MAX))
 	{
 		SierraListedJob *job = lfirst(cell);
 		Datum values[] = {CStringGetTextDatum(sierra_job_kind_name(job->kind)),

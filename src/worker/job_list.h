@@ -37,9 +37,10 @@ typedef struct SierraListedJob
 extern const char *sierra_job_kind_name(SierraJobKind kind);
 
 /*
- * The jobs of a store, a list of SierraListedJob in the current context.  Reads
- * tables without the planner, so it runs no code of their owners.  Checks no rights.
+ * The jobs of a store, a list of SierraListedJob in the current context, with at most
+ * this number of projections.  Reads tables without the planner, so it runs no code of
+ * their owners.  Checks no rights.
  */
-extern List *sierra_job_list(const SierraStore *store);
+extern List *sierra_job_list(const SierraStore *store, int max_projections);
 
 #endif /* SIERRA_JOB_LIST_H */

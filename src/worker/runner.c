@@ -339,13 +339,14 @@ look(SierraTime now)
 	if (wakeups_handled != loop.wakeups_handled)
 		loop.rechecks = 0;
 	loop.wakeups_handled = wakeups_handled;
-	sierra_jobs_look(&loop.look);
+	sierra_jobs_look(&loop.look, served.store_owner);
 	if (!loop.look.installed)
 		leave_without_extension();
 	ended = sierra_now();
 	loop.looked_at = ended;
 	loop.look_due = Max(sierra_after_ms(now, sierra_guc_sweep_interval),
 						ended + (ended - now) * LOOK_PAUSE_FACTOR);
+	loop.look_due = Min(loop.look_due, Max(loop.look.again_at, ended));
 	loop.changed = false;
 }
 

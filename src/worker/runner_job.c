@@ -77,6 +77,16 @@
 #define LOOK_LOCK_TIMEOUT "100ms"
 #define TIMERS_LOCK_TIMEOUT "2s"
 
+/* A look at a store may take this long, in milliseconds. */
+#define LOOK_TIME_LIMIT_MS 1000
+
+/* If it takes longer than the first, the pause after it is this many times its duration. */
+#define SLOW_LOOK_MS 50
+#define SLOW_LOOK_PAUSE_FACTOR 9
+
+/* Runners run at most this number of projections in a store. */
+#define PROJECTIONS_MAX 1000
+
 static HTAB *jobs = NULL;
 static uint64 looks = 0;
 
@@ -145,13 +155,19 @@ handle_error(SierraJob *job, SierraJobResult *result, MemoryContext context)
 {
 	ErrorData *error;
 	uint32 hash;
+	bool too_long;
 
 	HOLD_INTERRUPTS();
 	MemoryContextSwitchTo(context);
 	error = CopyErrorData();
-	(void) sierra_time_limit_take(error);
+	too_long = sierra_time_limit_take(error) && job->key.kind == SIERRA_JOB_LOOK;
+	if (too_long)
+		error->message = psprintf("the look for jobs in schema %u took longer than %d ms",
+								  job->key.schema, LOOK_TIME_LIMIT_MS);
 	hash = Max(hash_bytes((unsigned char *) error->message, strlen(error->message)), 1);
-	if (hash != job->note.error)
+	if (hash != job->note.error && too_long)
+		ereport(LOG, errmsg_internal("%s", error->message));
+	else if (hash != job->note.error)
 		EmitErrorReport();
 	FlushErrorState();
 	AbortCurrentTransaction();
@@ -212,7 +228,7 @@ list_jobs(Oid schema, Oid owner, const SierraJobState *state)
 	/* The store can be dropped at any time. */
 	if (name == NULL)
 		return true;
-	foreach (cell, sierra_job_list(sierra_store_open_named(name, ACL_NO_RIGHTS)))
+	foreach (cell, sierra_job_list(sierra_store_open_named(name, ACL_NO_RIGHTS), PROJECTIONS_MAX))
 		take_job(schema, owner, lfirst(cell), state);
 	return true;
 }
@@ -260,36 +276,83 @@ note_look(SierraJob *looking, bool free)
 	keep_note(looking);
 }
 
+/*
+ * A store that is slow to look at must not take the time of others.  A runner that serves
+ * its owner looks at it in any case.
+ */
+static void
+note_slow_look(SierraJob *looking, SierraTime began)
+{
+	SierraTime ended = sierra_now();
+
+	if (!sierra_is_past(began, ended, SLOW_LOOK_MS))
+		return;
+	looking->note.look_due = ended + (ended - began) * SLOW_LOOK_PAUSE_FACTOR;
+	keep_note(looking);
+}
+
+/* When to look at this store. */
+static SierraTime
+time_of_look(const SierraJob *looking, const SierraJobLook *look, Oid served)
+{
+	if (!look->several_owners || looking->owner.store_owner == served)
+		return looking->note.paused_until;
+	return Max(looking->note.paused_until, looking->note.look_due);
+}
+
 /* Finds the jobs of a store; true if an append in flight holds events back. */
 static bool
-look_at_store(Oid schema)
+look_at_store(Oid schema, SierraJobLook *look, Oid served)
 {
 	MemoryContext context = CurrentMemoryContext;
 	SierraJob *looking = find_job(schema, SIERRA_JOB_LOOK, "", 0);
+	SierraTime began = sierra_now();
+	SierraTime due = time_of_look(looking, look, served);
 	SierraJobResult result;
 	volatile bool held_back = false;
 
-	if (looking->note.paused_until > sierra_now())
+	looking->skipped = due > began && looking->note.paused_until <= began;
+	if (due > began)
+	{
+		look->again_at = Min(look->again_at, due);
 		return false;
+	}
 	PG_TRY();
 	{
 		bool free;
 
 		sierra_background_begin("looking for timers, sagas and projections that are due");
+		sierra_time_limit_begin_job(LOOK_TIME_LIMIT_MS);
 		free = look_as_owner(schema, &held_back);
+		sierra_time_limit_end_job();
 		sierra_background_end();
 		note_look(looking, free);
 	}
 	PG_CATCH();
 	{
 		handle_error(looking, &result, context);
+		sierra_time_limit_end_job();
 	}
 	PG_END_TRY();
 	MemoryContextSwitchTo(context);
+	note_slow_look(looking, began);
 	return held_back;
 }
 
-/* Forgets jobs that the last look did not find; returns how many remain. */
+/* Did the last look skip the store of this job? */
+static bool
+is_skipped(const SierraJob *job)
+{
+	SierraJobKey key = {.schema = job->key.schema, .kind = SIERRA_JOB_LOOK};
+	SierraJob *looking = hash_search(jobs, &key, HASH_FIND, NULL);
+
+	return looking != NULL && looking->listed == looks && looking->skipped;
+}
+
+/*
+ * Forgets jobs that the last look did not find in the stores at which it looked; returns
+ * how many remain.
+ */
 static int
 forget_others(void)
 {
@@ -300,7 +363,7 @@ forget_others(void)
 	hash_seq_init(&scan, jobs);
 	while ((job = hash_seq_search(&scan)) != NULL)
 	{
-		if (job->listed != looks)
+		if (job->listed != looks && !is_skipped(job))
 			hash_search(jobs, &job->key, HASH_REMOVE, NULL);
 		else if (job->key.kind != SIERRA_JOB_LOOK)
 			count++;
@@ -308,11 +371,12 @@ forget_others(void)
 	return count;
 }
 
-/* Only catalogs are read. */
+/* Notes who owns the stores; true if these are several.  Only catalogs are read. */
 static bool
-have_several_owners(const List *schemas)
+find_owners(const List *schemas)
 {
 	Oid first = InvalidOid;
+	bool several = false;
 	ListCell *cell;
 
 	foreach (cell, schemas)
@@ -321,15 +385,15 @@ have_several_owners(const List *schemas)
 
 		if (!OidIsValid(owner))
 			continue;
-		if (OidIsValid(first) && owner != first)
-			return true;
+		find_job(lfirst_oid(cell), SIERRA_JOB_LOOK, "", 0)->owner.store_owner = owner;
+		several |= OidIsValid(first) && owner != first;
 		first = owner;
 	}
-	return false;
+	return several;
 }
 
 void
-sierra_jobs_look(SierraJobLook *look)
+sierra_jobs_look(SierraJobLook *look, Oid served)
 {
 	MemoryContext context = CurrentMemoryContext;
 	List *schemas = NIL;
@@ -341,20 +405,21 @@ sierra_jobs_look(SierraJobLook *look)
 	sierra_background_begin("looking for event stores");
 	look->installed = sierra_extension_exists();
 	look->held_back = look->several_owners = false;
+	look->again_at = SIERRA_NEVER;
 	if (look->installed && has_functions())
 	{
 		List *found = sierra_watch_list();
 
 		MemoryContextSwitchTo(context);
 		schemas = list_copy(found);
-		look->several_owners = have_several_owners(schemas);
+		look->several_owners = find_owners(schemas);
 	}
 	sierra_background_end();
 	MemoryContextSwitchTo(context);
 	foreach (cell, schemas)
 	{
 		CHECK_FOR_INTERRUPTS();
-		look->held_back |= look_at_store(lfirst_oid(cell));
+		look->held_back |= look_at_store(lfirst_oid(cell), look, served);
 	}
 	look->stores = list_length(schemas);
 	list_free(schemas);

@@ -33,11 +33,8 @@
 #include "access/relation.h"
 #include "access/table.h"
 #include "access/xact.h"
-#include "catalog/dependency.h"
 #include "catalog/indexing.h"
 #include "catalog/pg_class.h"
-#include "catalog/pg_depend.h"
-#include "catalog/pg_proc.h"
 #include "catalog/pg_trigger.h"
 #include "common/hashfn.h"
 #include "miscadmin.h"
@@ -128,56 +125,53 @@ find_watched(Oid schema)
 	return store;
 }
 
-/* The schema of a trigger's table, if that is the events table of a store. */
-static Oid
-store_of_trigger(Relation triggers, Oid trigger)
+/* Has the table the guard of stores? */
+static bool
+has_guard(Relation triggers, Oid table, Oid guard)
 {
-	ScanKeyData key;
-	SysScanDesc scan;
-	HeapTuple tuple;
-	Oid table = InvalidOid;
-	Oid schema = InvalidOid;
-
-	ScanKeyInit(&key, Anum_pg_trigger_oid, BTEqualStrategyNumber, F_OIDEQ,
-				ObjectIdGetDatum(trigger));
-	scan = systable_beginscan(triggers, TriggerOidIndexId, true, NULL, 1, &key);
-	tuple = systable_getnext(scan);
-	if (HeapTupleIsValid(tuple))
-		table = ((Form_pg_trigger) GETSTRUCT(tuple))->tgrelid;
-	systable_endscan(scan);
-	if (OidIsValid(table) && get_rel_relkind(table) == RELKIND_PARTITIONED_TABLE &&
-		strcmp(get_rel_name(table), "events") == 0)
-		schema = get_rel_namespace(table);
-	return schema;
-}
-
-static void
-list_triggers_of(Oid guard)
-{
-	Relation depends = table_open(DependRelationId, AccessShareLock);
-	Relation triggers = table_open(TriggerRelationId, AccessShareLock);
 	ScanKeyData keys[2];
 	SysScanDesc scan;
 	HeapTuple tuple;
+	bool found;
 
-	ScanKeyInit(&keys[0], Anum_pg_depend_refclassid, BTEqualStrategyNumber, F_OIDEQ,
-				ObjectIdGetDatum(ProcedureRelationId));
-	ScanKeyInit(&keys[1], Anum_pg_depend_refobjid, BTEqualStrategyNumber, F_OIDEQ,
-				ObjectIdGetDatum(guard));
-	scan = systable_beginscan(depends, DependReferenceIndexId, true, NULL, 2, keys);
+	ScanKeyInit(&keys[0], Anum_pg_trigger_tgrelid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(table));
+	ScanKeyInit(&keys[1], Anum_pg_trigger_tgname, BTEqualStrategyNumber, F_NAMEEQ,
+				CStringGetDatum("sierra_guard"));
+	scan = systable_beginscan(triggers, TriggerRelidNameIndexId, true, NULL, 2, keys);
+	tuple = systable_getnext(scan);
+	found = HeapTupleIsValid(tuple) && ((Form_pg_trigger) GETSTRUCT(tuple))->tgfoid == guard;
+	systable_endscan(scan);
+	return found;
+}
+
+/*
+ * Lists the stores by their tables of events: there is one in each schema, but any number
+ * of triggers can call the guard.
+ */
+static void
+list_guarded_by(Oid guard)
+{
+	Relation classes = table_open(RelationRelationId, AccessShareLock);
+	Relation triggers = table_open(TriggerRelationId, AccessShareLock);
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple tuple;
+
+	ScanKeyInit(&key, Anum_pg_class_relname, BTEqualStrategyNumber, F_NAMEEQ,
+				CStringGetDatum("events"));
+	scan = systable_beginscan(classes, ClassNameNspIndexId, true, NULL, 1, &key);
 	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
 	{
-		Form_pg_depend row = (Form_pg_depend) GETSTRUCT(tuple);
-		Oid schema = InvalidOid;
+		Form_pg_class row = (Form_pg_class) GETSTRUCT(tuple);
 
-		if (row->classid == TriggerRelationId)
-			schema = store_of_trigger(triggers, row->objid);
-		if (OidIsValid(schema))
-			find_watched(schema)->listed = true;
+		CHECK_FOR_INTERRUPTS();
+		if (row->relkind == RELKIND_PARTITIONED_TABLE && has_guard(triggers, row->oid, guard))
+			find_watched(row->relnamespace)->listed = true;
 	}
 	systable_endscan(scan);
 	table_close(triggers, AccessShareLock);
-	table_close(depends, AccessShareLock);
+	table_close(classes, AccessShareLock);
 }
 
 /* Brings the list of stores up to date, and forgets stores that do not exist any more. */
@@ -198,7 +192,7 @@ list_stores(void)
 		store->listed = false;
 	guard = sierra_extension_guard();
 	if (OidIsValid(guard))
-		list_triggers_of(guard);
+		list_guarded_by(guard);
 	hash_seq_init(&scan, watched);
 	while ((store = hash_seq_search(&scan)) != NULL)
 	{
