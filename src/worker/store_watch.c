@@ -18,11 +18,13 @@
  */
 #include "postgres.h"
 
+#include "base/backoff.h"
 #include "read/horizon.h"
 #include "store/event.h"
 #include "store/extension.h"
 #include "store/run_as.h"
 #include "store/scan.h"
+#include "store/time_limit.h"
 #include "wakeup/notify.h"
 #include "worker/job_note.h"
 #include "worker/look_lock.h"
@@ -65,6 +67,9 @@ typedef struct Watched
 	bool unsure;	   /* it rang after the last look */
 	bool silent;	   /* and those that rang since then wanted no NOTIFY */
 	SierraTime looked; /* the last look of this process; 0: none */
+	SierraTime next;   /* not before: the last look failed, or was slow */
+	SierraTime sweep;  /* if it has not rung, not before: the last look was slow */
+	uint32 failures;   /* of looks, in a row */
 } Watched;
 
 /* The key of the note about a store. */
@@ -85,7 +90,26 @@ typedef struct WatchKey
  */
 #define LOOK_INTERVAL_MS 100
 
+/*
+ * The pause after a look that failed, in milliseconds: it doubles from LOOK_INTERVAL_MS
+ * up to this.
+ */
+#define FAILED_LOOK_PAUSE_MAX_MS 10000
+
+/*
+ * A look that takes longer than the first delays only looks at the same store, and it
+ * fails after the second, in milliseconds.  The pause is this many times its duration, and
+ * longer if the store does not ring.
+ */
+#define SLOW_WATCH_MS 10
+#define WATCH_TIME_LIMIT_MS 1000
+#define SLOW_WATCH_PAUSE_FACTOR 9
+#define SLOW_SWEEP_PAUSE_FACTOR 99
+
 static HTAB *watched = NULL;
+
+/* How much longer than SLOW_WATCH_MS the slow looks of the current round took. */
+static SierraTime slow_time = 0;
 
 /* When to look at the first of the stores that are unsure. */
 static SierraTime look_due = SIERRA_NEVER;
@@ -111,6 +135,25 @@ create_table(void)
 	CacheRegisterRelcacheCallback(relation_changed, (Datum) 0);
 }
 
+/* The note about a store, of the last look of any runner. */
+static SierraJobNote
+read_note(Oid schema)
+{
+	WatchKey key = WATCH_KEY(schema);
+	SierraJobNote note;
+
+	sierra_job_note_read(&key, sizeof(key), &note);
+	return note;
+}
+
+static void
+write_note(Oid schema, const SierraJobNote *note)
+{
+	WatchKey key = WATCH_KEY(schema);
+
+	sierra_job_note_write(&key, sizeof(key), note);
+}
+
 static Watched *
 find_watched(Oid schema)
 {
@@ -120,7 +163,9 @@ find_watched(Oid schema)
 	if (!found)
 	{
 		store->listed = store->unsure = store->silent = false;
-		store->looked = 0;
+		store->looked = store->next = 0;
+		store->sweep = read_note(schema).look_due;
+		store->failures = 0;
 	}
 	return store;
 }
@@ -254,25 +299,6 @@ look_at_schema(Oid schema, Look *look)
 	return look_as_owner(look);
 }
 
-/* The note about a store, of the last look of any runner. */
-static SierraJobNote
-read_note(Oid schema)
-{
-	WatchKey key = WATCH_KEY(schema);
-	SierraJobNote note;
-
-	sierra_job_note_read(&key, sizeof(key), &note);
-	return note;
-}
-
-static void
-write_note(Oid schema, const SierraJobNote *note)
-{
-	WatchKey key = WATCH_KEY(schema);
-
-	sierra_job_note_write(&key, sizeof(key), note);
-}
-
 /* Logs that a store cannot be looked at, once until a look succeeds. */
 static void
 complain(const Watched *store, ErrorData *error)
@@ -290,10 +316,11 @@ complain(const Watched *store, ErrorData *error)
 
 /*
  * Looks in a subtransaction that is always rolled back, which releases the
- * locks and resets the current user.
+ * locks and resets the current user.  A cancellation has nothing to do with the store,
+ * unless "limited" says that the look has a time limit of its own.
  */
 static bool
-look_at_store(Watched *store, Look *look)
+look_at_store(Watched *store, Look *look, bool limited)
 {
 	MemoryContext context = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
@@ -319,9 +346,9 @@ look_at_store(Watched *store, Look *look)
 		RollbackAndReleaseCurrentSubTransaction();
 		CurrentResourceOwner = owner;
 		MemoryContextSwitchTo(context);
-		/* A cancel or shutdown has nothing to do with the store. */
-		if (error->sqlerrcode == ERRCODE_QUERY_CANCELED ||
-			error->sqlerrcode == ERRCODE_ADMIN_SHUTDOWN)
+		if (!(limited && sierra_time_limit_take(error)) &&
+			(error->sqlerrcode == ERRCODE_QUERY_CANCELED ||
+			 error->sqlerrcode == ERRCODE_ADMIN_SHUTDOWN))
 			ReThrowError(error);
 		complain(store, error);
 		FreeErrorData(error);
@@ -330,6 +357,39 @@ look_at_store(Watched *store, Look *look)
 	PG_END_TRY();
 	MemoryContextSwitchTo(context);
 	CurrentResourceOwner = owner;
+	return done;
+}
+
+static void
+note_slow_look(Watched *store, SierraTime began, SierraTime ended)
+{
+	SierraJobNote note = read_note(store->schema);
+
+	store->next = Max(store->next, ended + (ended - began) * SLOW_WATCH_PAUSE_FACTOR);
+	store->sweep = ended + (ended - began) * SLOW_SWEEP_PAUSE_FACTOR;
+	slow_time += ended - sierra_after_ms(began, SLOW_WATCH_MS);
+	note.look_due = store->sweep;
+	write_note(store->schema, &note);
+}
+
+/* Looks at a store in a round; the time that a slow or a failing store costs is its own. */
+static bool
+look_in_round(Watched *store, Look *look)
+{
+	SierraTime began = sierra_now();
+	SierraTime ended;
+	bool done;
+
+	sierra_time_limit_begin_job(WATCH_TIME_LIMIT_MS);
+	done = look_at_store(store, look, true);
+	sierra_time_limit_end_job();
+	ended = sierra_now();
+	store->failures = done ? 0 : store->failures + 1;
+	store->next = done ? 0
+					   : sierra_after_ms(ended, sierra_backoff(store->failures, LOOK_INTERVAL_MS,
+															   FAILED_LOOK_PAUSE_MAX_MS));
+	if (sierra_is_past(began, ended, SLOW_WATCH_MS))
+		note_slow_look(store, began, ended);
 	return done;
 }
 
@@ -362,10 +422,25 @@ is_news(Watched *store, const Look *look)
 	return news && wanted && look->position != SIERRA_NONE;
 }
 
+static SierraTime
+time_of_look(const Watched *store)
+{
+	return Max(sierra_after_ms(store->looked, LOOK_INTERVAL_MS), store->next);
+}
+
 static bool
 is_time_to_look(const Watched *store)
 {
-	return sierra_is_past(store->looked, sierra_now(), LOOK_INTERVAL_MS);
+	return sierra_now() >= time_of_look(store);
+}
+
+/* Does a round look at this store, which has not just rung?  "all" says that it is a sweep. */
+static bool
+is_in_round(const Watched *store, bool all)
+{
+	if (store->unsure && is_time_to_look(store))
+		return true;
+	return all && sierra_now() >= Max(store->next, store->sweep);
 }
 
 /*
@@ -389,7 +464,7 @@ watch_ring(const SierraRing *ring)
 					(store->looked != 0 || read_note(ring->schema).exhausted);
 	store->unsure = true;
 	wanted = ring->notify && position != SIERRA_NONE;
-	if (is_time_to_look(store) && look_at_store(store, &look))
+	if (is_time_to_look(store) && look_in_round(store, &look))
 	{
 		wanted |= is_news(store, &look);
 		position = look.position;
@@ -430,14 +505,13 @@ watch_stores(bool all)
 	{
 		Look look;
 
-		if ((all || (store->unsure && is_time_to_look(store))) && look_at_store(store, &look) &&
-			is_news(store, &look))
+		if (is_in_round(store, all) && look_in_round(store, &look) && is_news(store, &look))
 		{
 			sierra_notify(look.name, look.position);
 			sent++;
 		}
 		if (store->unsure)
-			look_due = Min(look_due, sierra_after_ms(store->looked, LOOK_INTERVAL_MS));
+			look_due = Min(look_due, time_of_look(store));
 	}
 	return sent;
 }
@@ -473,7 +547,7 @@ sierra_watch_look(Oid schema, int64 *events, int64 *readable, int64 *newest)
 {
 	Look look;
 
-	if (!look_at_store(find_watched(schema), &look))
+	if (!look_at_store(find_watched(schema), &look, false))
 		return false;
 	*events = look.events;
 	*readable = look.readable;
@@ -485,6 +559,15 @@ SierraTime
 sierra_watch_due(void)
 {
 	return look_due;
+}
+
+SierraTime
+sierra_watch_take_slow_time(void)
+{
+	SierraTime taken = slow_time;
+
+	slow_time = 0;
+	return taken;
 }
 
 bool

@@ -61,4 +61,31 @@ for my $lock ('LOCK TABLE locker.events IN ACCESS EXCLUSIVE MODE', 'LOCK TABLE l
 $locker->do(q{SET sierra_es.store = 'locker'});
 is_seen($locker, 'locker', 'after all locks');
 
+# Many stores that are locked do not make the pauses between rounds of notifications long.
+my @stores = map { "locked$_" } 1 .. 30;
+for my $store (@stores) {
+    $locker->do(q{SELECT create_event_store(?, 1)}, undef, $store);
+}
+my $listener = SierraListen->new($node);
+my $caller = connect_to($node, 'postgres', 'regress_sierra_locker');
+$locker->begin_work;
+$locker->do("REINDEX INDEX $_.events_0_sequence") for @stores;
+my $swept = '';
+for my $time (1 .. 4) {
+    for my $store (@stores) {
+        $caller->do("SET sierra_es.store = '$store'");
+        $caller->do('SELECT sierra_call_runners()');
+    }
+    wait_until('all stores are looked at', sub {
+        my $last = one_value($dbh, q{SELECT last_sweep::text FROM event_databases() WHERE database = 'postgres'}) // '';
+        my $is_new = $last ne $swept;
+        $swept = $last;
+        return $is_new;
+    });
+    pass("a sweep while stores are locked, time $time");
+    my $position = one_value($waiter, q{SELECT global_position FROM eappend('a', 'x')});
+    ok(($listener->heard_until('waiter', $position))[-1], "a notification while stores are locked, time $time");
+}
+$locker->rollback;
+
 done_testing();
