@@ -202,6 +202,9 @@ typedef struct SierraJobNote
 typedef struct SierraSharedNote
 {
 	uint64 hash;
+	Oid database; /* the hash is not enough: owners choose names */
+	Oid schema;
+	int32 kind;
 	SierraTime used_at;
 	SierraJobNote note;
 } SierraSharedNote;

@@ -213,24 +213,24 @@ add_timers(List *jobs, const SierraStore *store, Oid owner)
 	return lappend(jobs, make_job(SIERRA_JOB_TIMERS, owner, first, TIMERS_SIZE));
 }
 
-/* The role that owns the definition of a saga; InvalidOid if there is none. */
+/* The role in the row of a version of a saga or projection; InvalidOid if there is none. */
 static Oid
-find_definer(const Table *sagas, const text *saga, int32 version)
+find_definer(const Table *table, const text *name, int32 version)
 {
-	Relation index = sierra_shape_open_index(sagas->rel, sagas->shape, 0);
+	Relation index = sierra_shape_open_index(table->rel, table->shape, 0);
 	SierraScan scan;
 	ScanKeyData key;
 	Oid found = InvalidOid;
 
-	sierra_scan_begin(&scan, sagas->rel, index, true, GetActiveSnapshot(), 1);
-	sierra_scan_key_text(&key, 1, saga);
+	sierra_scan_begin(&scan, table->rel, index, true, GetActiveSnapshot(), 1);
+	sierra_scan_key_text(&key, 1, name);
 	sierra_scan_rescan(&scan, &key);
 	while (!OidIsValid(found) && sierra_scan_next(&scan, ForwardScanDirection))
 	{
 		bool isnull;
-		Datum owner = get(sagas, scan.slot, "owner", &isnull);
+		Datum owner = get(table, scan.slot, "owner", &isnull);
 
-		if (!isnull && sierra_slot_int4(scan.slot, column(sagas, "version")) == version)
+		if (!isnull && sierra_slot_int4(scan.slot, column(table, "version")) == version)
 			found = DatumGetObjectId(owner);
 	}
 	sierra_scan_end(&scan);
@@ -442,6 +442,16 @@ add_projections(List *jobs, const SierraStore *store, Oid store_owner, int max_c
 	table_close(streams.rel, NoLock);
 	table_close(table.rel, NoLock);
 	return jobs;
+}
+
+Oid
+sierra_job_projection_owner(const SierraStore *store, const char *name, int32 version)
+{
+	Table table = open_table(store, "projections");
+	Oid owner = find_definer(&table, cstring_to_text(name), version);
+
+	table_close(table.rel, NoLock);
+	return OidIsValid(owner) ? runs_as(owner, sierra_relation_owner(store->events)) : InvalidOid;
 }
 
 List *

@@ -103,6 +103,12 @@ create_table(void)
 	jobs = hash_create("sierra_es jobs", 64, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 }
 
+static SierraNoteKey
+note_key(const SierraJobKey *key)
+{
+	return sierra_job_note_key(key->schema, key->kind, key, sizeof(*key));
+}
+
 static SierraJob *
 find_job(Oid schema, SierraJobKind kind, const char *name, int32 version)
 {
@@ -119,7 +125,7 @@ find_job(Oid schema, SierraJobKind kind, const char *name, int32 version)
 	{
 		memset(job, 0, sizeof(SierraJob));
 		job->key = key;
-		sierra_job_note_read(&job->key, sizeof(job->key), &job->note);
+		sierra_job_note_read(note_key(&job->key), &job->note);
 	}
 	job->listed = looks;
 	return job;
@@ -128,7 +134,7 @@ find_job(Oid schema, SierraJobKind kind, const char *name, int32 version)
 static void
 keep_note(const SierraJob *job)
 {
-	sierra_job_note_write(&job->key, sizeof(job->key), &job->note);
+	sierra_job_note_write(note_key(&job->key), &job->note);
 }
 
 static void
@@ -572,8 +578,23 @@ sierra_job_describe(const SierraJob *job)
 }
 
 /*
+ * Does the code of a job still run as the role as which it was listed?  The store, or the
+ * projection, can have got another owner since then.
+ */
+static bool
+has_same_owner(const SierraJob *job, const char *store)
+{
+	Oid owner = job->owner.owner;
+
+	if (job->key.kind == SIERRA_JOB_PROJECTION)
+		owner = sierra_job_projection_owner(sierra_store_open_named(store, ACL_NO_RIGHTS),
+											job->key.name, job->key.version);
+	return owner == job->owner.owner;
+}
+
+/*
  * Runs a job in a transaction, as the store's owner.  Returns how much it
- * handled; -1 if another session runs it.
+ * handled; -1 if another session runs it, or if it is to be run by another process.
  */
 static int64
 call(const SierraJob *job)
@@ -587,7 +608,7 @@ call(const SierraJob *job)
 	bool isnull;
 	int64 handled;
 
-	if (store == NULL)
+	if (store == NULL || !has_same_owner(job, store))
 		return -1;
 	values[0] = DirectFunctionCall1(namein, CStringGetDatum(store));
 	values[1] = CStringGetTextDatum(sierra_job_kind_name(job->key.kind));
@@ -645,7 +666,7 @@ sierra_job_run(SierraJob *job, SierraJobResult *result)
 		sierra_background_begin(activity);
 		sierra_time_limit_begin_job(sierra_guc_job_timeout);
 		owner = sierra_run_as_store_owner(job->key.schema);
-		if (OidIsValid(owner))
+		if (OidIsValid(owner) && owner == job->owner.store_owner)
 		{
 			act_as(&run_as, owner, job->key.kind == SIERRA_JOB_TIMERS ? TIMERS_LOCK_TIMEOUT : NULL);
 			handled = call(job);

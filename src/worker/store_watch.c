@@ -72,17 +72,8 @@ typedef struct Watched
 	uint32 failures;   /* of looks, in a row */
 } Watched;
 
-/* The key of the note about a store. */
-typedef struct WatchKey
-{
-	Oid schema;
-	int32 what;
-} WatchKey;
-
-#define WATCH_KEY(schema)                                                                          \
-	{                                                                                              \
-		schema, -1                                                                                 \
-	}
+/* The kind of the note about a store; it is none of SierraJobKind. */
+#define WATCH_NOTE (-1)
 
 /*
  * A store is not looked at more often than this, in milliseconds: a look costs
@@ -139,19 +130,16 @@ create_table(void)
 static SierraJobNote
 read_note(Oid schema)
 {
-	WatchKey key = WATCH_KEY(schema);
 	SierraJobNote note;
 
-	sierra_job_note_read(&key, sizeof(key), &note);
+	sierra_job_note_read(sierra_job_note_key(schema, WATCH_NOTE, "", 0), &note);
 	return note;
 }
 
 static void
 write_note(Oid schema, const SierraJobNote *note)
 {
-	WatchKey key = WATCH_KEY(schema);
-
-	sierra_job_note_write(&key, sizeof(key), note);
+	sierra_job_note_write(sierra_job_note_key(schema, WATCH_NOTE, "", 0), note);
 }
 
 static Watched *
