@@ -28,6 +28,7 @@ typedef struct SierraDecodedEvent
 	const text *metadata;		/* or NULL */
 	const text *payload;		/* or NULL */
 	const bytea *payload_bytes; /* or NULL */
+	bool metadata_included;		/* false: option include_metadata is off */
 	bool payload_included;		/* false: option include_payload is off */
 } SierraDecodedEvent;
 

@@ -135,7 +135,8 @@ write_event(StringInfo out, const SierraDecodedEvent *event, bool single_line)
 	add_time(out, "timestamp", event->timestamp);
 	add_uuid(out, "partition_key", event->partition_key);
 	add_uuid(out, "transaction_id", event->transaction_id);
-	add_json(out, "metadata", event->metadata, single_line);
+	if (event->metadata_included)
+		add_json(out, "metadata", event->metadata, single_line);
 	if (event->payload_included)
 	{
 		add_json(out, "payload", event->payload, single_line);

@@ -238,6 +238,12 @@ read_on_gap(SierraDecodeOptions *options, const char *value)
 }
 
 static bool
+read_include_metadata(SierraDecodeOptions *options, const char *value)
+{
+	return parse_bool(value, &options->include_metadata);
+}
+
+static bool
 read_include_payload(SierraDecodeOptions *options, const char *value)
 {
 	return parse_bool(value, &options->include_payload);
@@ -275,6 +281,7 @@ static const Option known_options[] = {
 	{"after_sequences", false, read_after_sequences,
 	 "Write a JSON object that maps partitions to their last sequences: {\"0\": 17, \"3\": 5}."},
 	{"on_gap", false, read_on_gap, "It is error or ignore."},
+	{"include_metadata", true, read_include_metadata, FLAG_HINT},
 	{"include_payload", true, read_include_payload, FLAG_HINT},
 	{"include_transactions", true, read_include_transactions, FLAG_HINT},
 	{"single_line", true, read_single_line, FLAG_HINT},
@@ -341,6 +348,7 @@ sierra_decode_options_read(List *given)
 	options->format = &sierra_decode_json;
 	options->after = SIERRA_NONE;
 	options->refuse_gaps = true;
+	options->include_metadata = true;
 	options->include_payload = true;
 	options->include_transactions = true;
 	foreach (cell, given)

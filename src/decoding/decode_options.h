@@ -20,6 +20,7 @@ typedef struct SierraDecodeOptions
 	int64 after;			/* events up to this position are skipped */
 	int64 *after_sequences; /* by partition, up to these sequences; or NULL */
 	bool refuse_gaps;		/* raise an error if events after after_sequences are missing */
+	bool include_metadata;
 	bool include_payload;
 	bool include_transactions;
 	bool single_line;

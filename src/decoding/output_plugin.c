@@ -24,8 +24,10 @@
 #include "base/pattern.h"
 #include "decoding/decode_options.h"
 #include "decoding/decode_relation.h"
+#include "store/event.h"
 #include "store/store.h"
 
+#include "access/detoast.h"
 #include "access/htup_details.h"
 #include "fmgr.h"
 #include "replication/logical.h"
@@ -161,6 +163,31 @@ check_gap(Decoder *decoder, MemoryContext context, int partition, int64 sequence
 	MemoryContextSwitchTo(old);
 }
 
+/*
+ * Could this row have been written by an append?  The owner of a store can drop the guard
+ * and constraints, and insert anything.  An error would stop the slot for good, and with
+ * it the decoding of all other stores of the database.
+ */
+static bool
+is_event(const Row *row)
+{
+	static const int required[] = {Anum_events_partition_sequence, Anum_events_stream_version,
+								   Anum_events_global_position,	   Anum_events_timestamp,
+								   Anum_events_event_id,		   Anum_events_partition_key,
+								   Anum_events_transaction_id,	   Anum_events_partition_id,
+								   Anum_events_stream_id,		   Anum_events_event_name};
+
+	for (int i = 0; i < lengthof(required); i++)
+	{
+		if (row->nulls[row->relation->column[required[i] - 1] - 1])
+			return false;
+	}
+	return toast_raw_datum_size(get_column(row, Anum_events_stream_id)) - VARHDRSZ <=
+			   SIERRA_NAME_MAX &&
+		   toast_raw_datum_size(get_column(row, Anum_events_event_name)) - VARHDRSZ <=
+			   SIERRA_NAME_MAX;
+}
+
 /* Is the event, by its numbers, among those that are to be sent? */
 static bool
 wants_numbers(Decoder *decoder, MemoryContext context, const Row *row)
@@ -240,12 +267,17 @@ fill_event(const Row *row, SierraDecodedEvent *event)
 
 /* What may be long, and is only looked at for events that are sent. */
 static void
-fill_payload(const Row *row, bool include_payload, SierraDecodedEvent *event)
+fill_long_values(const Row *row, const SierraDecodeOptions *options, SierraDecodedEvent *event)
 {
-	event->metadata = get_varlena(row, Anum_events_metadata);
-	event->payload_included = include_payload;
-	event->payload = include_payload ? get_varlena(row, Anum_events_payload) : NULL;
-	event->payload_bytes = include_payload ? get_varlena(row, Anum_events_payload_bytes) : NULL;
+	event->metadata_included = options->include_metadata;
+	event->payload_included = options->include_payload;
+	if (options->include_metadata)
+		event->metadata = get_varlena(row, Anum_events_metadata);
+	if (options->include_payload)
+	{
+		event->payload = get_varlena(row, Anum_events_payload);
+		event->payload_bytes = get_varlena(row, Anum_events_payload_bytes);
+	}
 }
 
 /* A message has less than a gigabyte; an event in JSON can have more. */
@@ -267,7 +299,7 @@ check_size(const SierraDecodeOptions *options, const SierraDecodedEvent *event)
 				   (long long) event->global_position, event->store),
 			errdetail("It needs %lld bytes of %lld.", (long long) size, (long long) MaxAllocSize),
 			errhint("Read it with epscan(%d, %lld, %lld), and let it pass the slot with "
-					"option \"include_payload\" false.",
+					"options \"include_payload\" and \"include_metadata\" false.",
 					event->partition_id, (long long) event->partition_sequence,
 					(long long) event->partition_sequence));
 }
@@ -280,12 +312,12 @@ send_row(LogicalDecodingContext *ctx, ReorderBufferTXN *txn, const Row *row)
 	const SierraDecodeOptions *options = decoder->options;
 	SierraDecodedEvent event = {0};
 
-	if (!wants_numbers(decoder, ctx->context, row))
+	if (!is_event(row) || !wants_numbers(decoder, ctx->context, row))
 		return false;
 	fill_event(row, &event);
 	if (!wants_names(options, &event))
 		return false;
-	fill_payload(row, options->include_payload, &event);
+	fill_long_values(row, options, &event);
 	check_size(options, &event);
 	send_begin(ctx, txn);
 	OutputPluginPrepareWrite(ctx, true);

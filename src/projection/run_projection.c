@@ -157,9 +157,9 @@ try_part(Running *running, int from, int to)
 
 	BeginInternalSubTransaction(NULL);
 	MemoryContextSwitchTo(part);
+	sierra_time_limit_begin();
 	PG_TRY();
 	{
-		sierra_time_limit_begin();
 		handle_part(running, from, to);
 		ReleaseCurrentSubTransaction();
 	}
@@ -176,6 +176,7 @@ try_part(Running *running, int from, int to)
 	CurrentResourceOwner = owner;
 	if (error != NULL && sierra_time_limit_take(error))
 		running->timed_out = true;
+	sierra_time_limit_end();
 	if (error != NULL && sierra_error_is_transient(error->sqlerrcode))
 		ReThrowError(error);
 	return error;

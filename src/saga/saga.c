@@ -93,9 +93,9 @@ call_advance(Oid advance, const SierraStore *store, text *saga_id, const Found *
 	if (!sierra_in_progress_begin(&in_progress, store,
 								  psprintf("saga instance %s", text_to_cstring(saga_id))))
 		return false;
+	sierra_time_limit_begin();
 	PG_TRY();
 	{
-		sierra_time_limit_begin();
 		done = DatumGetBool(OidFunctionCall4(advance, NameGetDatum(&store->name),
 											 PointerGetDatum(saga_id), PointerGetDatum(found->saga),
 											 Int32GetDatum(found->version)));
@@ -103,10 +103,11 @@ call_advance(Oid advance, const SierraStore *store, text *saga_id, const Found *
 	PG_CATCH();
 	{
 		sierra_in_progress_end(&in_progress);
-		sierra_time_limit_rethrow(context);
+		sierra_time_limit_rethrow(context, true);
 	}
 	PG_END_TRY();
 	sierra_in_progress_end(&in_progress);
+	sierra_time_limit_end();
 	return done;
 }
 
@@ -182,7 +183,7 @@ call_in_time(Oid function, int nargs, const SierraSagaCall *saga_call, bool *isn
 	}
 	PG_CATCH();
 	{
-		sierra_time_limit_rethrow(context);
+		sierra_time_limit_rethrow(context, false);
 	}
 	PG_END_TRY();
 	return result;

@@ -222,15 +222,16 @@ sierra_call_in_time(PG_FUNCTION_ARGS)
 	Call call;
 
 	find_body(fcinfo, &call);
+	sierra_time_limit_begin();
 	PG_TRY();
 	{
-		sierra_time_limit_begin();
 		result = call_body(fcinfo, call.body, InvalidOid);
 	}
 	PG_CATCH();
 	{
-		sierra_time_limit_rethrow(context);
+		sierra_time_limit_rethrow(context, true);
 	}
 	PG_END_TRY();
+	sierra_time_limit_end();
 	return result;
 }

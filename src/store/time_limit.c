@@ -29,6 +29,7 @@ static TimeoutId timeout;
 static int limit = 0; /* milliseconds; 0: nothing is limited */
 static SierraTime job_end;
 static volatile sig_atomic_t hits = 0;
+static int depth = 0; /* parts that the process is in; code of users can begin others */
 
 /* Runs in a signal handler. */
 static void
@@ -43,14 +44,26 @@ time_is_over(void)
 	SetLatch(MyLatch);
 }
 
-void
-sierra_time_limit_begin(void)
+static void
+start(void)
 {
-	if (limit == 0)
-		return;
 	hits = 0;
 	enable_timeout_every(timeout, TimestampTzPlusMilliseconds(GetCurrentTimestamp(), limit),
 						 AGAIN_MS);
+}
+
+void
+sierra_time_limit_begin(void)
+{
+	if (limit != 0 && depth++ == 0)
+		start();
+}
+
+void
+sierra_time_limit_end(void)
+{
+	if (limit != 0)
+		depth--;
 }
 
 void
@@ -62,8 +75,10 @@ sierra_time_limit_begin_job(int limit_ms)
 		timeout = RegisterTimeout(USER_TIMEOUT, time_is_over);
 	registered = true;
 	limit = limit_ms;
+	depth = 0;
 	job_end = sierra_after_ms(sierra_now(), limit_ms);
-	sierra_time_limit_begin();
+	if (limit != 0)
+		start();
 }
 
 void
@@ -75,7 +90,7 @@ sierra_time_limit_end_job(void)
 	/* It must not cancel what comes next. */
 	if (hits > 0)
 		QueryCancelPending = false;
-	limit = hits = 0;
+	limit = hits = depth = 0;
 }
 
 bool
@@ -87,25 +102,25 @@ sierra_time_limit_is_over(void)
 bool
 sierra_time_limit_take(ErrorData *error)
 {
-	if (limit == 0 || hits == 0 || error->sqlerrcode != ERRCODE_QUERY_CANCELED)
+	if (limit == 0 || hits == 0 || depth > 1 || error->sqlerrcode != ERRCODE_QUERY_CANCELED)
 		return false;
 	error->sqlerrcode = ERRCODE_PROGRAM_LIMIT_EXCEEDED;
 	error->message = psprintf("it took longer than \"sierra_es.job_timeout\" (%d ms)", limit);
-	sierra_time_limit_begin();
+	start();
 	return true;
 }
 
 void
-sierra_time_limit_rethrow(MemoryContext context)
+sierra_time_limit_rethrow(MemoryContext context, bool ends)
 {
 	ErrorData *error;
 
-	if (hits == 0)
-		PG_RE_THROW();
 	MemoryContextSwitchTo(context);
 	error = CopyErrorData();
 	FlushErrorState();
 	(void) sierra_time_limit_take(error);
+	if (ends)
+		sierra_time_limit_end();
 	ReThrowError(error);
 }
 

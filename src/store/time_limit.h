@@ -16,21 +16,28 @@ extern void sierra_time_limit_begin_job(int limit_ms);
 extern void sierra_time_limit_end_job(void);
 
 /*
- * Begin of a part of the job that can fail by itself: a batch of events, a step, a
- * timer.  It has the whole time again.
+ * Begin and end of a part of the job that can fail by itself: a batch of events, a step,
+ * a timer.  It has the whole time again.  A part that code of users begins inside of
+ * another has no time of its own, or they could continue without end.  The caller ends
+ * the part after an error too.
  */
 extern void sierra_time_limit_begin(void);
+extern void sierra_time_limit_end(void);
 
 /* Is the time of the job over?  Then it should end after the part that it is in. */
 extern bool sierra_time_limit_is_over(void);
 
 /*
- * Was this error raised because the time was over?  Then makes it one that counts as
- * a failure of what ran (54000), rather than a cancellation, and begins another part.
+ * Was this error raised because the time was over, in a part that is not inside of
+ * another?  Then makes it one that counts as a failure of what ran (54000), rather than a
+ * cancellation, and the time begins again.
  */
 extern bool sierra_time_limit_take(ErrorData *error);
 
-/* In PG_CATCH: raises the error again, after sierra_time_limit_take().  Does not return. */
-extern void sierra_time_limit_rethrow(MemoryContext context);
+/*
+ * In PG_CATCH: raises the error again, after sierra_time_limit_take(), and, if the part
+ * ends with it, after sierra_time_limit_end().  Does not return.
+ */
+extern void sierra_time_limit_rethrow(MemoryContext context, bool ends);
 
 #endif /* SIERRA_TIME_LIMIT_H */

@@ -19,6 +19,7 @@
 #include "wakeup/wait.h"
 
 #include "access/xact.h"
+#include "storage/ipc.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
@@ -75,6 +76,12 @@ ask(SierraSink *base, TupleTableSlot *slot)
 	return false;
 }
 
+static void
+end_await(int code, Datum arg)
+{
+	sierra_doorbell_end_await();
+}
+
 static bool
 is_processed(const SierraStore *store, text *name, int64 position)
 {
@@ -106,17 +113,15 @@ sierra_await(const SierraStore *store, text *name, int64 position, int64 timeout
 
 	sierra_wait_begin(&waiter);
 	sierra_doorbell_begin_await();
-	PG_TRY();
+	/* Also if the session is terminated. */
+	PG_ENSURE_ERROR_CLEANUP(end_await, (Datum) 0);
 	{
 		while (!(processed = is_processed(store, name, position)) &&
 			   sierra_wait_next(&waiter, deadline))
 			MemoryContextReset(context);
 	}
-	PG_FINALLY();
-	{
-		sierra_doorbell_end_await();
-	}
-	PG_END_TRY();
+	PG_END_ENSURE_ERROR_CLEANUP(end_await, (Datum) 0);
+	sierra_doorbell_end_await();
 	sierra_wait_end(&waiter);
 	MemoryContextSwitchTo(caller);
 	MemoryContextDelete(context);

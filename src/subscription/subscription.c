@@ -54,16 +54,13 @@ static const SierraQuery diverted_query = {
 static void
 set_lock_tag(LOCKTAG *tag, const SierraStore *store, const text *name, const text *consumer)
 {
-	uint64 hash = hash_bytes_extended((const unsigned char *) VARDATA_ANY(name),
-									  VARSIZE_ANY_EXHDR(name), store->events);
+	uint32 hash = hash_bytes((const unsigned char *) VARDATA_ANY(name), VARSIZE_ANY_EXHDR(name));
 
 	/* No consumer gets another hash than a consumer with the empty name. */
 	if (consumer != NULL)
-		hash = hash_combine64(hash + 1,
-							  hash_bytes_extended((const unsigned char *) VARDATA_ANY(consumer),
-												  VARSIZE_ANY_EXHDR(consumer), 0));
-	SET_LOCKTAG_ADVISORY(*tag, MyDatabaseId, (uint32) (hash >> 32), (uint32) hash,
-						 SUBSCRIPTION_LOCK_CLASS);
+		hash = hash_combine(hash + 1, hash_bytes((const unsigned char *) VARDATA_ANY(consumer),
+												 VARSIZE_ANY_EXHDR(consumer)));
+	SET_LOCKTAG_ADVISORY(*tag, MyDatabaseId, store->events, hash, SUBSCRIPTION_LOCK_CLASS);
 }
 
 bool

@@ -84,6 +84,7 @@ attach_memory(void)
 		{
 			pg_atomic_init_u32(&sierra_shared->runner[i].leave, 0);
 			pg_atomic_init_u32(&sierra_shared->runner[i].stuck, SIERRA_NOT_STUCK);
+			pg_atomic_init_u64(&sierra_shared->runner[i].active_at, 0);
 		}
 		for (int i = 0; i < MaxBackends; i++)
 			pg_atomic_init_u32(&sierra_shared->announcement[i].transaction,

@@ -95,11 +95,12 @@ typedef struct SierraRunner
 	Oid database;
 	int pid;
 	Latch *latch;
-	pg_atomic_uint32 leave; /* the runner has to leave, its slot is needed */
-	pg_atomic_uint32 stuck; /* SierraStuck: its job takes long */
-	bool idle;				/* it found no job that is due */
-	bool looked;			/* it knows whether the database has the extension */
-	SierraJobOwner serves;	/* whose jobs it runs; before its first job, whose it is to run */
+	pg_atomic_uint32 leave;		/* the runner has to leave, its slot is needed */
+	pg_atomic_uint32 stuck;		/* SierraStuck: its job takes long */
+	pg_atomic_uint64 active_at; /* SierraTime when it last had something to do */
+	bool idle;					/* it found no job that is due */
+	bool looked;				/* it knows whether the database has the extension */
+	SierraJobOwner serves;		/* whose jobs it runs; before its first job, whose it is to run */
 	SierraTime started;
 	TimestampTz since;
 	int64 jobs;

@@ -16,17 +16,15 @@
  */
 #include "postgres.h"
 
-#include "base/backoff.h"
 #include "base/compat.h"
 #include "base/guc.h"
-#include "store/extension.h"
 #include "wakeup/doorbell.h"
 #include "worker/background.h"
 #include "worker/notify_round.h"
 #include "worker/runner.h"
 #include "worker/runner_job.h"
 #include "worker/runner_pool.h"
-#include "worker/store_watch.h"
+#include "worker/runner_slot.h"
 
 #include "miscadmin.h"
 #include "pgstat.h"
@@ -68,15 +66,6 @@
 #define LEAVE_AFTER_MS 5000
 
 /*
- * A database without a runner gets one at least this often, in milliseconds, to find
- * what did not ring; less often if there are very many databases.  After a runner found
- * something, the first visit comes sooner, and each pause is twice the one before.
- */
-#define VISIT_INTERVAL_MS 60000
-#define VISIT_PAUSE_OF_EACH_MS 1000
-#define FIRST_VISIT_PAUSE_MS 1000
-
-/*
  * While jobs of another owner are due, a runner leaves after this time, in
  * milliseconds, so that another one runs them.
  */
@@ -94,22 +83,6 @@
  */
 #define BUSY_JOB_MS 20
 
-/* A runner that ran for this time, in milliseconds, did not fail to start. */
-#define STARTED_WELL_MS 10000
-
-/*
- * The pause before the next start, from the second failure in a row on, in
- * milliseconds.  It doubles from the first value up to the second.
- */
-#define RETRY_MS 1000
-#define RETRY_MAX_MS 60000
-
-static SierraRunner *runner_slot = NULL;
-static SierraDatabaseSlot *slot = NULL;
-
-/* It leaves by its own decision, which is not a failure. */
-static bool left = false;
-
 /* Whose jobs this runner runs, and since when; nobody's before the first job. */
 static SierraJobOwner served = {InvalidOid, InvalidOid};
 static SierraTime served_since = 0;
@@ -120,13 +93,9 @@ static SierraTime asked_at = 0;
 static TimeoutId long_job_timeout;
 static TimeoutId busy_job_timeout;
 
-/* When the database needs a runner again; 0: at once, SIERRA_NEVER: not before it rings. */
-static SierraTime return_at = 0;
-
 /* The state of the loop. */
 static struct
 {
-	uint64 seen;			/* count of wake-ups before the last round and look for jobs */
 	uint64 wakeups_handled; /* count of wake-ups before the last look for jobs */
 	uint64 jobs_made;		/* count of jobs_made before it */
 	SierraJobLook look;
@@ -138,106 +107,6 @@ static struct
 	SierraTime not_needed_since; /* if it is not needed; else the time of the last check */
 	SierraTime called_at;		 /* when it last asked for help */
 } loop;
-
-/*
- * Records for the launcher when the database needs a runner again.  After
- * failures in a row, the pauses before the next start get longer.
- */
-static void
-record_departure(SierraRunnerDemand *demand, SierraTime now)
-{
-	demand->left_at = now;
-	demand->backlog = 0;
-	demand->due_at = left ? return_at : 0;
-	if (left || sierra_is_past(runner_slot->started, now, STARTED_WELL_MS))
-		demand->failures = 0;
-	demand->retry_at = now;
-	if (left)
-		return;
-	if (demand->failures > 0)
-		demand->retry_at =
-			sierra_after_ms(now, sierra_backoff(demand->failures, RETRY_MS, RETRY_MAX_MS));
-	demand->failures++;
-}
-
-/*
- * From now on a ring calls the launcher, if no other runner listens.  A ring before
- * that is noticed by its count.
- */
-static void
-leave_to_launcher(SierraDatabaseSlot *known)
-{
-	if (sierra_pool_free_count(known->database) > 0)
-		return;
-	/* A full barrier. */
-	(void) pg_atomic_fetch_or_u32(&known->listeners, SIERRA_LISTEN_LAUNCHER);
-	if (pg_atomic_read_u64(&known->wakeups) != loop.seen)
-		known->demand.due_at = 0;
-}
-
-static void
-detach(int code, Datum arg)
-{
-	SierraTime now = sierra_now();
-	SierraDatabaseSlot *known;
-
-	if (slot != NULL)
-		sierra_rounds_end();
-	LWLockAcquire(sierra_shared->lock, LW_EXCLUSIVE);
-	known = sierra_shared_find_slot(runner_slot->database);
-	runner_slot->state = SIERRA_RUNNER_FREE;
-	if (known != NULL)
-	{
-		record_departure(&known->demand, now);
-		leave_to_launcher(known);
-	}
-	runner_slot->database = InvalidOid;
-	runner_slot->serves = (SierraJobOwner){InvalidOid, InvalidOid};
-	runner_slot->latch = NULL;
-	runner_slot->pid = 0;
-	LWLockRelease(sierra_shared->lock);
-	sierra_doorbell_call_launcher();
-}
-
-static void
-leave(SierraTime when)
-{
-	left = true;
-	return_at = when;
-	proc_exit(0);
-}
-
-/*
- * Takes the slot that the launcher reserved, before anything can fail.  Returns
- * the database, or InvalidOid if the slot is not reserved for this start any
- * more.
- */
-static Oid
-attach(int index, uint32 token)
-{
-	Oid database = InvalidOid;
-	SierraDatabaseSlot *known;
-
-	LWLockAcquire(sierra_shared->lock, LW_EXCLUSIVE);
-	runner_slot = &sierra_shared->runner[index];
-	if (runner_slot->state == SIERRA_RUNNER_STARTING && runner_slot->token == token)
-	{
-		database = runner_slot->database;
-		runner_slot->state = SIERRA_RUNNER_RUNNING;
-		runner_slot->pid = MyProcPid;
-		runner_slot->latch = MyLatch;
-		runner_slot->started = sierra_now();
-		runner_slot->since = GetCurrentTimestamp();
-		served = runner_slot->serves;
-		known = sierra_shared_find_slot(database);
-		if (known != NULL)
-			loop.seen = pg_atomic_read_u64(&known->wakeups);
-	}
-	LWLockRelease(sierra_shared->lock);
-	if (OidIsValid(database))
-		before_shmem_exit(detach, (Datum) 0);
-	return database;
-}
 
 /* Settings that a database has for its sessions must not affect the looks of a runner. */
 static void
@@ -253,42 +122,6 @@ pin_settings(void)
 	sierra_background_pin(settings, lengthof(settings));
 }
 
-/* Only a ring shows that the extension may have been created. */
-static void
-leave_without_extension(void)
-{
-	SierraDatabaseSlot *known;
-
-	LWLockAcquire(sierra_shared->lock, LW_EXCLUSIVE);
-	runner_slot->looked = true;
-	known = sierra_shared_find_slot(MyDatabaseId);
-	if (known != NULL)
-		known->demand.no_extension = true;
-	LWLockRelease(sierra_shared->lock);
-	leave(SIERRA_NEVER);
-}
-
-/* The pause before the next visit for what rings nothing, in milliseconds. */
-static int64
-visit_pause(void)
-{
-	SierraRunnerDemand *demand = &slot->demand;
-	int64 longest;
-	int64 pause;
-
-	LWLockAcquire(sierra_shared->lock, LW_EXCLUSIVE);
-	longest = Max(VISIT_INTERVAL_MS, (int64) sierra_shared->slots_used * VISIT_PAUSE_OF_EACH_MS);
-	if (sierra_watch_found_unrung())
-		demand->visit_pause_ms = FIRST_VISIT_PAUSE_MS;
-	else if (demand->visit_pause_ms > 0)
-		demand->visit_pause_ms *= 2;
-	if (demand->visit_pause_ms >= longest)
-		demand->visit_pause_ms = 0;
-	pause = demand->visit_pause_ms > 0 ? demand->visit_pause_ms : longest;
-	LWLockRelease(sierra_shared->lock);
-	return pause;
-}
-
 /*
  * When the database needs a runner again if nothing rings before; at once if
  * that is not known.
@@ -296,7 +129,8 @@ visit_pause(void)
 static SierraTime
 next_visit(SierraTime now)
 {
-	SierraTime visit = Min(sierra_after_ms(now, visit_pause()), sierra_rounds_due(false));
+	SierraTime visit =
+		Min(sierra_after_ms(now, sierra_runner_visit_pause()), sierra_rounds_due(false));
 	SierraTime wake_at;
 	int due;
 
@@ -332,16 +166,16 @@ static void
 look(SierraTime now)
 {
 	SierraTime ended;
-	uint64 wakeups_handled = pg_atomic_read_u64(&slot->wakeups);
+	uint64 wakeups_handled = pg_atomic_read_u64(&sierra_own_database->wakeups);
 
-	loop.jobs_made = pg_atomic_read_u64(&slot->jobs_made);
+	loop.jobs_made = pg_atomic_read_u64(&sierra_own_database->jobs_made);
 	pg_memory_barrier();
 	if (wakeups_handled != loop.wakeups_handled)
 		loop.rechecks = 0;
 	loop.wakeups_handled = wakeups_handled;
 	sierra_jobs_look(&loop.look, served.store_owner);
 	if (!loop.look.installed)
-		leave_without_extension();
+		sierra_runner_leave_without_extension();
 	ended = sierra_now();
 	loop.looked_at = ended;
 	loop.look_due = Max(sierra_after_ms(now, sierra_guc_sweep_interval),
@@ -359,7 +193,7 @@ serve(const SierraJobOwner *owner, SierraTime now)
 {
 	served = *owner;
 	served_since = now;
-	runner_slot->serves = slot->demand.last = served;
+	sierra_own_runner->serves = sierra_own_database->demand.last = served;
 }
 
 /*
@@ -394,10 +228,10 @@ note_busy(const SierraJob *job, int due, SierraTime now)
 			serve(&job->owner, now);
 		if (loop.busy_since == 0)
 			loop.busy_since = now;
-		runner_slot->idle = false;
-		strlcpy(runner_slot->job, description, SIERRA_RUNNER_JOB_MAX);
+		sierra_own_runner->idle = false;
+		strlcpy(sierra_own_runner->job, description, SIERRA_RUNNER_JOB_MAX);
 		if (help)
-			slot->demand.backlog = due;
+			sierra_own_database->demand.backlog = due;
 	}
 	LWLockRelease(sierra_shared->lock);
 	if (waits)
@@ -415,7 +249,7 @@ note_long_job(void)
 {
 	Latch *launcher = sierra_shared->launcher_latch;
 
-	pg_atomic_write_u32(&runner_slot->stuck, SIERRA_STUCK);
+	pg_atomic_write_u32(&sierra_own_runner->stuck, SIERRA_STUCK);
 	if (launcher != NULL)
 		SetLatch(launcher);
 }
@@ -424,10 +258,11 @@ note_long_job(void)
 static void
 note_busy_job(void)
 {
-	(void) pg_atomic_fetch_or_u32(&slot->listeners, SIERRA_LISTEN_LAUNCHER);
-	if (pg_atomic_read_u64(&slot->wakeups) == pg_atomic_read_u64(&slot->wakeups_handled))
+	(void) pg_atomic_fetch_or_u32(&sierra_own_database->listeners, SIERRA_LISTEN_LAUNCHER);
+	if (pg_atomic_read_u64(&sierra_own_database->wakeups) ==
+		pg_atomic_read_u64(&sierra_own_database->wakeups_handled))
 		return;
-	pg_atomic_write_u32(&slot->demand.called, 1);
+	pg_atomic_write_u32(&sierra_own_database->demand.called, 1);
 	if (sierra_shared->launcher_latch != NULL)
 		SetLatch(sierra_shared->launcher_latch);
 }
@@ -442,15 +277,16 @@ run_job(SierraJob *job)
 	sierra_job_run(job, &result);
 	disable_timeout(busy_job_timeout, false);
 	disable_timeout(long_job_timeout, false);
-	pg_atomic_write_u32(&runner_slot->stuck, SIERRA_NOT_STUCK);
+	pg_atomic_write_u32(&sierra_own_runner->stuck, SIERRA_NOT_STUCK);
+	pg_atomic_write_u64(&sierra_own_runner->active_at, sierra_now());
 	LWLockAcquire(sierra_shared->lock, LW_EXCLUSIVE);
-	runner_slot->jobs++;
-	runner_slot->events += result.handled;
-	runner_slot->job[0] = '\0';
+	sierra_own_runner->jobs++;
+	sierra_own_runner->events += result.handled;
+	sierra_own_runner->job[0] = '\0';
 	if (result.failed)
 	{
-		strlcpy(runner_slot->last_error, result.error, SIERRA_ERROR_MAX);
-		runner_slot->last_error_at = GetCurrentTimestamp();
+		strlcpy(sierra_own_runner->last_error, result.error, SIERRA_ERROR_MAX);
+		sierra_own_runner->last_error_at = GetCurrentTimestamp();
 	}
 	LWLockRelease(sierra_shared->lock);
 	loop.changed |= result.handled > 0;
@@ -459,12 +295,12 @@ run_job(SierraJob *job)
 static void
 note_idle(void)
 {
-	if (loop.busy_since == 0 && runner_slot->idle)
+	if (loop.busy_since == 0 && sierra_own_runner->idle)
 		return;
 	loop.busy_since = 0;
 	LWLockAcquire(sierra_shared->lock, LW_EXCLUSIVE);
-	runner_slot->idle = true;
-	slot->demand.backlog = 0;
+	sierra_own_runner->idle = true;
+	sierra_own_database->demand.backlog = 0;
 	LWLockRelease(sierra_shared->lock);
 	if (pg_atomic_read_u32(&sierra_shared->waiting) != 0)
 		sierra_doorbell_call_launcher();
@@ -482,13 +318,14 @@ sleep_until(SierraTime wake_at)
 	SierraTime round_due;
 	uint32 wait_event = sierra_compat_wait_event("SierraRunner");
 
-	SpinLockAcquire(&slot->mutex);
-	round_due = slot->round_due;
-	SpinLockRelease(&slot->mutex);
+	SpinLockAcquire(&sierra_own_database->mutex);
+	round_due = sierra_own_database->round_due;
+	SpinLockRelease(&sierra_own_database->mutex);
 	if (loop.look.jobs > 0 || now >= round_due)
 	{
 		if (wake_at > now)
-			sierra_doorbell_sleep(slot, loop.seen, sierra_ms_until(now, wake_at), true, wait_event);
+			sierra_doorbell_sleep(sierra_own_database, sierra_own_seen,
+								  sierra_ms_until(now, wake_at), true, wait_event);
 		return;
 	}
 	/* But it notices soon that a transaction made a job. */
@@ -525,9 +362,9 @@ leave_if_asked(SierraTime now)
 		sierra_rounds_sweep_soon();
 	}
 	if (sierra_shared_is_held(MyDatabaseId))
-		leave(0);
-	if (pg_atomic_read_u32(&runner_slot->leave) != 0)
-		leave(next_visit(now));
+		sierra_runner_leave(0);
+	if (pg_atomic_read_u32(&sierra_own_runner->leave) != 0)
+		sierra_runner_leave(next_visit(now));
 }
 
 /* Called after a look, since what woke the runner may be a new job. */
@@ -535,7 +372,7 @@ static void
 leave_if_not_needed(SierraTime now)
 {
 	if (is_not_needed(now))
-		leave(next_visit(now));
+		sierra_runner_leave(next_visit(now));
 }
 
 static bool
@@ -544,9 +381,10 @@ is_time_to_look(SierraTime now, bool idle)
 	if (now >= loop.look_due)
 		return true;
 	if (loop.look.jobs == 0)
-		return pg_atomic_read_u64(&slot->jobs_made) != loop.jobs_made;
+		return pg_atomic_read_u64(&sierra_own_database->jobs_made) != loop.jobs_made;
 	if (idle)
-		return loop.changed || pg_atomic_read_u64(&slot->wakeups) != loop.wakeups_handled;
+		return loop.changed ||
+			   pg_atomic_read_u64(&sierra_own_database->wakeups) != loop.wakeups_handled;
 	return sierra_is_past(loop.looked_at, now, JOBS_LOOK_INTERVAL_MS);
 }
 
@@ -557,12 +395,12 @@ hand_over(const SierraJobOwner *next, SierraTime now)
 	bool has_room = sierra_pool_has_room();
 
 	LWLockAcquire(sierra_shared->lock, LW_EXCLUSIVE);
-	slot->demand.next = *next;
+	sierra_own_database->demand.next = *next;
 	LWLockRelease(sierra_shared->lock);
 	if (asked_at == 0)
 		asked_at = now;
 	if (!has_room || sierra_is_past(asked_at, now, OWNER_SLICE_MS))
-		leave(0);
+		sierra_runner_leave(0);
 	if (asked_at == now)
 		sierra_doorbell_call_launcher();
 }
@@ -596,7 +434,7 @@ find_first_owner(SierraTime now, SierraJobOwner *first)
 	if (!OidIsValid(last.store_owner))
 	{
 		LWLockAcquire(sierra_shared->lock, LW_SHARED);
-		last = slot->demand.last;
+		last = sierra_own_database->demand.last;
 		LWLockRelease(sierra_shared->lock);
 	}
 	return sierra_jobs_next_owner(&last, others, count, now, first) ||
@@ -646,16 +484,19 @@ notify(SierraTime now)
 	if (sierra_rounds_due(false) > now)
 		loop.look_due = 0;
 	else
+	{
 		loop.not_needed_since = now;
+		pg_atomic_write_u64(&sierra_own_runner->active_at, now);
+	}
 	if (!sierra_rounds_run())
-		leave_without_extension();
+		sierra_runner_leave_without_extension();
 }
 
 static void
 run(void)
 {
 	loop.not_needed_since = sierra_now();
-	loop.seen = pg_atomic_read_u64(&slot->wakeups);
+	sierra_own_seen = pg_atomic_read_u64(&sierra_own_database->wakeups);
 	for (;;)
 	{
 		SierraTime now = sierra_now();
@@ -665,7 +506,7 @@ run(void)
 
 		CHECK_FOR_INTERRUPTS();
 		leave_if_asked(now);
-		loop.seen = pg_atomic_read_u64(&slot->wakeups);
+		sierra_own_seen = pg_atomic_read_u64(&sierra_own_database->wakeups);
 		pg_memory_barrier();
 		notify(now);
 		if (loop.looked_at != 0)
@@ -692,40 +533,6 @@ run(void)
 	}
 }
 
-/* Does the database have the extension? */
-static bool
-is_installed(void)
-{
-	bool installed;
-
-	sierra_background_begin("looking for the extension");
-	installed = sierra_extension_exists();
-	sierra_background_end();
-	return installed;
-}
-
-/* Takes the slot of the database, which only one with the extension gets. */
-static void
-enter_database(void)
-{
-	bool alone;
-
-	if (!is_installed())
-		leave_without_extension();
-	slot = sierra_shared_own_slot();
-	LWLockAcquire(sierra_shared->lock, LW_EXCLUSIVE);
-	runner_slot->looked = true;
-	alone = sierra_pool_free_count(MyDatabaseId) <= 1;
-	if (slot != NULL)
-		slot->demand.no_extension = false;
-	LWLockRelease(sierra_shared->lock);
-	if (slot == NULL)
-		leave(SIERRA_NEVER);
-	/* Now this runner listens. */
-	(void) pg_atomic_fetch_and_u32(&slot->listeners, ~SIERRA_LISTEN_LAUNCHER);
-	sierra_rounds_begin(slot, alone);
-}
-
 void
 sierra_runner_main(Datum argument)
 {
@@ -736,19 +543,21 @@ sierra_runner_main(Datum argument)
 	pqsignal(SIGTERM, die);
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
 	BackgroundWorkerUnblockSignals();
-	database = attach((int) (start & (SIERRA_RUNNERS_MAX - 1)), start >> 6);
+	database = sierra_runner_attach((int) (start & (SIERRA_RUNNERS_MAX - 1)), start >> 6);
 	if (!OidIsValid(database))
 		proc_exit(0);
 
+	served = sierra_own_runner->serves;
+
 	/* To connect to a database that a statement needs for itself would delay the statement. */
 	if (sierra_shared_is_held(database))
-		leave(0);
+		sierra_runner_leave(0);
 	BackgroundWorkerInitializeConnectionByOid(database, InvalidOid, 0);
 	pin_settings();
 	long_job_timeout = RegisterTimeout(USER_TIMEOUT, note_long_job);
 	busy_job_timeout = RegisterTimeout(USER_TIMEOUT, note_busy_job);
 	context = AllocSetContextCreate(TopMemoryContext, "sierra_es runner", ALLOCSET_DEFAULT_SIZES);
 	MemoryContextSwitchTo(context);
-	enter_database();
+	sierra_runner_enter();
 	run();
 }

@@ -318,20 +318,25 @@ typedef enum Asked
 {
 	ASK_ANY,		   /* at once */
 	ASK_IN_TURN,	   /* an idle one at any time, a busy one after its slice */
-	ASK_ONLY_LONG_IDLE /* one that is idle, after its slice */
+	ASK_ONLY_LONG_IDLE /* one that has been idle for a slice */
 } Asked;
 
-/* When this runner may be asked to leave. */
+/*
+ * When this runner may be asked to leave.  Those that are idle come before all others, and
+ * among them the one that has had nothing to do for the longest time.
+ */
 static SierraTime
-leaves_at(const SierraRunner *runner, Asked asked, int64 slice_ms)
+leaves_at(SierraRunner *runner, Asked asked, int64 slice_ms)
 {
-	if (runner->state != SIERRA_RUNNER_RUNNING ||
-		pg_atomic_read_u32(unconstify(pg_atomic_uint32 *, &runner->leave)) != 0 ||
-		(asked == ASK_ONLY_LONG_IDLE && !runner->idle))
+	SierraTime active_at = (SierraTime) pg_atomic_read_u64(&runner->active_at);
+
+	if (runner->state != SIERRA_RUNNER_RUNNING || pg_atomic_read_u32(&runner->leave) != 0)
 		return SIERRA_NEVER;
-	if (asked == ASK_ANY || (asked == ASK_IN_TURN && runner->idle))
-		return 0;
-	return sierra_after_ms(runner->started, slice_ms);
+	if (asked == ASK_ONLY_LONG_IDLE)
+		return runner->idle ? sierra_after_ms(active_at, slice_ms) : SIERRA_NEVER;
+	if (runner->idle)
+		return active_at - SIERRA_NEVER / 2;
+	return asked == ASK_ANY ? 0 : sierra_after_ms(runner->started, slice_ms);
 }
 
 /*

@@ -230,6 +230,7 @@ reserve_slot(SierraRunner *runner, Oid database, uint32 token)
 
 	pg_atomic_write_u32(&runner->leave, 0);
 	pg_atomic_write_u32(&runner->stuck, SIERRA_NOT_STUCK);
+	pg_atomic_write_u64(&runner->active_at, sierra_now());
 	runner->serves = (SierraJobOwner){InvalidOid, InvalidOid};
 	if (slot != NULL)
 	{

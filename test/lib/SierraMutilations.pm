@@ -429,7 +429,7 @@ sub mutilations_of_columns {
 
 sub constraints {
     my ($dbh, $table) = @_;
-    return @{ $dbh->selectcol_arrayref(q{SELECT conname FROM pg_constraint WHERE conrelid = $1::regclass}, undef, "es.$table") };
+    return @{ $dbh->selectcol_arrayref(q{SELECT conname FROM pg_constraint WHERE conrelid = $1::regclass AND contype <> 'n'}, undef, "es.$table") };
 }
 
 sub triggers {

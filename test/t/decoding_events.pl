@@ -239,4 +239,36 @@ is(sqlstate_of($reader, q{SELECT * FROM pg_logical_slot_peek_changes('events', N
 $reader->disconnect;
 store_is_sound($dbh, 'after all');
 
+# ---- what is not an event ----
+
+# The owner of a store can insert anything into its tables; that must not end the decoding of
+# other stores, or the server.
+$dbh->do($_) for split /;;\n/, <<'SQL';
+SELECT create_event_store('damaged', 1);;
+ALTER TABLE damaged.events DISABLE TRIGGER USER;;
+ALTER TABLE damaged.events_0 DISABLE TRIGGER USER;;
+ALTER TABLE damaged.events ALTER stream_id DROP NOT NULL, ALTER event_name DROP NOT NULL, ALTER event_id DROP NOT NULL,
+    ALTER partition_key DROP NOT NULL, ALTER "timestamp" DROP NOT NULL, ALTER global_position DROP NOT NULL,
+    ALTER transaction_id DROP NOT NULL, ALTER stream_version DROP NOT NULL;;
+ALTER TABLE damaged.events_0 DROP CONSTRAINT events_0_stream
+SQL
+take_changes($dbh, 'events');
+{
+    my %right = (partition_sequence => '0', stream_version => '0', global_position => '0', '"timestamp"' => 'now()', partition_id => '0',
+        map({ $_ => 'gen_random_uuid()' } qw(event_id partition_key transaction_id)), stream_id => q{'right'}, event_name => q{'Right'});
+    my $sequence = 0;
+    my $insert = sub {
+        my (%change) = @_;
+        my %row = (%right, partition_sequence => $sequence++, %change);
+        $dbh->do(sprintf 'INSERT INTO damaged.events (%s) VALUES (%s)', join(', ', sort keys %row), join(', ', map { $row{$_} } sort keys %row));
+    };
+    $insert->($_ => 'NULL') foreach grep { !/partition_(?:sequence|id)/ } sort keys %right;
+    $insert->($_ => q{repeat(E'\x01', 256)}), $insert->($_ => q{repeat(E'\x01', 20000000)}) foreach qw(stream_id event_name);
+    $insert->('"timestamp"' => $_) foreach q{'infinity'}, q{'-infinity'};
+    $insert->(event_name => q{repeat(E'\x01', 255)});
+}
+append('order-1', 'Continued', '{}');
+is(join(' ', map { my $e = decode_json($_); length $e->{event_name} == 255 ? 'long' : $e->{event_name} } take_events($dbh, 'events')),
+    'Right Right long Continued', 'rows that no append writes are not sent');
+
 done_testing();

@@ -74,6 +74,8 @@ my @plain = map { decode_json($_) } take_events($dbh, 'events', peek => 1, inclu
 ok(!(grep { exists $_->{payload} || exists $_->{payload_bytes} } @plain), 'include_payload off: no payload');
 is_deeply([ map { $_->{payload} } map { read_binary($_) } take_binary($dbh, 'events', include_payload => '0',
             include_transactions => 'no') ], [ (undef) x 62 ], 'nor in binary');
+@plain = map { decode_json($_) } take_events($dbh, 'events', peek => 1, include_metadata => 'off');
+ok(!(grep { exists $_->{metadata} || !exists $_->{payload} } @plain), 'include_metadata off: no metadata');
 
 # ---- lines ----
 
@@ -114,7 +116,7 @@ my @refused = (
           '', '1', '[]', '{', '{"0": "1"}', '{"x": 1}', '{"1024": 1}', '{"0": 1.5}', '{"0": -2}', '{"0": null}',
         '{"0": {"1": 2}}', '{"0": [1]}', '{"0": 9223372036854775807}', '{"": 1}', '{"-1": 1}'),
     [ 'option "on_gap" cannot be', on_gap => 'wait' ],
-    (map { [ qq{option "$_" cannot be}, $_ => 'maybe' ] } qw(include_payload include_transactions single_line origin)),
+    (map { [ qq{option "$_" cannot be}, $_ => 'maybe' ] } qw(include_metadata include_payload include_transactions single_line origin)),
 );
 for my $case (@refused) {
     my ($message, @options) = @$case;

@@ -51,6 +51,21 @@ wait_until('it stops', sub { one_value($dbh, q{SELECT state = 'stopped' FROM eve
 my ($stopped) = @{ all_rows($dbh, q{SELECT attempts, failed_stream, processed FROM event_projections() WHERE projection = 'stops'}) };
 is_deeply($stopped, { attempts => 2, failed_stream => 's50', processed => 49 }, 'a fold stops at the slow event, after its attempts');
 
+# A handler that begins other parts of a job inside of its own has no more time.
+$dbh->do($_) for split /;;\n/, <<'SQL';
+CREATE FUNCTION extend(e sierra_event) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    FOR i IN 1 .. 6000 LOOP
+        PERFORM pg_sleep(0.1);
+        PERFORM sierra_internal.append_timers('es', '{}');
+        PERFORM run_timers(), run_sagas(), run_projection('parks');
+    END LOOP;
+END $$;;
+SELECT create_projection('extends', 'extend(sierra_event)', streams => '{s1}', on_error => 'park', max_attempts => 1)
+SQL
+wait_until('it is parked', sub { one_value($dbh, q{SELECT count(*) FROM event_failures() WHERE subscription = 'projection:extends:1' AND state = 'parked'}) });
+like(one_value($dbh, q{SELECT reason FROM event_failures() WHERE subscription = 'projection:extends:1'}), qr/^54000: /, 'nested parts do not extend the time');
+
 # A step of a saga.
 $dbh->do(q{SELECT create_saga('slow', ARRAY[saga_step('quick', 'undo(jsonb)', 'undo(jsonb)'), saga_step('slow', 'act(jsonb)', max_attempts => 2, retry_after => '0')])});
 $dbh->do(q{SELECT start_saga('slow', saga_id => 'saga-1')});
