@@ -129,7 +129,7 @@ take_free_slot(Oid database)
 	slot->demand.retry_at = slot->demand.left_at = slot->demand.waits_since = 0;
 	slot->demand.failures = 0;
 	slot->demand.backlog = slot->demand.visit_pause_ms = 0;
-	slot->demand.next = (SierraJobOwner){InvalidOid, InvalidOid};
+	slot->demand.next = slot->demand.last = (SierraJobOwner){InvalidOid, InvalidOid};
 	pg_atomic_write_u32(&slot->demand.called, 0);
 	slot->round_due = slot->sweep_due = 0;
 	slot->database = database;

@@ -127,6 +127,7 @@ typedef struct SierraRunnerDemand
 	int backlog;			 /* jobs that were due at the same time; 0: not busy */
 	int visit_pause_ms;		 /* until the next visit for what rings nothing; 0: the longest */
 	SierraJobOwner next;	 /* whose jobs the next runner is to run */
+	SierraJobOwner last;	 /* whom a runner began to serve last: the next in turn is behind it */
 } SierraRunnerDemand;
 
 /* What runners did about notifications; protected by sierra_shared->lock. */
@@ -194,6 +195,7 @@ typedef struct SierraJobNote
 
 	SierraTime last_run;
 	SierraTime paused_until;
+	SierraTime look_due; /* of the look at a store: others do not look again before */
 	uint32 failures;
 	uint32 error; /* hash of the last error, which is logged only once; 0: none */
 } SierraJobNote;
@@ -201,6 +203,9 @@ typedef struct SierraJobNote
 typedef struct SierraSharedNote
 {
 	uint64 hash;
+	Oid database; /* the hash is not enough: owners choose names */
+	Oid schema;
+	int32 kind;
 	SierraTime used_at;
 	SierraJobNote note;
 } SierraSharedNote;

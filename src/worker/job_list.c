@@ -27,6 +27,7 @@
 #include "miscadmin.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
+#include "utils/hsearch.h"
 #include "utils/rel.h"
 #include "utils/rls.h"
 #include "utils/snapmgr.h"
@@ -45,6 +46,9 @@ PG_FUNCTION_INFO_V1(sierra_list_jobs);
  * sagas of an owner that has none among them are found later.
  */
 #define SAGAS_LOOKED_AT 1000
+
+/* A subscription of a projection has a shorter name. */
+#define SUBSCRIPTION_MAX 256
 
 /* A table that is being read. */
 typedef struct Table
@@ -210,24 +214,24 @@ add_timers(List *jobs, const SierraStore *store, Oid owner)
 	return lappend(jobs, make_job(SIERRA_JOB_TIMERS, owner, first, TIMERS_SIZE));
 }
 
-/* The role that owns the definition of a saga; InvalidOid if there is none. */
+/* The role in the row of a version of a saga or projection; InvalidOid if there is none. */
 static Oid
-find_definer(const Table *sagas, const text *saga, int32 version)
+find_definer(const Table *table, const text *name, int32 version)
 {
-	Relation index = sierra_shape_open_index(sagas->rel, sagas->shape, 0);
+	Relation index = sierra_shape_open_index(table->rel, table->shape, 0);
 	SierraScan scan;
 	ScanKeyData key;
 	Oid found = InvalidOid;
 
-	sierra_scan_begin(&scan, sagas->rel, index, true, GetActiveSnapshot(), 1);
-	sierra_scan_key_text(&key, 1, saga);
+	sierra_scan_begin(&scan, table->rel, index, true, GetActiveSnapshot(), 1);
+	sierra_scan_key_text(&key, 1, name);
 	sierra_scan_rescan(&scan, &key);
 	while (!OidIsValid(found) && sierra_scan_next(&scan, ForwardScanDirection))
 	{
 		bool isnull;
-		Datum owner = get(sagas, scan.slot, "owner", &isnull);
+		Datum owner = get(table, scan.slot, "owner", &isnull);
 
-		if (!isnull && sierra_slot_int4(scan.slot, column(sagas, "version")) == version)
+		if (!isnull && sierra_slot_int4(scan.slot, column(table, "version")) == version)
 			found = DatumGetObjectId(owner);
 	}
 	sierra_scan_end(&scan);
@@ -327,6 +331,42 @@ find_retry(const Table *streams, const text *subscription)
 	return first;
 }
 
+/* When the first failed event of each subscription that was looked at is tried again. */
+typedef struct Retry
+{
+	char subscription[SUBSCRIPTION_MAX]; /* hash key; the rest is zero */
+	TimestampTz at;
+} Retry;
+
+static HTAB *
+create_retries(void)
+{
+	HASHCTL ctl = {
+		.keysize = SUBSCRIPTION_MAX, .entrysize = sizeof(Retry), .hcxt = CurrentMemoryContext};
+
+	return hash_create("sierra_es retries", 16, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+}
+
+/*
+ * find_retry(), once for each subscription: nothing prevents an owner from giving the
+ * same one to many projections.
+ */
+static TimestampTz
+find_retry_once(HTAB *retries, const Table *streams, const text *subscription)
+{
+	char key[SUBSCRIPTION_MAX] = {0};
+	bool found;
+	Retry *retry;
+
+	if (VARSIZE_ANY_EXHDR(subscription) >= SUBSCRIPTION_MAX)
+		return DT_NOEND;
+	text_to_cstring_buffer(subscription, key, SUBSCRIPTION_MAX);
+	retry = hash_search(retries, key, HASH_ENTER, &found);
+	if (!found)
+		retry->at = find_retry(streams, subscription);
+	return retry->at;
+}
+
 /* The same rule as projection_due_at() in SQL; false if it does not run by itself. */
 static bool
 find_due(const Table *table, TupleTableSlot *slot, TimestampTz *due_at)
@@ -376,15 +416,16 @@ make_projection_job(const Table *table, TupleTableSlot *slot, TimestampTz due_at
 }
 
 static List *
-add_projections(List *jobs, const SierraStore *store, Oid store_owner)
+add_projections(List *jobs, const SierraStore *store, Oid store_owner, int max_count)
 {
 	Table table = open_table(store, "projections");
 	Table streams = open_table(store, "subscription_streams");
 	TupleTableSlot *slot = table_slot_create(table.rel, NULL);
 	TableScanDesc scan = table_beginscan(table.rel, GetActiveSnapshot(), 0, NULL);
+	HTAB *retries = create_retries();
 	TimestampTz due_at;
 
-	while (table_scan_getnextslot(scan, ForwardScanDirection, slot))
+	while (max_count > 0 && table_scan_getnextslot(scan, ForwardScanDirection, slot))
 	{
 		SierraListedJob *job;
 
@@ -392,9 +433,11 @@ add_projections(List *jobs, const SierraStore *store, Oid store_owner)
 		if (!find_due(&table, slot, &due_at))
 			continue;
 		job = make_projection_job(&table, slot, due_at, store_owner);
-		job->again_at = find_retry(&streams, get_text(&table, slot, "subscription"));
+		job->again_at = find_retry_once(retries, &streams, get_text(&table, slot, "subscription"));
 		jobs = lappend(jobs, job);
+		max_count--;
 	}
+	hash_destroy(retries);
 	table_endscan(scan);
 	ExecDropSingleTupleTableSlot(slot);
 	table_close(streams.rel, NoLock);
@@ -402,14 +445,24 @@ add_projections(List *jobs, const SierraStore *store, Oid store_owner)
 	return jobs;
 }
 
+Oid
+sierra_job_projection_owner(const SierraStore *store, const char *name, int32 version)
+{
+	Table table = open_table(store, "projections");
+	Oid owner = find_definer(&table, cstring_to_text(name), version);
+
+	table_close(table.rel, NoLock);
+	return OidIsValid(owner) ? runs_as(owner, sierra_relation_owner(store->events)) : InvalidOid;
+}
+
 List *
-sierra_job_list(const SierraStore *store)
+sierra_job_list(const SierraStore *store, int max_projections)
 {
 	Oid owner = sierra_relation_owner(store->events);
 	List *jobs = add_timers(NIL, store, owner);
 
 	jobs = add_sagas(jobs, store, owner);
-	return add_projections(jobs, store, owner);
+	return add_projections(jobs, store, owner, max_projections);
 }
 
 /* Whoever may read the tables may also see what the list says about them. */
@@ -446,7 +499,7 @@ sierra_list_jobs(PG_FUNCTION_ARGS)
 	check_rights(store);
 	sierra_store_check_complete(store);
 	InitMaterializedSRF(fcinfo, 0);
-	foreach (cell, sierra_job_list(store))
+	foreach (cell, sierra_job_list(store, PG_INT32_MAX))
 	{
 		SierraListedJob *job = lfirst(cell);
 		Datum values[] = {CStringGetTextDatum(sierra_job_kind_name(job->kind)),

@@ -37,9 +37,13 @@ typedef struct SierraListedJob
 extern const char *sierra_job_kind_name(SierraJobKind kind);
 
 /*
- * The jobs of a store, a list of SierraListedJob in the current context.  Reads
- * tables without the planner, so it runs no code of their owners.  Checks no rights.
+ * The jobs of a store, a list of SierraListedJob in the current context, with at most
+ * this number of projections.  Reads tables without the planner, so it runs no code of
+ * their owners.  Checks no rights.
  */
-extern List *sierra_job_list(const SierraStore *store);
+extern List *sierra_job_list(const SierraStore *store, int max_projections);
+
+/* The role as which a version of a projection runs; InvalidOid if it does not exist. */
+extern Oid sierra_job_projection_owner(const SierraStore *store, const char *name, int32 version);
 
 #endif /* SIERRA_JOB_LIST_H */

@@ -3,8 +3,9 @@
  *		What runners know about jobs that they have run, in shared memory.
  *
  * The notes are an array of sets; the hash of the database and the key of a job
- * says in which set its note is.  A note that is lost, or is that of another job
- * with the same hash, costs a run that finds nothing to do: nothing depends on it.
+ * says in which set its note is.  A note that is lost costs a run that finds nothing to
+ * do: nothing depends on it.  An owner can choose names with the same hash.  So a note
+ * also says in which schema its job is: then it is that of another job of this owner.
  */
 #include "postgres.h"
 
@@ -13,24 +14,35 @@
 #include "common/hashfn.h"
 #include "miscadmin.h"
 
-static uint64
-hash(const void *key, int size)
+SierraNoteKey
+sierra_job_note_key(Oid schema, int32 kind, const void *name, int size)
 {
-	return hash_bytes_extended(key, size, MyDatabaseId);
+	uint64 where = (uint64) MyDatabaseId << 32 | schema;
+	SierraNoteKey key = {.schema = schema, .kind = kind};
+
+	key.hash = hash_bytes_extended(name, size, where ^ (uint64) kind);
+	return key;
 }
 
-/* The note with this hash; else the one of its set that is to be replaced. */
+static bool
+is_of(const SierraSharedNote *note, SierraNoteKey key)
+{
+	return note->hash == key.hash && note->database == MyDatabaseId && note->schema == key.schema &&
+		   note->kind == key.kind;
+}
+
+/* The note with this key; else the one of its set that is to be replaced. */
 static SierraSharedNote *
-find(uint64 wanted)
+find(SierraNoteKey key)
 {
 	SierraSharedNote *set =
 		&sierra_shared
-			 ->note[wanted % (SIERRA_NOTES_MAX / SIERRA_NOTES_IN_SET) * SIERRA_NOTES_IN_SET];
+			 ->note[key.hash % (SIERRA_NOTES_MAX / SIERRA_NOTES_IN_SET) * SIERRA_NOTES_IN_SET];
 	SierraSharedNote *oldest = set;
 
 	for (int i = 0; i < SIERRA_NOTES_IN_SET; i++)
 	{
-		if (set[i].hash == wanted)
+		if (is_of(&set[i], key))
 			return &set[i];
 		if (set[i].used_at < oldest->used_at)
 			oldest = &set[i];
@@ -39,14 +51,13 @@ find(uint64 wanted)
 }
 
 void
-sierra_job_note_read(const void *key, int size, SierraJobNote *note)
+sierra_job_note_read(SierraNoteKey key, SierraJobNote *note)
 {
-	uint64 wanted = hash(key, size);
 	SierraSharedNote *found;
 
 	LWLockAcquire(sierra_shared->lock, LW_SHARED);
-	found = find(wanted);
-	if (found->hash == wanted)
+	found = find(key);
+	if (is_of(found, key))
 		*note = found->note;
 	else
 		memset(note, 0, sizeof(*note));
@@ -54,15 +65,17 @@ sierra_job_note_read(const void *key, int size, SierraJobNote *note)
 }
 
 void
-sierra_job_note_write(const void *key, int size, const SierraJobNote *note)
+sierra_job_note_write(SierraNoteKey key, const SierraJobNote *note)
 {
-	uint64 wanted = hash(key, size);
 	SierraTime now = sierra_now();
 	SierraSharedNote *found;
 
 	LWLockAcquire(sierra_shared->lock, LW_EXCLUSIVE);
-	found = find(wanted);
-	found->hash = wanted;
+	found = find(key);
+	found->hash = key.hash;
+	found->database = MyDatabaseId;
+	found->schema = key.schema;
+	found->kind = key.kind;
 	found->used_at = now;
 	found->note = *note;
 	LWLockRelease(sierra_shared->lock);

@@ -195,19 +195,19 @@ survive_error(void)
 	RESUME_INTERRUPTS();
 }
 
-/* When the next one is due depends on how long this one took. */
+/* When the next one is due depends on how long this one took, slow stores not counted. */
 static void
 note_round(SierraTime began, bool everything, bool failed, int sent)
 {
 	SierraTime ended = sierra_now();
+	SierraTime took = Max(ended - began - sierra_watch_take_slow_time(), 0);
 	int pause_ms = failed ? sierra_guc_sweep_interval : sierra_guc_notify_interval;
 
 	SpinLockAcquire(&slot->mutex);
-	slot->round_due =
-		Max(sierra_after_ms(began, pause_ms), ended + (ended - began) * ROUND_PAUSE_FACTOR);
+	slot->round_due = Max(sierra_after_ms(began, pause_ms), ended + took * ROUND_PAUSE_FACTOR);
 	if (everything)
 		slot->sweep_due = Max(sierra_after_ms(began, sierra_guc_sweep_interval),
-							  ended + (ended - began) * SWEEP_PAUSE_FACTOR);
+							  ended + took * SWEEP_PAUSE_FACTOR);
 	SpinLockRelease(&slot->mutex);
 
 	LWLockAcquire(sierra_shared->lock, LW_EXCLUSIVE);

@@ -173,36 +173,74 @@ look(SierraTime now)
 	if (wakeups_handled != loop.wakeups_handled)
 		loop.rechecks = 0;
 	loop.wakeups_handled = wakeups_handled;
-	sierra_jobs_look(&loop.look);
+	sierra_jobs_look(&loop.look, served.store_owner);
 	if (!loop.look.installed)
 		sierra_runner_leave_without_extension();
 	ended = sierra_now();
 	loop.looked_at = ended;
 	loop.look_due = Max(sierra_after_ms(now, sierra_guc_sweep_interval),
 						ended + (ended - now) * LOOK_PAUSE_FACTOR);
+	loop.look_due = Min(loop.look_due, Max(loop.look.again_at, ended));
 	loop.changed = false;
 }
 
-/* Shows which job it runs, and asks for another runner if it is busy for long. */
+/*
+ * Begins to serve an owner; this process will never serve another one.  The caller holds
+ * sierra_shared->lock.
+ */
 static void
+serve(const SierraJobOwner *owner, SierraTime now)
+{
+	served = *owner;
+	served_since = now;
+	sierra_own_runner->serves = sierra_own_database->demand.last = served;
+}
+
+/*
+ * Would this job leave no runner to other owners?  Each job can take long, and nobody but
+ * superusers may end it.  The caller holds sierra_shared->lock.
+ */
+static bool
+takes_last_place(const SierraJob *job)
+{
+	return !job->trusted && (loop.look.several_owners || sierra_pool_has_other_databases()) &&
+		   sierra_pool_is_last_place(job->owner.store_owner);
+}
+
+/*
+ * Shows which job it runs, and whose, and asks for another runner if it is busy for long.  Returns
+ * false if the job has to wait, so that others have a runner.
+ */
+static bool
 note_busy(const SierraJob *job, int due, SierraTime now)
 {
 	const char *description = sierra_job_describe(job);
 	bool help;
+	bool waits;
 
-	if (loop.busy_since == 0)
-		loop.busy_since = now;
-	help = due > 1 && sierra_is_past(loop.busy_since, now, ASK_FOR_HELP_AFTER_MS);
+	help = due > 1 && loop.busy_since != 0 &&
+		   sierra_is_past(loop.busy_since, now, ASK_FOR_HELP_AFTER_MS);
 	LWLockAcquire(sierra_shared->lock, LW_EXCLUSIVE);
-	sierra_own_runner->idle = false;
-	strlcpy(sierra_own_runner->job, description, SIERRA_RUNNER_JOB_MAX);
-	if (help)
-		sierra_own_database->demand.backlog = due;
+	waits = takes_last_place(job);
+	if (!waits)
+	{
+		if (served_since == 0)
+			serve(&job->owner, now);
+		if (loop.busy_since == 0)
+			loop.busy_since = now;
+		sierra_own_runner->idle = false;
+		strlcpy(sierra_own_runner->job, description, SIERRA_RUNNER_JOB_MAX);
+		if (help)
+			sierra_own_database->demand.backlog = due;
+	}
 	LWLockRelease(sierra_shared->lock);
-	if (!help || !sierra_is_past(loop.called_at, now, ASK_FOR_HELP_INTERVAL_MS))
-		return;
+	if (waits)
+		sierra_jobs_keep_waiting(job->owner.store_owner);
+	if (waits || !help || !sierra_is_past(loop.called_at, now, ASK_FOR_HELP_INTERVAL_MS))
+		return !waits;
 	loop.called_at = now;
 	sierra_doorbell_call_launcher();
+	return true;
 }
 
 /* Runs in a signal handler. */
@@ -350,17 +388,6 @@ is_time_to_look(SierraTime now, bool idle)
 	return sierra_is_past(loop.looked_at, now, JOBS_LOOK_INTERVAL_MS);
 }
 
-/* Begins to serve an owner; this process will never serve another one. */
-static void
-serve(const SierraJobOwner *owner, SierraTime now)
-{
-	served = *owner;
-	served_since = now;
-	LWLockAcquire(sierra_shared->lock, LW_EXCLUSIVE);
-	sierra_own_runner->serves = served;
-	LWLockRelease(sierra_shared->lock);
-}
-
 /* Sees to it that another process serves this owner: beside this one, or after it. */
 static void
 hand_over(const SierraJobOwner *next, SierraTime now)
@@ -392,6 +419,31 @@ find_next_owner(SierraTime now, SierraJobOwner *next)
 }
 
 /*
+ * The owner whom this process is to serve, before its first job: the next one in turn
+ * whom no other runner serves, else the next one.  The turns continue behind the owner
+ * whom any runner of the database began to serve last, however that one ended.
+ */
+static bool
+find_first_owner(SierraTime now, SierraJobOwner *first)
+{
+	static const SierraJobOwner nobody = {InvalidOid, InvalidOid};
+	SierraJobOwner others[SIERRA_RUNNERS_MAX];
+	int count = sierra_pool_served_by_others(others);
+	SierraJobOwner last = served;
+
+	if (!OidIsValid(last.store_owner))
+	{
+		LWLockAcquire(sierra_shared->lock, LW_SHARED);
+		last = sierra_own_database->demand.last;
+		LWLockRelease(sierra_shared->lock);
+	}
+	return sierra_jobs_next_owner(&last, others, count, now, first) ||
+		   sierra_jobs_next_owner(&nobody, others, count, now, first) ||
+		   sierra_jobs_next_owner(&last, NULL, 0, now, first) ||
+		   sierra_jobs_next_owner(&nobody, NULL, 0, now, first);
+}
+
+/*
  * The job to run next; how many are due, and when others will be.  What runs in this
  * process could leave something behind: a connection to another server, for
  * example.  So it runs jobs of one owner only, and leaves if those of another one
@@ -413,15 +465,12 @@ choose_job(SierraTime now, int *due, SierraTime *wake_at)
 			hand_over(&next, now);
 		return job;
 	}
-	/* Before its first job: the owner that it was started for, or else one whom nobody serves. */
-	if (job == NULL && *due > 0 &&
-		(find_next_owner(now, &next) || sierra_jobs_next_owner(&served, NULL, 0, now, &next)))
+	/* Before its first job: the owner that it was started for, or else the next one. */
+	if (job == NULL && *due > 0 && find_first_owner(now, &next))
 	{
 		served = next;
 		job = sierra_jobs_next(&served, now, due, wake_at);
 	}
-	if (job != NULL)
-		serve(&job->owner, now);
 	return job;
 }
 
@@ -469,8 +518,8 @@ run(void)
 		}
 		if (job != NULL)
 		{
-			note_busy(job, due, now);
-			run_job(job);
+			if (note_busy(job, due, now))
+				run_job(job);
 			continue;
 		}
 		if (loop.changed)

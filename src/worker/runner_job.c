@@ -26,6 +26,7 @@
 #include "worker/background.h"
 #include "worker/job_note.h"
 #include "worker/job_switch.h"
+#include "worker/look_lock.h"
 #include "worker/runner_job.h"
 #include "worker/store_watch.h"
 
@@ -48,6 +49,12 @@
 
 /* The pause of a job that another session is running, in milliseconds. */
 #define LOCKED_PAUSE_MS 50
+
+/* The pause of the jobs of an owner who may not have the last place, in milliseconds. */
+#define LAST_PLACE_PAUSE_MS 200
+
+/* That of the looks at a store that is locked; it doubles from the first value up to this one. */
+#define LOCKED_PAUSE_MAX_MS 1000
 
 /*
  * The pause of a job that failed, in milliseconds.  It doubles from the first
@@ -72,8 +79,22 @@
 #define LOOK_LOCK_TIMEOUT "100ms"
 #define TIMERS_LOCK_TIMEOUT "2s"
 
+/* A look at a store may take this long, in milliseconds. */
+#define LOOK_TIME_LIMIT_MS 1000
+
+/* If it takes longer than the first, the pause after it is this many times its duration. */
+#define SLOW_LOOK_MS 50
+#define SLOW_LOOK_PAUSE_FACTOR 9
+
+/* Runners run at most this number of projections in a store. */
+#define PROJECTIONS_MAX 1000
+
 static HTAB *jobs = NULL;
 static uint64 looks = 0;
+
+/* Whose jobs wait, and until when. */
+static Oid waiting_owner = InvalidOid;
+static SierraTime waits_until = 0;
 
 static void
 create_table(void)
@@ -82,6 +103,12 @@ create_table(void)
 		.keysize = sizeof(SierraJobKey), .entrysize = sizeof(SierraJob), .hcxt = TopMemoryContext};
 
 	jobs = hash_create("sierra_es jobs", 64, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+}
+
+static SierraNoteKey
+note_key(const SierraJobKey *key)
+{
+	return sierra_job_note_key(key->schema, key->kind, key, sizeof(*key));
 }
 
 static SierraJob *
@@ -100,7 +127,7 @@ find_job(Oid schema, SierraJobKind kind, const char *name, int32 version)
 	{
 		memset(job, 0, sizeof(SierraJob));
 		job->key = key;
-		sierra_job_note_read(&job->key, sizeof(job->key), &job->note);
+		sierra_job_note_read(note_key(&job->key), &job->note);
 	}
 	job->listed = looks;
 	return job;
@@ -109,7 +136,14 @@ find_job(Oid schema, SierraJobKind kind, const char *name, int32 version)
 static void
 keep_note(const SierraJob *job)
 {
-	sierra_job_note_write(&job->key, sizeof(job->key), &job->note);
+	sierra_job_note_write(note_key(&job->key), &job->note);
+}
+
+static void
+set_lock_timeout(const char *value)
+{
+	(void) set_config_option("lock_timeout", value, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
+							 true, 0, false);
 }
 
 static void
@@ -117,8 +151,7 @@ act_as(SierraRunAs *run_as, Oid owner, const char *lock_timeout)
 {
 	sierra_run_as_begin_as(run_as, owner);
 	if (lock_timeout != NULL)
-		(void) set_config_option("lock_timeout", lock_timeout, PGC_USERSET, PGC_S_SESSION,
-								 GUC_ACTION_SAVE, true, 0, false);
+		set_lock_timeout(lock_timeout);
 }
 
 /*
@@ -130,13 +163,19 @@ handle_error(SierraJob *job, SierraJobResult *result, MemoryContext context)
 {
 	ErrorData *error;
 	uint32 hash;
+	bool too_long;
 
 	HOLD_INTERRUPTS();
 	MemoryContextSwitchTo(context);
 	error = CopyErrorData();
-	(void) sierra_time_limit_take(error);
+	too_long = sierra_time_limit_take(error) && job->key.kind == SIERRA_JOB_LOOK;
+	if (too_long)
+		error->message = psprintf("the look for jobs in schema %u took longer than %d ms",
+								  job->key.schema, LOOK_TIME_LIMIT_MS);
 	hash = Max(hash_bytes((unsigned char *) error->message, strlen(error->message)), 1);
-	if (hash != job->note.error)
+	if (hash != job->note.error && too_long)
+		ereport(LOG, errmsg_internal("%s", error->message));
+	else if (hash != job->note.error)
 		EmitErrorReport();
 	FlushErrorState();
 	AbortCurrentTransaction();
@@ -174,6 +213,7 @@ take_job(Oid schema, Oid store_owner, const SierraListedJob *listed, const Sierr
 	job->unknown = false;
 	job->owner.store_owner = store_owner;
 	job->owner.owner = listed->owner;
+	job->trusted = superuser_arg(store_owner) && superuser_arg(listed->owner);
 	job->due_at = listed->due_at;
 	job->again_at = listed->again_at;
 	job->size = listed->size;
@@ -181,70 +221,151 @@ take_job(Oid schema, Oid store_owner, const SierraListedJob *listed, const Sierr
 	job->state.row = listed->row;
 }
 
-/* Updates the jobs of a store.  In a transaction, as the store's owner. */
-static void
+/*
+ * Updates the jobs of a store; false if it is locked.  In a transaction, as the store's
+ * owner.
+ */
+static bool
 list_jobs(Oid schema, Oid owner, const SierraJobState *state)
 {
 	char *name = get_namespace_name(schema);
 	SierraStore *store;
 	ListCell *cell;
 
+	if (!sierra_look_lock_jobs(schema))
+		return false;
 	/* The store can be dropped at any time. */
 	if (name == NULL || !sierra_jobs_run(name))
-		return;
+		return true;
 	store = sierra_store_open_named(name, ACL_NO_RIGHTS);
 	if (store->subscribed)
-		return; /* the publisher runs them */
+		return true; /* the publisher runs them */
 	sierra_store_check_complete(store);
-	foreach (cell, sierra_job_list(store))
+	foreach (cell, sierra_job_list(store, PROJECTIONS_MAX))
 		take_job(schema, owner, lfirst(cell), state);
+	return true;
+}
+
+/*
+ * Looks at a store, in a transaction; false if it is locked.  "held_back" says whether an
+ * append in flight holds events back.
+ */
+static bool
+look_as_owner(Oid schema, volatile bool *held_back)
+{
+	SierraJobState state = {.events = -1};
+	Oid owner = sierra_run_as_store_owner(schema);
+	int64 newest = 0;
+	SierraRunAs run_as;
+	int settings;
+	bool free = true;
+
+	if (!OidIsValid(owner))
+		return true;
+	settings = NewGUCNestLevel();
+	set_lock_timeout(LOOK_LOCK_TIMEOUT);
+	if (sierra_watch_look(schema, &state.events, &state.readable, &newest))
+		*held_back = state.readable < newest;
+	sierra_run_as_begin_as(&run_as, owner);
+	free = list_jobs(schema, owner, &state);
+	sierra_run_as_end(&run_as);
+	AtEOXact_GUC(false, settings);
+	return free;
+}
+
+/* Notes that a look did not fail.  While a store is locked, the looks become less frequent. */
+static void
+note_look(SierraJob *looking, bool free)
+{
+	if (free && looking->note.failures == 0)
+		return;
+	looking->note.error = 0;
+	if (free)
+		looking->note.failures = 0;
+	else
+		looking->note.paused_until =
+			sierra_after_ms(sierra_now(), sierra_backoff(++looking->note.failures, LOCKED_PAUSE_MS,
+														 LOCKED_PAUSE_MAX_MS));
+	keep_note(looking);
+}
+
+/*
+ * A store that is slow to look at must not take the time of others.  A runner that serves
+ * its owner looks at it in any case.
+ */
+static void
+note_slow_look(SierraJob *looking, SierraTime began)
+{
+	SierraTime ended = sierra_now();
+
+	if (!sierra_is_past(began, ended, SLOW_LOOK_MS))
+		return;
+	looking->note.look_due = ended + (ended - began) * SLOW_LOOK_PAUSE_FACTOR;
+	keep_note(looking);
+}
+
+/* When to look at this store. */
+static SierraTime
+time_of_look(const SierraJob *looking, const SierraJobLook *look, Oid served)
+{
+	if (!look->several_owners || looking->owner.store_owner == served)
+		return looking->note.paused_until;
+	return Max(looking->note.paused_until, looking->note.look_due);
 }
 
 /* Finds the jobs of a store; true if an append in flight holds events back. */
 static bool
-look_at_store(Oid schema)
+look_at_store(Oid schema, SierraJobLook *look, Oid served)
 {
 	MemoryContext context = CurrentMemoryContext;
 	SierraJob *looking = find_job(schema, SIERRA_JOB_LOOK, "", 0);
+	SierraTime began = sierra_now();
+	SierraTime due = time_of_look(looking, look, served);
 	SierraJobResult result;
 	volatile bool held_back = false;
 
-	if (looking->note.paused_until > sierra_now())
+	looking->skipped = due > began && looking->note.paused_until <= began;
+	if (due > began)
+	{
+		look->again_at = Min(look->again_at, due);
 		return false;
+	}
 	PG_TRY();
 	{
-		SierraJobState state = {.events = -1};
-		int64 newest = 0;
-		SierraRunAs run_as;
-		Oid owner;
+		bool free;
 
 		sierra_background_begin("looking for timers, sagas and projections that are due");
-		owner = sierra_run_as_store_owner(schema);
-		if (OidIsValid(owner))
-		{
-			if (sierra_watch_look(schema, &state.events, &state.readable, &newest))
-				held_back = state.readable < newest;
-			act_as(&run_as, owner, LOOK_LOCK_TIMEOUT);
-			list_jobs(schema, owner, &state);
-			sierra_run_as_end(&run_as);
-		}
+		sierra_time_limit_begin_job(LOOK_TIME_LIMIT_MS);
+		free = look_as_owner(schema, &held_back);
+		sierra_time_limit_end_job();
 		sierra_background_end();
-		if (looking->note.failures != 0)
-		{
-			looking->note.failures = looking->note.error = 0;
-			keep_note(looking);
-		}
+		note_look(looking, free);
 	}
 	PG_CATCH();
 	{
 		handle_error(looking, &result, context);
+		sierra_time_limit_end_job();
 	}
 	PG_END_TRY();
 	MemoryContextSwitchTo(context);
+	note_slow_look(looking, began);
 	return held_back;
 }
 
-/* Forgets jobs that the last look did not find; returns how many remain. */
+/* Did the last look skip the store of this job? */
+static bool
+is_skipped(const SierraJob *job)
+{
+	SierraJobKey key = {.schema = job->key.schema, .kind = SIERRA_JOB_LOOK};
+	SierraJob *looking = hash_search(jobs, &key, HASH_FIND, NULL);
+
+	return looking != NULL && looking->listed == looks && looking->skipped;
+}
+
+/*
+ * Forgets jobs that the last look did not find in the stores at which it looked; returns
+ * how many remain.
+ */
 static int
 forget_others(void)
 {
@@ -255,7 +376,7 @@ forget_others(void)
 	hash_seq_init(&scan, jobs);
 	while ((job = hash_seq_search(&scan)) != NULL)
 	{
-		if (job->listed != looks)
+		if (job->listed != looks && !is_skipped(job))
 			hash_search(jobs, &job->key, HASH_REMOVE, NULL);
 		else if (job->key.kind != SIERRA_JOB_LOOK)
 			count++;
@@ -263,8 +384,29 @@ forget_others(void)
 	return count;
 }
 
+/* Notes who owns the stores; true if these are several.  Only catalogs are read. */
+static bool
+find_owners(const List *schemas)
+{
+	Oid first = InvalidOid;
+	bool several = false;
+	ListCell *cell;
+
+	foreach (cell, schemas)
+	{
+		Oid owner = sierra_relation_owner(get_relname_relid("events", lfirst_oid(cell)));
+
+		if (!OidIsValid(owner))
+			continue;
+		find_job(lfirst_oid(cell), SIERRA_JOB_LOOK, "", 0)->owner.store_owner = owner;
+		several |= OidIsValid(first) && owner != first;
+		first = owner;
+	}
+	return several;
+}
+
 void
-sierra_jobs_look(SierraJobLook *look)
+sierra_jobs_look(SierraJobLook *look, Oid served)
 {
 	MemoryContext context = CurrentMemoryContext;
 	List *schemas = NIL;
@@ -275,7 +417,8 @@ sierra_jobs_look(SierraJobLook *look)
 	looks++;
 	sierra_background_begin("looking for event stores");
 	look->installed = sierra_extension_exists();
-	look->held_back = false;
+	look->held_back = look->several_owners = false;
+	look->again_at = SIERRA_NEVER;
 	if (look->installed && has_functions())
 	{
 		List *found = sierra_watch_list();
@@ -284,13 +427,14 @@ sierra_jobs_look(SierraJobLook *look)
 
 		MemoryContextSwitchTo(context);
 		schemas = list_copy(found);
+		look->several_owners = find_owners(schemas);
 	}
 	sierra_background_end();
 	MemoryContextSwitchTo(context);
 	foreach (cell, schemas)
 	{
 		CHECK_FOR_INTERRUPTS();
-		look->held_back |= look_at_store(lfirst_oid(cell));
+		look->held_back |= look_at_store(lfirst_oid(cell), look, served);
 	}
 	look->stores = list_length(schemas);
 	list_free(schemas);
@@ -322,7 +466,16 @@ due_at(const SierraJob *job, SierraTime now)
 
 		at = Max(at, retry_is_later ? job->again_at : DT_NOEND);
 	}
+	if (job->owner.store_owner == waiting_owner && !job->trusted && now < waits_until)
+		return Max(sierra_time_of_wall(now, at), Max(waits_until, job->note.paused_until));
 	return Max(sierra_time_of_wall(now, at), job->note.paused_until);
+}
+
+void
+sierra_jobs_keep_waiting(Oid store_owner)
+{
+	waiting_owner = store_owner;
+	waits_until = sierra_after_ms(sierra_now(), LAST_PLACE_PAUSE_MS);
 }
 
 static bool
@@ -434,8 +587,23 @@ sierra_job_describe(const SierraJob *job)
 }
 
 /*
+ * Does the code of a job still run as the role as which it was listed?  The store, or the
+ * projection, can have got another owner since then.
+ */
+static bool
+has_same_owner(const SierraJob *job, const char *store)
+{
+	Oid owner = job->owner.owner;
+
+	if (job->key.kind == SIERRA_JOB_PROJECTION)
+		owner = sierra_job_projection_owner(sierra_store_open_named(store, ACL_NO_RIGHTS),
+											job->key.name, job->key.version);
+	return owner == job->owner.owner;
+}
+
+/*
  * Runs a job in a transaction, as the store's owner.  Returns how much it
- * handled; -1 if another session runs it.
+ * handled; -1 if another session runs it, or if it is to be run by another process.
  */
 static int64
 call(const SierraJob *job)
@@ -449,7 +617,7 @@ call(const SierraJob *job)
 	bool isnull;
 	int64 handled;
 
-	if (store == NULL)
+	if (store == NULL || !has_same_owner(job, store))
 		return -1;
 	/* Its failure would count as a failed attempt. */
 	sierra_store_check_complete(sierra_store_open_named(store, ACL_NO_RIGHTS));
@@ -509,7 +677,7 @@ sierra_job_run(SierraJob *job, SierraJobResult *result)
 		sierra_background_begin(activity);
 		sierra_time_limit_begin_job(sierra_guc_job_timeout);
 		owner = sierra_run_as_store_owner(job->key.schema);
-		if (OidIsValid(owner))
+		if (OidIsValid(owner) && owner == job->owner.store_owner)
 		{
 			act_as(&run_as, owner, job->key.kind == SIERRA_JOB_TIMERS ? TIMERS_LOCK_TIMEOUT : NULL);
 			handled = call(job);

@@ -27,6 +27,8 @@ typedef struct SierraJob
 	uint64 listed; /* number of the last look that found it */
 	bool unknown;  /* it was run, and only the next look shows whether it is due again */
 	SierraJobOwner owner;
+	bool skipped; /* of a look: it was left out, since it is slow */
+	bool trusted; /* its owners are superusers */
 	TimestampTz due_at;
 	TimestampTz again_at; /* when to run it again even if the store has not changed */
 	int64 size;			  /* how much a run handles at most */
@@ -49,11 +51,22 @@ typedef struct SierraJobLook
 	bool installed; /* the database has the extension */
 	int stores;
 	int jobs;
-	bool held_back; /* an append in flight holds back events that exist */
+	bool several_owners; /* the stores belong to more than one role */
+	bool held_back;		 /* an append in flight holds back events that exist */
+	SierraTime again_at; /* when a store that was left out may be looked at */
 } SierraJobLook;
 
-/* Updates the list of jobs.  Called outside of transactions. */
-extern void sierra_jobs_look(SierraJobLook *look);
+/*
+ * Updates the list of jobs, for a runner that serves this owner of stores, or nobody.
+ * Called outside of transactions.
+ */
+extern void sierra_jobs_look(SierraJobLook *look, Oid served);
+
+/*
+ * For a moment, no job in stores of this owner is due, except those of superusers: they
+ * would take the last place.
+ */
+extern void sierra_jobs_keep_waiting(Oid store_owner);
 
 /*
  * The job of an owner to run next, or NULL if none is due; how many are due, of

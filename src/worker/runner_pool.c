@@ -92,6 +92,36 @@ sierra_pool_served_by_others(SierraJobOwner *owners)
 	return count;
 }
 
+bool
+sierra_pool_is_last_place(Oid store_owner)
+{
+	int running = 0;
+
+	for (int i = 0; i < SIERRA_RUNNERS_MAX; i++)
+	{
+		SierraRunner *runner = &sierra_shared->runner[i];
+
+		if (runner->state == SIERRA_RUNNER_RUNNING && runner->pid != MyProcPid &&
+			runner->serves.store_owner == store_owner && runner->job[0] != '\0')
+			running++;
+	}
+	return sierra_guc_max_runners > 1 && running >= sierra_guc_max_runners - 1;
+}
+
+bool
+sierra_pool_has_other_databases(void)
+{
+	for (int i = 0; i < sierra_shared->slots_used; i++)
+	{
+		SierraDatabaseSlot *slot = &sierra_slots[i];
+
+		if (OidIsValid(slot->database) && slot->database != MyDatabaseId &&
+			!slot->demand.no_extension)
+			return true;
+	}
+	return false;
+}
+
 int
 sierra_pool_ask_to_leave(Oid database, bool signal)
 {

@@ -46,6 +46,16 @@ extern bool sierra_pool_has_room(void);
 extern int sierra_pool_served_by_others(SierraJobOwner *owners);
 
 /*
+ * Would another job of this owner of stores leave no runner to anybody else, because the
+ * other ones are all running such jobs?  Not if there is only one.  The caller holds
+ * sierra_shared->lock.
+ */
+extern bool sierra_pool_is_last_place(Oid store_owner);
+
+/* Do other databases have the extension too?  The caller holds sierra_shared->lock. */
+extern bool sierra_pool_has_other_databases(void);
+
+/*
  * Wakes the runners of a database, so that they check whether they have to
  * leave; with signal, sends them SIGTERM too.  Returns how many there are.
  */

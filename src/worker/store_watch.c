@@ -14,17 +14,20 @@
  * the owner, in a security-restricted operation, as autovacuum does.
  *
  * An owner must not delay the runner with a lock either: it takes locks only if they
- * are free, and looks again later otherwise.
+ * are free (look_lock.c), and looks again later otherwise.
  */
 #include "postgres.h"
 
+#include "base/backoff.h"
 #include "read/horizon.h"
 #include "store/event.h"
 #include "store/extension.h"
 #include "store/run_as.h"
 #include "store/scan.h"
+#include "store/time_limit.h"
 #include "wakeup/notify.h"
 #include "worker/job_note.h"
+#include "worker/look_lock.h"
 #include "worker/store_watch.h"
 
 #include "access/genam.h"
@@ -32,15 +35,11 @@
 #include "access/relation.h"
 #include "access/table.h"
 #include "access/xact.h"
-#include "catalog/dependency.h"
 #include "catalog/indexing.h"
 #include "catalog/pg_class.h"
-#include "catalog/pg_depend.h"
-#include "catalog/pg_proc.h"
 #include "catalog/pg_trigger.h"
 #include "common/hashfn.h"
 #include "miscadmin.h"
-#include "storage/lmgr.h"
 #include "utils/fmgroids.h"
 #include "utils/hsearch.h"
 #include "utils/inval.h"
@@ -68,19 +67,13 @@ typedef struct Watched
 	bool unsure;	   /* it rang after the last look */
 	bool silent;	   /* and those that rang since then wanted no NOTIFY */
 	SierraTime looked; /* the last look of this process; 0: none */
+	SierraTime next;   /* not before: the last look failed, or was slow */
+	SierraTime sweep;  /* if it has not rung, not before: the last look was slow */
+	uint32 failures;   /* of looks, in a row */
 } Watched;
 
-/* The key of the note about a store. */
-typedef struct WatchKey
-{
-	Oid schema;
-	int32 what;
-} WatchKey;
-
-#define WATCH_KEY(schema)                                                                          \
-	{                                                                                              \
-		schema, -1                                                                                 \
-	}
+/* The kind of the note about a store; it is none of SierraJobKind. */
+#define WATCH_NOTE (-1)
 
 /*
  * A store is not looked at more often than this, in milliseconds: a look costs
@@ -88,7 +81,26 @@ typedef struct WatchKey
  */
 #define LOOK_INTERVAL_MS 100
 
+/*
+ * The pause after a look that failed, in milliseconds: it doubles from LOOK_INTERVAL_MS
+ * up to this.
+ */
+#define FAILED_LOOK_PAUSE_MAX_MS 10000
+
+/*
+ * A look that takes longer than the first delays only looks at the same store, and it
+ * fails after the second, in milliseconds.  The pause is this many times its duration, and
+ * longer if the store does not ring.
+ */
+#define SLOW_WATCH_MS 10
+#define WATCH_TIME_LIMIT_MS 1000
+#define SLOW_WATCH_PAUSE_FACTOR 9
+#define SLOW_SWEEP_PAUSE_FACTOR 99
+
 static HTAB *watched = NULL;
+
+/* How much longer than SLOW_WATCH_MS the slow looks of the current round took. */
+static SierraTime slow_time = 0;
 
 /* When to look at the first of the stores that are unsure. */
 static SierraTime look_due = SIERRA_NEVER;
@@ -114,6 +126,22 @@ create_table(void)
 	CacheRegisterRelcacheCallback(relation_changed, (Datum) 0);
 }
 
+/* The note about a store, of the last look of any runner. */
+static SierraJobNote
+read_note(Oid schema)
+{
+	SierraJobNote note;
+
+	sierra_job_note_read(sierra_job_note_key(schema, WATCH_NOTE, "", 0), &note);
+	return note;
+}
+
+static void
+write_note(Oid schema, const SierraJobNote *note)
+{
+	sierra_job_note_write(sierra_job_note_key(schema, WATCH_NOTE, "", 0), note);
+}
+
 static Watched *
 find_watched(Oid schema)
 {
@@ -123,61 +151,60 @@ find_watched(Oid schema)
 	if (!found)
 	{
 		store->listed = store->unsure = store->silent = false;
-		store->looked = 0;
+		store->looked = store->next = 0;
+		store->sweep = read_note(schema).look_due;
+		store->failures = 0;
 	}
 	return store;
 }
 
-/* The schema of a trigger's table, if that is the events table of a store. */
-static Oid
-store_of_trigger(Relation triggers, Oid trigger)
+/* Has the table the guard of stores? */
+static bool
+has_guard(Relation triggers, Oid table, Oid guard)
 {
-	ScanKeyData key;
-	SysScanDesc scan;
-	HeapTuple tuple;
-	Oid table = InvalidOid;
-	Oid schema = InvalidOid;
-
-	ScanKeyInit(&key, Anum_pg_trigger_oid, BTEqualStrategyNumber, F_OIDEQ,
-				ObjectIdGetDatum(trigger));
-	scan = systable_beginscan(triggers, TriggerOidIndexId, true, NULL, 1, &key);
-	tuple = systable_getnext(scan);
-	if (HeapTupleIsValid(tuple))
-		table = ((Form_pg_trigger) GETSTRUCT(tuple))->tgrelid;
-	systable_endscan(scan);
-	if (OidIsValid(table) && get_rel_relkind(table) == RELKIND_PARTITIONED_TABLE &&
-		strcmp(get_rel_name(table), "events") == 0)
-		schema = get_rel_namespace(table);
-	return schema;
-}
-
-static void
-list_triggers_of(Oid guard)
-{
-	Relation depends = table_open(DependRelationId, AccessShareLock);
-	Relation triggers = table_open(TriggerRelationId, AccessShareLock);
 	ScanKeyData keys[2];
 	SysScanDesc scan;
 	HeapTuple tuple;
+	bool found;
 
-	ScanKeyInit(&keys[0], Anum_pg_depend_refclassid, BTEqualStrategyNumber, F_OIDEQ,
-				ObjectIdGetDatum(ProcedureRelationId));
-	ScanKeyInit(&keys[1], Anum_pg_depend_refobjid, BTEqualStrategyNumber, F_OIDEQ,
-				ObjectIdGetDatum(guard));
-	scan = systable_beginscan(depends, DependReferenceIndexId, true, NULL, 2, keys);
+	ScanKeyInit(&keys[0], Anum_pg_trigger_tgrelid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(table));
+	ScanKeyInit(&keys[1], Anum_pg_trigger_tgname, BTEqualStrategyNumber, F_NAMEEQ,
+				CStringGetDatum("sierra_guard"));
+	scan = systable_beginscan(triggers, TriggerRelidNameIndexId, true, NULL, 2, keys);
+	tuple = systable_getnext(scan);
+	found = HeapTupleIsValid(tuple) && ((Form_pg_trigger) GETSTRUCT(tuple))->tgfoid == guard;
+	systable_endscan(scan);
+	return found;
+}
+
+/*
+ * Lists the stores by their tables of events: there is one in each schema, but any number
+ * of triggers can call the guard.
+ */
+static void
+list_guarded_by(Oid guard)
+{
+	Relation classes = table_open(RelationRelationId, AccessShareLock);
+	Relation triggers = table_open(TriggerRelationId, AccessShareLock);
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple tuple;
+
+	ScanKeyInit(&key, Anum_pg_class_relname, BTEqualStrategyNumber, F_NAMEEQ,
+				CStringGetDatum("events"));
+	scan = systable_beginscan(classes, ClassNameNspIndexId, true, NULL, 1, &key);
 	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
 	{
-		Form_pg_depend row = (Form_pg_depend) GETSTRUCT(tuple);
-		Oid schema = InvalidOid;
+		Form_pg_class row = (Form_pg_class) GETSTRUCT(tuple);
 
-		if (row->classid == TriggerRelationId)
-			schema = store_of_trigger(triggers, row->objid);
-		if (OidIsValid(schema))
-			find_watched(schema)->listed = true;
+		CHECK_FOR_INTERRUPTS();
+		if (row->relkind == RELKIND_PARTITIONED_TABLE && has_guard(triggers, row->oid, guard))
+			find_watched(row->relnamespace)->listed = true;
 	}
 	systable_endscan(scan);
 	table_close(triggers, AccessShareLock);
-	table_close(depends, AccessShareLock);
+	table_close(classes, AccessShareLock);
 }
 
 /* Brings the list of stores up to date, and forgets stores that do not exist any more. */
@@ -198,25 +225,13 @@ list_stores(void)
 		store->listed = false;
 	guard = sierra_extension_guard();
 	if (OidIsValid(guard))
-		list_triggers_of(guard);
+		list_guarded_by(guard);
 	hash_seq_init(&scan, watched);
 	while ((store = hash_seq_search(&scan)) != NULL)
 	{
 		if (!store->listed)
 			hash_search(watched, &store->schema, HASH_REMOVE, NULL);
 	}
-}
-
-/* Locks the tables of a store; false if one of the locks is not free. */
-static bool
-lock_partitions(const SierraStore *store)
-{
-	for (int i = 0; i < store->partitions; i++)
-	{
-		if (!ConditionalLockRelationOid(store->partition_oids[i], AccessShareLock))
-			return false;
-	}
-	return ConditionalLockRelationOid(store->global_position, AccessShareLock);
 }
 
 static bool
@@ -226,7 +241,7 @@ look_as_owner(Look *look)
 	SierraReadPartition *partition = palloc(sizeof(SierraReadPartition) * store->partitions);
 	SierraReadPartition **partitions = palloc(sizeof(SierraReadPartition *) * store->partitions);
 
-	if (!lock_partitions(store))
+	if (!sierra_look_lock_partitions(store))
 		return false;
 	for (int i = 0; i < store->partitions; i++)
 	{
@@ -261,35 +276,15 @@ look_as_owner(Look *look)
 static bool
 look_at_schema(Oid schema, Look *look)
 {
-	Oid events = get_relname_relid("events", schema);
 	Oid owner;
 
-	if (!OidIsValid(events) || !ConditionalLockRelationOid(events, AccessShareLock))
+	if (!sierra_look_lock_store(schema))
 		return false;
 	owner = sierra_run_as_store_owner(schema);
 	if (!OidIsValid(owner))
 		return false;
 	SetUserIdAndSecContext(owner, SECURITY_RESTRICTED_OPERATION);
 	return look_as_owner(look);
-}
-
-/* The note about a store, of the last look of any runner. */
-static SierraJobNote
-read_note(Oid schema)
-{
-	WatchKey key = WATCH_KEY(schema);
-	SierraJobNote note;
-
-	sierra_job_note_read(&key, sizeof(key), &note);
-	return note;
-}
-
-static void
-write_note(Oid schema, const SierraJobNote *note)
-{
-	WatchKey key = WATCH_KEY(schema);
-
-	sierra_job_note_write(&key, sizeof(key), note);
 }
 
 /* Logs that a store cannot be looked at, once until a look succeeds. */
@@ -309,10 +304,11 @@ complain(const Watched *store, ErrorData *error)
 
 /*
  * Looks in a subtransaction that is always rolled back, which releases the
- * locks and resets the current user.
+ * locks and resets the current user.  A cancellation has nothing to do with the store,
+ * unless "limited" says that the look has a time limit of its own.
  */
 static bool
-look_at_store(Watched *store, Look *look)
+look_at_store(Watched *store, Look *look, bool limited)
 {
 	MemoryContext context = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
@@ -338,9 +334,9 @@ look_at_store(Watched *store, Look *look)
 		RollbackAndReleaseCurrentSubTransaction();
 		CurrentResourceOwner = owner;
 		MemoryContextSwitchTo(context);
-		/* A cancel or shutdown has nothing to do with the store. */
-		if (error->sqlerrcode == ERRCODE_QUERY_CANCELED ||
-			error->sqlerrcode == ERRCODE_ADMIN_SHUTDOWN)
+		if (!(limited && sierra_time_limit_take(error)) &&
+			(error->sqlerrcode == ERRCODE_QUERY_CANCELED ||
+			 error->sqlerrcode == ERRCODE_ADMIN_SHUTDOWN))
 			ReThrowError(error);
 		complain(store, error);
 		FreeErrorData(error);
@@ -349,6 +345,39 @@ look_at_store(Watched *store, Look *look)
 	PG_END_TRY();
 	MemoryContextSwitchTo(context);
 	CurrentResourceOwner = owner;
+	return done;
+}
+
+static void
+note_slow_look(Watched *store, SierraTime began, SierraTime ended)
+{
+	SierraJobNote note = read_note(store->schema);
+
+	store->next = Max(store->next, ended + (ended - began) * SLOW_WATCH_PAUSE_FACTOR);
+	store->sweep = ended + (ended - began) * SLOW_SWEEP_PAUSE_FACTOR;
+	slow_time += ended - sierra_after_ms(began, SLOW_WATCH_MS);
+	note.look_due = store->sweep;
+	write_note(store->schema, &note);
+}
+
+/* Looks at a store in a round; the time that a slow or a failing store costs is its own. */
+static bool
+look_in_round(Watched *store, Look *look)
+{
+	SierraTime began = sierra_now();
+	SierraTime ended;
+	bool done;
+
+	sierra_time_limit_begin_job(WATCH_TIME_LIMIT_MS);
+	done = look_at_store(store, look, true);
+	sierra_time_limit_end_job();
+	ended = sierra_now();
+	store->failures = done ? 0 : store->failures + 1;
+	store->next = done ? 0
+					   : sierra_after_ms(ended, sierra_backoff(store->failures, LOOK_INTERVAL_MS,
+															   FAILED_LOOK_PAUSE_MAX_MS));
+	if (sierra_is_past(began, ended, SLOW_WATCH_MS))
+		note_slow_look(store, began, ended);
 	return done;
 }
 
@@ -381,10 +410,25 @@ is_news(Watched *store, const Look *look)
 	return news && wanted && look->position != SIERRA_NONE;
 }
 
+static SierraTime
+time_of_look(const Watched *store)
+{
+	return Max(sierra_after_ms(store->looked, LOOK_INTERVAL_MS), store->next);
+}
+
 static bool
 is_time_to_look(const Watched *store)
 {
-	return sierra_is_past(store->looked, sierra_now(), LOOK_INTERVAL_MS);
+	return sierra_now() >= time_of_look(store);
+}
+
+/* Does a round look at this store, which has not just rung?  "all" says that it is a sweep. */
+static bool
+is_in_round(const Watched *store, bool all)
+{
+	if (store->unsure && is_time_to_look(store))
+		return true;
+	return all && sierra_now() >= Max(store->next, store->sweep);
 }
 
 /*
@@ -408,7 +452,7 @@ watch_ring(const SierraRing *ring)
 					(store->looked != 0 || read_note(ring->schema).exhausted);
 	store->unsure = true;
 	wanted = ring->notify && position != SIERRA_NONE;
-	if (is_time_to_look(store) && look_at_store(store, &look))
+	if (is_time_to_look(store) && look_in_round(store, &look))
 	{
 		wanted |= is_news(store, &look);
 		position = look.position;
@@ -449,14 +493,13 @@ watch_stores(bool all)
 	{
 		Look look;
 
-		if ((all || (store->unsure && is_time_to_look(store))) && look_at_store(store, &look) &&
-			is_news(store, &look))
+		if (is_in_round(store, all) && look_in_round(store, &look) && is_news(store, &look))
 		{
 			sierra_notify(look.name, look.position);
 			sent++;
 		}
 		if (store->unsure)
-			look_due = Min(look_due, sierra_after_ms(store->looked, LOOK_INTERVAL_MS));
+			look_due = Min(look_due, time_of_look(store));
 	}
 	return sent;
 }
@@ -492,7 +535,7 @@ sierra_watch_look(Oid schema, int64 *events, int64 *readable, int64 *newest)
 {
 	Look look;
 
-	if (!look_at_store(find_watched(schema), &look))
+	if (!look_at_store(find_watched(schema), &look, false))
 		return false;
 	*events = look.events;
 	*readable = look.readable;
@@ -504,6 +547,15 @@ SierraTime
 sierra_watch_due(void)
 {
 	return look_due;
+}
+
+SierraTime
+sierra_watch_take_slow_time(void)
+{
+	SierraTime taken = slow_time;
+
+	slow_time = 0;
+	return taken;
 }
 
 bool

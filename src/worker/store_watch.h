@@ -37,6 +37,12 @@ extern int sierra_watch_all(void);
 /* When to call sierra_watch_again(); SIERRA_NEVER if there is no need to. */
 extern SierraTime sierra_watch_due(void);
 
+/*
+ * How much of the time since the last call was that of stores that are slow to look at.
+ * These are looked at less often, and must not delay the notifications of others.
+ */
+extern SierraTime sierra_watch_take_slow_time(void);
+
 /* Has this process found events in a store that had not rung? */
 extern bool sierra_watch_found_unrung(void);
 
