@@ -377,12 +377,13 @@ ask_to_leave(SierraPlan *plan, int count, Asked asked, SierraTime now)
 }
 
 void
-sierra_pool_plan(SierraPlan *plan, const List *unvisited, SierraTime now)
+sierra_pool_plan(SierraPlan *plan, const List *unvisited, int ending, SierraTime now)
 {
 	int free_slots;
 
 	memset(plan, 0, sizeof(SierraPlan));
 	plan->wake_at = SIERRA_NEVER;
+	plan->used = plan->leaving = ending;
 	LWLockAcquire(sierra_shared->lock, LW_EXCLUSIVE);
 	count_slots(plan);
 	notice_stuck();

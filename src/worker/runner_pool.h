@@ -23,9 +23,10 @@ typedef struct SierraPlan
 
 /*
  * For the launcher: makes a plan, and asks runners to leave whose slots are needed.
- * unvisited has databases without a slot that nobody has looked at.
+ * unvisited has databases without a slot that nobody has looked at; "ending" is the
+ * number of processes that have freed their slot and have not ended yet.
  */
-extern void sierra_pool_plan(SierraPlan *plan, const List *unvisited, SierraTime now);
+extern void sierra_pool_plan(SierraPlan *plan, const List *unvisited, int ending, SierraTime now);
 
 /* How many runners a database has.  The caller holds sierra_shared->lock. */
 extern int sierra_pool_count(Oid database);

@@ -185,23 +185,35 @@ check_end(Oid database, SierraRunner *runner, SierraTime now)
 	slot->demand.due_at = 0;
 }
 
-/* Finds runners that have ended. */
-static void
+/*
+ * Finds runners that have ended.  Returns how many are about to: they take a place in
+ * max_worker_processes, though not in a slot.  The postmaster signals their end.
+ */
+static int
 forget_dead(SierraTime now)
 {
+	int ending = 0;
+
 	for (int i = 0; i < SIERRA_RUNNERS_MAX; i++)
 	{
 		Start *start = &starts[i];
 		pid_t pid;
 
-		if (start->handle == NULL || GetBackgroundWorkerPid(start->handle, &pid) != BGWH_STOPPED)
+		if (start->handle == NULL)
 			continue;
+		if (GetBackgroundWorkerPid(start->handle, &pid) != BGWH_STOPPED)
+		{
+			if (sierra_shared->runner[i].state == SIERRA_RUNNER_FREE)
+				ending++;
+			continue;
+		}
 		pfree(start->handle);
 		start->handle = NULL;
 		LWLockAcquire(sierra_shared->lock, LW_EXCLUSIVE);
 		check_end(start->database, &sierra_shared->runner[i], now);
 		LWLockRelease(sierra_shared->lock);
 	}
+	return ending;
 }
 
 /* Frees slots that the launcher before this one has reserved, and whose handles are lost. */
@@ -334,9 +346,9 @@ static SierraTime
 start_due(SierraTime now)
 {
 	SierraPlan plan;
+	int ending = forget_dead(now);
 
-	forget_dead(now);
-	sierra_pool_plan(&plan, unvisited, now);
+	sierra_pool_plan(&plan, unvisited, ending, now);
 	if (plan.count > 0 && now < no_room.until)
 		return Min(plan.wake_at, no_room.until);
 	for (int i = 0; i < plan.count; i++)
