@@ -178,8 +178,12 @@ class Fuzz:
         with self.admin.cursor() as cursor:
             cursor.execute("""SELECT format('DROP SCHEMA %I CASCADE', n.nspname) FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
                                WHERE c.relname IN ('events', 'projections') AND n.nspname NOT IN ('public', 'pg_catalog') GROUP BY n.nspname""")
-            for (statement,) in cursor.fetchall():
+            statements = cursor.fetchall()
+            # Without it, DROP does not delete events.
+            cursor.execute("SET sierra_es.restore = on")
+            for (statement,) in statements:
                 cursor.execute(statement)
+            cursor.execute("RESET sierra_es.restore")
         self.run_as_owner(STORE)
 
     def run_as_owner(self, script):
