@@ -33,6 +33,11 @@
 #error "sierra_es needs PostgreSQL 15 or newer"
 #endif
 
+/* 18 puts this before the declaration; before, it was pg_attribute_noreturn() behind it */
+#if PG_VERSION_NUM < 180000
+#define pg_noreturn __attribute__((noreturn))
+#endif
+
 /* 16 added onlySummarizing (19d8e2308b) */
 static inline List *
 sierra_compat_insert_index_tuples(ResultRelInfo *rri, TupleTableSlot *slot, EState *estate)

@@ -5,6 +5,7 @@
 #ifndef SIERRA_RUNNER_SLOT_H
 #define SIERRA_RUNNER_SLOT_H
 
+#include "base/compat.h"
 #include "wakeup/shared.h"
 
 /* The slot of this runner, and that of its database; NULL before it has it. */
@@ -25,10 +26,10 @@ extern Oid sierra_runner_attach(int index, uint32 token);
 extern void sierra_runner_enter(void);
 
 /* Ends the process; the database needs a runner again at that time. */
-extern void sierra_runner_leave(SierraTime when) pg_attribute_noreturn();
+pg_noreturn extern void sierra_runner_leave(SierraTime when);
 
 /* Ends the process; only a ring shows that the extension may have been created. */
-extern void sierra_runner_leave_without_extension(void) pg_attribute_noreturn();
+pg_noreturn extern void sierra_runner_leave_without_extension(void);
 
 /* The pause before the next visit for what rings nothing, in milliseconds. */
 extern int64 sierra_runner_visit_pause(void);
