@@ -140,6 +140,27 @@ $$;
 COMMENT ON FUNCTION sierra_internal.guard_owner() IS
     'trigger function that lets only roles that can become a role write rows that run as this role';
 
+-- The owner of the table must be able to become the owner of each projection and saga in it.
+CREATE FUNCTION sierra_internal.check_owner(store name, what text, owner regrole) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    relation constant text := format('%I.%I', store, what || 's');
+    table_owner constant regrole := (SELECT c.relowner FROM pg_class AS c WHERE c.oid = to_regclass(relation));
+BEGIN
+    IF NOT sierra_internal.can_become(table_owner, owner) THEN
+        RAISE insufficient_privilege USING
+            MESSAGE = format('role "%s" cannot own a %s of store "%s"', pg_get_userbyid(owner), what, store),
+            DETAIL = format('Role "%s" owns the table %s and may not become it.',
+                            pg_get_userbyid(table_owner), relation),
+            HINT = 'Let the store''s owner own it, or a role that this owner may become.';
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION sierra_internal.check_owner(name, text, regrole) IS
+    'raises an error unless the owner of the table of projections or sagas can become a role';
+
 -- The arguments are the column with the name of what the row defines, and a hint.
 CREATE FUNCTION sierra_internal.guard_definition() RETURNS trigger
     LANGUAGE plpgsql

@@ -236,27 +236,6 @@ $$;
 COMMENT ON FUNCTION sierra_internal.check_projection_arguments(text, text, integer, text, integer, interval) IS
     'raises an error unless the arguments of a projection are within bounds';
 
--- The owner of the table must be able to become the owner of each projection in it.
-CREATE FUNCTION sierra_internal.check_projection_owner(store name, owner regrole) RETURNS void
-    LANGUAGE plpgsql
-    SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-    table_owner constant regrole := (SELECT c.relowner FROM pg_class AS c
-                                   WHERE c.oid = to_regclass(format('%I.projections', store)));
-BEGIN
-    IF NOT sierra_internal.can_become(table_owner, owner) THEN
-        RAISE insufficient_privilege USING
-            MESSAGE = format('role "%s" cannot own a projection of store "%s"', pg_get_userbyid(owner), store),
-            DETAIL = format('Role "%s" owns the table %I.projections and may not become it.',
-                            pg_get_userbyid(table_owner), store),
-            HINT = 'Create it as the store''s owner, or as a role that this owner may become.';
-    END IF;
-END
-$$;
-COMMENT ON FUNCTION sierra_internal.check_projection_owner(name, regrole) IS
-    'raises an error unless the owner of the table of projections can become a role';
-
 -- Makes a version of a projection: its row, and the subscription that feeds it.
 CREATE FUNCTION sierra_internal.add_projection_version(store name, projection text, version integer, live boolean,
                                                        owner regrole, kind text, handler regprocedure,
@@ -272,7 +251,7 @@ DECLARE
     subscription constant text := format('projection:%s:%s', projection, version);
     left_over boolean;
 BEGIN
-    PERFORM sierra_internal.check_projection_owner(store, owner);
+    PERFORM sierra_internal.check_owner(store, 'projection', owner);
     IF key IS NOT NULL AND kind NOT IN ('fold', 'process') THEN
         RAISE invalid_parameter_value USING
             MESSAGE = 'only a fold has a key',

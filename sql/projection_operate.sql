@@ -350,7 +350,7 @@ BEGIN
     PERFORM sierra_internal.require_value('new_owner', new_owner IS NULL);
     -- The locks of create_projection() and finish_rebuild(), without holding appends back.
     PERFORM sierra_internal.lock_live_version(store, projection, 'NO KEY UPDATE');
-    PERFORM sierra_internal.check_projection_owner(store, new_owner);
+    PERFORM sierra_internal.check_owner(store, 'projection', new_owner);
     FOR altered IN EXECUTE format('UPDATE %I.projections AS p SET owner = $2, retry_at = NULL'
                                   ' WHERE p.projection = $1 RETURNING p.version', store)
                      USING projection, new_owner LOOP

@@ -205,27 +205,6 @@ $$;
 COMMENT ON FUNCTION sierra_internal.saga_steps_as_json(sierra_saga_step[]) IS
     'returns steps as the table of sagas keeps them';
 
--- The owner of the table must be able to become the owner of each saga in it.
-CREATE FUNCTION sierra_internal.check_saga_owner(store name, owner regrole) RETURNS void
-    LANGUAGE plpgsql
-    SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-    table_owner constant regrole := (SELECT c.relowner FROM pg_class AS c
-                                   WHERE c.oid = to_regclass(format('%I.sagas', store)));
-BEGIN
-    IF NOT sierra_internal.can_become(table_owner, owner) THEN
-        RAISE insufficient_privilege USING
-            MESSAGE = format('role "%s" cannot own a saga of store "%s"', pg_get_userbyid(owner), store),
-            DETAIL = format('Role "%s" owns the table %I.sagas and may not become it.',
-                            pg_get_userbyid(table_owner), store),
-            HINT = 'Create it as the store''s owner, or as a role that this owner may become.';
-    END IF;
-END
-$$;
-COMMENT ON FUNCTION sierra_internal.check_saga_owner(name, regrole) IS
-    'raises an error unless the owner of the table of sagas can become a role';
-
 -- The search_path of the caller is a default of an argument, because the function
 -- has another one inside.
 CREATE FUNCTION create_saga(saga text,
@@ -254,7 +233,7 @@ BEGIN
     PERFORM sierra_internal.require_value('search_path', search_path IS NULL);
     PERFORM sierra_internal.check_saga_timeout(timeout);
     definition := sierra_internal.saga_steps_as_json(steps);
-    PERFORM sierra_internal.check_saga_owner(store, quote_ident(current_user)::regrole);
+    PERFORM sierra_internal.check_owner(store, 'saga', quote_ident(current_user)::regrole);
     -- Another session may make the same version: then this makes the next one.
     LOOP
         EXECUTE format('INSERT INTO %1$I.sagas (saga, version, owner, steps, timeout, search_path)'
@@ -306,7 +285,7 @@ DECLARE
 BEGIN
     PERFORM sierra_internal.require_value('saga', saga IS NULL);
     PERFORM sierra_internal.require_value('new_owner', new_owner IS NULL);
-    PERFORM sierra_internal.check_saga_owner(store, new_owner);
+    PERFORM sierra_internal.check_owner(store, 'saga', new_owner);
     EXECUTE format('UPDATE %I.sagas AS d SET owner = $2 WHERE d.saga = $1', store)
       USING saga, new_owner;
     GET DIAGNOSTICS altered = ROW_COUNT;

@@ -198,7 +198,10 @@ handle_range(Running *running, int from, int to, ErrorData **error)
 		return to;
 	if (to - from == 1)
 		return from;
-	/* There is no time to look for the event; if the first one is not it, then another run. */
+	/*
+	 * The time is over, so only the first event is tried alone.  If another one took the
+	 * time, the next run finds it.
+	 */
 	if (running->timed_out)
 	{
 		*error = try_part(running, from, from + 1);

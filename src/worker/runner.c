@@ -20,6 +20,8 @@
 #include "base/guc.h"
 #include "wakeup/doorbell.h"
 #include "worker/background.h"
+#include "worker/job_look.h"
+#include "worker/job_table.h"
 #include "worker/notify_round.h"
 #include "worker/runner.h"
 #include "worker/runner_job.h"
@@ -143,9 +145,8 @@ next_visit(SierraTime now)
 }
 
 /*
- * Has this runner been idle for LEAVE_AFTER_MS, in a database that has no jobs
- * or that has another runner, which is not stuck?  If there is no store, it is not
- * needed at all.
+ * A runner is not needed if it has been idle for LEAVE_AFTER_MS, and the database has no
+ * jobs, or has another runner that is not stuck.  Without a store, none is needed.
  */
 static bool
 is_not_needed(SierraTime now)

@@ -13,7 +13,6 @@
 #include "postgres.h"
 
 #include "base/guc.h"
-#include "wakeup/doorbell.h"
 #include "worker/runner_pool.h"
 
 #include "miscadmin.h"

@@ -172,7 +172,9 @@ sierra_event_databases(PG_FUNCTION_ARGS)
 	}
 	for (int i = 0; i < SIERRA_REFUSED_MAX; i++)
 	{
+		LWLockAcquire(sierra_shared->lock, LW_SHARED);
 		info = (DatabaseInfo){.database = sierra_shared->refused[i], .refused = true};
+		LWLockRelease(sierra_shared->lock);
 		if (OidIsValid(info.database))
 			put_database(result, &info);
 	}

@@ -6,6 +6,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/../lib";
 use SierraListen;
+use SierraTenants;
 use SierraTest;
 use Test::More;
 
@@ -16,36 +17,11 @@ sierra_es.max_runners = 2
 CONF
 $node->restart;
 my $dbh = connect_to($node);
-$dbh->do($_) for 'CREATE ROLE regress_sierra_locker LOGIN', 'CREATE ROLE regress_sierra_waiter LOGIN',
-  'GRANT CREATE ON DATABASE postgres TO regress_sierra_locker, regress_sierra_waiter';
+tenant_roles($dbh, qw(regress_sierra_locker regress_sierra_waiter));
 
-# A store with a projection that has seen the first event.
-sub make_store {
-    my ($role, $store) = @_;
-    my $session = connect_to($node, 'postgres', $role);
-    $session->do($_) for split /;;\n/, <<"SQL";
-SELECT create_event_store('$store', 1);;
-SET sierra_es.store = '$store';;
-CREATE TABLE $store.seen (n int);;
-CREATE FUNCTION $store.see(e sierra_event) RETURNS void LANGUAGE sql AS 'INSERT INTO $store.seen VALUES (1)';;
-SELECT create_projection('p', '$store.see(sierra_event)')
-SQL
-    is_seen($session, $store, 'at first');
-    return $session;
-}
-
-sub is_seen {
-    my ($session, $store, $when) = @_;
-    my $count = one_value($session, "SELECT count(*) FROM $store.seen");
-    $session->do(q{SELECT eappend('a', 'x')});
-    wait_until("the projection of $store runs $when", sub { one_value($session, "SELECT count(*) FROM $store.seen") > $count });
-    pass("the projection of $store runs $when");
-    return;
-}
-
-my $waiter = make_store('regress_sierra_waiter', 'waiter');
-make_store('regress_sierra_locker', 'locker');
-my $locker = connect_to($node, 'postgres', 'regress_sierra_locker');
+my $waiter = tenant_store($node, 'regress_sierra_waiter', 'waiter');
+my $locker = tenant_store($node, 'regress_sierra_locker', 'locker');
+is_served($_, 'at first') for $waiter, $locker;
 
 # Runners that have just started have looked at nothing yet.
 for my $lock ('LOCK TABLE locker.events IN ACCESS EXCLUSIVE MODE', 'LOCK TABLE locker.stream_keys IN ACCESS EXCLUSIVE MODE',
@@ -55,11 +31,10 @@ for my $lock ('LOCK TABLE locker.events IN ACCESS EXCLUSIVE MODE', 'LOCK TABLE l
     $locker->begin_work;
     $locker->do($lock);
     $dbh->do(q{SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type = 'sierra_es runner'});
-    is_seen($waiter, 'waiter', "during $lock") for 1 .. 2;
+    is_served($waiter, "during $lock") for 1 .. 2;
     $locker->rollback;
 }
-$locker->do(q{SET sierra_es.store = 'locker'});
-is_seen($locker, 'locker', 'after all locks');
+is_served($locker, 'after all locks');
 
 # Many stores that are locked do not make the pauses between rounds of notifications long.
 my @stores = map { "locked$_" } 1 .. 30;

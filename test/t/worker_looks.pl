@@ -5,6 +5,7 @@ use warnings;
 
 use FindBin;
 use lib "$FindBin::Bin/../lib";
+use SierraTenants;
 use SierraTest;
 use Test::More;
 
@@ -16,34 +17,11 @@ CONF
 $node->restart;
 my $dbh   = connect_to($node);
 my @roles = qw(regress_sierra_looks_full regress_sierra_looks_small);
-$dbh->do("CREATE ROLE $_ LOGIN") for @roles;
-$dbh->do('GRANT CREATE ON DATABASE postgres TO ' . join ', ', @roles);
+tenant_roles($dbh, @roles);
 
-sub make_store {
-    my ($role, $store) = @_;
-    my $session = connect_to($node, 'postgres', $role);
-    $session->do($_) for split /;;\n/, <<"SQL";
-SELECT create_event_store('$store', 1);;
-SET sierra_es.store = '$store';;
-CREATE TABLE $store.seen (n int);;
-CREATE FUNCTION $store.see(e sierra_event) RETURNS void LANGUAGE sql AS 'INSERT INTO $store.seen VALUES (1)';;
-SELECT create_projection('p', '$store.see(sierra_event)')
-SQL
-    return $session;
-}
-
-sub is_served {
-    my ($session, $store, $when) = @_;
-    my $count = one_value($session, "SELECT count(*) FROM $store.seen");
-    $session->do(q{SELECT eappend('a', 'x')});
-    wait_until("$store is served $when", sub { one_value($session, "SELECT count(*) FROM $store.seen") > $count });
-    pass("$store is served $when");
-    return;
-}
-
-my $full  = make_store($roles[0], 'full_store');
-my $small = make_store($roles[1], 'small');
-is_served($full, 'full_store', 'at first');
+my $full  = tenant_store($node, $roles[0], 'full_store');
+my $small = tenant_store($node, $roles[1], 'small');
+is_served($full, 'at first');
 
 # 10,000 projections, each of which waits for the first of the same 40,000 retries.
 $full->do($_) for split /;;\n/, <<'SQL';
@@ -55,6 +33,6 @@ SELECT (jsonb_populate_record(p, jsonb_build_object('projection', 'q' || g, 'sta
   FROM full_store.projections AS p, generate_series(1, 10000) AS g
 SQL
 $dbh->do(q{SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type = 'sierra_es runner'});
-is_served($small, 'small', 'beside a store with many rows') for 1 .. 3;
+is_served($small, 'beside a store with many rows') for 1 .. 3;
 
 done_testing();

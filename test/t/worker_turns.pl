@@ -5,6 +5,7 @@ use warnings;
 
 use FindBin;
 use lib "$FindBin::Bin/../lib";
+use SierraTenants;
 use SierraTest;
 use Test::More;
 
@@ -18,8 +19,7 @@ my $dbh = connect_to($node);
 
 # The OID of the first one is lower, so its turn comes first.
 my @roles = qw(regress_sierra_turns_slow regress_sierra_turns_quick);
-$dbh->do("CREATE ROLE $_ LOGIN") for @roles;
-$dbh->do('GRANT CREATE ON DATABASE postgres TO ' . join ', ', @roles);
+tenant_roles($dbh, @roles);
 
 sub make_store {
     my ($role, $store, $handler, $projections) = @_;
