@@ -9,7 +9,7 @@ CREATE FUNCTION create_process_manager(manager text,
                                        streams text[] DEFAULT NULL,
                                        event_names text[] DEFAULT NULL,
                                        key text DEFAULT NULL,
-                                       initial jsonb DEFAULT '{}',
+                                       initial sierra_json DEFAULT '{}',
                                        mode text DEFAULT 'background',
                                        start_from text DEFAULT 'latest',
                                        batch_size integer DEFAULT 100,
@@ -43,10 +43,10 @@ BEGIN
     END IF;
     PERFORM sierra_internal.add_projection_version(
         store, manager, 1, true, quote_ident(current_user)::regrole, 'process', handler, streams, event_names, mode, key,
-        initial, start_from, batch_size, on_error, max_attempts, retry_after, false, search_path);
+        initial::jsonb, start_from, batch_size, on_error, max_attempts, retry_after, false, search_path);
 END
 $$;
-COMMENT ON FUNCTION create_process_manager(text, regprocedure, text[], text[], text, jsonb, text, text, integer, text, integer, interval, text) IS
+COMMENT ON FUNCTION create_process_manager(text, regprocedure, text[], text[], text, sierra_json, text, text, integer, text, integer, interval, text) IS
     'creates a process manager: a projection whose handler may append and schedule events';
 
 CREATE FUNCTION event_process_managers(store name DEFAULT NULL)

@@ -357,7 +357,7 @@ CREATE FUNCTION create_projection(projection text,
                                   event_names text[] DEFAULT NULL,
                                   mode text DEFAULT 'background',
                                   key text DEFAULT NULL,
-                                  initial jsonb DEFAULT '{}',
+                                  initial sierra_json DEFAULT '{}',
                                   start_from text DEFAULT 'earliest',
                                   batch_size integer DEFAULT 1000,
                                   on_error text DEFAULT 'stop',
@@ -380,12 +380,12 @@ BEGIN
     END IF;
     PERFORM sierra_internal.add_projection_version(
         store, projection, 1, true, quote_ident(current_user)::regrole, sierra_internal.handler_kind(handler), handler,
-        streams, event_names, mode, key, initial, start_from, batch_size, on_error, max_attempts,
+        streams, event_names, mode, key, initial::jsonb, start_from, batch_size, on_error, max_attempts,
         retry_after, false, search_path);
     IF mode = 'inline' THEN
         PERFORM sierra_internal.make_projection_inline(store, projection, 1);
     END IF;
 END
 $$;
-COMMENT ON FUNCTION create_projection(text, regprocedure, text[], text[], text, text, jsonb, text, integer, text, integer, interval, text) IS
+COMMENT ON FUNCTION create_projection(text, regprocedure, text[], text[], text, text, sierra_json, text, integer, text, integer, interval, text) IS
     'creates a projection: a handler that gets each event of streams and event names exactly once';

@@ -104,7 +104,7 @@ COMMENT ON FUNCTION skip_projection_event(text, text) IS
 CREATE FUNCTION rebuild_projection(projection text,
                                    handler regprocedure DEFAULT NULL,
                                    key text DEFAULT NULL,
-                                   initial jsonb DEFAULT NULL,
+                                   initial sierra_json DEFAULT NULL,
                                    streams text[] DEFAULT NULL,
                                    event_names text[] DEFAULT NULL,
                                    automatic boolean DEFAULT NULL,
@@ -150,14 +150,14 @@ BEGIN
         CASE WHEN EXISTS (SELECT FROM pg_roles AS r WHERE r.oid = live.owner) THEN live.owner
              ELSE quote_ident(current_user)::regrole END, kind, coalesce(handler, live.handler::regprocedure),
         coalesce(streams, live.streams), coalesce(event_names, live.event_names), live.mode,
-        coalesce(key, CASE WHEN kind = 'fold' THEN live.key END), coalesce(initial, live.initial), 'earliest', live.batch_size,
+        coalesce(key, CASE WHEN kind = 'fold' THEN live.key END), coalesce(initial::jsonb, live.initial), 'earliest', live.batch_size,
         live.on_error, live.max_attempts, live.retry_after,
         coalesce(automatic, kind = 'fold') AND live.mode <> 'inline',
         coalesce(search_path, live.search_path));
     RETURN building;
 END
 $$;
-COMMENT ON FUNCTION rebuild_projection(text, regprocedure, text, jsonb, text[], text[], boolean, text) IS
+COMMENT ON FUNCTION rebuild_projection(text, regprocedure, text, sierra_json, text[], text[], boolean, text) IS
     'starts to build a new version of a projection beside the live one, and returns the version';
 
 CREATE FUNCTION sierra_internal.make_version_live(store name, projection text, version integer) RETURNS void

@@ -306,7 +306,7 @@ CREATE FUNCTION esub(subscription text,
                      streams text[] DEFAULT NULL,
                      event_names text[] DEFAULT NULL,
                      start_from text DEFAULT 'latest',
-                     start_versions json DEFAULT NULL,
+                     start_versions sierra_json DEFAULT NULL,
                      window_size integer DEFAULT 1000,
                      lease_time interval DEFAULT '30 seconds',
                      max_attempts integer DEFAULT 5)
@@ -320,13 +320,13 @@ BEGIN
                                                 start_from, start_versions, window_size, lease_time, max_attempts);
 END
 $$;
-COMMENT ON FUNCTION esub(text, text[], text[], text, json, integer, interval, integer) IS
+COMMENT ON FUNCTION esub(text, text[], text[], text, sierra_json, integer, interval, integer) IS
     'creates a subscription to streams and event names if it does not exist, and returns its cursor';
 
 CREATE FUNCTION epsub(subscription text,
                       partitions integer[] DEFAULT NULL,
                       start_from text DEFAULT 'latest',
-                      start_sequences json DEFAULT NULL,
+                      start_sequences sierra_json DEFAULT NULL,
                       window_size integer DEFAULT 1000,
                       lease_time interval DEFAULT '30 seconds',
                       max_attempts integer DEFAULT 5)
@@ -393,7 +393,7 @@ BEGIN
         window_size, lease_time, max_attempts);
 END
 $$;
-COMMENT ON FUNCTION epsub(text, integer[], text, json, integer, interval, integer) IS
+COMMENT ON FUNCTION epsub(text, integer[], text, sierra_json, integer, interval, integer) IS
     'creates a subscription to partitions if it does not exist, and returns its cursor';
 
 -- Consumers of groups need no lock: when they are not members any longer, their

@@ -80,6 +80,50 @@ CREATE CAST (integer AS expected_version)
 CREATE CAST (smallint AS expected_version)
     WITH FUNCTION expected_version(smallint) AS IMPLICIT;
 
+-- A document that a caller passes, as json, jsonb or text.  Overloaded functions would be
+-- ambiguous for literals and parameters without a type.  A value is one of json: so the
+-- functions of json are those of this type, and casts between the two cost nothing.
+CREATE TYPE sierra_json;
+
+CREATE FUNCTION sierra_internal.sierra_json_in(cstring) RETURNS sierra_json
+    LANGUAGE internal IMMUTABLE STRICT PARALLEL SAFE AS 'json_in';
+COMMENT ON FUNCTION sierra_internal.sierra_json_in(cstring) IS 'reads a document from text';
+
+CREATE FUNCTION sierra_internal.sierra_json_out(sierra_json) RETURNS cstring
+    LANGUAGE internal IMMUTABLE STRICT PARALLEL SAFE AS 'json_out';
+COMMENT ON FUNCTION sierra_internal.sierra_json_out(sierra_json) IS 'writes a document as text';
+
+CREATE FUNCTION sierra_internal.sierra_json_recv(internal) RETURNS sierra_json
+    LANGUAGE internal STABLE STRICT PARALLEL SAFE AS 'json_recv';
+COMMENT ON FUNCTION sierra_internal.sierra_json_recv(internal) IS 'reads a document in binary format';
+
+CREATE FUNCTION sierra_internal.sierra_json_send(sierra_json) RETURNS bytea
+    LANGUAGE internal STABLE STRICT PARALLEL SAFE AS 'json_send';
+COMMENT ON FUNCTION sierra_internal.sierra_json_send(sierra_json) IS 'writes a document in binary format';
+
+CREATE TYPE sierra_json (
+    INPUT = sierra_internal.sierra_json_in,
+    OUTPUT = sierra_internal.sierra_json_out,
+    RECEIVE = sierra_internal.sierra_json_recv,
+    SEND = sierra_internal.sierra_json_send,
+    LIKE = json
+);
+COMMENT ON TYPE sierra_json IS 'a document that a function takes: json, jsonb or text that is JSON';
+
+CREATE FUNCTION sierra_internal.sierra_json_from_jsonb(jsonb) RETURNS sierra_json
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+    AS 'MODULE_PATHNAME', 'sierra_json_from_jsonb';
+COMMENT ON FUNCTION sierra_internal.sierra_json_from_jsonb(jsonb) IS 'returns jsonb as a document';
+
+CREATE CAST (json AS sierra_json) WITHOUT FUNCTION AS IMPLICIT;
+CREATE CAST (jsonb AS sierra_json) WITH FUNCTION sierra_internal.sierra_json_from_jsonb(jsonb) AS IMPLICIT;
+CREATE CAST (text AS sierra_json) WITH INOUT AS IMPLICIT;
+CREATE CAST (varchar AS sierra_json) WITH INOUT AS IMPLICIT;
+
+-- Only one of the two is implicit: else operators that json and jsonb have would be ambiguous.
+CREATE CAST (sierra_json AS json) WITHOUT FUNCTION AS IMPLICIT;
+CREATE CAST (sierra_json AS jsonb) WITH INOUT AS ASSIGNMENT;
+
 CREATE TYPE sierra_event AS (
     global_position bigint,
     partition_id integer,

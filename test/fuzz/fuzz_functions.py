@@ -227,7 +227,7 @@ class Fuzz:
             return str(self.pick(INTEGER))
         if kind == "bigint":
             return str(self.pick(BIGINT))
-        if kind in ("json", "jsonb"):
+        if kind in ("json", "jsonb") or kind.endswith("sierra_json"):
             return self.pick(JSON) if roll < 0.95 else self.pick(NOT_JSON)
         if kind == "boolean":
             return self.pick(["true", "false"])

@@ -1,6 +1,6 @@
--- The types: columns in their order, and the properties of expected_version.
+-- The types: columns in their order, and the properties of those with values of their own.
 BEGIN;
-SELECT plan(19);
+SELECT plan(25);
 
 CREATE FUNCTION pg_temp.columns_of(type regtype) RETURNS text LANGUAGE sql AS $$
     SELECT string_agg(attname || ' ' || format_type(atttypid, atttypmod), ', ' ORDER BY attnum)
@@ -47,6 +47,14 @@ SELECT is('any'::expected_version::text, 'any', 'expected_version reads and writ
 SELECT is(7::expected_version::text, '7', 'expected_version takes numbers');
 SELECT throws_ok($$SELECT 'none'::expected_version$$, '22P02', 'invalid expected version: "none"',
                  'expected_version refuses what is neither');
+
+SELECT has_type('sierra_json');
+SELECT has_cast('json', 'sierra_json', 'cast from json');
+SELECT has_cast('jsonb', 'sierra_json', 'cast from jsonb');
+SELECT has_cast('text', 'sierra_json', 'cast from text');
+SELECT has_cast('character varying', 'sierra_json', 'cast from varchar');
+SELECT is((SELECT string_agg(castcontext::text, '') FROM pg_cast WHERE casttarget = 'sierra_json'::regtype), 'iiii',
+          'these four casts, all implicit');
 
 SELECT * FROM finish();
 ROLLBACK;
