@@ -43,7 +43,7 @@ COMMENT ON FUNCTION sierra_internal.create_aggregate_tables(name) IS
     'creates the tables of a store for aggregates and snapshots';
 
 CREATE FUNCTION create_aggregate(aggregate text,
-                                 fold regprocedure,
+                                 fold sierra_function,
                                  initial sierra_json DEFAULT '{}',
                                  snapshot_every integer DEFAULT 100,
                                  fold_version integer DEFAULT 1,
@@ -100,7 +100,7 @@ BEGIN
       USING aggregate;
 END
 $$;
-COMMENT ON FUNCTION create_aggregate(text, regprocedure, sierra_json, integer, integer, boolean) IS
+COMMENT ON FUNCTION create_aggregate(text, sierra_function, sierra_json, integer, integer, boolean) IS
     'gives a function that folds streams into states a name';
 
 CREATE FUNCTION drop_snapshots(aggregate text, stream_id text DEFAULT NULL) RETURNS bigint
@@ -153,7 +153,7 @@ COMMENT ON FUNCTION eload(text, text, bigint, timestamptz) IS
 
 CREATE FUNCTION edecide(aggregate text,
                         stream_id text,
-                        decide regprocedure,
+                        decide sierra_function,
                         command sierra_json,
                         retries integer DEFAULT 3,
                         metadata sierra_json DEFAULT NULL,
@@ -161,7 +161,7 @@ CREATE FUNCTION edecide(aggregate text,
     RETURNS SETOF sierra_append_result
     LANGUAGE c VOLATILE PARALLEL UNSAFE ROWS 1
     AS 'MODULE_PATHNAME', 'sierra_edecide';
-COMMENT ON FUNCTION edecide(text, text, regprocedure, sierra_json, integer, sierra_json, uuid) IS
+COMMENT ON FUNCTION edecide(text, text, sierra_function, sierra_json, integer, sierra_json, uuid) IS
     'handles a command: loads the state, calls a function, and appends the events that it returns';
 
 CREATE FUNCTION sierra_internal.event_aggregates_body(store name) RETURNS SETOF record

@@ -5,7 +5,7 @@
 -- A process manager is a projection whose handler acts.  The search_path of the
 -- caller is a default of an argument, because the function has another one inside.
 CREATE FUNCTION create_process_manager(manager text,
-                                       handler regprocedure,
+                                       handler sierra_function,
                                        streams text[] DEFAULT NULL,
                                        event_names text[] DEFAULT NULL,
                                        key text DEFAULT NULL,
@@ -46,7 +46,7 @@ BEGIN
         initial::jsonb, start_from, batch_size, on_error, max_attempts, retry_after, false, search_path);
 END
 $$;
-COMMENT ON FUNCTION create_process_manager(text, regprocedure, text[], text[], text, sierra_json, text, text, integer, text, integer, interval, text) IS
+COMMENT ON FUNCTION create_process_manager(text, sierra_function, text[], text[], text, sierra_json, text, text, integer, text, integer, interval, text) IS
     'creates a process manager: a projection whose handler may append and schedule events';
 
 CREATE FUNCTION event_process_managers(store name DEFAULT NULL)

@@ -352,7 +352,7 @@ COMMENT ON FUNCTION sierra_internal.make_projection_inline(name, text, integer) 
 -- The search_path of the caller is a default of an argument, because the function
 -- has another one inside.
 CREATE FUNCTION create_projection(projection text,
-                                  handler regprocedure,
+                                  handler sierra_function,
                                   streams text[] DEFAULT NULL,
                                   event_names text[] DEFAULT NULL,
                                   mode text DEFAULT 'background',
@@ -387,5 +387,5 @@ BEGIN
     END IF;
 END
 $$;
-COMMENT ON FUNCTION create_projection(text, regprocedure, text[], text[], text, text, sierra_json, text, integer, text, integer, interval, text) IS
+COMMENT ON FUNCTION create_projection(text, sierra_function, text[], text[], text, text, sierra_json, text, integer, text, integer, interval, text) IS
     'creates a projection: a handler that gets each event of streams and event names exactly once';

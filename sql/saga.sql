@@ -16,8 +16,8 @@ COMMENT ON TYPE sierra_saga_step IS
     'a step of a saga, as saga_step() returns it and create_saga() takes it';
 
 CREATE FUNCTION saga_step(step text,
-                          action regprocedure,
-                          compensation regprocedure DEFAULT NULL,
+                          action sierra_function,
+                          compensation sierra_function DEFAULT NULL,
                           max_attempts integer DEFAULT 3,
                           retry_after interval DEFAULT '1 second',
                           timeout interval DEFAULT NULL,
@@ -27,7 +27,7 @@ CREATE FUNCTION saga_step(step text,
     LANGUAGE sql IMMUTABLE
     SET search_path = pg_catalog, pg_temp
 AS $$ SELECT ROW($1, $2, $3, $4, $5, $6, $7, $8)::@extschema@.sierra_saga_step $$;
-COMMENT ON FUNCTION saga_step(text, regprocedure, regprocedure, integer, interval, interval, boolean, text[]) IS
+COMMENT ON FUNCTION saga_step(text, sierra_function, sierra_function, integer, interval, interval, boolean, text[]) IS
     'returns a step for create_saga(): an action, its compensation, and what to do on errors';
 
 CREATE FUNCTION sierra_internal.create_saga_tables(store name) RETURNS void

@@ -124,6 +124,45 @@ CREATE CAST (varchar AS sierra_json) WITH INOUT AS IMPLICIT;
 CREATE CAST (sierra_json AS json) WITHOUT FUNCTION AS IMPLICIT;
 CREATE CAST (sierra_json AS jsonb) WITH INOUT AS ASSIGNMENT;
 
+-- A function that a caller names: a handler, a fold and so on.  Unlike regprocedure, its name
+-- may be without types of arguments if no other function has it.
+CREATE TYPE sierra_function;
+
+CREATE FUNCTION sierra_internal.sierra_function_in(cstring) RETURNS sierra_function
+    LANGUAGE c STABLE STRICT PARALLEL SAFE
+    AS 'MODULE_PATHNAME', 'sierra_function_in';
+COMMENT ON FUNCTION sierra_internal.sierra_function_in(cstring) IS
+    'reads a function from text: its name, with the types of its arguments or alone';
+
+CREATE FUNCTION sierra_internal.sierra_function_out(sierra_function) RETURNS cstring
+    LANGUAGE internal STABLE STRICT PARALLEL SAFE AS 'regprocedureout';
+COMMENT ON FUNCTION sierra_internal.sierra_function_out(sierra_function) IS
+    'writes a function as text, with the types of its arguments';
+
+CREATE FUNCTION sierra_internal.sierra_function_recv(internal) RETURNS sierra_function
+    LANGUAGE internal IMMUTABLE STRICT PARALLEL SAFE AS 'regprocedurerecv';
+COMMENT ON FUNCTION sierra_internal.sierra_function_recv(internal) IS 'reads a function in binary format';
+
+CREATE FUNCTION sierra_internal.sierra_function_send(sierra_function) RETURNS bytea
+    LANGUAGE internal IMMUTABLE STRICT PARALLEL SAFE AS 'regproceduresend';
+COMMENT ON FUNCTION sierra_internal.sierra_function_send(sierra_function) IS 'writes a function in binary format';
+
+CREATE TYPE sierra_function (
+    INPUT = sierra_internal.sierra_function_in,
+    OUTPUT = sierra_internal.sierra_function_out,
+    RECEIVE = sierra_internal.sierra_function_recv,
+    SEND = sierra_internal.sierra_function_send,
+    LIKE = regprocedure
+);
+COMMENT ON TYPE sierra_function IS
+    'a function that another one is told to call: its name, which needs types of arguments only if it is not unique';
+
+CREATE CAST (regprocedure AS sierra_function) WITHOUT FUNCTION AS IMPLICIT;
+CREATE CAST (regproc AS sierra_function) WITHOUT FUNCTION AS IMPLICIT;
+CREATE CAST (text AS sierra_function) WITH INOUT AS IMPLICIT;
+CREATE CAST (varchar AS sierra_function) WITH INOUT AS IMPLICIT;
+CREATE CAST (sierra_function AS regprocedure) WITHOUT FUNCTION AS IMPLICIT;
+
 CREATE TYPE sierra_event AS (
     global_position bigint,
     partition_id integer,

@@ -1,6 +1,6 @@
 -- The types: columns in their order, and the properties of those with values of their own.
 BEGIN;
-SELECT plan(25);
+SELECT plan(33);
 
 CREATE FUNCTION pg_temp.columns_of(type regtype) RETURNS text LANGUAGE sql AS $$
     SELECT string_agg(attname || ' ' || format_type(atttypid, atttypmod), ', ' ORDER BY attnum)
@@ -55,6 +55,17 @@ SELECT has_cast('text', 'sierra_json', 'cast from text');
 SELECT has_cast('character varying', 'sierra_json', 'cast from varchar');
 SELECT is((SELECT string_agg(castcontext::text, '') FROM pg_cast WHERE casttarget = 'sierra_json'::regtype), 'iiii',
           'these four casts, all implicit');
+
+SELECT has_type('sierra_function');
+SELECT ok(typbyval AND typlen = 4, 'sierra_function is passed by value, as regprocedure is')
+  FROM pg_type WHERE oid = 'sierra_function'::regtype;
+SELECT has_cast('regprocedure', 'sierra_function', 'cast from regprocedure');
+SELECT has_cast('regproc', 'sierra_function', 'cast from regproc');
+SELECT has_cast('text', 'sierra_function', 'cast from text');
+SELECT has_cast('character varying', 'sierra_function', 'cast from varchar');
+SELECT is((SELECT string_agg(castcontext::text, '') FROM pg_cast WHERE casttarget = 'sierra_function'::regtype), 'iiii',
+          'these four casts, all implicit');
+SELECT is('now'::sierra_function::text, 'now()', 'sierra_function finds a function by its name');
 
 SELECT * FROM finish();
 ROLLBACK;
