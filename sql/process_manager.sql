@@ -11,7 +11,7 @@ CREATE FUNCTION create_process_manager(manager text,
                                        key text DEFAULT NULL,
                                        initial sierra_json DEFAULT '{}',
                                        mode text DEFAULT 'background',
-                                       start_from text DEFAULT 'latest',
+                                       start_from start_position DEFAULT 'latest',
                                        batch_size integer DEFAULT 100,
                                        on_error text DEFAULT 'stop',
                                        max_attempts integer DEFAULT 5,
@@ -46,7 +46,7 @@ BEGIN
         initial::jsonb, start_from, batch_size, on_error, max_attempts, retry_after, false, search_path);
 END
 $$;
-COMMENT ON FUNCTION create_process_manager(text, sierra_function, text[], text[], text, sierra_json, text, text, integer, text, integer, interval, text) IS
+COMMENT ON FUNCTION create_process_manager(text, sierra_function, text[], text[], text, sierra_json, text, start_position, integer, text, integer, interval, text) IS
     'creates a process manager: a projection whose handler may append and schedule events';
 
 CREATE FUNCTION event_process_managers(store name DEFAULT NULL)

@@ -240,7 +240,7 @@ COMMENT ON FUNCTION sierra_internal.check_projection_arguments(text, text, integ
 CREATE FUNCTION sierra_internal.add_projection_version(store name, projection text, version integer, live boolean,
                                                        owner regrole, kind text, handler regprocedure,
                                                        streams text[], event_names text[], mode text, key text, initial jsonb,
-                                                       start_from text, batch_size integer, on_error text,
+                                                       start_from start_position, batch_size integer, on_error text,
                                                        max_attempts integer, retry_after interval,
                                                        automatic boolean, search_path text) RETURNS void
     LANGUAGE plpgsql
@@ -285,7 +285,7 @@ BEGIN
     PERFORM @extschema@.sierra_call_runners();
 END
 $$;
-COMMENT ON FUNCTION sierra_internal.add_projection_version(name, text, integer, boolean, regrole, text, regprocedure, text[], text[], text, text, jsonb, text, integer, text, integer, interval, boolean, text) IS
+COMMENT ON FUNCTION sierra_internal.add_projection_version(name, text, integer, boolean, regrole, text, regprocedure, text[], text[], text, text, jsonb, start_position, integer, text, integer, interval, boolean, text) IS
     'creates a version of a projection, with its subscription';
 
 CREATE FUNCTION sierra_internal.run_projection_version(projection text, version integer, max_count bigint)
@@ -358,7 +358,7 @@ CREATE FUNCTION create_projection(projection text,
                                   mode text DEFAULT 'background',
                                   key text DEFAULT NULL,
                                   initial sierra_json DEFAULT '{}',
-                                  start_from text DEFAULT 'earliest',
+                                  start_from start_position DEFAULT 'earliest',
                                   batch_size integer DEFAULT 1000,
                                   on_error text DEFAULT 'stop',
                                   max_attempts integer DEFAULT 5,
@@ -387,5 +387,5 @@ BEGIN
     END IF;
 END
 $$;
-COMMENT ON FUNCTION create_projection(text, sierra_function, text[], text[], text, text, sierra_json, text, integer, text, integer, interval, text) IS
+COMMENT ON FUNCTION create_projection(text, sierra_function, text[], text[], text, text, sierra_json, start_position, integer, text, integer, interval, text) IS
     'creates a projection: a handler that gets each event of streams and event names exactly once';

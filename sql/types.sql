@@ -1,8 +1,7 @@
 -- ---------------------------------------------------------------------------
 -- sierra_es: an event store inside PostgreSQL
 --
--- The types of events and of expected versions, and checks of arguments that all
--- parts share.
+-- The types of arguments and of events, and checks of arguments that all parts share.
 -- ---------------------------------------------------------------------------
 
 -- complain if the script is sourced in psql, rather than by CREATE EXTENSION
@@ -79,6 +78,67 @@ CREATE CAST (integer AS expected_version)
 
 CREATE CAST (smallint AS expected_version)
     WITH FUNCTION expected_version(smallint) AS IMPLICIT;
+
+-- For drivers that send strings as text or varchar.
+CREATE CAST (text AS expected_version) WITH INOUT AS IMPLICIT;
+CREATE CAST (varchar AS expected_version) WITH INOUT AS IMPLICIT;
+
+CREATE TYPE start_position;
+
+CREATE FUNCTION sierra_internal.start_position_in(cstring) RETURNS start_position
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+    AS 'MODULE_PATHNAME', 'sierra_start_position_in';
+COMMENT ON FUNCTION sierra_internal.start_position_in(cstring) IS 'reads a start position from text';
+
+CREATE FUNCTION sierra_internal.start_position_out(start_position) RETURNS cstring
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+    AS 'MODULE_PATHNAME', 'sierra_start_position_out';
+COMMENT ON FUNCTION sierra_internal.start_position_out(start_position) IS 'writes a start position as text';
+
+CREATE FUNCTION sierra_internal.start_position_recv(internal) RETURNS start_position
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+    AS 'MODULE_PATHNAME', 'sierra_start_position_recv';
+COMMENT ON FUNCTION sierra_internal.start_position_recv(internal) IS 'reads a start position in binary format';
+
+CREATE FUNCTION sierra_internal.start_position_send(start_position) RETURNS bytea
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+    AS 'MODULE_PATHNAME', 'sierra_start_position_send';
+COMMENT ON FUNCTION sierra_internal.start_position_send(start_position) IS
+    'writes a start position in binary format';
+
+CREATE TYPE start_position (
+    INPUT = sierra_internal.start_position_in,
+    OUTPUT = sierra_internal.start_position_out,
+    RECEIVE = sierra_internal.start_position_recv,
+    SEND = sierra_internal.start_position_send,
+    LIKE = bigint
+);
+COMMENT ON TYPE start_position IS
+    'where a subscription begins: latest, earliest, or after a global position';
+
+CREATE FUNCTION start_position(bigint) RETURNS start_position
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+    AS 'MODULE_PATHNAME', 'sierra_start_position_from_bigint';
+COMMENT ON FUNCTION start_position(bigint) IS
+    'returns the start position after this global position';
+
+CREATE FUNCTION start_position(integer) RETURNS start_position
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    RETURN @extschema@.start_position($1::bigint);
+COMMENT ON FUNCTION start_position(integer) IS
+    'returns the start position after this global position';
+
+CREATE FUNCTION start_position(smallint) RETURNS start_position
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    RETURN @extschema@.start_position($1::bigint);
+COMMENT ON FUNCTION start_position(smallint) IS
+    'returns the start position after this global position';
+
+CREATE CAST (bigint AS start_position) WITH FUNCTION start_position(bigint) AS IMPLICIT;
+CREATE CAST (integer AS start_position) WITH FUNCTION start_position(integer) AS IMPLICIT;
+CREATE CAST (smallint AS start_position) WITH FUNCTION start_position(smallint) AS IMPLICIT;
+CREATE CAST (text AS start_position) WITH INOUT AS IMPLICIT;
+CREATE CAST (varchar AS start_position) WITH INOUT AS IMPLICIT;
 
 -- A document that a caller passes, as json, jsonb or text.  Overloaded functions would be
 -- ambiguous for literals and parameters without a type.  A value is one of json: so the

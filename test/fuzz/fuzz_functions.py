@@ -249,6 +249,8 @@ class Fuzz:
             return self.pick(TYPE)
         if kind.endswith("expected_version"):
             return self.pick(VERSION)
+        if kind.endswith("start_position"):
+            return self.pick(NAMES["start_from"])
         if kind in ("double precision", "real", "numeric"):
             return self.pick(["0", "NaN", "1e300", "-1"])
         return self.pick(TEXT)

@@ -90,6 +90,21 @@ foreach my $name (sort keys %types) {
 }
 is(events_of('document no type'), events_of('document json'), 'a document without a type is stored like json');
 
+# Versions, places to start from and functions.
+my %numbers = ('no type' => 0, smallint => PG_INT2, integer => PG_INT4, bigint => PG_INT8, text => PG_TEXT, varchar => PG_VARCHAR);
+foreach my $name (sort keys %numbers) {
+    my $type = $numbers{$name};
+    is(call(q{SELECT stream_version FROM eappend($1, 'x', expected_version => $2) UNION ALL SELECT esver($1)}, ["version $name"], [ 'empty', $name =~ /int/ ? 0 : $type ]), '0 null', "a stream for $name");
+    is(call(q{SELECT stream_version FROM eappend($1, 'x', expected_version => $2)}, ["version $name"], [ 0, $type ]), 1, "an expected version of type $name is right");
+    ok(!eval { call(q{SELECT eappend($1, 'x', expected_version => $2)}, ["version $name"], [ 0, $type ]); 1 }, 'or wrong');
+    like($@, qr/wrong expected version/, 'and the error says so');
+    is(call('SELECT esub($1, start_from => $2)', ["start $name"], [ 17, $type ]), 17, "a subscription starts from $name");
+    next if $name =~ /int/;
+    is(call('SELECT esub($1, start_from => $2)', ["earliest $name"], [ 'earliest', $type ]), -1, "and from a word as $name");
+    is(call('SELECT create_upcaster($1, $2, $3)', [$name], [ 1, PG_INT4 ], [ 'act', $type ]), '', "a function is named as $name");
+}
+is(one_value($dbh, q{SELECT string_agg(DISTINCT upcast, ' ') FROM es.upcasters}), 'public.act(pg_catalog.jsonb)', 'and is stored with the types of its arguments');
+
 $dbh->disconnect;
 $node->stop;
 done_testing();
