@@ -18,6 +18,7 @@
 #include "aggregate/decide.h"
 #include "append/append.h"
 #include "append/event_json.h"
+#include "base/json_convert.h"
 #include "base/json_slice.h"
 #include "base/routing.h"
 #include "read/read_stream.h"
@@ -73,11 +74,7 @@ call_function(const SierraCommand *command, const SierraLoaded *loaded)
 	if (fcinfo->isnull)
 		return NULL;
 	if (get_func_rettype(command->decide) == JSONBOID)
-	{
-		Jsonb *value = DatumGetJsonbP(result);
-
-		return cstring_to_text(JsonbToCString(NULL, &value->root, VARSIZE(value)));
-	}
+		return sierra_json_of_jsonb(result);
 	return DatumGetTextPP(result);
 }
 
