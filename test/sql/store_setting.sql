@@ -28,6 +28,14 @@ RESET sierra_es.store;
 SELECT name, setting, boot_val, context, vartype FROM pg_settings WHERE name LIKE 'sierra\_es.%' ORDER BY name;
 SELECT name FROM pg_settings WHERE name LIKE 'sierra\_es.%' AND (short_desc IS NULL OR short_desc = '');
 
+-- Early lock release needs the library in shared_preload_libraries.
+SET sierra_es.early_lock_release = on;
+:sqlstate
+SET sierra_es.early_lock_release = off;
+ALTER ROLE CURRENT_USER SET sierra_es.early_lock_release = on;
+:sqlstate
+SHOW sierra_es.early_lock_release;
+
 -- The setting follows the transaction.
 BEGIN;
 SET LOCAL sierra_es.store = other;
