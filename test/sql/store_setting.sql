@@ -35,6 +35,15 @@ SET sierra_es.early_lock_release = off;
 ALTER ROLE CURRENT_USER SET sierra_es.early_lock_release = on;
 :sqlstate
 SHOW sierra_es.early_lock_release;
+-- for a role, it is ignored when the library is loaded
+\c -
+\set SHOW_CONTEXT never
+ALTER ROLE CURRENT_USER SET sierra_es.early_lock_release = on;
+\c -
+\set SHOW_CONTEXT never
+SELECT esver('a') AS es;
+SHOW sierra_es.early_lock_release;
+ALTER ROLE CURRENT_USER RESET sierra_es.early_lock_release;
 
 -- The setting follows the transaction.
 BEGIN;

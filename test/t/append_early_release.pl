@@ -24,7 +24,7 @@ $owner->disconnect;
 
 # Each case has a store with one partition.
 my @cases = qw(on off off_and_wait asynchronous block notify prepare prepared standby standby_local standby_off
-  savepoint rolled_back rolled_back_then_others inline notified);
+  savepoint rolled_back rolled_back_then_others inline notified failed);
 create_store($node, 1, "case_$_") for @cases;
 
 sub store_of { return "sierra_es.store = 'case_$_[0]'" }
@@ -175,6 +175,20 @@ is(outcome_of($log, 'inline', [$on], $append), 'flush locked 1', 'the error of a
     $log->start($reader, q{SELECT escan('s')});
     is($log->outcome($reader), 'flush', 'a reader waits for the end of the WAL');
     unlike(slurp_file($node->logfile), qr/request to flush past end/, 'it does not ask for more than there is');
+}
+
+# A commit that fails after it has decided to release its locks early, here because the
+# other NOTIFY takes too long: the session is as it was.
+{
+    my $session = $log->session($on, store_of('failed'), "lock_timeout = '10ms'");
+    $session->do($_) for 'BEGIN', $append, 'NOTIFY somebody';
+    $log->start($session, 'COMMIT');
+    wait_until('the commit has failed', sub { $session->pg_ready });
+    is($log->error_of($session), '55P03', 'a commit fails on its way');
+    is(one_value($session, 'SHOW synchronous_commit'), 'on', 'synchronous_commit is as it was');
+    $session->do('SET sierra_es.early_lock_release = off');
+    $log->start($session, $append);
+    is($log->outcome($session), 'flush', 'the next append of the session waits for its flush');
 }
 
 # With standbys that a commit waits for, locks are kept.
