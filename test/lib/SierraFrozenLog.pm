@@ -2,8 +2,8 @@
 #     A server whose WAL cannot be flushed: what commits now is lost if it crashes.
 #
 # A process of the server holds the lock that every write of the WAL needs, and is
-# stopped.  So whatever has to wait for the WAL waits until the server is killed or
-# thawed, however slow the machine is.
+# stopped.  So whatever has to wait for the WAL waits until the server is killed, however
+# slow the machine is.
 
 package SierraFrozenLog;
 
@@ -32,19 +32,17 @@ sub new {
     my ($class, $node) = @_;
     my $self = bless { node => $node, sessions => [] }, $class;
     $self->{watcher} = connect_to($node);
-    kill 'STOP', one_value($self->{watcher}, q{SELECT pid FROM pg_stat_activity WHERE backend_type = 'walwriter'});
-    $self->freeze;
     return $self;
 }
 
 # Stops a session in the pause that commit_delay makes before a flush, under the lock.
 sub freeze {
     my ($self) = @_;
+    kill 'STOP', one_value($self->{watcher}, q{SELECT pid FROM pg_stat_activity WHERE backend_type = 'walwriter'});
     my $commits = $self->session;
     $commits->do('SET commit_siblings = 0');
     $commits->do('SET commit_delay = 100000');
     my $pid = $commits->{pg_pid};
-    $self->{holder} = $pid;
     $self->start($commits, q{DO $$ BEGIN LOOP PERFORM pg_logical_emit_message(true, 'x', 'x'); COMMIT; END LOOP; END $$});
     for (;;) {
         kill 'STOP', $pid;
@@ -54,14 +52,6 @@ sub freeze {
         return if $self->outcome($probe) eq 'flush';
         kill 'CONT', $pid;
     }
-}
-
-# Ends it: all sessions continue.
-sub thaw {
-    my ($self) = @_;
-    kill 'CONT', $self->{holder};
-    $self->{watcher}->do('SELECT pg_terminate_backend(?)', undef, $self->{holder});
-    return;
 }
 
 # A session that is kept until the server is killed.
