@@ -133,6 +133,10 @@ DECLARE
 BEGIN
     EXECUTE format('DELETE FROM %I.timers AS t WHERE t.timer_id = $1', store) USING timer_id;
     GET DIAGNOSTICS cancelled = ROW_COUNT;
+    IF cancelled = 0 THEN
+        -- It may have run just now: then its event must not get lost any more.
+        PERFORM sierra_internal.make_durable();
+    END IF;
     RETURN cancelled > 0;
 END
 $$;

@@ -22,6 +22,7 @@
 #include "base/json_slice.h"
 #include "base/routing.h"
 #include "read/read_stream.h"
+#include "store/early_release.h"
 #include "store/scan.h"
 #include "store/user_function.h"
 
@@ -163,7 +164,7 @@ find_repetition(const SierraStore *store, const SierraCommand *command, SierraDe
 	if (!command->has_id)
 		return false;
 	CommandCounterIncrement();
-	PushActiveSnapshot(GetTransactionSnapshot());
+	sierra_push_new_snapshot();
 	sierra_read_event(store, &command->id, &repetition.base);
 	if (repetition.in_this_stream)
 	{
@@ -211,7 +212,7 @@ decide_once(const SierraStore *store, const SierraCommand *command, SierraDecisi
 
 	/* The snapshot sees what is committed now, and what this transaction has done so far. */
 	CommandCounterIncrement();
-	PushActiveSnapshot(GetTransactionSnapshot());
+	sierra_push_new_snapshot();
 	sierra_aggregate_load(store, &command->load, &loaded);
 	answer = call_function(command, &loaded);
 	PopActiveSnapshot();

@@ -26,6 +26,7 @@
 #include "read/locate.h"
 #include "read/read_all.h"
 #include "read/read_stream.h"
+#include "store/early_release.h"
 #include "store/event.h"
 #include "store/query.h"
 #include "store/run_as.h"
@@ -457,7 +458,7 @@ look(Delivery *delivery)
 	limit_to_lease(delivery);
 	compare_with_last_look(delivery);
 	begin_page(delivery);
-	PushActiveSnapshot(GetTransactionSnapshot());
+	sierra_push_new_snapshot();
 	outcome = deliver(delivery, context);
 	PopActiveSnapshot();
 	sierra_query_end();
