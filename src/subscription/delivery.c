@@ -91,19 +91,15 @@ typedef struct Delivery
 } Delivery;
 
 static bool
-take_event(void *arg, Datum *values, bool *nulls)
+count_event(void *arg, int64 position, bool *wanted)
 {
-	Delivery *delivery = arg;
-	EventPage *page = &delivery->page;
-	int64 position = DatumGetInt64(values[SIERRA_EVENT_POSITION]);
-	bool goes_on = true;
+	EventPage *page = &((Delivery *) arg)->page;
 
 	if (page->taken++ == 0)
 		page->first_position = position;
 	page->window--;
-	if (position > page->after)
-		goes_on = sierra_event_rows_put(delivery->result, values, nulls);
-	return goes_on && page->window > 0;
+	*wanted = position > page->after;
+	return page->window > 0;
 }
 
 static void
@@ -114,8 +110,8 @@ begin_page(Delivery *delivery)
 	page->after = page->first_position = SIERRA_NONE;
 	page->window = delivery->subscription->window;
 	page->taken = 0;
-	delivery->result->take = take_event;
-	delivery->result->take_arg = delivery;
+	delivery->result->count = count_event;
+	delivery->result->arg = delivery;
 }
 
 static const SierraQuery due_query = {
