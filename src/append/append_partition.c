@@ -37,6 +37,7 @@ sierra_append_partition_open(const SierraStore *store, int id, SierraAppendParti
 	partition->id = id;
 	partition->rel = sierra_scan_open_partition(store, id, RowExclusiveLock);
 	partition->result = sierra_direct_insert_open(partition->rel);
+	partition->slot = table_slot_create(partition->rel, NULL);
 	partition->lock_is_new = false;
 	partition->stream_scanning = partition->id_scanning = false;
 	partition->sequence_index = find_index(partition, SIERRA_INDEX_SEQUENCE);
@@ -47,6 +48,7 @@ sierra_append_partition_open(const SierraStore *store, int id, SierraAppendParti
 void
 sierra_append_partition_close(SierraAppendPartition *partition)
 {
+	ExecDropSingleTupleTableSlot(partition->slot);
 	ExecCloseIndices(partition->result);
 	table_close(partition->rel, NoLock);
 }
@@ -120,29 +122,9 @@ sierra_append_partition_end_probes(SierraAppendPartition *partition)
 	partition->stream_scanning = partition->id_scanning = false;
 }
 
-/*
- * The newest sequences that this session has found, by a hash of the table's OID: where
- * to begin to look next time.  They are hints: another session may have appended, and
- * another table may have the same hash.
- */
-#define HINTS 256
-
-static struct
-{
-	Oid relid;
-	int64 sequence;
-} hints[HINTS];
-
 void
 sierra_append_partition_probe(SierraAppendPartition *partition)
 {
-	Oid relid = RelationGetRelid(partition->rel);
-	int64 bound = SIERRA_NONE;
-
-	if (hints[relid % HINTS].relid == relid)
-		bound = hints[relid % HINTS].sequence;
-	(void) sierra_scan_newest_from(partition->rel, partition->sequence_index, SnapshotSelf, bound,
-								   &partition->sequence, &partition->position);
-	hints[relid % HINTS].relid = relid;
-	hints[relid % HINTS].sequence = partition->sequence;
+	sierra_scan_newest_locked(partition->rel, partition->sequence_index, partition->slot,
+							  &partition->sequence, &partition->position);
 }

@@ -12,6 +12,7 @@ typedef struct SierraAppendPartition
 	int id;
 	Relation rel;
 	struct ResultRelInfo *result; /* with its indexes open */
+	TupleTableSlot *slot;		  /* for rows of the table, one at a time */
 	Relation sequence_index;
 	Relation stream_index;
 	Relation event_id_index;
