@@ -46,10 +46,18 @@ extern void sierra_flush_early_commits(void);
 static inline void
 sierra_flush_seen(void)
 {
-	if (sierra_early_release != NULL &&
-		(pg_atomic_read_u64(&sierra_early_release->newest) != 0 ||
-		 pg_atomic_read_u32(&sierra_early_release->committing) != 0))
+	if (sierra_early_release == NULL)
+		return;
+
+	/* In this order: a commit publishes its end, and then counts itself out. */
+	if (pg_atomic_read_u32(&sierra_early_release->committing) != 0)
 		sierra_flush_early_commits();
+	else
+	{
+		pg_read_barrier();
+		if (pg_atomic_read_u64(&sierra_early_release->newest) != 0)
+			sierra_flush_early_commits();
+	}
 }
 
 #endif /* SIERRA_EARLY_RELEASE_H */
