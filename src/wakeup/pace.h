@@ -25,7 +25,7 @@
  */
 extern void sierra_pace_begin(uint32 subject, SierraTime deadline);
 
-/* This call found so many events; "full": the caller takes no more of them at once. */
+/* This call found this number of events; "full": the caller takes no more at once. */
 extern void sierra_pace_end(uint32 subject, int64 events, bool full);
 
 #endif /* SIERRA_PACE_H */

@@ -47,6 +47,7 @@ SELECT shortest($$SELECT enext('s', 5, wait => '1 hour')$$, $$SELECT enext('s', 
        shortest($$SELECT enext('s', wait => '1 hour')$$, $$SELECT enext('t', wait => '1 hour')$$) < '5 milliseconds' AS other,
        shortest($$SELECT enext('s', wait => '1 hour')$$, $$SELECT enext('s')$$) < '5 milliseconds' AS no_wait;
 SELECT eunsub('t');
+DROP FUNCTION shortest(text, text);
 SELECT eack('s', 9);
 -- There are none: it waits as long as requested, not much longer.
 SELECT elapsed($$SELECT enext('s', wait => '300 milliseconds')$$) BETWEEN interval '0.3 seconds' AND interval '10 seconds' AS waited;
