@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from . import events
 from .cluster import BenchError, Cluster
 from .contenders import CONTENDERS
-from .operations import DATASETS, Difference, Series
+from .operations import DATASETS, Difference, Series, operations
 
 MARKER = "pg_sleep"
 MARK = f"SELECT {MARKER}(0)"
@@ -218,39 +218,45 @@ def literal(value):
     return "'" + str(value).replace("'", "''") + "'"
 
 
-def sessions_of(operations):
-    """Contender, data set and series of each session that the operations need; the longest first."""
-    sessions = {}
-    for series in operations:
+def sessions_of(wanted):
+    """Contender, data set and series of each session that the operations need; the longest first.
+
+    Each session executes all series that it has: what was done before changes the counts by a percent or two.
+    """
+    names = {one.name for one in wanted}
+    sessions, needed = {}, set()
+    for series in operations():
         if isinstance(series, Series):
             for side in (series.ours, series.bare):
                 sessions.setdefault((side.contender, series.dataset), []).append(series)
+                if series.name in names:
+                    needed.add((side.contender, series.dataset))
     # Reads come first: appends change what they would find.
-    plan = [(*key, sorted(group, key=lambda one: one.appends)) for key, group in sessions.items()]
+    plan = [(*key, sorted(group, key=lambda one: one.appends)) for key, group in sessions.items() if key in needed]
     order = [("sierra", "read"), ("sierra", "short"), ("bare", "short")]
     return sorted(plan, key=lambda one: order.index(one[:2]) if one[:2] in order else len(order))
 
 
-def measure(operations, options):
-    """Count everything in a cluster of its own; return for each operation the counts of ours and of bare."""
+def measure(wanted, options):
+    """Count in a cluster of its own; return for each operation that is wanted the counts of ours and of bare."""
     if not shutil.which("valgrind"):
         raise BenchError("valgrind is not installed")
     cluster = QuietCluster(options.dir)
     try:
         cluster.start()
         counter = Counter(cluster)
-        sessions = sessions_of(operations)
+        sessions = sessions_of(wanted)
         counter.prepare(sessions)
         counts = counter.count(sessions, options.jobs or os.cpu_count() or 1)
-        return {one.name: pair(one, operations, counts) for one in operations}
+        return {one.name: pair(one, counts) for one in wanted}
     finally:
         cluster.stop(options.keep)
 
 
-def pair(operation, operations, counts):
+def pair(operation, counts):
     """Instructions of ours and of bare for one execution, or for one step."""
     if isinstance(operation, Difference):
-        named = {one.name: one for one in operations}
-        more, less = (pair(named[name], operations, counts) for name in (operation.more, operation.less))
+        named = {one.name: one for one in operations()}
+        more, less = (pair(named[name], counts) for name in (operation.more, operation.less))
         return [round((a - b) / operation.steps) for a, b in zip(more, less)]
     return [round(counts[side.contender, operation.name]) for side in (operation.ours, operation.bare)]

@@ -174,21 +174,22 @@ def read_series():
     """Streams, partitions and everything, in pages."""
     for dataset, events in (("short", 10), ("read", 100)):
         yield Series(f"scan-{events}", f"escan of {events}", dataset, ours("sierra-scan.sql"), bare("bare-scan.sql"),
-                     some_stream, 100, again=True, returns=events, reads=EVENT)
+                     some_stream, 50, again=True, returns=events, reads=EVENT)
     yield Series("partition-1000", "epscan of 1000", "read", ours("sierra-partition-scan.sql"),
-                 bare("bare-partition-scan.sql"), some_sequence, 10, again=True, returns=1000, reads=EVENT)
-    for page, count in ((100, 60), (1000, 10)):
+                 bare("bare-partition-scan.sql"), some_sequence, 6, again=True, returns=1000, reads=EVENT)
+    for page, count in ((100, 30), (1000, 6)):
         yield Series(f"all-{page}", f"eall of {page}", "read", ours("sierra-all-random.sql"),
-                     flat("flat-all-random.sql"), some_position(page), count, again=True, returns=page, reads=EVENT, page=page)
+                     flat("flat-all-random.sql"), some_position(page), count, again=True, returns=page, reads=EVENT,
+                     page=page)
 
 
 def follow_series():
     """A subscription that reads a page, then acknowledges it."""
-    for page, count in ((100, 60), (1000, 20)):
+    for page, count in ((100, 30), (1000, 8)):
         yield Series(f"next-{page}", f"enext of {page}, eack", "read",
                      ours(f"SELECT * FROM enext('bench-{page}', {page})", f"SELECT eack('bench-{page}', :last)"),
                      flat("flat-all-random.sql", f"UPDATE cursors SET position = :last WHERE name = 'bench-{page}'"),
-                     next_page(page), count, warm=10, returns=page, reads=EVENT, page=page)
+                     next_page(page), count, warm=5, returns=page, reads=EVENT, page=page)
 
 
 def state_series():
@@ -196,7 +197,7 @@ def state_series():
     for dataset, events in (("short", 10), ("read", 100)):
         yield Series(f"load-{events}", f"eload, {events} events", dataset,
                      ours("SELECT * FROM eload('none', 'order-' || :n)"), bare("bare-load.sql"),
-                     some_stream, 100, again=True, returns=1, reads="state, version")
+                     some_stream, 40, again=True, returns=1, reads="state, version")
     yield Series("load-snapshot", "eload, snapshot", "long", ours("sierra-load.sql"), bare("bare-load-snapshot.sql"),
                  lambda number, random, facts: stream(0), 400, again=True, returns=1, reads="state, version")
 
