@@ -76,12 +76,11 @@ extern bool sierra_scan_newest(Relation rel, Relation sequence_index, Snapshot s
 							   int64 *sequence, int64 *position);
 
 /*
- * The same, faster if the newest event has the sequence bound or a few more: an
- * index scan without a bound copies all entries of the last index page.  A wrong
- * bound costs time only.
+ * The same as SnapshotSelf sees it, faster, for a caller that holds the partition lock.
+ * Uses the slot, which is one of the table; both numbers are SIERRA_NONE if there is no event.
  */
-extern bool sierra_scan_newest_from(Relation rel, Relation sequence_index, Snapshot snapshot,
-									int64 bound, int64 *sequence, int64 *position);
+extern void sierra_scan_newest_locked(Relation rel, Relation sequence_index, TupleTableSlot *slot,
+									  int64 *sequence, int64 *position);
 
 /* Scan keys: comparisons of index columns, with strategies of btree. */
 extern void sierra_scan_key_int8(ScanKey key, AttrNumber column, StrategyNumber strategy,
