@@ -90,6 +90,22 @@ $$;
 COMMENT ON FUNCTION sierra_internal.verify_partitions(name) IS
     'returns partitions that a store lacks or that do not belong to it';
 
+-- Reads use the category index of each partition that has one; the others are slow.
+CREATE FUNCTION sierra_internal.verify_category_index(store name)
+    RETURNS TABLE (problem text, detail text)
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    WITH category AS MATERIALIZED (SELECT c.relation, c.valid FROM sierra_internal.category_indexes($1) AS c)
+    SELECT 'category index', format('table "%s" has no valid category index, though the store has one', t.name)
+      FROM sierra_internal.event_tables($1) AS t
+      JOIN pg_inherits AS i ON i.inhrelid = t.relation
+     WHERE EXISTS (SELECT FROM category)
+       AND NOT EXISTS (SELECT FROM category AS c WHERE c.relation = t.relation AND c.valid)
+$$;
+COMMENT ON FUNCTION sierra_internal.verify_category_index(name) IS
+    'returns partitions that lack the category index that the store has';
+
 -- A sequence that gives out positions in blocks, backwards or again would break
 -- the order of commits.
 CREATE FUNCTION sierra_internal.verify_position_sequence(store name)
@@ -150,6 +166,8 @@ AS $$
     SELECT t.problem, t.detail FROM sierra_internal.verify_tables($1) AS t
     UNION ALL
     SELECT p.problem, p.detail FROM sierra_internal.verify_partitions($1) AS p
+    UNION ALL
+    SELECT c.problem, c.detail FROM sierra_internal.verify_category_index($1) AS c
     UNION ALL
     SELECT s.problem, s.detail FROM sierra_internal.verify_position_sequence($1) AS s
     UNION ALL

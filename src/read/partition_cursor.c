@@ -7,11 +7,15 @@
  * of a store with many partitions needs only a few rows of each, which cost less than
  * that.  So a source scans a window of sequences, and each window is twice as large
  * as the one before.
+ *
+ * A source can also read the events of one category, by the category index.  Many windows
+ * can have none of them, so after a window without events the next one is far larger.
  */
 #include "postgres.h"
 
 #include "base/errors.h"
 #include "read/partition_cursor.h"
+#include "store/category_index.h"
 #include "store/event.h"
 
 #include "access/stratnum.h"
@@ -20,11 +24,18 @@
 
 #define WINDOW_MAX 4096
 
+/* For a category: how much larger a window is than one before that had no events. */
+#define WINDOW_GROWTH 16
+
 void
 sierra_source_begin(SierraSource *source, int64 window)
 {
-	sierra_scan_begin(&source->scan, source->partition.rel, source->partition.sequence_index, false,
-					  GetActiveSnapshot(), 2);
+	if (source->category != NULL)
+		sierra_scan_begin(&source->scan, source->partition.rel, source->category_index, false,
+						  GetActiveSnapshot(), 3);
+	else
+		sierra_scan_begin(&source->scan, source->partition.rel, source->partition.sequence_index,
+						  false, GetActiveSnapshot(), 2);
 	source->scanning = true;
 	source->window = window;
 }
@@ -40,10 +51,17 @@ sierra_source_end(SierraSource *source)
 static void
 scan_sequences(SierraSource *source, int64 from, int64 to)
 {
-	ScanKeyData keys[2];
+	ScanKeyData keys[3];
+	ScanKeyData *key = keys;
+	AttrNumber column = 1;
 
-	sierra_scan_key_int8(&keys[0], 1, BTGreaterEqualStrategyNumber, from);
-	sierra_scan_key_int8(&keys[1], 1, BTLessEqualStrategyNumber, to);
+	if (source->category != NULL)
+	{
+		sierra_scan_key_text(key++, Anum_category_index_category, source->category);
+		column = Anum_category_index_sequence;
+	}
+	sierra_scan_key_int8(key++, column, BTGreaterEqualStrategyNumber, from);
+	sierra_scan_key_int8(key, column, BTLessEqualStrategyNumber, to);
 	sierra_scan_rescan(&source->scan, keys);
 }
 
@@ -60,19 +78,27 @@ fetch(SierraSource *source, ScanDirection direction)
 static void
 scan_next_window(SierraSource *source)
 {
+	int64 newest = source->partition.sequence;
+	int64 next = source->next;
+
 	if (ScanDirectionIsForward(source->direction))
 	{
-		int64 window = Min(source->window, PG_INT64_MAX - source->next);
+		int64 last = newest - next < source->window ? newest : next + source->window - 1;
 
-		scan_sequences(source, source->next, source->next + window - 1);
-		source->next += window;
+		scan_sequences(source, next, last);
+		source->window_is_last = last == newest;
+		source->next = last + 1;
 	}
 	else
 	{
-		scan_sequences(source, Max(source->next - source->window + 1, 0), source->next);
-		source->next -= source->window;
+		int64 first = next < source->window ? 0 : next - source->window + 1;
+
+		scan_sequences(source, first, next);
+		source->window_is_last = first == 0;
+		source->next = first - 1;
 	}
-	source->window = Min(source->window * 2, WINDOW_MAX);
+	if (source->window < WINDOW_MAX)
+		source->window = Min(source->window * 2, WINDOW_MAX);
 	source->window_is_empty = true;
 }
 
@@ -93,10 +119,14 @@ sierra_source_advance(SierraSource *source)
 {
 	while (!fetch(source, source->direction))
 	{
-		if (source->next < 0 || source->next > source->partition.sequence)
+		if (source->window_is_last)
 			return false;
 		if (source->window_is_empty)
-			report_gap(source);
+		{
+			if (source->category == NULL)
+				report_gap(source);
+			source->window = Min(source->window, PG_INT64_MAX / WINDOW_GROWTH) * WINDOW_GROWTH;
+		}
 		scan_next_window(source);
 	}
 	source->window_is_empty = false;
@@ -120,6 +150,12 @@ position_of(SierraSource *source, int64 sequence)
 {
 	scan_sequences(source, sequence, sequence);
 	return fetch(source, ForwardScanDirection) ? source->position : PG_INT64_MAX;
+}
+
+bool
+sierra_source_reaches(SierraSource *source, int64 sequence, int64 position)
+{
+	return position_of(source, sequence) <= position;
 }
 
 /* The sequence, between low and high, that the position has if positions are spread evenly. */

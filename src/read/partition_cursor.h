@@ -12,22 +12,26 @@
 /* sierra_source_search() ends when it is within this number of rows. */
 #define SIERRA_SEARCH_ENOUGH 8
 
-/* A partition that is read, and its current row. */
+/* A partition, or a category of it, that is read, and its current row. */
 typedef struct SierraSource
 {
 	SierraReadPartition partition; /* filled before, by sierra_horizon() for example */
+	const text *category;		   /* only events of this category, or NULL */
+	Relation category_index;	   /* by which they are found */
+	int id;						   /* for the caller */
 	SierraScan scan;
 	bool scanning;
 	ScanDirection direction;
 	int64 window;		  /* number of rows that the next index scan covers */
 	int64 next;			  /* sequence where the next index scan begins */
 	bool window_is_empty; /* the scan has not found a row yet */
+	bool window_is_last;  /* no index scan is needed after this one */
 	int64 sequence;		  /* of the current row */
 	int64 position;		  /* of the current row */
 } SierraSource;
 
 /*
- * Prepares a source to be read; its member partition is filled already.  window is the
+ * Prepares a source to be read; its first four members are filled already.  window is the
  * number of rows that the caller will probably need.
  */
 extern void sierra_source_begin(SierraSource *source, int64 window);
@@ -39,13 +43,16 @@ extern void sierra_source_end(SierraSource *source);
  */
 extern bool sierra_source_start(SierraSource *source, int64 sequence, ScanDirection direction);
 
+/* Is the event with this sequence, which the active snapshot sees, at this position or below? */
+extern bool sierra_source_reaches(SierraSource *source, int64 sequence, int64 position);
+
 /* Makes the next row current; false if the active snapshot sees no more rows. */
 extern bool sierra_source_advance(SierraSource *source);
 
 /*
- * Searches the last row at or below a position, and returns its sequence or one that
- * is at most SIERRA_SEARCH_ENOUGH lower.  Returns SIERRA_NONE if all rows are above
- * the position, or only the first few are not.
+ * For a source of all events.  Searches the last row at or below a position, and returns its
+ * sequence or one that is at most SIERRA_SEARCH_ENOUGH lower.  Returns SIERRA_NONE if all rows are
+ * above the position, or only the first few are not.
  */
 extern int64 sierra_source_search(SierraSource *source, int64 position);
 

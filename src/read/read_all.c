@@ -7,15 +7,19 @@
  * start at in a partition is searched by sequence.  The session remembers where its
  * last page ended in each partition, so a reader that continues there does not have to
  * search.
+ *
+ * If the filter lets pass only streams of certain categories, a partition that has a
+ * category index is read by it: it takes part in the merge once for each category.
  */
 #include "postgres.h"
 
+#include "read/category.h"
 #include "read/partition_cursor.h"
 #include "read/read_all.h"
+#include "store/category_index.h"
 #include "store/event.h"
 
 #include "access/relation.h"
-#include "lib/binaryheap.h"
 #include "utils/snapmgr.h"
 
 /*
@@ -37,11 +41,16 @@ typedef struct Merge
 {
 	const SierraStore *store;
 	const SierraReadAll *request;
-	SierraSource *sources; /* by partition */
-	int64 *passed;		   /* by partition: highest sequence at or below the position reached */
+	SierraReadPartition *partitions;
+	Relation *category_indexes; /* by partition; NULL: all its events are read */
+	SierraCategories categories;
+	SierraSource *sources;
+	int source_count;
+	int64 *passed; /* by partition: highest sequence at or below the position reached */
 	int64 horizon;
 	bool has_results;
-	binaryheap *heap; /* sources with a current row */
+	SierraSource **heap; /* sources with a current row, the one whose turn it is first */
+	int heap_size;
 } Merge;
 
 static bool
@@ -64,64 +73,122 @@ is_left_out(const SierraReadAll *request, int partition)
 	return request->after_by_partition && request->after_by_partition[partition] == SIERRA_NOT_READ;
 }
 
-/* The heap keeps its greatest element first, so the order is reversed for reading forward. */
-static int
-compare_forward(Datum a, Datum b, void *arg)
+static bool
+is_before(const Merge *merge, const SierraSource *a, const SierraSource *b)
 {
-	int64 left = ((SierraSource *) DatumGetPointer(a))->position;
-	int64 right = ((SierraSource *) DatumGetPointer(b))->position;
-
-	return left < right ? 1 : left > right ? -1 : 0;
+	return merge->request->backward ? a->position > b->position : a->position < b->position;
 }
 
-static int
-compare_backward(Datum a, Datum b, void *arg)
+/* Moves a source of the heap down, to where both sources below it are behind it. */
+static void
+sift_down(Merge *merge, int place)
 {
-	return -compare_forward(a, b, arg);
+	SierraSource **heap = merge->heap;
+	SierraSource *source = heap[place];
+
+	for (;;)
+	{
+		int below = 2 * place + 1;
+
+		if (below >= merge->heap_size)
+			break;
+		if (below + 1 < merge->heap_size && is_before(merge, heap[below + 1], heap[below]))
+			below++;
+		if (!is_before(merge, heap[below], source))
+			break;
+		heap[place] = heap[below];
+		place = below;
+	}
+	heap[place] = source;
 }
 
 static void
-open_sources(Merge *merge)
+build_heap(Merge *merge)
+{
+	for (int place = merge->heap_size / 2 - 1; place >= 0; place--)
+		sift_down(merge, place);
+}
+
+/* Opens the partitions, and the category indexes of those that can be read by them. */
+static void
+open_partitions(Merge *merge)
 {
 	int partitions = merge->store->partitions;
 	SierraReadPartition **opened = palloc(sizeof(SierraReadPartition *) * partitions);
+	bool by_category = sierra_filter_categories(&merge->request->streams, &merge->categories);
 	int count = 0;
 
-	merge->sources = palloc0(sizeof(SierraSource) * partitions);
+	merge->partitions = palloc0(sizeof(SierraReadPartition) * partitions);
+	merge->category_indexes = palloc0(sizeof(Relation) * partitions);
 	merge->passed = palloc(sizeof(int64) * partitions);
 	sierra_store_lock(merge->store);
 	for (int i = 0; i < partitions; i++)
 	{
-		SierraReadPartition *partition = &merge->sources[i].partition;
+		SierraReadPartition *partition = &merge->partitions[i];
 
-		merge->passed[i] = SIERRA_NONE;
+		merge->passed[i] = partition->sequence = partition->position = SIERRA_NONE;
 		if (is_left_out(merge->request, i))
 			continue;
 		partition->rel = sierra_scan_open_partition(merge->store, i, AccessShareLock);
 		partition->sequence_index = sierra_scan_open_index(partition->rel, SIERRA_INDEX_SEQUENCE);
+		if (by_category)
+			merge->category_indexes[i] = sierra_category_index_open(partition->rel);
 		opened[count++] = partition;
 	}
 	merge->horizon = sierra_horizon(merge->store, opened, count);
 	pfree(opened);
 }
 
+/* Makes the sources of all partitions: one, or one for each category. */
 static void
-close_sources(Merge *merge)
+make_sources(Merge *merge)
 {
+	int partitions = merge->store->partitions;
+	int most = partitions * Max(1, merge->categories.count);
+
+	merge->sources = palloc0(sizeof(SierraSource) * most);
+	merge->heap = palloc(sizeof(SierraSource *) * most);
+	for (int i = 0; i < partitions; i++)
+	{
+		bool by_category = merge->category_indexes[i] != NULL;
+
+		if (merge->partitions[i].sequence == SIERRA_NONE)
+			continue;
+		for (int c = 0; c < (by_category ? merge->categories.count : 1); c++)
+		{
+			SierraSource *source = &merge->sources[merge->source_count++];
+
+			source->id = i;
+			source->partition = merge->partitions[i];
+			if (by_category)
+			{
+				source->category = merge->categories.names[c];
+				source->category_index = merge->category_indexes[i];
+			}
+		}
+	}
+}
+
+static void
+close_partitions(Merge *merge)
+{
+	for (int i = 0; i < merge->source_count; i++)
+		sierra_source_end(&merge->sources[i]);
 	for (int i = 0; i < merge->store->partitions; i++)
 	{
-		SierraSource *source = &merge->sources[i];
+		SierraReadPartition *partition = &merge->partitions[i];
 
-		if (source->partition.rel == NULL)
+		if (partition->rel == NULL)
 			continue;
-		sierra_source_end(source);
-		index_close(source->partition.sequence_index, AccessShareLock);
+		if (merge->category_indexes[i] != NULL)
+			index_close(merge->category_indexes[i], AccessShareLock);
+		index_close(partition->sequence_index, AccessShareLock);
 
 		/*
 		 * Keep the locks if there are results, because they may point into the TOAST table.
 		 * Otherwise release them: the caller may wait next, and must not block DDL.
 		 */
-		relation_close(source->partition.rel, merge->has_results ? NoLock : AccessShareLock);
+		relation_close(partition->rel, merge->has_results ? NoLock : AccessShareLock);
 	}
 	if (!merge->has_results)
 		sierra_store_unlock(merge->store);
@@ -159,12 +226,21 @@ start_forward(SierraSource *source, int64 after, int64 hint, int64 *passed)
 		   step_past(source, after, PG_INT64_MAX, passed);
 }
 
-/* Makes the last row at or below a position current; false if there is none. */
+/* The same for a source of a category; place is where its partition begins to be read. */
 static bool
-start_backward(SierraSource *source, int64 position)
+start_category_forward(SierraSource *source, int64 after, int64 place)
+{
+	int64 ignored;
+
+	return sierra_source_start(source, place + 1, ForwardScanDirection) &&
+		   step_past(source, after, PG_INT64_MAX, &ignored);
+}
+
+/* Makes the first row from this place on, backward, at or below a position current. */
+static bool
+start_backward(SierraSource *source, int64 position, int64 place)
 {
 	int64 newest = source->partition.sequence;
-	int64 place = sierra_source_search(source, position);
 
 	/* Not beyond the newest, which may be the highest number there is. */
 	place = Min(place, newest - SIERRA_SEARCH_ENOUGH) + SIERRA_SEARCH_ENOUGH;
@@ -178,6 +254,30 @@ start_backward(SierraSource *source, int64 position)
 	return true;
 }
 
+/*
+ * A sequence of the partition whose event is at or below a position, and at most
+ * SIERRA_SEARCH_ENOUGH events are between; SIERRA_NONE if that is before the first.
+ * For sources of categories, which cannot search themselves.
+ */
+static int64
+find_place(const SierraReadPartition *partition, int64 position, int64 hint)
+{
+	SierraSource all = {.partition = *partition};
+	int64 place;
+
+	if (position < 0)
+		return SIERRA_NONE;
+	sierra_source_begin(&all, 1);
+	if (hint >= 0 && hint <= partition->sequence && sierra_source_reaches(&all, hint, position) &&
+		(partition->sequence - hint < SIERRA_SEARCH_ENOUGH ||
+		 !sierra_source_reaches(&all, hint + SIERRA_SEARCH_ENOUGH, position)))
+		place = hint;
+	else
+		place = sierra_source_search(&all, position);
+	sierra_source_end(&all);
+	return place;
+}
+
 /* How many rows of each partition will probably be needed. */
 static int64
 expected_rows(const Merge *merge)
@@ -189,24 +289,35 @@ static void
 start_all_forward(Merge *merge)
 {
 	bool hinted = last_page.events == merge->store->events;
+	int placed = -1; /* the last partition with a category index whose place was found */
 
-	for (int i = 0; i < merge->store->partitions; i++)
+	for (int i = 0; i < merge->source_count; i++)
 	{
 		SierraSource *source = &merge->sources[i];
-		int64 after = start_of(merge->request, i);
-		int64 hint = hinted && last_page.position <= after ? last_page.passed[i] : SIERRA_NONE;
+		int64 *passed = &merge->passed[source->id];
+		int64 after = start_of(merge->request, source->id);
+		int64 hint =
+			hinted && last_page.position <= after ? last_page.passed[source->id] : SIERRA_NONE;
+		bool started;
 
-		if (source->partition.rel == NULL)
-			continue;
-		merge->passed[i] = source->partition.sequence;
 		if (source->partition.position <= after)
+		{
+			*passed = source->partition.sequence;
 			continue;
+		}
 		sierra_source_begin(source, expected_rows(merge));
-		if (start_forward(source, after, hint, &merge->passed[i]) &&
-			source->position <= merge->horizon)
-			binaryheap_add_unordered(merge->heap, PointerGetDatum(source));
+		if (source->category == NULL)
+			started = start_forward(source, after, hint, passed);
+		else
+		{
+			if (placed != source->id)
+				*passed = find_place(&source->partition, after, hint);
+			placed = source->id;
+			started = start_category_forward(source, after, *passed);
+		}
+		if (started && source->position <= merge->horizon)
+			merge->heap[merge->heap_size++] = source;
 	}
-	binaryheap_build(merge->heap);
 }
 
 static void
@@ -214,18 +325,22 @@ start_all_backward(Merge *merge)
 {
 	int64 after = merge->request->after;
 	int64 start = after < 0 ? merge->horizon : Min(merge->horizon, after - 1);
+	int64 place = SIERRA_NONE;
+	int placed = -1; /* the partition that it is a place in */
 
-	for (int i = 0; i < merge->store->partitions; i++)
+	for (int i = 0; i < merge->source_count; i++)
 	{
 		SierraSource *source = &merge->sources[i];
 
-		if (source->partition.sequence == SIERRA_NONE)
-			continue;
 		sierra_source_begin(source, expected_rows(merge));
-		if (start_backward(source, start))
-			binaryheap_add_unordered(merge->heap, PointerGetDatum(source));
+		if (source->category == NULL)
+			place = sierra_source_search(source, start);
+		else if (placed != source->id)
+			place = find_place(&source->partition, start, SIERRA_NONE);
+		placed = source->id;
+		if (start_backward(source, start, place))
+			merge->heap[merge->heap_size++] = source;
 	}
-	binaryheap_build(merge->heap);
 }
 
 /* Remembers where a page that read up to position ended. */
@@ -234,7 +349,10 @@ remember_page(const Merge *merge, int64 position)
 {
 	/* An error in between must not leave a mixture of two pages. */
 	last_page.events = InvalidOid;
-	memcpy(last_page.passed, merge->passed, sizeof(int64) * merge->store->partitions);
+	for (int i = 0; i < merge->store->partitions; i++)
+		last_page.passed[i] = merge->partitions[i].position <= position
+								  ? merge->partitions[i].sequence
+								  : merge->passed[i];
 	last_page.position = position;
 	last_page.events = merge->store->events;
 }
@@ -250,12 +368,12 @@ merge_sources(Merge *merge, SierraSink *sink)
 	int64 end = Max(merge->horizon, request->after);
 	int unwanted = 0;
 
-	while (!binaryheap_empty(merge->heap))
+	while (merge->heap_size > 0)
 	{
-		SierraSource *first = (SierraSource *) DatumGetPointer(binaryheap_first(merge->heap));
+		SierraSource *first = merge->heap[0];
 		bool stop;
 
-		merge->passed[first - merge->sources] = first->sequence;
+		merge->passed[first->id] = first->sequence;
 		if (request_wants(request, first->scan.slot))
 		{
 			merge->has_results = true;
@@ -269,10 +387,10 @@ merge_sources(Merge *merge, SierraSink *sink)
 			end = first->position;
 			break;
 		}
-		if (sierra_source_advance(first) && first->position <= merge->horizon)
-			binaryheap_replace_first(merge->heap, PointerGetDatum(first));
-		else
-			binaryheap_remove_first(merge->heap);
+		if (!sierra_source_advance(first) || first->position > merge->horizon)
+			merge->heap[0] = merge->heap[--merge->heap_size];
+		if (merge->heap_size > 0)
+			sift_down(merge, 0);
 	}
 	return end;
 }
@@ -283,18 +401,17 @@ sierra_read_all(const SierraStore *store, const SierraReadAll *request, SierraSi
 	Merge merge = {.store = store, .request = request};
 	int64 end;
 
-	open_sources(&merge);
-	merge.heap = binaryheap_allocate(store->partitions,
-									 request->backward ? compare_backward : compare_forward, NULL);
+	open_partitions(&merge);
+	make_sources(&merge);
 	if (request->backward)
 		start_all_backward(&merge);
 	else
 		start_all_forward(&merge);
+	build_heap(&merge);
 	end = merge_sources(&merge, sink);
 	if (!request->backward)
 		remember_page(&merge, end);
-	binaryheap_free(merge.heap);
-	close_sources(&merge);
+	close_partitions(&merge);
 	return end;
 }
 
@@ -304,7 +421,7 @@ sierra_read_horizon(const SierraStore *store)
 	SierraReadAll request = {.after = SIERRA_NONE};
 	Merge merge = {.store = store, .request = &request};
 
-	open_sources(&merge);
-	close_sources(&merge);
+	open_partitions(&merge);
+	close_partitions(&merge);
 	return merge.horizon;
 }

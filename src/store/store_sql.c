@@ -7,6 +7,7 @@
 #include "base/compat.h"
 #include "base/guc.h"
 #include "base/routing.h"
+#include "store/category_index.h"
 #include "store/event.h"
 #include "store/run_as.h"
 #include "store/store.h"
@@ -25,6 +26,7 @@ PG_FUNCTION_INFO_V1(sierra_partition_key);
 PG_FUNCTION_INFO_V1(sierra_partition_id);
 PG_FUNCTION_INFO_V1(sierra_event_id);
 PG_FUNCTION_INFO_V1(sierra_table_differences);
+PG_FUNCTION_INFO_V1(sierra_is_category_index_sql);
 
 /* The value of sierra_es.store; current_setting() fails if the library is not loaded yet. */
 Datum
@@ -121,4 +123,10 @@ sierra_table_differences(PG_FUNCTION_ARGS)
 	}
 	relation_close(rel, AccessShareLock);
 	return (Datum) 0;
+}
+
+Datum
+sierra_is_category_index_sql(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_BOOL(sierra_is_category_index(PG_GETARG_OID(0)));
 }

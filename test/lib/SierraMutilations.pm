@@ -46,6 +46,11 @@ leaf: id index on a function of it | ALTER TABLE es.events_1 DROP CONSTRAINT eve
 [superuser] leaf: indexes not valid | UPDATE pg_index SET indisvalid = false WHERE indrelid = 'es.events_1'::regclass
 [superuser] leaf: primary key not valid | UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'es.events_1_sequence'::regclass
 [superuser] leaf: primary key by a reversed operator class | CREATE FUNCTION es.reversed(bigint, bigint) RETURNS integer LANGUAGE sql IMMUTABLE AS 'SELECT btint8cmp($2, $1)'; CREATE OPERATOR CLASS es.reversed_ops FOR TYPE bigint USING btree AS OPERATOR 1 >, OPERATOR 2 >=, OPERATOR 3 =, OPERATOR 4 <=, OPERATOR 5 <, FUNCTION 1 es.reversed(bigint, bigint); ALTER TABLE es.events_1 DROP CONSTRAINT events_1_sequence; CREATE UNIQUE INDEX events_1_sequence ON es.events_1 (partition_sequence es.reversed_ops); UPDATE pg_index SET indisprimary = true WHERE indexrelid = 'es.events_1_sequence'::regclass
+leaf: category index | CREATE INDEX ON es.events_1 (split_part(stream_id, '-', 1), partition_sequence)
+leaf: category index by another function | CREATE FUNCTION es.split_part(text, text, integer) RETURNS text IMMUTABLE LANGUAGE sql AS 'SELECT ''none''::text COLLATE "C"'; CREATE INDEX ON es.events_1 (es.split_part(stream_id, '-', 1), partition_sequence)
+leaf: category index partial | CREATE INDEX ON es.events_1 (split_part(stream_id, '-', 1), partition_sequence) WHERE stream_version > 1
+leaf: category index descending | CREATE INDEX ON es.events_1 (split_part(stream_id, '-', 1) DESC, partition_sequence DESC)
+[superuser] leaf: category index not valid | CREATE INDEX es_category ON es.events_1 (split_part(stream_id, '-', 1), partition_sequence); UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'es.es_category'::regclass
 leaf: an index whose expression fails | CREATE FUNCTION es.fails(text) RETURNS text IMMUTABLE LANGUAGE plpgsql AS 'BEGIN IF $1 LIKE ''Ag%'' THEN RAISE ''no''; END IF; RETURN $1; END'; CREATE INDEX ON es.events_1 (es.fails(event_name))
 # --- partitions
 leaf: two bigints exchanged | SELECT testing.replace_leaf('es', 'stream_version, partition_sequence, global_position, timestamp, event_id, partition_key, transaction_id, partition_id, stream_id, event_name, metadata, payload, payload_bytes')

@@ -16,6 +16,8 @@ INSERT INTO wanted VALUES
     ('create_event_store', 'name name DEFAULT ''es''::name, partitions integer DEFAULT 32', 'void', 'plpgsql', 'v', 'u', false, 0),
     ('drop_event_store', 'name name, force boolean DEFAULT false', 'void', 'plpgsql', 'v', 'u', false, 0),
     ('guard_event_store', 'store name DEFAULT NULL::name', 'integer', 'plpgsql', 'v', 'u', false, 0),
+    ('create_category_index', 'store name DEFAULT NULL::name', 'void', 'plpgsql', 'v', 'u', false, 0),
+    ('drop_category_index', 'store name DEFAULT NULL::name', 'boolean', 'plpgsql', 'v', 'u', false, 0),
     ('event_stores', '', 'TABLE(store name, owner name, partitions integer, events bigint, last_position bigint, bytes bigint)', 'plpgsql', 's', 'u', false, 1000),
     ('event_partitions', 'store name DEFAULT NULL::name', 'TABLE(partition_id integer, events bigint, last_sequence bigint, last_position bigint, bytes bigint)', 'c', 's', 'u', false, 1000),
     ('everify', 'store name DEFAULT NULL::name', 'TABLE(problem text, partition_id integer, partition_sequence bigint, stream_id text, stream_version bigint, event_id uuid, detail text)', 'c', 's', 'u', false, 1000),

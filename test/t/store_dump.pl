@@ -245,6 +245,7 @@ my @owned = (new_database(), new_database());
 $node->safe_psql($_, qq{CREATE EXTENSION sierra_es; GRANT CREATE ON DATABASE $_ TO keeper}) for @owned;
 my $keeper = connect_to($node, $owned[0], 'keeper');
 $keeper->do(q{SELECT create_event_store('es', 4)});
+$keeper->do(q{SELECT create_category_index()});
 $keeper->do(q{SELECT * FROM emappend('k', ARRAY['a', 'b'], ARRAY['e', 'e'])});
 $keeper->do(q{GRANT USAGE ON SCHEMA es TO clerk});
 $keeper->do(q{GRANT SELECT, INSERT ON ALL TABLES IN SCHEMA es TO clerk});
@@ -257,6 +258,7 @@ sub is_kept {
     my ($server, $database, $how) = @_;
     my $dbh = connect_to($server, $database, 'keeper');
     same_text(store_text($dbh), store_text($keeper), "byte_exact: $how");
+    is(one_value($dbh, q{SELECT count(*) FROM sierra_internal.category_indexes('es') AS c WHERE c.valid}), 1 + 4, "$how: the category index is there");
     append_continues($dbh, [qw(a b c)], "gapless: $how, the owner continues");
     no_complaints([ everify_rows($dbh) ], "$how, everify() finds nothing");
     my $clerk = connect_to($server, $database, 'clerk');
