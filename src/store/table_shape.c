@@ -55,11 +55,11 @@ has_collation(Form_pg_attribute attribute, const SierraColumnShape *column)
 	return attribute->attcollation == C_COLLATION_OID;
 }
 
+/* A dropped column has no type. */
 static bool
 is_column(Form_pg_attribute attribute, const SierraColumnShape *column)
 {
-	return !attribute->attisdropped && attribute->atttypid == column->type &&
-		   has_collation(attribute, column) &&
+	return attribute->atttypid == column->type && has_collation(attribute, column) &&
 		   strcmp(NameStr(attribute->attname), column->name) == 0;
 }
 
