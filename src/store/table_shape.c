@@ -109,7 +109,8 @@ has_partition_key(Relation rel)
 	if (!HeapTupleIsValid(tuple))
 		return false;
 	form = (Form_pg_partitioned_table) GETSTRUCT(tuple);
-	fits = form->partstrat == PARTITION_STRATEGY_LIST && form->partnatts == 1 &&
+	/* LIST has one column. */
+	fits = form->partstrat == PARTITION_STRATEGY_LIST &&
 		   form->partattrs.values[0] == Anum_events_partition_id;
 	ReleaseSysCache(tuple);
 	return fits;
