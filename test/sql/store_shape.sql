@@ -1,9 +1,10 @@
 -- What differs from the description of a table or index is refused (SE005) before anything is read:
 -- each line is a damage that only one check finds
 \set SHOW_CONTEXT never
-SELECT create_event_store('es', 1);
-SELECT stream_version FROM eappend('a', 'x', event_id => '00000000-0000-4000-8000-000000000001');
-SELECT stream_version FROM eappend('own', 'x', partition_key => 'key');
+-- With 4 partitions: a is in partition 0, own in 2, where its name and the id of its event do not lead.
+SELECT create_event_store('es', 4);
+SELECT stream_version FROM eappend('a', 'x');
+SELECT stream_version FROM eappend('own', 'x', partition_key => 'partition key', event_id => '00000000-0000-4000-8000-000000000001');
 SELECT esub('s');
 -- Does the damage, calls, and undoes the damage.
 CREATE FUNCTION refusal(damage text, call text) RETURNS text LANGUAGE plpgsql AS $$
@@ -76,8 +77,25 @@ SELECT refusal('ALTER SEQUENCE es.global_position INCREMENT 2', $$stream_version
 SELECT refusal('ALTER SEQUENCE es.global_position CACHE 2', $$stream_version FROM eappend('a', 'x')$$);
 SELECT refusal('ALTER SEQUENCE es.global_position CYCLE', $$stream_version FROM eappend('a', 'x')$$);
 
+-- Rows from a time when a column could be null.
+CREATE FUNCTION refusal_of_null(relation text, name text, call text) RETURNS text LANGUAGE sql AS $$
+    SELECT refusal(format('ALTER TABLE es.%1$s DISABLE TRIGGER ALL;'
+                          ' UPDATE pg_attribute SET attnotnull = false WHERE attrelid = ''es.%1$s''::regclass AND attname = %2$L;'
+                          ' UPDATE es.%1$s SET %2$I = NULL;'
+                          ' UPDATE pg_attribute SET attnotnull = true WHERE attrelid = ''es.%1$s''::regclass AND attname = %2$L', relation, name), call)
+$$;
+CREATE FUNCTION see(e sierra_event) RETURNS void LANGUAGE sql AS '';
+SELECT create_projection('p', 'see(sierra_event)', mode => 'manual');
+SELECT refusal_of_null('events_0', 'global_position', 'count(*) FROM eall()');
+SELECT refusal_of_null('events_0', 'stream_id', 'count(*) FROM eall(streams => ARRAY[''b*''])');
+SELECT refusal_of_null('stream_keys', 'partition_key', $$count(*) FROM escan('own')$$);
+SELECT refusal_of_null('event_ids', 'partition_id', $$stream_id FROM eget('00000000-0000-4000-8000-000000000001')$$);
+SELECT refusal_of_null('projections', 'mode', $$count(*) FROM sierra_internal.list_jobs('es')$$);
+SELECT refusal_of_null('projections', 'kind', $$run_projection('p')$$);
+SELECT refusal_of_null('subscriptions', 'window_size', $$count(*) FROM enext('s')$$);
+
 -- Nothing of that is left.
 SELECT * FROM everify();
 SELECT stream_version FROM eappend('a', 'x');
 SELECT drop_event_store('es', force => true);
-DROP FUNCTION refusal(text, text), refusal_of_index(text, text), refusal_of_key(text, text);
+DROP FUNCTION see(sierra_event), refusal_of_null(text, text, text), refusal(text, text), refusal_of_index(text, text), refusal_of_key(text, text);
