@@ -55,11 +55,11 @@ has_collation(Form_pg_attribute attribute, const SierraColumnShape *column)
 	return attribute->attcollation == C_COLLATION_OID;
 }
 
+/* A dropped column has no type. */
 static bool
 is_column(Form_pg_attribute attribute, const SierraColumnShape *column)
 {
-	return !attribute->attisdropped && attribute->atttypid == column->type &&
-		   has_collation(attribute, column) &&
+	return attribute->atttypid == column->type && has_collation(attribute, column) &&
 		   strcmp(NameStr(attribute->attname), column->name) == 0;
 }
 
@@ -109,7 +109,8 @@ has_partition_key(Relation rel)
 	if (!HeapTupleIsValid(tuple))
 		return false;
 	form = (Form_pg_partitioned_table) GETSTRUCT(tuple);
-	fits = form->partstrat == PARTITION_STRATEGY_LIST && form->partnatts == 1 &&
+	/* LIST has one column. */
+	fits = form->partstrat == PARTITION_STRATEGY_LIST &&
 		   form->partattrs.values[0] == Anum_events_partition_id;
 	ReleaseSysCache(tuple);
 	return fits;

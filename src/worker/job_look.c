@@ -18,10 +18,12 @@
 #include "worker/job_look.h"
 #include "worker/job_switch.h"
 #include "worker/job_table.h"
+#include "worker/look_budget.h"
 #include "worker/look_lock.h"
 #include "worker/store_watch.h"
 
 #include "catalog/pg_type.h"
+#include "common/pg_prng.h"
 #include "miscadmin.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
@@ -32,6 +34,13 @@
  */
 #define LOCKED_PAUSE_MS 50
 #define LOCKED_PAUSE_MAX_MS 1000
+
+/*
+ * In a round, the looks at the stores of one owner take this long at most, in milliseconds,
+ * and the look that exceeds it; the second is for the owner whom the runner serves.
+ */
+#define LOOK_BUDGET_MS 100
+#define SERVED_LOOK_BUDGET_MS 1000
 
 /* The value of lock_timeout during a look. */
 #define LOOK_LOCK_TIMEOUT "100ms"
@@ -167,22 +176,34 @@ time_of_look(const SierraJob *looking, const SierraJobLook *look, Oid served)
 	return Max(looking->note.paused_until, looking->note.look_due);
 }
 
+/* Is this store to be left out now?  Then its jobs stay as they are, unless it is locked. */
+static bool
+is_left_out(SierraJob *looking, SierraJobLook *look, Oid served, HTAB *budget)
+{
+	Oid owner = looking->owner.store_owner;
+	bool alone = !look->several_owners || owner == served;
+	SierraTime now = sierra_now();
+	SierraTime due = time_of_look(looking, look, served);
+	bool spent = due <= now && sierra_look_budget_is_spent(
+								   budget, owner, alone ? SERVED_LOOK_BUDGET_MS : LOOK_BUDGET_MS);
+
+	looking->skipped = spent || (due > now && looking->note.paused_until <= now);
+	look->unfinished |= spent;
+	if (due > now)
+		look->again_at = Min(look->again_at, due);
+	return spent || due > now;
+}
+
 /* Finds the jobs of a store; true if an append in flight holds events back. */
 static bool
-look_at_store(Oid schema, SierraJobLook *look, Oid served)
+look_at_store(SierraJob *looking, HTAB *budget)
 {
 	MemoryContext context = CurrentMemoryContext;
-	SierraJob *looking = sierra_job_find(schema, SIERRA_JOB_LOOK, "", 0);
+	Oid schema = looking->key.schema;
 	SierraTime began = sierra_now();
-	SierraTime due = time_of_look(looking, look, served);
 	volatile bool held_back = false;
 
-	looking->skipped = due > began && looking->note.paused_until <= began;
-	if (due > began)
-	{
-		look->again_at = Min(look->again_at, due);
-		return false;
-	}
+	looking->looked = began;
 	PG_TRY();
 	{
 		bool free;
@@ -207,41 +228,63 @@ look_at_store(Oid schema, SierraJobLook *look, Oid served)
 	PG_END_TRY();
 	MemoryContextSwitchTo(context);
 	note_slow_look(looking, began);
+	sierra_look_budget_spend(budget, looking->owner.store_owner, sierra_now() - began);
 	return held_back;
 }
 
-/* Notes who owns the stores; true if these are several.  Only catalogs are read. */
-static bool
-find_owners(const List *schemas)
+/* The store at which this process has not looked for the longest time comes first. */
+static int
+compare_looks(const ListCell *a, const ListCell *b)
 {
+	const SierraJob *left = lfirst(a);
+	const SierraJob *right = lfirst(b);
+
+	return left->looked < right->looked ? -1 : left->looked > right->looked;
+}
+
+/*
+ * The looks to do, in their order, with the owners of the stores; "several" says whether
+ * these are more than one.  Only catalogs are read.
+ */
+static List *
+plan_looks(const List *schemas, bool *several)
+{
+	List *looks = NIL;
 	Oid first = InvalidOid;
-	bool several = false;
 	ListCell *cell;
 
+	*several = false;
 	foreach (cell, schemas)
 	{
+		SierraJob *looking = sierra_job_find(lfirst_oid(cell), SIERRA_JOB_LOOK, "", 0);
 		Oid owner = sierra_relation_owner(get_relname_relid("events", lfirst_oid(cell)));
 
+		/* At random first: a runner can end before it has looked at all of them. */
+		if (looking->looked == 0)
+			looking->looked = -1 - (SierraTime) pg_prng_uint32(&pg_global_prng_state);
+		looks = lappend(looks, looking);
 		if (!OidIsValid(owner))
 			continue;
-		sierra_job_find(lfirst_oid(cell), SIERRA_JOB_LOOK, "", 0)->owner.store_owner = owner;
-		several |= OidIsValid(first) && owner != first;
+		looking->owner.store_owner = owner;
+		*several |= OidIsValid(first) && owner != first;
 		first = owner;
 	}
-	return several;
+	list_sort(looks, compare_looks);
+	return looks;
 }
 
 void
 sierra_jobs_look(SierraJobLook *look, Oid served)
 {
 	MemoryContext context = CurrentMemoryContext;
-	List *schemas = NIL;
+	List *looks = NIL;
+	HTAB *budget;
 	ListCell *cell;
 
 	sierra_jobs_begin_look();
 	sierra_background_begin("looking for event stores");
 	look->installed = sierra_extension_exists();
-	look->held_back = look->several_owners = false;
+	look->held_back = look->several_owners = look->unfinished = false;
 	look->again_at = SIERRA_NEVER;
 	if (look->installed && has_functions())
 	{
@@ -250,17 +293,21 @@ sierra_jobs_look(SierraJobLook *look, Oid served)
 		sierra_jobs_read_switch();
 
 		MemoryContextSwitchTo(context);
-		schemas = list_copy(found);
-		look->several_owners = find_owners(schemas);
+		looks = plan_looks(found, &look->several_owners);
 	}
 	sierra_background_end();
 	MemoryContextSwitchTo(context);
-	foreach (cell, schemas)
+	budget = sierra_look_budget_begin();
+	foreach (cell, looks)
 	{
+		SierraJob *looking = lfirst(cell);
+
 		CHECK_FOR_INTERRUPTS();
-		look->held_back |= look_at_store(lfirst_oid(cell), look, served);
+		if (!is_left_out(looking, look, served, budget))
+			look->held_back |= look_at_store(looking, budget);
 	}
-	look->stores = list_length(schemas);
-	list_free(schemas);
+	hash_destroy(budget);
+	look->stores = list_length(looks);
+	list_free(looks);
 	look->jobs = sierra_jobs_forget_others();
 }

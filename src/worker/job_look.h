@@ -15,6 +15,7 @@ typedef struct SierraJobLook
 	int jobs;
 	bool several_owners; /* the stores belong to more than one role */
 	bool held_back;		 /* an append in flight holds back events that exist */
+	bool unfinished;	 /* stores were left to the next look: the time of their owners is over */
 	SierraTime again_at; /* when a store that was left out may be looked at */
 } SierraJobLook;
 

@@ -27,8 +27,9 @@ typedef struct SierraJob
 	uint64 listed; /* number of the last look that found it */
 	bool unknown;  /* it was run, and only the next look shows whether it is due again */
 	SierraJobOwner owner;
-	bool skipped; /* of a look: it was left out, since it is slow */
-	bool trusted; /* its owners are superusers */
+	bool skipped;	   /* of a look: it was left out, since it is slow or others took the time */
+	SierraTime looked; /* of a look: when it began last; negative before the first one */
+	bool trusted;	   /* its owners are superusers */
 	TimestampTz due_at;
 	TimestampTz again_at; /* when to run it again even if the store has not changed */
 	int64 size;			  /* how much a run handles at most */

@@ -208,6 +208,8 @@ note_round(SierraTime began, bool everything, bool failed, int sent)
 	if (everything)
 		slot->sweep_due = Max(sierra_after_ms(began, sierra_guc_sweep_interval),
 							  ended + took * SWEEP_PAUSE_FACTOR);
+	else
+		slot->sweep_due += sierra_watch_left_out_time() * SWEEP_PAUSE_FACTOR;
 	SpinLockRelease(&slot->mutex);
 
 	LWLockAcquire(sierra_shared->lock, LW_EXCLUSIVE);

@@ -26,21 +26,18 @@
 #include "store/scan.h"
 #include "store/time_limit.h"
 #include "wakeup/notify.h"
+#include "worker/guarded_stores.h"
 #include "worker/job_note.h"
+#include "worker/look_budget.h"
 #include "worker/look_lock.h"
 #include "worker/store_watch.h"
 
-#include "access/genam.h"
-#include "access/htup_details.h"
 #include "access/relation.h"
-#include "access/table.h"
 #include "access/xact.h"
-#include "catalog/indexing.h"
 #include "catalog/pg_class.h"
-#include "catalog/pg_trigger.h"
 #include "common/hashfn.h"
+#include "common/pg_prng.h"
 #include "miscadmin.h"
-#include "utils/fmgroids.h"
 #include "utils/hsearch.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
@@ -62,11 +59,14 @@ typedef struct Look
 typedef struct Watched
 {
 	Oid schema;		   /* hash key */
+	Oid owner;		   /* of the table of events */
 	bool listed;	   /* found by the last list_stores() */
 	bool complained;   /* an error occurred since the last look that succeeded */
 	bool unsure;	   /* it rang after the last look */
 	bool silent;	   /* and those that rang since then wanted no NOTIFY */
+	bool left_out;	   /* of the last sweep: others of its owner took the time */
 	SierraTime looked; /* the last look of this process; 0: none */
+	SierraTime turn;   /* when it was its turn last; negative before the first time */
 	SierraTime next;   /* not before: the last look failed, or was slow */
 	SierraTime sweep;  /* if it has not rung, not before: the last look was slow */
 	uint32 failures;   /* of looks, in a row */
@@ -97,12 +97,24 @@ typedef struct Watched
 #define SLOW_WATCH_PAUSE_FACTOR 9
 #define SLOW_SWEEP_PAUSE_FACTOR 99
 
+/*
+ * In a round, the looks at the stores of one owner take this long at most, in milliseconds,
+ * and the look that exceeds it.
+ */
+#define WATCH_BUDGET_MS 50
+
 static HTAB *watched = NULL;
+
+/* What the looks of the current round have taken. */
+static HTAB *budget = NULL;
 
 /* How much longer than SLOW_WATCH_MS the slow looks of the current round took. */
 static SierraTime slow_time = 0;
 
-/* When to look at the first of the stores that are unsure. */
+/* How long the looks at those that a sweep had left out took in the current round. */
+static SierraTime left_out_time = 0;
+
+/* When to look at the first of the stores that are unsure, or were left out. */
 static SierraTime look_due = SIERRA_NEVER;
 
 static bool found_unrung = false;
@@ -150,61 +162,24 @@ find_watched(Oid schema)
 
 	if (!found)
 	{
-		store->listed = store->unsure = store->silent = false;
+		store->owner = InvalidOid;
+		store->listed = store->unsure = store->silent = store->left_out = false;
 		store->looked = store->next = 0;
+		/* At random first: a runner can end before it has looked at all of them. */
+		store->turn = -1 - (SierraTime) pg_prng_uint32(&pg_global_prng_state);
 		store->sweep = read_note(schema).look_due;
 		store->failures = 0;
 	}
 	return store;
 }
 
-/* Has the table the guard of stores? */
-static bool
-has_guard(Relation triggers, Oid table, Oid guard)
-{
-	ScanKeyData keys[2];
-	SysScanDesc scan;
-	HeapTuple tuple;
-	bool found;
-
-	ScanKeyInit(&keys[0], Anum_pg_trigger_tgrelid, BTEqualStrategyNumber, F_OIDEQ,
-				ObjectIdGetDatum(table));
-	ScanKeyInit(&keys[1], Anum_pg_trigger_tgname, BTEqualStrategyNumber, F_NAMEEQ,
-				CStringGetDatum("sierra_guard"));
-	scan = systable_beginscan(triggers, TriggerRelidNameIndexId, true, NULL, 2, keys);
-	tuple = systable_getnext(scan);
-	found = HeapTupleIsValid(tuple) && ((Form_pg_trigger) GETSTRUCT(tuple))->tgfoid == guard;
-	systable_endscan(scan);
-	return found;
-}
-
-/*
- * Lists the stores by their tables of events: there is one in each schema, but any number
- * of triggers can call the guard.
- */
 static void
-list_guarded_by(Oid guard)
+note_listed(Oid schema, Oid owner)
 {
-	Relation classes = table_open(RelationRelationId, AccessShareLock);
-	Relation triggers = table_open(TriggerRelationId, AccessShareLock);
-	ScanKeyData key;
-	SysScanDesc scan;
-	HeapTuple tuple;
+	Watched *store = find_watched(schema);
 
-	ScanKeyInit(&key, Anum_pg_class_relname, BTEqualStrategyNumber, F_NAMEEQ,
-				CStringGetDatum("events"));
-	scan = systable_beginscan(classes, ClassNameNspIndexId, true, NULL, 1, &key);
-	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
-	{
-		Form_pg_class row = (Form_pg_class) GETSTRUCT(tuple);
-
-		CHECK_FOR_INTERRUPTS();
-		if (row->relkind == RELKIND_PARTITIONED_TABLE && has_guard(triggers, row->oid, guard))
-			find_watched(row->relnamespace)->listed = true;
-	}
-	systable_endscan(scan);
-	table_close(triggers, AccessShareLock);
-	table_close(classes, AccessShareLock);
+	store->listed = true;
+	store->owner = owner;
 }
 
 /* Brings the list of stores up to date, and forgets stores that do not exist any more. */
@@ -225,7 +200,7 @@ list_stores(void)
 		store->listed = false;
 	guard = sierra_extension_guard();
 	if (OidIsValid(guard))
-		list_guarded_by(guard);
+		sierra_list_guarded_stores(guard, note_listed);
 	hash_seq_init(&scan, watched);
 	while ((store = hash_seq_search(&scan)) != NULL)
 	{
@@ -360,7 +335,17 @@ note_slow_look(Watched *store, SierraTime began, SierraTime ended)
 	write_note(store->schema, &note);
 }
 
-/* Looks at a store in a round; the time that a slow or a failing store costs is its own. */
+/* Is the time over that looks at the stores of this owner may take in a round? */
+static bool
+is_over_budget(const Watched *store)
+{
+	return sierra_look_budget_is_spent(budget, store->owner, WATCH_BUDGET_MS);
+}
+
+/*
+ * Looks at a store in a round, unless the time of its owner is over; the time that a slow or
+ * a failing store costs is its own.
+ */
 static bool
 look_in_round(Watched *store, Look *look)
 {
@@ -368,6 +353,9 @@ look_in_round(Watched *store, Look *look)
 	SierraTime ended;
 	bool done;
 
+	if (is_over_budget(store))
+		return false;
+	store->turn = began;
 	sierra_time_limit_begin_job(WATCH_TIME_LIMIT_MS);
 	done = look_at_store(store, look, true);
 	sierra_time_limit_end_job();
@@ -376,6 +364,10 @@ look_in_round(Watched *store, Look *look)
 	store->next = done ? 0
 					   : sierra_after_ms(ended, sierra_backoff(store->failures, LOOK_INTERVAL_MS,
 															   FAILED_LOOK_PAUSE_MAX_MS));
+	sierra_look_budget_spend(budget, store->owner, ended - began);
+	if (store->left_out)
+		left_out_time += Min(ended - began, sierra_after_ms(0, SLOW_WATCH_MS));
+	store->left_out = false;
 	if (sierra_is_past(began, ended, SLOW_WATCH_MS))
 		note_slow_look(store, began, ended);
 	return done;
@@ -426,7 +418,7 @@ is_time_to_look(const Watched *store)
 static bool
 is_in_round(const Watched *store, bool all)
 {
-	if (store->unsure && is_time_to_look(store))
+	if ((store->unsure || store->left_out) && is_time_to_look(store))
 		return true;
 	return all && sierra_now() >= Max(store->next, store->sweep);
 }
@@ -468,6 +460,8 @@ sierra_watch_rings(const SierraRings *rings)
 {
 	int sent = 0;
 
+	budget = sierra_look_budget_begin();
+	left_out_time = 0;
 	if (rings->count > 0)
 		list_stores();
 	for (int i = 0; i < rings->count; i++)
@@ -475,32 +469,75 @@ sierra_watch_rings(const SierraRings *rings)
 	return sent;
 }
 
+/* The store at which this process has not looked for the longest time comes first. */
+static int
+compare_looks(const ListCell *a, const ListCell *b)
+{
+	const Watched *left = lfirst(a);
+	const Watched *right = lfirst(b);
+
+	return left->turn < right->turn ? -1 : left->turn > right->turn;
+}
+
+/* The stores at which a round looks that have not just rung, in their order. */
+static List *
+plan_round(bool all)
+{
+	HASH_SEQ_STATUS scan;
+	Watched *store;
+	List *round = NIL;
+
+	hash_seq_init(&scan, watched);
+	while ((store = hash_seq_search(&scan)) != NULL)
+	{
+		if (is_in_round(store, all))
+			round = lappend(round, store);
+	}
+	list_sort(round, compare_looks);
+	return round;
+}
+
+/* When to look at stores whose looks are still to be done. */
+static SierraTime
+find_look_due(void)
+{
+	HASH_SEQ_STATUS scan;
+	Watched *store;
+	SierraTime due = SIERRA_NEVER;
+
+	hash_seq_init(&scan, watched);
+	while ((store = hash_seq_search(&scan)) != NULL)
+	{
+		if (store->unsure || store->left_out)
+			due = Min(due, time_of_look(store));
+	}
+	return due;
+}
+
 /*
- * Looks at all stores, or at those that are unsure; returns how many
+ * Looks at all stores, or at those that are unsure or were left out; returns how many
  * notifications were sent.
  */
 static int
 watch_stores(bool all)
 {
-	HASH_SEQ_STATUS scan;
-	Watched *store;
+	ListCell *cell;
 	int sent = 0;
 
 	list_stores();
-	look_due = SIERRA_NEVER;
-	hash_seq_init(&scan, watched);
-	while ((store = hash_seq_search(&scan)) != NULL)
+	foreach (cell, plan_round(all))
 	{
+		Watched *store = lfirst(cell);
 		Look look;
 
-		if (is_in_round(store, all) && look_in_round(store, &look) && is_news(store, &look))
+		store->left_out |= all && is_over_budget(store);
+		if (look_in_round(store, &look) && is_news(store, &look))
 		{
 			sierra_notify(look.name, look.position);
 			sent++;
 		}
-		if (store->unsure)
-			look_due = Min(look_due, time_of_look(store));
 	}
+	look_due = find_look_due();
 	return sent;
 }
 
@@ -547,6 +584,12 @@ SierraTime
 sierra_watch_due(void)
 {
 	return look_due;
+}
+
+SierraTime
+sierra_watch_left_out_time(void)
+{
+	return left_out_time;
 }
 
 SierraTime

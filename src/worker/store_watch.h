@@ -43,6 +43,12 @@ extern SierraTime sierra_watch_due(void);
  */
 extern SierraTime sierra_watch_take_slow_time(void);
 
+/*
+ * How much of the time of the last round belongs to the sweep before it, which had left
+ * stores out since others of their owner took the time.
+ */
+extern SierraTime sierra_watch_left_out_time(void);
+
 /* Has this process found events in a store that had not rung? */
 extern bool sierra_watch_found_unrung(void);
 

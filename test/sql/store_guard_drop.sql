@@ -35,6 +35,11 @@ SELECT refused('DROP SCHEMA kept');
 SET ROLE regress_sierra_stranger;
 SELECT statement, refused(statement) FROM statements ORDER BY n;
 SET ROLE regress_sierra_keeper;
+GRANT USAGE ON SCHEMA kept TO regress_sierra_stranger;
+SET ROLE regress_sierra_stranger;
+-- it is not told whether there are events
+SELECT refused('DROP TABLE kept.events CASCADE'), refused('DROP SCHEMA kept CASCADE'), refused('DROP OWNED BY regress_sierra_keeper');
+SET ROLE regress_sierra_keeper;
 SELECT stream_id, stream_version FROM eall();
 
 -- Other tables and schemas are nobody's business, whatever they are called.
@@ -46,6 +51,7 @@ INSERT INTO other.events VALUES (1);
 DROP TABLE kept.others;
 DROP TABLE IF EXISTS nowhere.events, kept.nothing;
 DROP SCHEMA IF EXISTS nowhere CASCADE;
+SELECT refused('DROP SCHEMA other CASCADE');
 DROP TABLE other.events_0;
 DROP SCHEMA other CASCADE;
 
@@ -70,6 +76,9 @@ BEGIN;
 SELECT stream_version FROM eappend('a', 'E');
 SELECT refused('DROP SCHEMA kept CASCADE');
 ROLLBACK;
+-- Neither is a partition that has no rows of its own.
+CREATE TABLE kept.events_2 PARTITION OF kept.events FOR VALUES IN (2) PARTITION BY LIST (partition_id);
+SELECT refused('DROP SCHEMA kept CASCADE');
 SET client_min_messages = warning;
 DROP SCHEMA kept CASCADE;
 RESET client_min_messages;
