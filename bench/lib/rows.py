@@ -166,6 +166,12 @@ def contention_rows():
     yield Row("append-hot-stream", "events/s", append("sierra", "eappend", "append-hot", dataset="hot"), (
         Rival(append("message-db", "message-db", "append-hot", dataset="hot")),
     ), 16)
+    yield Row("append-hot-stream-early", "events/s", append(
+        "sierra", "eappend, early release", "append-hot", dataset="hot",
+        options={"sierra_es.early_lock_release": "on"}), (
+        Rival(append("sierra", "eappend", "append-hot", dataset="hot")),
+        Rival(append("message-db", "message-db", "append-hot", dataset="hot"), 2.5),
+    ), 16, preload=True)
 
 
 def batch_rows():
