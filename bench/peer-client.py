@@ -134,6 +134,7 @@ def run_clients(connect, numbers, work, barrier, results):
             thread.join()
         elapsed = time.monotonic() - start
     except Exception as error:
+        barrier.abort()
         errors.append(repr(error))
     results.put((sum(counts), elapsed, errors))
 

@@ -77,6 +77,10 @@ class Contender:
                      "rare": dataset.rare}
         self.cluster.psql(self.database(name), file=f"fill-{self.key}.sql", options=options,
                           variables=variables)
+        self.vacuum(name)
+
+    def vacuum(self, name):
+        """VACUUM ANALYZE what holds the data set."""
         self.cluster.psql(self.database(name), "VACUUM ANALYZE")
 
     def set_up(self, name, dataset):
@@ -137,6 +141,11 @@ class Sierra(Contender):
 
     def table(self, dataset):
         return f'"{dataset}".events'
+
+    def vacuum(self, name):
+        """Only the tables of this store: the others of the database can be big."""
+        self.cluster.psql("sierra", f"""SELECT format('VACUUM ANALYZE %s', oid::regclass) FROM pg_class
+            WHERE relnamespace = '"{name}"'::regnamespace AND relkind IN ('r', 'p') AND NOT relispartition \\gexec""")
 
 
 class Bare(Contender):
