@@ -13,8 +13,70 @@
 #include "access/tableam.h"
 #include "access/xact.h"
 #include "executor/executor.h"
+#include "utils/inval.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
+
+/*
+ * The partitions that this session has found to be plain: a row needs entries in the three
+ * indexes of the shape, and nothing else.  So their indexes need not be looked for, nor
+ * prepared for the executor, by each append.  Any change to a relation makes all of them
+ * unknown again.
+ */
+#define KNOWN 256
+
+typedef struct KnownPartition
+{
+	Oid relid;
+	uint64 changes; /* when it was found to be plain */
+	Oid indexes[SIERRA_INDEXES_MAX];
+} KnownPartition;
+
+static KnownPartition known[KNOWN];
+static uint64 changes = 0; /* 0: the callback is not registered */
+
+static void
+relation_changed(Datum arg, Oid relid)
+{
+	changes++;
+}
+
+/* The place of a partition, which another one may have at the moment. */
+static KnownPartition *
+place_of(Relation rel)
+{
+	if (changes == 0)
+	{
+		CacheRegisterRelcacheCallback(relation_changed, (Datum) 0);
+		changes = 1;
+	}
+	return &known[RelationGetRelid(rel) % KNOWN];
+}
+
+static bool
+is_known(const KnownPartition *place, Relation rel)
+{
+	return place->relid == RelationGetRelid(rel) && place->changes == changes;
+}
+
+/* Does the table do nothing for a new row but store it, which has only values that it allows? */
+static bool
+is_plain_table(Relation rel)
+{
+	const TupleDesc desc = RelationGetDescr(rel);
+	const TriggerDesc *triggers = rel->trigdesc;
+
+	if (triggers != NULL && (triggers->trig_insert_before_row || triggers->trig_insert_after_row ||
+							 triggers->trig_insert_new_table))
+		return false;
+	if (desc->natts != Natts_events ||
+		(desc->constr != NULL &&
+		 (desc->constr->num_check > 0 || desc->constr->has_generated_stored)))
+		return false;
+	return !TupleDescAttr(desc, Anum_events_metadata - 1)->attnotnull &&
+		   !TupleDescAttr(desc, Anum_events_payload - 1)->attnotnull &&
+		   !TupleDescAttr(desc, Anum_events_payload_bytes - 1)->attnotnull;
+}
 
 /* Finds an index among those that are open already. */
 static Relation
@@ -31,23 +93,63 @@ find_index(SierraAppendPartition *partition, SierraIndex kind)
 	return NULL; /* not reached */
 }
 
+/* Opens the indexes of a partition of which nothing is known; remembers it if it is plain. */
+static void
+look_for_indexes(SierraAppendPartition *partition, KnownPartition *place)
+{
+	/* A change that arrives meanwhile makes the place unknown. */
+	uint64 changes_before = changes;
+
+	partition->result = sierra_direct_insert_open(partition->rel);
+	for (int i = 0; i < SIERRA_INDEXES_MAX; i++)
+		partition->indexes[i] = find_index(partition, i);
+	if (partition->result->ri_NumIndices != SIERRA_INDEXES_MAX || !is_plain_table(partition->rel))
+		return;
+	place->relid = RelationGetRelid(partition->rel);
+	place->changes = changes_before;
+	for (int i = 0; i < SIERRA_INDEXES_MAX; i++)
+		place->indexes[i] = RelationGetRelid(partition->indexes[i]);
+}
+
+/*
+ * The lock on the table keeps the indexes from being dropped, also by REINDEX CONCURRENTLY,
+ * which adds new ones before it drops these.
+ */
+static void
+open_known_indexes(SierraAppendPartition *partition, const KnownPartition *place)
+{
+	const KnownPartition copy = *place; /* opening an index can change it */
+
+	for (int i = 0; i < SIERRA_INDEXES_MAX; i++)
+		partition->indexes[i] = index_open(copy.indexes[i], RowExclusiveLock);
+}
+
 void
 sierra_append_partition_open(const SierraStore *store, int id, SierraAppendPartition *partition)
 {
+	KnownPartition *place;
+
 	partition->id = id;
 	partition->rel = sierra_scan_open_partition(store, id, RowExclusiveLock);
-	partition->result = sierra_direct_insert_open(partition->rel);
+	partition->result = NULL;
+	partition->slot = table_slot_create(partition->rel, NULL);
 	partition->lock_is_new = false;
 	partition->stream_scanning = partition->id_scanning = false;
-	partition->sequence_index = find_index(partition, SIERRA_INDEX_SEQUENCE);
-	partition->stream_index = find_index(partition, SIERRA_INDEX_STREAM);
-	partition->event_id_index = find_index(partition, SIERRA_INDEX_EVENT_ID);
+	place = place_of(partition->rel);
+	if (is_known(place, partition->rel))
+		open_known_indexes(partition, place);
+	else
+		look_for_indexes(partition, place);
 }
 
 void
 sierra_append_partition_close(SierraAppendPartition *partition)
 {
-	ExecCloseIndices(partition->result);
+	ExecDropSingleTupleTableSlot(partition->slot);
+	if (partition->result != NULL)
+		ExecCloseIndices(partition->result);
+	for (int i = 0; i < SIERRA_INDEXES_MAX && partition->result == NULL; i++)
+		index_close(partition->indexes[i], RowExclusiveLock);
 	table_close(partition->rel, NoLock);
 }
 
@@ -85,7 +187,8 @@ sierra_append_partition_probe_stream(SierraAppendPartition *partition, const tex
 
 	/* Keep one scan per partition, because a batch looks for many streams. */
 	if (!partition->stream_scanning)
-		sierra_scan_begin(scan, partition->rel, partition->stream_index, false, SnapshotSelf, 1);
+		sierra_scan_begin(scan, partition->rel, partition->indexes[SIERRA_INDEX_STREAM], false,
+						  SnapshotSelf, 1);
 	partition->stream_scanning = true;
 	sierra_scan_key_text(&scan_key, 1, stream_id);
 	if (!sierra_scan_last(scan, &scan_key))
@@ -103,7 +206,8 @@ sierra_append_partition_find_id(SierraAppendPartition *partition, const pg_uuid_
 	SierraScan *scan = &partition->id_scan;
 
 	if (!partition->id_scanning)
-		sierra_scan_begin(scan, partition->rel, partition->event_id_index, false, SnapshotSelf, 1);
+		sierra_scan_begin(scan, partition->rel, partition->indexes[SIERRA_INDEX_EVENT_ID], false,
+						  SnapshotSelf, 1);
 	partition->id_scanning = true;
 	sierra_scan_key_uuid(&scan_key, 1, event_id);
 	sierra_scan_rescan(scan, &scan_key);
@@ -120,29 +224,9 @@ sierra_append_partition_end_probes(SierraAppendPartition *partition)
 	partition->stream_scanning = partition->id_scanning = false;
 }
 
-/*
- * The newest sequences that this session has found, by a hash of the table's OID: where
- * to begin to look next time.  They are hints: another session may have appended, and
- * another table may have the same hash.
- */
-#define HINTS 256
-
-static struct
-{
-	Oid relid;
-	int64 sequence;
-} hints[HINTS];
-
 void
 sierra_append_partition_probe(SierraAppendPartition *partition)
 {
-	Oid relid = RelationGetRelid(partition->rel);
-	int64 bound = SIERRA_NONE;
-
-	if (hints[relid % HINTS].relid == relid)
-		bound = hints[relid % HINTS].sequence;
-	(void) sierra_scan_newest_from(partition->rel, partition->sequence_index, SnapshotSelf, bound,
-								   &partition->sequence, &partition->position);
-	hints[relid % HINTS].relid = relid;
-	hints[relid % HINTS].sequence = partition->sequence;
+	sierra_scan_newest_locked(partition->rel, partition->indexes[SIERRA_INDEX_SEQUENCE],
+							  partition->slot, &partition->sequence, &partition->position);
 }

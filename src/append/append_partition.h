@@ -6,15 +6,16 @@
 #define SIERRA_APPEND_PARTITION_H
 
 #include "store/scan.h"
+#include "store/table_shape.h"
 
 typedef struct SierraAppendPartition
 {
 	int id;
 	Relation rel;
-	struct ResultRelInfo *result; /* with its indexes open */
-	Relation sequence_index;
-	Relation stream_index;
-	Relation event_id_index;
+	Relation indexes[SIERRA_INDEXES_MAX]; /* those of the shape, open; by SierraIndex */
+	struct ResultRelInfo
+		*result;			/* all its indexes; NULL if there is nothing else to do for a row */
+	TupleTableSlot *slot;	/* for rows of the table, one at a time */
 	SierraScan stream_scan; /* the scan of sierra_append_partition_probe_stream() */
 	bool stream_scanning;	/* it is open */
 	SierraScan id_scan;		/* that of sierra_append_partition_find_id() */

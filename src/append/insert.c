@@ -19,6 +19,7 @@
 #include "store/direct_insert.h"
 #include "store/guard.h"
 
+#include "access/genam.h"
 #include "access/stratnum.h"
 #include "access/table.h"
 #include "access/tableam.h"
@@ -77,66 +78,121 @@ store_row(const SierraInsert *insert, int i, TupleTableSlot *slot, ResultRelInfo
 	ExecClearTuple(slot);
 	form_row(insert, i, slot->tts_values, slot->tts_isnull);
 	ExecStoreVirtualTuple(slot);
-	if (RelationGetDescr(result->ri_RelationDesc)->constr != NULL)
+	if (result != NULL && RelationGetDescr(result->ri_RelationDesc)->constr != NULL)
 		ExecConstraints(result, slot, insert->estate);
 }
 
+static void
+add_entry(Relation rel, Relation index, Datum *values, TupleTableSlot *slot)
+{
+	static bool nulls[2] = {false, false};
+
+	index_insert(index, values, nulls, &slot->tts_tid, rel, UNIQUE_CHECK_YES, false, NULL);
+}
+
 /*
- * Rows are formed, checked and written in the context for one row, which
- * sierra_direct_insert_finish() resets: the table access method does not free what it
- * allocates for them.
+ * Makes the index entries of a plain partition, one index after the other: neighbours in an
+ * index are often in the same page.  The index is a btree, which does not use the argument
+ * that is NULL here; nor does PostgreSQL pass it for the index of a TOAST table.
  */
 static void
-insert_one(const SierraInsert *insert, ResultRelInfo *result, int i)
+add_entries(const SierraInsert *insert, const SierraAppendPartition *partition,
+			TupleTableSlot **slots, const int *which, int count)
 {
-	Relation rel = result->ri_RelationDesc;
-	TupleTableSlot *slot = table_slot_create(rel, NULL);
-	MemoryContext caller = MemoryContextSwitchTo(GetPerTupleMemoryContext(insert->estate));
+	const SierraAppendResult *results = insert->results;
+	Relation rel = partition->rel;
+	Datum values[2];
 
-	store_row(insert, i, slot, result);
-	table_tuple_insert(rel, slot, GetCurrentCommandId(true), 0, NULL);
+	for (int i = 0; i < count; i++)
+	{
+		values[0] = Int64GetDatum(results[which[i]].partition_sequence);
+		add_entry(rel, partition->indexes[SIERRA_INDEX_SEQUENCE], values, slots[i]);
+	}
+	for (int i = 0; i < count; i++)
+	{
+		values[0] = PointerGetDatum(insert->events[which[i]].stream_id);
+		values[1] = Int64GetDatum(results[which[i]].stream_version);
+		add_entry(rel, partition->indexes[SIERRA_INDEX_STREAM], values, slots[i]);
+	}
+	for (int i = 0; i < count; i++)
+	{
+		values[0] = UUIDPGetDatum(&insert->events[which[i]].event_id);
+		add_entry(rel, partition->indexes[SIERRA_INDEX_EVENT_ID], values, slots[i]);
+	}
+}
+
+/*
+ * Makes the index entries, and queues the AFTER ROW triggers.  Rows are formed, checked and
+ * written in the context for one row, which this resets: the table access method does not
+ * free what it allocates for them.
+ */
+static void
+finish_rows(const SierraInsert *insert, const SierraAppendPartition *partition,
+			TupleTableSlot **slots, const int *which, int count)
+{
+	EState *estate = insert->estate;
+	MemoryContext caller;
+
+	for (int i = 0; i < count && partition->result != NULL; i++)
+		sierra_direct_insert_finish(partition->result, slots[i], estate);
+	if (partition->result != NULL)
+		return;
+	caller = MemoryContextSwitchTo(GetPerTupleMemoryContext(estate));
+	add_entries(insert, partition, slots, which, count);
 	MemoryContextSwitchTo(caller);
-	sierra_direct_insert_finish(result, slot, insert->estate);
-	ExecDropSingleTupleTableSlot(slot);
+	ResetPerTupleExprContext(estate);
 }
 
 static void
-insert_slice(const SierraInsert *insert, ResultRelInfo *result, TupleTableSlot **slots,
-			 const int *which, int count)
+insert_one(const SierraInsert *insert, const SierraAppendPartition *partition, const int *which)
+{
+	TupleTableSlot *slot = partition->slot;
+	MemoryContext caller = MemoryContextSwitchTo(GetPerTupleMemoryContext(insert->estate));
+
+	store_row(insert, which[0], slot, partition->result);
+	table_tuple_insert(partition->rel, slot, GetCurrentCommandId(true), 0, NULL);
+	MemoryContextSwitchTo(caller);
+	finish_rows(insert, partition, &slot, which, 1);
+}
+
+static void
+insert_slice(const SierraInsert *insert, const SierraAppendPartition *partition,
+			 TupleTableSlot **slots, const int *which, int count)
 {
 	MemoryContext caller = MemoryContextSwitchTo(GetPerTupleMemoryContext(insert->estate));
 
 	CHECK_FOR_INTERRUPTS();
 	for (int i = 0; i < count; i++)
-		store_row(insert, which[i], slots[i], result);
-	table_multi_insert(result->ri_RelationDesc, slots, count, GetCurrentCommandId(true), 0, NULL);
+		store_row(insert, which[i], slots[i], partition->result);
+	table_multi_insert(partition->rel, slots, count, GetCurrentCommandId(true), 0, NULL);
 	MemoryContextSwitchTo(caller);
-	for (int i = 0; i < count; i++)
-		sierra_direct_insert_finish(result, slots[i], insert->estate);
+	finish_rows(insert, partition, slots, which, count);
 }
 
 static void
-insert_many(const SierraInsert *insert, ResultRelInfo *result, const int *which, int count)
+insert_many(const SierraInsert *insert, const SierraAppendPartition *partition, const int *which,
+			int count)
 {
 	int nslots = Min(count, ROWS_AT_ONCE);
 	TupleTableSlot **slots = palloc(sizeof(TupleTableSlot *) * nslots);
 
 	for (int i = 0; i < nslots; i++)
-		slots[i] = table_slot_create(result->ri_RelationDesc, NULL);
+		slots[i] = table_slot_create(partition->rel, NULL);
 	for (int done = 0; done < count; done += nslots)
-		insert_slice(insert, result, slots, which + done, Min(nslots, count - done));
+		insert_slice(insert, partition, slots, which + done, Min(nslots, count - done));
 	for (int i = 0; i < nslots; i++)
 		ExecDropSingleTupleTableSlot(slots[i]);
 	pfree(slots);
 }
 
 static void
-insert_plain(const SierraInsert *insert, ResultRelInfo *result, const int *which, int count)
+insert_plain(const SierraInsert *insert, const SierraAppendPartition *partition, const int *which,
+			 int count)
 {
 	if (count == 1)
-		insert_one(insert, result, which[0]);
+		insert_one(insert, partition, which);
 	else
-		insert_many(insert, result, which, count);
+		insert_many(insert, partition, which, count);
 }
 
 static const char *
@@ -159,7 +215,8 @@ check_stored(SierraAppendPartition *partition, const SierraNewEvent *event,
 	bool same;
 
 	sierra_scan_key_int8(&key, 1, BTEqualStrategyNumber, results->partition_sequence);
-	sierra_scan_begin(&scan, partition->rel, partition->sequence_index, false, SnapshotSelf, 1);
+	sierra_scan_begin(&scan, partition->rel, partition->indexes[SIERRA_INDEX_SEQUENCE], false,
+					  SnapshotSelf, 1);
 	sierra_scan_rescan(&scan, &key);
 	same = sierra_scan_next(&scan, ForwardScanDirection) &&
 		   sierra_slot_int8(scan.slot, Anum_events_stream_version) == results->stream_version &&
@@ -240,7 +297,7 @@ insert_by_executor(SierraInsert *insert, SierraAppendPartition *partition, const
 static bool
 needs_executor(const SierraStore *store, const SierraAppendPartition *partition)
 {
-	TriggerDesc *triggers = partition->result->ri_TrigDesc;
+	const TriggerDesc *triggers = partition->rel->trigdesc;
 
 	if (!store->plain_insert || sierra_store_has_row_security(store))
 		return true;
@@ -257,5 +314,5 @@ sierra_insert_events(SierraInsert *insert, SierraAppendPartition *partition, con
 	if (needs_executor(insert->store, partition))
 		insert_by_executor(insert, partition, which, count);
 	else
-		insert_plain(insert, partition->result, which, count);
+		insert_plain(insert, partition, which, count);
 }

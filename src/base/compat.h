@@ -11,6 +11,7 @@
 #include "postgres.h"
 
 #include "access/genam.h"
+#include "access/nbtree.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_database.h"
 #include "catalog/pg_namespace.h"
@@ -23,6 +24,7 @@
 #include "storage/lock.h"
 #include "storage/proc.h"
 #include "utils/acl.h"
+#include "utils/regproc.h"
 #include "utils/rel.h"
 #include "utils/wait_event.h"
 #if PG_VERSION_NUM >= 160000
@@ -64,6 +66,17 @@ sierra_compat_is_json(const char *text)
 	return pg_parse_json(lex, &nullSemAction) == JSON_SUCCESS;
 }
 
+/* 16 can return errors instead of raising them (858e776c84) */
+static inline List *
+sierra_compat_qualified_name(const char *text)
+{
+#if PG_VERSION_NUM >= 160000
+	return stringToQualifiedNameList(text, NULL);
+#else
+	return stringToQualifiedNameList(text);
+#endif
+}
+
 /* 18 added scan instrumentation (0fbceae841) */
 static inline IndexScanDesc
 sierra_compat_index_beginscan(Relation heap, Relation index, Snapshot snapshot, int nkeys)
@@ -72,6 +85,17 @@ sierra_compat_index_beginscan(Relation heap, Relation index, Snapshot snapshot, 
 	return index_beginscan(heap, index, snapshot, NULL, nkeys, 0);
 #else
 	return index_beginscan(heap, index, snapshot, nkeys, 0);
+#endif
+}
+
+/* The last leaf page of a btree, locked; 17 dropped the snapshot (f691f5b80a) */
+static inline Buffer
+sierra_compat_last_index_page(Relation index)
+{
+#if PG_VERSION_NUM >= 170000
+	return _bt_get_endpoint(index, 0, true);
+#else
+	return _bt_get_endpoint(index, 0, true, NULL);
 #endif
 }
 

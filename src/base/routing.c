@@ -7,43 +7,16 @@
 #include "postgres.h"
 
 #include "base/routing.h"
+#include "base/sha1.h"
 
-#include "common/cryptohash.h"
-#include "common/sha1.h"
 #include "port/pg_bswap.h"
 #include "utils/builtins.h"
-#include "utils/memutils.h"
-#include "utils/resowner.h"
 
 /* 219bd637-e279-53e9-9e2b-eabe5d9120cc, the UUIDv5 of DNS sierradb.tqwewe.com */
 static const uint8 sierra_namespace[UUID_LEN] = {0x21, 0x9b, 0xd6, 0x37, 0xe2, 0x79, 0x53, 0xe9,
 												 0x9e, 0x2b, 0xea, 0xbe, 0x5d, 0x91, 0x20, 0xcc};
 
 #define URN_PREFIX "urn:uuid:"
-
-/*
- * The context that computes all keys of the session: to create one takes longer
- * than to hash a name.  With OpenSSL a context belongs to a resource owner and is
- * freed with it, so this one gets an owner that is never released; without OpenSSL
- * it is in the current memory context, so that is one that is never freed.
- */
-static pg_cryptohash_ctx *
-sha1_context(void)
-{
-	static pg_cryptohash_ctx *sha1 = NULL;
-
-	if (sha1 == NULL)
-	{
-		ResourceOwner current = CurrentResourceOwner;
-		MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
-
-		CurrentResourceOwner = ResourceOwnerCreate(NULL, "sierra_es");
-		sha1 = pg_cryptohash_create(PG_SHA1);
-		CurrentResourceOwner = current;
-		MemoryContextSwitchTo(old);
-	}
-	return sha1;
-}
 
 /*
  * Takes random bytes from a pool, and fills the pool from the system's generator
@@ -80,15 +53,13 @@ take_random(void *bytes, size_t count)
 void
 sierra_uuid_of_name(const char *name, int length, pg_uuid_t *key)
 {
-	uint8 digest[SHA1_DIGEST_LENGTH];
-	pg_cryptohash_ctx *sha1 = sha1_context();
+	uint8 digest[SIERRA_SHA1_LENGTH];
+	SierraSha1 sha1;
 
-	if (sha1 == NULL || pg_cryptohash_init(sha1) < 0 ||
-		pg_cryptohash_update(sha1, sierra_namespace, UUID_LEN) < 0 ||
-		pg_cryptohash_update(sha1, (const uint8 *) name, length) < 0 ||
-		pg_cryptohash_final(sha1, digest, sizeof(digest)) < 0)
-		ereport(ERROR, errcode(ERRCODE_INTERNAL_ERROR),
-				errmsg("could not compute the partition key: SHA-1 is not available"));
+	sierra_sha1_begin(&sha1);
+	sierra_sha1_add(&sha1, sierra_namespace, UUID_LEN);
+	sierra_sha1_add(&sha1, name, length);
+	sierra_sha1_end(&sha1, digest);
 
 	memcpy(key->data, digest, UUID_LEN);
 	key->data[6] = (key->data[6] & 0x0f) | 0x50;

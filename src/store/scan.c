@@ -15,6 +15,7 @@
 #include "store/scan.h"
 #include "store/table_shape.h"
 
+#include "access/nbtree.h"
 #include "access/relation.h"
 #include "access/stratnum.h"
 #include "access/table.h"
@@ -22,6 +23,7 @@
 #include "access/xact.h"
 #include "catalog/pg_collation.h"
 #include "miscadmin.h"
+#include "storage/bufmgr.h"
 #include "storage/lmgr.h"
 #include "utils/fmgroids.h"
 #include "utils/rel.h"
@@ -217,8 +219,8 @@ sierra_scan_find_settled(SierraScan *scan, Snapshot dirty, ScanKey key)
 static void
 get_numbers(const SierraScan *scan, int64 *sequence, int64 *position)
 {
-	*sequence = sierra_slot_int8(scan->slot, Anum_events_partition_sequence);
-	*position = sierra_slot_int8(scan->slot, Anum_events_global_position);
+	*sequence = sierra_event_sequence(scan->slot);
+	*position = sierra_event_position(scan->slot);
 }
 
 bool
@@ -237,23 +239,49 @@ sierra_scan_newest(Relation rel, Relation sequence_index, Snapshot snapshot, int
 	return found;
 }
 
-bool
-sierra_scan_newest_from(Relation rel, Relation sequence_index, Snapshot snapshot, int64 bound,
-						int64 *sequence, int64 *position)
+/*
+ * The row of the last entry of an index, if it is committed or our own.  An index scan
+ * would find it too, but it copies the entries of a whole page first.  The page stays
+ * pinned while the row is read, so that VACUUM cannot remove the row and reuse its place.
+ */
+static bool
+fetch_last(Relation rel, Relation index, TupleTableSlot *slot)
 {
-	ScanKeyData key;
-	SierraScan scan;
-	bool found;
+	Buffer buffer = sierra_compat_last_index_page(index);
+	bool found = false;
+	ItemPointerData row;
+	OffsetNumber last;
+	Page page;
 
-	if (bound <= 0)
-		return sierra_scan_newest(rel, sequence_index, snapshot, sequence, position);
-	sierra_scan_key_int8(&key, 1, BTGreaterEqualStrategyNumber, bound);
-	sierra_scan_begin(&scan, rel, sequence_index, false, snapshot, 1);
-	found = move_to_end(&scan, &key, false) && index_fetch_heap(scan.desc, scan.slot);
-	if (found)
-		get_numbers(&scan, sequence, position);
-	sierra_scan_end(&scan);
-	return found || sierra_scan_newest(rel, sequence_index, snapshot, sequence, position);
+	if (!BufferIsValid(buffer))
+		return false;
+	page = BufferGetPage(buffer);
+	last = PageGetMaxOffsetNumber(page);
+	if (last >= P_FIRSTDATAKEY(BTPageGetOpaque(page)))
+	{
+		IndexTuple entry = (IndexTuple) PageGetItem(page, PageGetItemId(page, last));
+
+		/* An entry for several rows is of numbers that were rolled back and given again. */
+		found = !BTreeTupleIsPosting(entry);
+		row = entry->t_tid;
+	}
+	LockBuffer(buffer, BUFFER_LOCK_UNLOCK);
+	found = found && table_tuple_fetch_row_version(rel, &row, SnapshotSelf, slot);
+	ReleaseBuffer(buffer);
+	return found;
+}
+
+void
+sierra_scan_newest_locked(Relation rel, Relation sequence_index, TupleTableSlot *slot,
+						  int64 *sequence, int64 *position)
+{
+	if (!fetch_last(rel, sequence_index, slot))
+	{
+		(void) sierra_scan_newest(rel, sequence_index, SnapshotSelf, sequence, position);
+		return;
+	}
+	*sequence = sierra_slot_int8(slot, Anum_events_partition_sequence);
+	*position = sierra_slot_int8(slot, Anum_events_global_position);
 }
 
 void

@@ -16,6 +16,7 @@
 #include "utils/snapshot.h"
 #include "utils/uuid.h"
 
+#include "store/event.h"
 #include "store/store.h"
 
 /* The indexes of a partition: their places in sierra_partition_shape. */
@@ -75,12 +76,11 @@ extern bool sierra_scan_newest(Relation rel, Relation sequence_index, Snapshot s
 							   int64 *sequence, int64 *position);
 
 /*
- * The same, faster if the newest event has the sequence bound or a few more: an
- * index scan without a bound copies all entries of the last index page.  A wrong
- * bound costs time only.
+ * The same as SnapshotSelf sees it, faster, for a caller that holds the partition lock.
+ * Uses the slot, which is one of the table; both numbers are SIERRA_NONE if there is no event.
  */
-extern bool sierra_scan_newest_from(Relation rel, Relation sequence_index, Snapshot snapshot,
-									int64 bound, int64 *sequence, int64 *position);
+extern void sierra_scan_newest_locked(Relation rel, Relation sequence_index, TupleTableSlot *slot,
+									  int64 *sequence, int64 *position);
 
 /* Scan keys: comparisons of index columns, with strategies of btree. */
 extern void sierra_scan_key_int8(ScanKey key, AttrNumber column, StrategyNumber strategy,
@@ -94,5 +94,24 @@ extern int32 sierra_slot_int4(TupleTableSlot *slot, AttrNumber column);
 extern const pg_uuid_t *sierra_slot_uuid(TupleTableSlot *slot, AttrNumber column);
 extern text *sierra_slot_text(TupleTableSlot *slot, AttrNumber column);
 extern bool sierra_slot_text_equal(TupleTableSlot *slot, AttrNumber column, const text *value);
+
+/* The same of an event, for columns that nearly every reader looks at. */
+static inline int64
+sierra_event_position(TupleTableSlot *slot)
+{
+	const SierraEventFixed *fixed = sierra_event_fixed(slot);
+
+	return fixed != NULL ? fixed->global_position
+						 : sierra_slot_int8(slot, Anum_events_global_position);
+}
+
+static inline int64
+sierra_event_sequence(TupleTableSlot *slot)
+{
+	const SierraEventFixed *fixed = sierra_event_fixed(slot);
+
+	return fixed != NULL ? fixed->partition_sequence
+						 : sierra_slot_int8(slot, Anum_events_partition_sequence);
+}
 
 #endif /* SIERRA_SCAN_H */

@@ -62,6 +62,10 @@ SELECT spelled, sierra_partition_key(spelled) = sierra_stream_key(spelled) AS ha
 -- The key of a stream is that of its name even when the name spells a UUID.
 SELECT sierra_stream_key('7e124fe8-fe28-5398-bb95-53973100148f');
 
+-- Names of all lengths: SHA-1 works on blocks of 64 bytes, and pads the last one.
+SELECT md5(string_agg(sierra_stream_key(repeat('x', n))::text, '' ORDER BY n)) = 'b1a7e5d1727158e6e676c2ff51cc47d6' AS all_lengths
+  FROM generate_series(1, 1024) AS n;
+
 SELECT sierra_stream_key(NULL) IS NULL AND sierra_partition_key(NULL) IS NULL
    AND sierra_partition_id(NULL, 32) IS NULL AND sierra_event_id(NULL) IS NULL AS strict;
 SELECT sierra_partition_id('7e124fe8-fe28-5398-bb95-53973100148f', 0);
