@@ -137,6 +137,7 @@ def append_rows():
             bare, message_db, emmett = bars[clients] if sync == "on" else (None, None, None)
             yield Row("append", "events/s", append("sierra", "eappend"), (
                 Rival(append("bare", "bare INSERT"), bare),
+                Rival(append("bare", "bare INSERT, spread", "append-spread", dataset="append_spread")),
                 Rival(append("message-db", "message-db"), message_db),
                 Rival(append("emmett", "Emmett"), emmett),
             ), clients, sync)
