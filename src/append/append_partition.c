@@ -195,14 +195,26 @@ sierra_append_partition_probe_stream(SierraAppendPartition *partition, const tex
 	SierraScan *scan = &partition->stream_scan;
 
 	/*
-	 * On a busy stream it is the newest event of the partition.  A scan would first copy all
-	 * entries of the stream that are in the same index page.
+	 * The row in the slot is the newest of its stream.  On a busy stream it is the newest of
+	 * the partition too.
 	 */
 	if (!TTS_EMPTY(partition->slot) &&
 		sierra_slot_text_equal(partition->slot, Anum_events_stream_id, stream_id))
 	{
 		read_stream(partition, partition->slot, version, key, not_serializable);
 		return true;
+	}
+
+	switch (sierra_scan_newest_of_stream(partition->rel, partition->indexes[SIERRA_INDEX_STREAM],
+										 stream_id, partition->slot))
+	{
+		case SIERRA_FOUND:
+			read_stream(partition, partition->slot, version, key, not_serializable);
+			return true;
+		case SIERRA_NOT_FOUND:
+			return false;
+		case SIERRA_UNKNOWN:
+			break;
 	}
 
 	/* Keep one scan per partition, because a batch looks for many streams. */
