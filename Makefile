@@ -44,6 +44,10 @@ $(OBJS): $(wildcard src/*/*.h)
 bench: all
 	bench/run
 
+# For PostgreSQL 15; needs valgrind.
+bench-instructions: all
+	bench/instructions
+
 SOURCES = $(wildcard src/*.c src/*/*.[ch])
 
 format:
@@ -58,4 +62,4 @@ lint:
 	clang-format --dry-run --Werror $(SOURCES)
 	cppcheck --quiet --error-exitcode=1 --enable=warning,portability --inline-suppr --library=test/cppcheck.cfg -I src src
 
-.PHONY: bench format lint
+.PHONY: bench bench-instructions format lint

@@ -43,8 +43,8 @@ COMMENT ON FUNCTION sierra_internal.create_aggregate_tables(name) IS
     'creates the tables of a store for aggregates and snapshots';
 
 CREATE FUNCTION create_aggregate(aggregate text,
-                                 fold regprocedure,
-                                 initial jsonb DEFAULT '{}',
+                                 fold sierra_function,
+                                 initial sierra_json DEFAULT '{}',
                                  snapshot_every integer DEFAULT 100,
                                  fold_version integer DEFAULT 1,
                                  replace boolean DEFAULT false)
@@ -55,6 +55,7 @@ AS $$
 #variable_conflict use_variable
 DECLARE
     store constant name := sierra_internal.require_store();
+    first_state constant jsonb := initial::jsonb;
     fold_name text;
     same boolean;
 BEGIN
@@ -74,11 +75,11 @@ BEGIN
 
     EXECUTE format('INSERT INTO %I.aggregates (aggregate, fold, initial, snapshot_every, fold_version)'
                    ' VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING', store)
-      USING aggregate, fold_name, initial, snapshot_every, fold_version;
+      USING aggregate, fold_name, first_state, snapshot_every, fold_version;
     EXECUTE format('SELECT (a.fold, a.initial, a.snapshot_every, a.fold_version)'
                    '       IS NOT DISTINCT FROM ($2, $3, $4, $5)'
                    '  FROM %I.aggregates AS a WHERE a.aggregate = $1', store)
-       INTO same USING aggregate, fold_name, initial, snapshot_every, fold_version;
+       INTO same USING aggregate, fold_name, first_state, snapshot_every, fold_version;
     IF same THEN
         RETURN;
     END IF;
@@ -93,13 +94,13 @@ BEGIN
         '       definition = CASE WHEN (a.fold, a.initial, a.fold_version) IS NOT DISTINCT FROM ($2, $3, $5)'
         '                         THEN a.definition ELSE gen_random_uuid() END'
         ' WHERE a.aggregate = $1', store)
-      USING aggregate, fold_name, initial, snapshot_every, fold_version;
+      USING aggregate, fold_name, first_state, snapshot_every, fold_version;
     EXECUTE format('DELETE FROM %1$I.snapshots AS s USING %1$I.aggregates AS a'
                    ' WHERE s.aggregate = $1 AND a.aggregate = $1 AND s.definition <> a.definition', store)
       USING aggregate;
 END
 $$;
-COMMENT ON FUNCTION create_aggregate(text, regprocedure, jsonb, integer, integer, boolean) IS
+COMMENT ON FUNCTION create_aggregate(text, sierra_function, sierra_json, integer, integer, boolean) IS
     'gives a function that folds streams into states a name';
 
 CREATE FUNCTION drop_snapshots(aggregate text, stream_id text DEFAULT NULL) RETURNS bigint
@@ -152,15 +153,15 @@ COMMENT ON FUNCTION eload(text, text, bigint, timestamptz) IS
 
 CREATE FUNCTION edecide(aggregate text,
                         stream_id text,
-                        decide regprocedure,
-                        command jsonb,
+                        decide sierra_function,
+                        command sierra_json,
                         retries integer DEFAULT 3,
-                        metadata json DEFAULT NULL,
+                        metadata sierra_json DEFAULT NULL,
                         command_id uuid DEFAULT NULL)
     RETURNS SETOF sierra_append_result
     LANGUAGE c VOLATILE PARALLEL UNSAFE ROWS 1
     AS 'MODULE_PATHNAME', 'sierra_edecide';
-COMMENT ON FUNCTION edecide(text, text, regprocedure, jsonb, integer, json, uuid) IS
+COMMENT ON FUNCTION edecide(text, text, sierra_function, sierra_json, integer, sierra_json, uuid) IS
     'handles a command: loads the state, calls a function, and appends the events that it returns';
 
 CREATE FUNCTION sierra_internal.event_aggregates_body(store name) RETURNS SETOF record

@@ -4,8 +4,8 @@
 
 CREATE FUNCTION eappend(stream_id text,
                         event_name text,
-                        payload json DEFAULT NULL,
-                        metadata json DEFAULT NULL,
+                        payload sierra_json DEFAULT NULL,
+                        metadata sierra_json DEFAULT NULL,
                         expected_version expected_version DEFAULT 'any',
                         event_id uuid DEFAULT NULL,
                         partition_key text DEFAULT NULL,
@@ -14,21 +14,21 @@ CREATE FUNCTION eappend(stream_id text,
     RETURNS sierra_append_result
     LANGUAGE c VOLATILE PARALLEL UNSAFE
     AS 'MODULE_PATHNAME', 'sierra_eappend';
-COMMENT ON FUNCTION eappend(text, text, json, json, expected_version, uuid, text, timestamptz, bytea) IS
+COMMENT ON FUNCTION eappend(text, text, sierra_json, sierra_json, expected_version, uuid, text, timestamptz, bytea) IS
     'appends one event and returns its id and numbers';
 
-CREATE FUNCTION emappend(partition_key text, events json)
+CREATE FUNCTION emappend(partition_key text, events sierra_json)
     RETURNS SETOF sierra_append_result
     LANGUAGE c VOLATILE PARALLEL UNSAFE ROWS 10
     AS 'MODULE_PATHNAME', 'sierra_emappend_json';
-COMMENT ON FUNCTION emappend(text, json) IS
+COMMENT ON FUNCTION emappend(text, sierra_json) IS
     'appends all events of a JSON array, or none, and returns their ids and numbers';
 
 CREATE FUNCTION emappend(partition_key text,
                          stream_ids text[],
                          event_names text[],
-                         payloads json[] DEFAULT NULL,
-                         metadatas json[] DEFAULT NULL,
+                         payloads sierra_json[] DEFAULT NULL,
+                         metadatas sierra_json[] DEFAULT NULL,
                          expected_versions expected_version[] DEFAULT NULL,
                          event_ids uuid[] DEFAULT NULL,
                          timestamps timestamptz[] DEFAULT NULL,
@@ -36,5 +36,5 @@ CREATE FUNCTION emappend(partition_key text,
     RETURNS SETOF sierra_append_result
     LANGUAGE c VOLATILE PARALLEL UNSAFE ROWS 100
     AS 'MODULE_PATHNAME', 'sierra_emappend_arrays';
-COMMENT ON FUNCTION emappend(text, text[], text[], json[], json[], expected_version[], uuid[], timestamptz[], bytea[]) IS
+COMMENT ON FUNCTION emappend(text, text[], text[], sierra_json[], sierra_json[], expected_version[], uuid[], timestamptz[], bytea[]) IS
     'appends all events of arrays of equal length, or none, and returns their ids and numbers';

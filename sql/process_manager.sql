@@ -5,13 +5,13 @@
 -- A process manager is a projection whose handler acts.  The search_path of the
 -- caller is a default of an argument, because the function has another one inside.
 CREATE FUNCTION create_process_manager(manager text,
-                                       handler regprocedure,
+                                       handler sierra_function,
                                        streams text[] DEFAULT NULL,
                                        event_names text[] DEFAULT NULL,
                                        key text DEFAULT NULL,
-                                       initial jsonb DEFAULT '{}',
+                                       initial sierra_json DEFAULT '{}',
                                        mode text DEFAULT 'background',
-                                       start_from text DEFAULT 'latest',
+                                       start_from start_position DEFAULT 'latest',
                                        batch_size integer DEFAULT 100,
                                        on_error text DEFAULT 'stop',
                                        max_attempts integer DEFAULT 5,
@@ -43,10 +43,10 @@ BEGIN
     END IF;
     PERFORM sierra_internal.add_projection_version(
         store, manager, 1, true, quote_ident(current_user)::regrole, 'process', handler, streams, event_names, mode, key,
-        initial, start_from, batch_size, on_error, max_attempts, retry_after, false, search_path);
+        initial::jsonb, start_from, batch_size, on_error, max_attempts, retry_after, false, search_path);
 END
 $$;
-COMMENT ON FUNCTION create_process_manager(text, regprocedure, text[], text[], text, jsonb, text, text, integer, text, integer, interval, text) IS
+COMMENT ON FUNCTION create_process_manager(text, sierra_function, text[], text[], text, sierra_json, text, start_position, integer, text, integer, interval, text) IS
     'creates a process manager: a projection whose handler may append and schedule events';
 
 CREATE FUNCTION event_process_managers(store name DEFAULT NULL)

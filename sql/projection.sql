@@ -240,7 +240,7 @@ COMMENT ON FUNCTION sierra_internal.check_projection_arguments(text, text, integ
 CREATE FUNCTION sierra_internal.add_projection_version(store name, projection text, version integer, live boolean,
                                                        owner regrole, kind text, handler regprocedure,
                                                        streams text[], event_names text[], mode text, key text, initial jsonb,
-                                                       start_from text, batch_size integer, on_error text,
+                                                       start_from start_position, batch_size integer, on_error text,
                                                        max_attempts integer, retry_after interval,
                                                        automatic boolean, search_path text) RETURNS void
     LANGUAGE plpgsql
@@ -285,7 +285,7 @@ BEGIN
     PERFORM @extschema@.sierra_call_runners();
 END
 $$;
-COMMENT ON FUNCTION sierra_internal.add_projection_version(name, text, integer, boolean, regrole, text, regprocedure, text[], text[], text, text, jsonb, text, integer, text, integer, interval, boolean, text) IS
+COMMENT ON FUNCTION sierra_internal.add_projection_version(name, text, integer, boolean, regrole, text, regprocedure, text[], text[], text, text, jsonb, start_position, integer, text, integer, interval, boolean, text) IS
     'creates a version of a projection, with its subscription';
 
 CREATE FUNCTION sierra_internal.run_projection_version(projection text, version integer, max_count bigint)
@@ -352,13 +352,13 @@ COMMENT ON FUNCTION sierra_internal.make_projection_inline(name, text, integer) 
 -- The search_path of the caller is a default of an argument, because the function
 -- has another one inside.
 CREATE FUNCTION create_projection(projection text,
-                                  handler regprocedure,
+                                  handler sierra_function,
                                   streams text[] DEFAULT NULL,
                                   event_names text[] DEFAULT NULL,
                                   mode text DEFAULT 'background',
                                   key text DEFAULT NULL,
-                                  initial jsonb DEFAULT '{}',
-                                  start_from text DEFAULT 'earliest',
+                                  initial sierra_json DEFAULT '{}',
+                                  start_from start_position DEFAULT 'earliest',
                                   batch_size integer DEFAULT 1000,
                                   on_error text DEFAULT 'stop',
                                   max_attempts integer DEFAULT 5,
@@ -380,12 +380,12 @@ BEGIN
     END IF;
     PERFORM sierra_internal.add_projection_version(
         store, projection, 1, true, quote_ident(current_user)::regrole, sierra_internal.handler_kind(handler), handler,
-        streams, event_names, mode, key, initial, start_from, batch_size, on_error, max_attempts,
+        streams, event_names, mode, key, initial::jsonb, start_from, batch_size, on_error, max_attempts,
         retry_after, false, search_path);
     IF mode = 'inline' THEN
         PERFORM sierra_internal.make_projection_inline(store, projection, 1);
     END IF;
 END
 $$;
-COMMENT ON FUNCTION create_projection(text, regprocedure, text[], text[], text, text, jsonb, text, integer, text, integer, interval, text) IS
+COMMENT ON FUNCTION create_projection(text, sierra_function, text[], text[], text, text, sierra_json, start_position, integer, text, integer, interval, text) IS
     'creates a projection: a handler that gets each event of streams and event names exactly once';

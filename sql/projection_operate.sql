@@ -102,9 +102,9 @@ COMMENT ON FUNCTION skip_projection_event(text, text) IS
     'gives up the event that a projection failed at, and returns its position, null if none has failed';
 
 CREATE FUNCTION rebuild_projection(projection text,
-                                   handler regprocedure DEFAULT NULL,
+                                   handler sierra_function DEFAULT NULL,
                                    key text DEFAULT NULL,
-                                   initial jsonb DEFAULT NULL,
+                                   initial sierra_json DEFAULT NULL,
                                    streams text[] DEFAULT NULL,
                                    event_names text[] DEFAULT NULL,
                                    automatic boolean DEFAULT NULL,
@@ -116,6 +116,7 @@ AS $$
 #variable_conflict use_variable
 DECLARE
     store constant name := sierra_internal.require_store();
+    given constant regprocedure := handler;
     held constant integer := sierra_internal.lock_live_version(store, projection, 'NO KEY UPDATE');
     live record;
     building integer;
@@ -137,8 +138,8 @@ BEGIN
             DETAIL = format('Version %s is being built.', building - 1),
             HINT = 'Let it finish, or use cancel_rebuild().';
     END IF;
-    kind := sierra_internal.handler_kind(coalesce(handler, live.handler::regprocedure));
-    IF kind <> 'fold' AND coalesce(handler, to_regprocedure(live.handler)) = to_regprocedure(live.handler) THEN
+    kind := sierra_internal.handler_kind(coalesce(given, live.handler::regprocedure));
+    IF kind <> 'fold' AND coalesce(given, to_regprocedure(live.handler)) = to_regprocedure(live.handler) THEN
         RAISE invalid_parameter_value USING
             MESSAGE = 'a projection whose handler writes its own tables is not rebuilt with the same handler',
             DETAIL = format('%s would write again what the live version has written.', live.handler),
@@ -148,16 +149,16 @@ BEGIN
         store, projection, building, false,
         -- What a role has left that does not exist any more can be taken over.
         CASE WHEN EXISTS (SELECT FROM pg_roles AS r WHERE r.oid = live.owner) THEN live.owner
-             ELSE quote_ident(current_user)::regrole END, kind, coalesce(handler, live.handler::regprocedure),
+             ELSE quote_ident(current_user)::regrole END, kind, coalesce(given, live.handler::regprocedure),
         coalesce(streams, live.streams), coalesce(event_names, live.event_names), live.mode,
-        coalesce(key, CASE WHEN kind = 'fold' THEN live.key END), coalesce(initial, live.initial), 'earliest', live.batch_size,
+        coalesce(key, CASE WHEN kind = 'fold' THEN live.key END), coalesce(initial::jsonb, live.initial), 'earliest', live.batch_size,
         live.on_error, live.max_attempts, live.retry_after,
         coalesce(automatic, kind = 'fold') AND live.mode <> 'inline',
         coalesce(search_path, live.search_path));
     RETURN building;
 END
 $$;
-COMMENT ON FUNCTION rebuild_projection(text, regprocedure, text, jsonb, text[], text[], boolean, text) IS
+COMMENT ON FUNCTION rebuild_projection(text, sierra_function, text, sierra_json, text[], text[], boolean, text) IS
     'starts to build a new version of a projection beside the live one, and returns the version';
 
 CREATE FUNCTION sierra_internal.make_version_live(store name, projection text, version integer) RETURNS void

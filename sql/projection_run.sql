@@ -79,7 +79,8 @@ RETURN CASE WHEN subscription IS NOT NULL AND (mode = 'background' OR mode = 'in
 COMMENT ON FUNCTION sierra_internal.projection_due_at(text, boolean, text, text, timestamptz) IS
     'returns when a version of a projection is to run next by itself, -infinity at once, null never';
 
-CREATE FUNCTION sierra_internal.run_projection_if_due(store name, projection text, version integer, max_count bigint)
+CREATE FUNCTION sierra_internal.run_projection_if_due(store name, projection text, version integer, max_count bigint,
+                                                      owner oid)
     RETURNS bigint
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
@@ -90,12 +91,15 @@ DECLARE
     handled bigint;
     transient boolean;
 BEGIN
-    -- If there is none, another session runs it already, or has just done so.
+    -- If there is none, another session runs it already, or has just done so; or it has
+    -- got another owner, and a process that runs code of this one must not run it.  What
+    -- belongs to a role that is gone fails before any code runs.
     EXECUTE format('SELECT p.interruptions FROM %I.projections AS p WHERE p.projection = $1 AND p.version = $2'
+                   '   AND ($3 IS NULL OR p.owner = $3 OR NOT EXISTS (SELECT FROM pg_roles AS r WHERE r.oid = p.owner))'
                    '   AND sierra_internal.projection_due_at(p.mode, p.live, p.subscription, p.state, p.retry_at)'
                    '       <= clock_timestamp()'
                    ' FOR NO KEY UPDATE SKIP LOCKED', store)
-       INTO interruptions USING projection, version;
+       INTO interruptions USING projection, version, owner;
     IF interruptions IS NULL THEN
         RETURN NULL;
     END IF;
@@ -121,8 +125,8 @@ EXCEPTION
         RETURN CASE WHEN NOT transient THEN 0 END;
 END
 $$;
-COMMENT ON FUNCTION sierra_internal.run_projection_if_due(name, text, integer, bigint) IS
-    'runs one version of a projection unless another session does; null if it was not run';
+COMMENT ON FUNCTION sierra_internal.run_projection_if_due(name, text, integer, bigint, oid) IS
+    'runs one version of a projection, of this owner, unless another session does; null if it was not run';
 
 CREATE FUNCTION sierra_internal.run_projections_body(max_count bigint) RETURNS bigint
     LANGUAGE plpgsql
@@ -149,7 +153,7 @@ BEGIN
         '       <= clock_timestamp()'
         ' ORDER BY p.updated_at NULLS FIRST, p.projection, p.version', store) LOOP
         handled := handled + coalesce(sierra_internal.run_projection_if_due(store, due.projection, due.version,
-                                                                 max_count), 0);
+                                                                 max_count, NULL), 0);
     END LOOP;
     RETURN handled;
 END

@@ -16,8 +16,8 @@ COMMENT ON TYPE sierra_saga_step IS
     'a step of a saga, as saga_step() returns it and create_saga() takes it';
 
 CREATE FUNCTION saga_step(step text,
-                          action regprocedure,
-                          compensation regprocedure DEFAULT NULL,
+                          action sierra_function,
+                          compensation sierra_function DEFAULT NULL,
                           max_attempts integer DEFAULT 3,
                           retry_after interval DEFAULT '1 second',
                           timeout interval DEFAULT NULL,
@@ -27,7 +27,7 @@ CREATE FUNCTION saga_step(step text,
     LANGUAGE sql IMMUTABLE
     SET search_path = pg_catalog, pg_temp
 AS $$ SELECT ROW($1, $2, $3, $4, $5, $6, $7, $8)::@extschema@.sierra_saga_step $$;
-COMMENT ON FUNCTION saga_step(text, regprocedure, regprocedure, integer, interval, interval, boolean, text[]) IS
+COMMENT ON FUNCTION saga_step(text, sierra_function, sierra_function, integer, interval, interval, boolean, text[]) IS
     'returns a step for create_saga(): an action, its compensation, and what to do on errors';
 
 CREATE FUNCTION sierra_internal.create_saga_tables(store name) RETURNS void
@@ -395,9 +395,9 @@ COMMENT ON FUNCTION sierra_internal.check_saga_data(jsonb) IS
     'raises an error unless the data of a saga are an object';
 
 CREATE FUNCTION start_saga(saga text,
-                           data jsonb DEFAULT '{}',
+                           data sierra_json DEFAULT '{}',
                            saga_id text DEFAULT NULL,
-                           metadata json DEFAULT NULL)
+                           metadata sierra_json DEFAULT NULL)
     RETURNS text
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
@@ -408,6 +408,7 @@ DECLARE
     id constant text := coalesce(saga_id, format('saga-%s-%s', saga,
                                                  @extschema@.sierra_event_id(gen_random_uuid())));
     now constant timestamptz := clock_timestamp();
+    given constant jsonb := data::jsonb;
     found record;
     correlation text;
     step_timeout jsonb;
@@ -415,9 +416,9 @@ DECLARE
     added bigint;
 BEGIN
     PERFORM sierra_internal.require_value('saga', saga IS NULL);
-    PERFORM sierra_internal.check_saga_data(data);
+    PERFORM sierra_internal.check_saga_data(given);
     PERFORM sierra_internal.check_new_event(id, 'SagaStarted', NULL, NULL, NULL, metadata);
-    IF saga_id IS NOT NULL AND sierra_internal.saga_was_started(saga_id, saga, data) THEN
+    IF saga_id IS NOT NULL AND sierra_internal.saga_was_started(saga_id, saga, given) THEN
         RETURN saga_id;
     END IF;
     EXECUTE format('SELECT d.version, d.timeout, d.steps -> 0 AS step FROM %I.sagas AS d WHERE d.saga = $1'
@@ -439,7 +440,7 @@ BEGIN
             least((saga_timeout ->> 'deadline')::timestamptz, (step_timeout ->> 'deadline')::timestamptz),
             correlation;
     GET DIAGNOSTICS added = ROW_COUNT;
-    IF added = 0 AND sierra_internal.saga_was_started(id, saga, data) THEN
+    IF added = 0 AND sierra_internal.saga_was_started(id, saga, given) THEN
         -- Another session has just started it, with timers of its own.
         PERFORM @extschema@.ecancel((t.timeout ->> 'timer_id')::uuid)
            FROM unnest(ARRAY[saga_timeout, step_timeout]) AS t (timeout);
@@ -447,14 +448,14 @@ BEGIN
     END IF;
     PERFORM FROM @extschema@.eappend(
         id, 'SagaStarted',
-        (jsonb_build_object('saga', saga, 'version', found.version, 'data', data)
+        (jsonb_build_object('saga', saga, 'version', found.version, 'data', given)
          || jsonb_strip_nulls(jsonb_build_object('saga_timeout', saga_timeout,
-                                                 'step_timeout', step_timeout)))::json,
-        (coalesce(metadata::jsonb, '{}') || jsonb_build_object('correlation_id', correlation))::json,
+                                                 'step_timeout', step_timeout))),
+        coalesce(metadata::jsonb, '{}') || jsonb_build_object('correlation_id', correlation),
         'empty', "timestamp" => now);
     PERFORM @extschema@.sierra_call_runners();
     RETURN id;
 END
 $$;
-COMMENT ON FUNCTION start_saga(text, jsonb, text, json) IS
+COMMENT ON FUNCTION start_saga(text, sierra_json, text, sierra_json) IS
     'starts the newest version of a saga, and returns the id of the instance, which is its stream';

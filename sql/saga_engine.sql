@@ -555,8 +555,9 @@ $$;
 COMMENT ON FUNCTION sierra_internal.advance_saga(name, text, text, integer) IS
     'takes a saga one step further if it is due; run_saga() calls it as the owner of the saga';
 
-CREATE FUNCTION sierra_internal.run_saga(saga_id text, patient boolean) RETURNS boolean
+-- The owner is 0 for any.
+CREATE FUNCTION sierra_internal.run_saga(saga_id text, patient boolean, owner oid) RETURNS boolean
     LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
     AS 'MODULE_PATHNAME', 'sierra_run_saga';
-COMMENT ON FUNCTION sierra_internal.run_saga(text, boolean) IS
-    'takes a saga one step further as the owner of its definition';
+COMMENT ON FUNCTION sierra_internal.run_saga(text, boolean, oid) IS
+    'takes a saga one step further as the owner of its definition, if it is this one';

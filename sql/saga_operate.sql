@@ -67,7 +67,7 @@ BEGIN
                 RETURN steps;
             END IF;
             BEGIN
-                steps := steps + coalesce(sierra_internal.run_saga(due[i], steps = 0)::integer, 0);
+                steps := steps + coalesce(sierra_internal.run_saga(due[i], steps = 0, coalesce(owner, 0))::integer, 0);
             EXCEPTION WHEN OTHERS THEN
                 IF sierra_internal.must_repeat_transaction(SQLSTATE) THEN
                     RAISE;
@@ -180,25 +180,26 @@ $$;
 COMMENT ON FUNCTION sierra_internal.saga_waits_at(sierra_internal.saga_state, text, text, jsonb) IS
     'returns whether a saga waits at a step, false if the same was said before';
 
-CREATE FUNCTION complete_saga_step(saga_id text, step text, data jsonb DEFAULT '{}') RETURNS boolean
+CREATE FUNCTION complete_saga_step(saga_id text, step text, data sierra_json DEFAULT '{}') RETURNS boolean
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_variable
 DECLARE
     store constant name := sierra_internal.require_store();
+    given constant jsonb := data::jsonb;
     state sierra_internal.saga_state;
 BEGIN
-    PERFORM sierra_internal.check_saga_data(data);
+    PERFORM sierra_internal.check_saga_data(given);
     state := sierra_internal.lock_saga(store, saga_id);
-    IF NOT sierra_internal.saga_waits_at(state, step, 'SagaStepCompleted', jsonb_build_object('data', data)) THEN
+    IF NOT sierra_internal.saga_waits_at(state, step, 'SagaStepCompleted', jsonb_build_object('data', given)) THEN
         RETURN false;
     END IF;
-    PERFORM sierra_internal.write_saga_instance(store, sierra_internal.append_step_completed(state, data));
+    PERFORM sierra_internal.write_saga_instance(store, sierra_internal.append_step_completed(state, given));
     RETURN true;
 END
 $$;
-COMMENT ON FUNCTION complete_saga_step(text, text, jsonb) IS
+COMMENT ON FUNCTION complete_saga_step(text, text, sierra_json) IS
     'ends a waiting step, and merges data into those of the saga; false if this was said before';
 
 CREATE FUNCTION fail_saga_step(saga_id text, step text, reason text) RETURNS boolean

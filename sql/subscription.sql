@@ -111,7 +111,7 @@ COMMENT ON FUNCTION sierra_internal.require_subscription(name, text) IS
     'raises an error unless a subscription exists';
 
 -- Checks of the arguments that esub() and epsub() share.
-CREATE FUNCTION sierra_internal.check_subscription_arguments(subscription text, start_from text, window_size integer,
+CREATE FUNCTION sierra_internal.check_subscription_arguments(subscription text, start_from start_position, window_size integer,
                                                              lease_time interval, max_attempts integer)
     RETURNS void
     LANGUAGE plpgsql IMMUTABLE
@@ -128,12 +128,6 @@ BEGIN
         RAISE invalid_parameter_value USING
             MESSAGE = 'the name of a subscription has 1 to 255 bytes and no control characters',
             DETAIL = format('It has %s bytes.', octet_length(subscription));
-    END IF;
-    IF start_from NOT IN ('latest', 'earliest')
-       AND (start_from !~ '^-?[0-9]+$' OR start_from::numeric NOT BETWEEN -1 AND 9223372036854775807) THEN
-        RAISE invalid_parameter_value USING
-            MESSAGE = format('start_from "%s" is not a start', start_from),
-            HINT = 'Use ''latest'', ''earliest'' or a global position: what follows it is delivered.';
     END IF;
     IF window_size NOT BETWEEN 1 AND 1000000 THEN
         RAISE invalid_parameter_value USING
@@ -152,7 +146,7 @@ BEGIN
     END IF;
 END
 $$;
-COMMENT ON FUNCTION sierra_internal.check_subscription_arguments(text, text, integer, interval, integer) IS
+COMMENT ON FUNCTION sierra_internal.check_subscription_arguments(text, start_position, integer, interval, integer) IS
     'raises an error unless the arguments of a subscription are within bounds';
 
 -- All rows of a subscription but its definition.
@@ -248,7 +242,7 @@ COMMENT ON FUNCTION sierra_internal.require_public_subscription(text) IS
     'raises an error if a subscription is that of a projection';
 
 CREATE FUNCTION sierra_internal.subscribe_to_streams(store name, subscription text, streams text[], event_names text[],
-                                                     start_from text, start_versions json, window_size integer,
+                                                     start_from start_position, start_versions json, window_size integer,
                                                      lease_time interval, max_attempts integer)
     RETURNS bigint
     LANGUAGE plpgsql
@@ -282,12 +276,12 @@ BEGIN
               FROM json_each_text(start_versions) WITH ORDINALITY AS j (key, value, place)
              ORDER BY j.key, j.place DESC) AS v;
 
-    IF start_from = 'latest' THEN
+    IF start_from::text = 'latest' THEN
         cursor := @extschema@.ehead();
         start_sequences := sierra_internal.next_sequences(
             NULL, sierra_internal.partition_count(store));
     ELSE
-        start_after := CASE start_from WHEN 'earliest' THEN -1 ELSE start_from::bigint END;
+        start_after := CASE start_from::text WHEN 'earliest' THEN -1 ELSE start_from::text::bigint END;
         cursor := start_after;
     END IF;
     -- Streams of the map may begin further back than the other streams.
@@ -299,14 +293,14 @@ BEGIN
         streams_of_map, versions_of_map, cursor, window_size, lease_time, max_attempts);
 END
 $$;
-COMMENT ON FUNCTION sierra_internal.subscribe_to_streams(name, text, text[], text[], text, json, integer, interval, integer) IS
+COMMENT ON FUNCTION sierra_internal.subscribe_to_streams(name, text, text[], text[], start_position, json, integer, interval, integer) IS
     'creates a subscription to streams, and returns its cursor';
 
 CREATE FUNCTION esub(subscription text,
                      streams text[] DEFAULT NULL,
                      event_names text[] DEFAULT NULL,
-                     start_from text DEFAULT 'latest',
-                     start_versions json DEFAULT NULL,
+                     start_from start_position DEFAULT 'latest',
+                     start_versions sierra_json DEFAULT NULL,
                      window_size integer DEFAULT 1000,
                      lease_time interval DEFAULT '30 seconds',
                      max_attempts integer DEFAULT 5)
@@ -320,13 +314,13 @@ BEGIN
                                                 start_from, start_versions, window_size, lease_time, max_attempts);
 END
 $$;
-COMMENT ON FUNCTION esub(text, text[], text[], text, json, integer, interval, integer) IS
+COMMENT ON FUNCTION esub(text, text[], text[], start_position, sierra_json, integer, interval, integer) IS
     'creates a subscription to streams and event names if it does not exist, and returns its cursor';
 
 CREATE FUNCTION epsub(subscription text,
                       partitions integer[] DEFAULT NULL,
-                      start_from text DEFAULT 'latest',
-                      start_sequences json DEFAULT NULL,
+                      start_from start_position DEFAULT 'latest',
+                      start_sequences sierra_json DEFAULT NULL,
                       window_size integer DEFAULT 1000,
                       lease_time interval DEFAULT '30 seconds',
                       max_attempts integer DEFAULT 5)
@@ -366,11 +360,11 @@ BEGIN
             HINT = 'For example {"0": 17, "default": 0}: partition 0 is delivered from sequence 17 on, the others from 0.';
     END IF;
 
-    IF start_from = 'latest' THEN
+    IF start_from::text = 'latest' THEN
         cursor := @extschema@.ehead();
         sequences := sierra_internal.next_sequences(wanted, count);
     ELSE
-        start_after := CASE start_from WHEN 'earliest' THEN -1 ELSE start_from::bigint END;
+        start_after := CASE start_from::text WHEN 'earliest' THEN -1 ELSE start_from::text::bigint END;
         cursor := start_after;
     END IF;
     IF start_sequences IS NOT NULL THEN
@@ -393,7 +387,7 @@ BEGIN
         window_size, lease_time, max_attempts);
 END
 $$;
-COMMENT ON FUNCTION epsub(text, integer[], text, json, integer, interval, integer) IS
+COMMENT ON FUNCTION epsub(text, integer[], start_position, sierra_json, integer, interval, integer) IS
     'creates a subscription to partitions if it does not exist, and returns its cursor';
 
 -- Consumers of groups need no lock: when they are not members any longer, their

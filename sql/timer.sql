@@ -54,8 +54,8 @@ COMMENT ON FUNCTION sierra_internal.lock_streams(text[], text[]) IS
 CREATE FUNCTION eschedule(at timestamptz,
                           stream_id text,
                           event_name text,
-                          payload json DEFAULT NULL,
-                          metadata json DEFAULT NULL,
+                          payload sierra_json DEFAULT NULL,
+                          metadata sierra_json DEFAULT NULL,
                           partition_key text DEFAULT NULL,
                           payload_bytes bytea DEFAULT NULL,
                           timer_id uuid DEFAULT NULL)
@@ -119,7 +119,7 @@ BEGIN
     RETURN id;
 END
 $$;
-COMMENT ON FUNCTION eschedule(timestamptz, text, text, json, json, text, bytea, uuid) IS
+COMMENT ON FUNCTION eschedule(timestamptz, text, text, sierra_json, sierra_json, text, bytea, uuid) IS
     'schedules an event to be appended at some time, and returns the id that the timer and the event have';
 
 CREATE FUNCTION ecancel(timer_id uuid) RETURNS boolean
@@ -133,6 +133,10 @@ DECLARE
 BEGIN
     EXECUTE format('DELETE FROM %I.timers AS t WHERE t.timer_id = $1', store) USING timer_id;
     GET DIAGNOSTICS cancelled = ROW_COUNT;
+    IF cancelled = 0 THEN
+        -- It may have run just now: then its event must not get lost any more.
+        PERFORM sierra_internal.make_durable();
+    END IF;
     RETURN cancelled > 0;
 END
 $$;

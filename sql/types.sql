@@ -1,8 +1,7 @@
 -- ---------------------------------------------------------------------------
 -- sierra_es: an event store inside PostgreSQL
 --
--- The types of events and of expected versions, and checks of arguments that all
--- parts share.
+-- The types of arguments and of events, and checks of arguments that all parts share.
 -- ---------------------------------------------------------------------------
 
 -- complain if the script is sourced in psql, rather than by CREATE EXTENSION
@@ -79,6 +78,150 @@ CREATE CAST (integer AS expected_version)
 
 CREATE CAST (smallint AS expected_version)
     WITH FUNCTION expected_version(smallint) AS IMPLICIT;
+
+-- For drivers that send strings as text or varchar.
+CREATE CAST (text AS expected_version) WITH INOUT AS IMPLICIT;
+CREATE CAST (varchar AS expected_version) WITH INOUT AS IMPLICIT;
+
+CREATE TYPE start_position;
+
+CREATE FUNCTION sierra_internal.start_position_in(cstring) RETURNS start_position
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+    AS 'MODULE_PATHNAME', 'sierra_start_position_in';
+COMMENT ON FUNCTION sierra_internal.start_position_in(cstring) IS 'reads a start position from text';
+
+CREATE FUNCTION sierra_internal.start_position_out(start_position) RETURNS cstring
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+    AS 'MODULE_PATHNAME', 'sierra_start_position_out';
+COMMENT ON FUNCTION sierra_internal.start_position_out(start_position) IS 'writes a start position as text';
+
+CREATE FUNCTION sierra_internal.start_position_recv(internal) RETURNS start_position
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+    AS 'MODULE_PATHNAME', 'sierra_start_position_recv';
+COMMENT ON FUNCTION sierra_internal.start_position_recv(internal) IS 'reads a start position in binary format';
+
+CREATE FUNCTION sierra_internal.start_position_send(start_position) RETURNS bytea
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+    AS 'MODULE_PATHNAME', 'sierra_start_position_send';
+COMMENT ON FUNCTION sierra_internal.start_position_send(start_position) IS
+    'writes a start position in binary format';
+
+CREATE TYPE start_position (
+    INPUT = sierra_internal.start_position_in,
+    OUTPUT = sierra_internal.start_position_out,
+    RECEIVE = sierra_internal.start_position_recv,
+    SEND = sierra_internal.start_position_send,
+    LIKE = bigint
+);
+COMMENT ON TYPE start_position IS
+    'where a subscription begins: latest, earliest, or after a global position';
+
+CREATE FUNCTION start_position(bigint) RETURNS start_position
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+    AS 'MODULE_PATHNAME', 'sierra_start_position_from_bigint';
+COMMENT ON FUNCTION start_position(bigint) IS
+    'returns the start position after this global position';
+
+CREATE FUNCTION start_position(integer) RETURNS start_position
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    RETURN @extschema@.start_position($1::bigint);
+COMMENT ON FUNCTION start_position(integer) IS
+    'returns the start position after this global position';
+
+CREATE FUNCTION start_position(smallint) RETURNS start_position
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    RETURN @extschema@.start_position($1::bigint);
+COMMENT ON FUNCTION start_position(smallint) IS
+    'returns the start position after this global position';
+
+CREATE CAST (bigint AS start_position) WITH FUNCTION start_position(bigint) AS IMPLICIT;
+CREATE CAST (integer AS start_position) WITH FUNCTION start_position(integer) AS IMPLICIT;
+CREATE CAST (smallint AS start_position) WITH FUNCTION start_position(smallint) AS IMPLICIT;
+CREATE CAST (text AS start_position) WITH INOUT AS IMPLICIT;
+CREATE CAST (varchar AS start_position) WITH INOUT AS IMPLICIT;
+
+-- A document that a caller passes, as json, jsonb or text.  Overloaded functions would be
+-- ambiguous for literals and parameters without a type.  A value is one of json: so the
+-- functions of json are those of this type, and casts between the two cost nothing.
+CREATE TYPE sierra_json;
+
+CREATE FUNCTION sierra_internal.sierra_json_in(cstring) RETURNS sierra_json
+    LANGUAGE internal IMMUTABLE STRICT PARALLEL SAFE AS 'json_in';
+COMMENT ON FUNCTION sierra_internal.sierra_json_in(cstring) IS 'reads a document from text';
+
+CREATE FUNCTION sierra_internal.sierra_json_out(sierra_json) RETURNS cstring
+    LANGUAGE internal IMMUTABLE STRICT PARALLEL SAFE AS 'json_out';
+COMMENT ON FUNCTION sierra_internal.sierra_json_out(sierra_json) IS 'writes a document as text';
+
+CREATE FUNCTION sierra_internal.sierra_json_recv(internal) RETURNS sierra_json
+    LANGUAGE internal STABLE STRICT PARALLEL SAFE AS 'json_recv';
+COMMENT ON FUNCTION sierra_internal.sierra_json_recv(internal) IS 'reads a document in binary format';
+
+CREATE FUNCTION sierra_internal.sierra_json_send(sierra_json) RETURNS bytea
+    LANGUAGE internal STABLE STRICT PARALLEL SAFE AS 'json_send';
+COMMENT ON FUNCTION sierra_internal.sierra_json_send(sierra_json) IS 'writes a document in binary format';
+
+CREATE TYPE sierra_json (
+    INPUT = sierra_internal.sierra_json_in,
+    OUTPUT = sierra_internal.sierra_json_out,
+    RECEIVE = sierra_internal.sierra_json_recv,
+    SEND = sierra_internal.sierra_json_send,
+    LIKE = json
+);
+COMMENT ON TYPE sierra_json IS 'a document that a function takes: json, jsonb or text that is JSON';
+
+CREATE FUNCTION sierra_internal.sierra_json_from_jsonb(jsonb) RETURNS sierra_json
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+    AS 'MODULE_PATHNAME', 'sierra_json_from_jsonb';
+COMMENT ON FUNCTION sierra_internal.sierra_json_from_jsonb(jsonb) IS 'returns jsonb as a document';
+
+CREATE CAST (json AS sierra_json) WITHOUT FUNCTION AS IMPLICIT;
+CREATE CAST (jsonb AS sierra_json) WITH FUNCTION sierra_internal.sierra_json_from_jsonb(jsonb) AS IMPLICIT;
+CREATE CAST (text AS sierra_json) WITH INOUT AS IMPLICIT;
+CREATE CAST (varchar AS sierra_json) WITH INOUT AS IMPLICIT;
+
+-- Only one of the two is implicit: else operators that json and jsonb have would be ambiguous.
+CREATE CAST (sierra_json AS json) WITHOUT FUNCTION AS IMPLICIT;
+CREATE CAST (sierra_json AS jsonb) WITH INOUT AS ASSIGNMENT;
+
+-- A function that a caller names: a handler, a fold and so on.  Unlike regprocedure, its name
+-- may be without types of arguments if no other function has it.
+CREATE TYPE sierra_function;
+
+CREATE FUNCTION sierra_internal.sierra_function_in(cstring) RETURNS sierra_function
+    LANGUAGE c STABLE STRICT PARALLEL SAFE
+    AS 'MODULE_PATHNAME', 'sierra_function_in';
+COMMENT ON FUNCTION sierra_internal.sierra_function_in(cstring) IS
+    'reads a function from text: its name, with the types of its arguments or alone';
+
+CREATE FUNCTION sierra_internal.sierra_function_out(sierra_function) RETURNS cstring
+    LANGUAGE internal STABLE STRICT PARALLEL SAFE AS 'regprocedureout';
+COMMENT ON FUNCTION sierra_internal.sierra_function_out(sierra_function) IS
+    'writes a function as text, with the types of its arguments';
+
+CREATE FUNCTION sierra_internal.sierra_function_recv(internal) RETURNS sierra_function
+    LANGUAGE internal IMMUTABLE STRICT PARALLEL SAFE AS 'regprocedurerecv';
+COMMENT ON FUNCTION sierra_internal.sierra_function_recv(internal) IS 'reads a function in binary format';
+
+CREATE FUNCTION sierra_internal.sierra_function_send(sierra_function) RETURNS bytea
+    LANGUAGE internal IMMUTABLE STRICT PARALLEL SAFE AS 'regproceduresend';
+COMMENT ON FUNCTION sierra_internal.sierra_function_send(sierra_function) IS 'writes a function in binary format';
+
+CREATE TYPE sierra_function (
+    INPUT = sierra_internal.sierra_function_in,
+    OUTPUT = sierra_internal.sierra_function_out,
+    RECEIVE = sierra_internal.sierra_function_recv,
+    SEND = sierra_internal.sierra_function_send,
+    LIKE = regprocedure
+);
+COMMENT ON TYPE sierra_function IS
+    'a function that another one is told to call: its name, which needs types of arguments only if it is not unique';
+
+CREATE CAST (regprocedure AS sierra_function) WITHOUT FUNCTION AS IMPLICIT;
+CREATE CAST (regproc AS sierra_function) WITHOUT FUNCTION AS IMPLICIT;
+CREATE CAST (text AS sierra_function) WITH INOUT AS IMPLICIT;
+CREATE CAST (varchar AS sierra_function) WITH INOUT AS IMPLICIT;
+CREATE CAST (sierra_function AS regprocedure) WITHOUT FUNCTION AS IMPLICIT;
 
 CREATE TYPE sierra_event AS (
     global_position bigint,

@@ -20,7 +20,7 @@ $$;
 COMMENT ON FUNCTION sierra_internal.create_upcaster_table(name) IS
     'creates the table of a store for upcasters';
 
-CREATE FUNCTION create_upcaster(event_name text, from_version integer, upcast regprocedure,
+CREATE FUNCTION create_upcaster(event_name text, from_version integer, upcast sierra_function,
                                 replace boolean DEFAULT false)
     RETURNS void
     LANGUAGE plpgsql
@@ -30,7 +30,7 @@ AS $$
 DECLARE
     store constant name := sierra_internal.require_store();
     type constant regtype := (SELECT p.prorettype FROM pg_proc AS p
-                               WHERE p.oid = upcast AND p.prorettype IN ('json'::regtype, 'jsonb'::regtype));
+                               WHERE p.oid = upcast::regprocedure AND p.prorettype IN ('json'::regtype, 'jsonb'::regtype));
     upcast_name text;
     same boolean;
 BEGIN
@@ -61,7 +61,7 @@ BEGIN
     END IF;
 END
 $$;
-COMMENT ON FUNCTION create_upcaster(text, integer, regprocedure, boolean) IS
+COMMENT ON FUNCTION create_upcaster(text, integer, sierra_function, boolean) IS
     'registers a function that takes payloads of an event name from one schema version to the next';
 
 CREATE FUNCTION drop_upcaster(event_name text, from_version integer) RETURNS boolean

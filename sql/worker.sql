@@ -30,7 +30,10 @@ CREATE FUNCTION sierra_internal.list_jobs(store name)
 COMMENT ON FUNCTION sierra_internal.list_jobs(name) IS
     'returns what there is to run in a store, when each is due, and how much to do at a time';
 
-CREATE FUNCTION sierra_internal.run_job_body(store name, kind text, name text, version integer, size bigint) RETURNS bigint
+-- The owner is that of the code when the job was listed; null runs it for any owner.
+CREATE FUNCTION sierra_internal.run_job_body(store name, kind text, name text, version integer, size bigint,
+                                             owner oid)
+    RETURNS bigint
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -42,18 +45,18 @@ BEGIN
     ELSIF kind = 'sagas' THEN
         RETURN sierra_internal.run_sagas_of(size::integer, name::oid);
     END IF;
-    RETURN sierra_internal.run_projection_if_due(store, name, version, size);
+    RETURN sierra_internal.run_projection_if_due(store, name, version, size, owner);
 END
 $$;
-COMMENT ON FUNCTION sierra_internal.run_job_body(name, text, text, integer, bigint) IS
+COMMENT ON FUNCTION sierra_internal.run_job_body(name, text, text, integer, bigint, oid) IS
     'does what run_job() does, as the current user';
 
-CREATE FUNCTION sierra_internal.run_job(store name, kind text, name text, version integer, size bigint)
+CREATE FUNCTION sierra_internal.run_job(store name, kind text, name text, version integer, size bigint, owner oid)
     RETURNS bigint
     LANGUAGE c
     AS 'MODULE_PATHNAME', 'sierra_run_as_owner';
-COMMENT ON FUNCTION sierra_internal.run_job(name, text, text, integer, bigint) IS
-    'runs a job of list_jobs(), and returns how many events or steps, null if another session runs it';
+COMMENT ON FUNCTION sierra_internal.run_job(name, text, text, integer, bigint, oid) IS
+    'runs a job of list_jobs() as this owner, and returns how many events or steps; null if it was not run';
 
 CREATE FUNCTION event_runners(
     OUT pid integer, OUT database name, OUT since timestamptz, OUT job text, OUT jobs bigint,
@@ -103,7 +106,7 @@ BEGIN
         FOR job IN SELECT j.* FROM sierra_internal.list_jobs(wanted) AS j LOOP
             IF coalesce(job.due_at OPERATOR(pg_catalog.<=) pg_catalog.clock_timestamp(), true) THEN
                 handled := sierra_internal.run_job(wanted, job.kind, job.name, job.version,
-                                                   job.size);
+                                                   job.size, NULL);
                 progressed := progressed OR coalesce(handled OPERATOR(pg_catalog.>) 0, false);
             END IF;
             COMMIT;
@@ -128,7 +131,7 @@ REVOKE EXECUTE ON FUNCTION
     sierra_internal.event_projections_body(name),
     sierra_internal.event_sagas_body(name, text),
     sierra_internal.estates_body(text),
-    sierra_internal.run_job_body(name, text, text, integer, bigint),
+    sierra_internal.run_job_body(name, text, text, integer, bigint, oid),
     sierra_internal.run_timers_body(integer),
     sierra_internal.append_timers_body(name, uuid[]),
     sierra_internal.run_projection_body(text, bigint),

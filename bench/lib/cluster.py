@@ -3,8 +3,10 @@
 import os
 import re
 import shutil
+import socket
 import subprocess
 import tempfile
+import time
 from pathlib import Path
 
 SQL = Path(__file__).resolve().parent.parent / "sql"
@@ -35,6 +37,7 @@ class Cluster:
         self.home = Path(tempfile.mkdtemp(prefix="sierra_es_bench.", dir=parent))
         self.data = self.home / "data"
         self.log = self.home / "server.log"
+        self.peers = []
         self.as_server = []
         self.started = False
         if os.geteuid() == 0:
@@ -93,8 +96,37 @@ class Cluster:
             self.psql("postgres", f"ALTER SYSTEM SET {name} = 'sierra_es'")
             self.psql("postgres", "SELECT pg_reload_conf()")
 
+    def start_peer(self, command, port, directory):
+        """Start a server of a peer beside this one; it ends with it. Returns when it accepts connections."""
+        log = directory / "peer.log"
+        with open(log, "wb") as file:
+            peer = subprocess.Popen(list(map(str, command)), stdin=subprocess.DEVNULL, stdout=file,
+                                    stderr=subprocess.STDOUT, cwd=directory)
+        self.peers.append(peer)
+        deadline = time.monotonic() + 60
+        while peer.poll() is None and time.monotonic() < deadline:
+            try:
+                socket.create_connection(("127.0.0.1", port), timeout=1).close()
+                return
+            except OSError:
+                time.sleep(0.05)
+        raise BenchError(f"{command[0]} does not answer:\n{log.read_text(errors='replace')}")
+
+    def stop_peers(self):
+        """Stop the servers of peers."""
+        for peer in self.peers:
+            peer.terminate()
+        for peer in self.peers:
+            try:
+                peer.wait(timeout=30)
+            except subprocess.TimeoutExpired:
+                peer.kill()
+                peer.wait()
+        self.peers = []
+
     def stop(self, keep=False):
         """Stop the server and remove what it left, unless asked to keep it."""
+        self.stop_peers()
         if self.started and (self.data / "postmaster.pid").exists():
             self.server("pg_ctl", "-D", self.data, "-m", "immediate", "-w", "stop")
         self.started = False

@@ -4,8 +4,12 @@ A contender keeps each data set apart: sierra_es in a store of its own in one da
 contender in a database of its own, copied from the database that it was installed into once.
 """
 
+import json
+import os
 import shutil
+import socket
 import subprocess
+import sys
 from pathlib import Path
 
 from . import events
@@ -26,6 +30,11 @@ class Contender:
         self.cluster = cluster
         self.datasets = {}
         self.stored = {}
+
+    @classmethod
+    def missing(cls):
+        """Why this contender cannot be had on this machine; nothing if it can."""
+        return ""
 
     def install(self):
         """Install into the template database, once per run."""
@@ -187,12 +196,113 @@ class Emmett(Contender):
         self.cluster.psql(self.key, schema)
 
 
-CONTENDERS = {kind.key: kind for kind in (Sierra, Bare, BareNotify, BareCount, Flat, MessageDb, Emmett)}
+class Server(Contender):
+    """Base: a peer that is a server of its own. Each data set has a server with a directory and a port."""
+
+    client = None
+
+    def __init__(self, cluster):
+        super().__init__(cluster)
+        self.ports = {}
+
+    def command(self, directory, port):
+        """Command line of the server."""
+        raise NotImplementedError
+
+    def create(self, dataset):
+        directory = self.cluster.home / f"{self.key}_{dataset}"
+        directory.mkdir()
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        self.cluster.start_peer(self.command(directory, port), port, directory)
+        self.ports[dataset] = port
+
+    def set_up(self, name, dataset):
+        """Nothing: these servers have no statements."""
+
+    def run_client(self, dataset, what, *numbers):
+        """Run the clients; return what they printed."""
+        event = {"name": events.NAME, "payload": events.PAYLOAD, "metadata": events.METADATA}
+        return run_peer([self.client, BENCH / "peer-client.py", self.key, self.ports[dataset], what, *numbers],
+                        text=json.dumps(event)).split()
+
+    def fill(self, name, dataset):
+        self.run_client(name, "fill", dataset.streams, dataset.versions)
+
+    def count(self, dataset):
+        return int(self.run_client(dataset, "count")[0])
 
 
-def run_peer(command, env=None):
+class UmaDb(Server):
+    """UmaDB, server and client from its Python package."""
+
+    key, label = "umadb", "UmaDB"
+    place = BENCH / "venv"
+    client = place / "bin" / "python"
+
+    def install(self):
+        if not (self.place / "bin" / "umadb").exists():
+            run_peer([sys.executable, "-m", "venv", self.place])
+            run_peer([self.client, "-m", "pip", "install", "--quiet", "--requirement", BENCH / "requirements.txt"])
+
+    def command(self, directory, port):
+        return [self.place / "bin" / "umadb", "--listen", f"127.0.0.1:{port}", "--db-path", directory]
+
+
+class SierraDb(Server):
+    """SierraDB's server, if it is installed: one node without a cluster, which syncs after each append."""
+
+    key, label = "sierradb", "SierraDB"
+    client = sys.executable
+    config = """
+[append]
+strict_versioning = false
+[network]
+cluster_enabled = false
+mdns = false
+client_address = "127.0.0.1:{port}"
+[node]
+count = 1
+index = 0
+[replication]
+factor = 1
+[bucket]
+count = 4
+[partition]
+count = 32
+[sync]
+interval_ms = 1
+max_batch_size = 1
+min_bytes = 1
+"""
+
+    @classmethod
+    def program(cls):
+        """The server: $SIERRADB, or sierradb of the PATH."""
+        return shutil.which(os.environ.get("SIERRADB", "sierradb"))
+
+    @classmethod
+    def missing(cls):
+        return "" if cls.program() else "sierradb is not installed: cargo install sierradb-server, or set $SIERRADB"
+
+    def install(self):
+        """Nothing: it takes a quarter of an hour to build."""
+
+    def command(self, directory, port):
+        config = directory / "sierradb.toml"
+        config.write_text(self.config.format(port=port))
+        return [self.program(), "-l", "warn", "--dir", directory / "data", "--config", config]
+
+
+CONTENDERS = {kind.key: kind
+              for kind in (Sierra, Bare, BareNotify, BareCount, Flat, MessageDb, Emmett, UmaDb, SierraDb)}
+
+
+def run_peer(command, env=None, text=None):
     """Run a program that belongs to a peer; return what it printed."""
-    done = subprocess.run(command, env=env, cwd=BENCH, capture_output=True, text=True)
+    command = list(map(str, command))
+    done = subprocess.run(command, env=env, cwd=BENCH, input=text, capture_output=True, text=True)
     if done.returncode:
         raise BenchError(f"{' '.join(command)} failed:\n{done.stdout}{done.stderr}")
     return done.stdout

@@ -145,3 +145,21 @@ class Copy:
         if psql.returncode or errors:
             raise BenchError(f"COPY failed:\n{errors}")
         return Sample(chunks * events.BATCH / elapsed, chunks * events.BATCH)
+
+
+@dataclass(frozen=True)
+class Peer:
+    """Clients of a peer that is a server of its own; what they do is a word of bench/peer-client.py."""
+
+    contender: str
+    label: str
+    what: str
+    dataset: str = "append"
+    appends: bool = False
+    returns: int = 0
+
+    def run(self, contender, dataset, facts, setting):
+        """An error of any client is an error."""
+        numbers = [setting.clients, setting.seconds, facts["streams"]] if self.appends else [setting.seconds]
+        units, elapsed = contender.run_client(dataset, self.what, *numbers)
+        return Sample(int(units) / float(elapsed), int(units))

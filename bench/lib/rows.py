@@ -4,12 +4,14 @@ A new row is one Row: a key, a unit, the load of sierra_es, and the rivals with 
 """
 
 from dataclasses import dataclass
+from functools import partial
 
 from .contenders import RARE
 from .derived import Sagas, Timers, one_by_one, run_rows, run_sagas, run_timers, start_rows, start_sagas
 from .follow import (CatchUp, Decoding, EmmettConsumer, Enext, Followed, Latency, Listen, ListenOnly, PollCategory,
                      enext_pages, table_pages)
-from .loads import Copy, Script
+from .growth import FromMiddle, Verify
+from .loads import Copy, Peer, Script
 from .project import Projected, client, emmett, fold_page, insert_each, insert_page, projection
 
 # Every plan of the bare partitioned reads is the generic one: it was the fastest form measured.
@@ -100,8 +102,8 @@ def datasets(big, read_streams):
         "batch": Dataset(10_000),
         "size": Dataset(10_000),
         "read": Dataset(read_streams, 100, facts=True),
-        "big": Dataset(big // 5, 5),
-        "small": Dataset(2_000, 5),
+        "big": Dataset(big // 5, 5, facts=True, setup="ids"),
+        "small": Dataset(2_000, 5, facts=True, setup="ids"),
         "latency": Dataset(1),
         "long": Dataset(1, setup="long"),
         "decide": Dataset(10_000, setup="derived"),
@@ -124,22 +126,27 @@ def batch(contender, label, what):
                   appends=True, batch=True)
 
 
-def read(contender, label, what, returns, **more):
+def read(contender, label, what, returns, dataset="read", **more):
     """A load that reads one page per transaction."""
-    return Script(contender, f"{contender}-{what}.sql", label, dataset="read", returns=returns, **more)
+    return Script(contender, f"{contender}-{what}.sql", label, dataset=dataset, returns=returns, **more)
 
 
 def append_rows():
-    """eappend against the bare INSERT, message-db and Emmett."""
-    bars = {1: (0.95, 1.3, 1.3), 16: (1.0, 3.0, 1.8)}
-    for sync in ("on", "off"):
-        for clients in (1, 16):
-            bare, message_db, emmett = bars[clients] if sync == "on" else (None, None, None)
+    """eappend against the bare INSERT, message-db and Emmett; with fsync also against servers that always do it."""
+    bars = {1: (0.95, 1.3, 1.3, None), 16: (1.0, 3.0, 1.8, 1.0), 64: (None, None, None, 1.0)}
+    for sync, numbers in (("on", (1, 16, 64)), ("off", (1, 16))):
+        for clients in numbers:
+            bare, message_db, emmett, umadb = bars[clients] if sync == "on" else (None, None, None, None)
+            servers = (
+                Rival(Peer("umadb", "UmaDB", "append", appends=True), umadb),
+                Rival(Peer("sierradb", "SierraDB", "append", appends=True)),
+            ) if sync == "on" else ()
             yield Row("append", "events/s", append("sierra", "eappend"), (
                 Rival(append("bare", "bare INSERT"), bare),
                 Rival(append("bare", "bare INSERT, spread", "append-spread", dataset="append_spread")),
                 Rival(append("message-db", "message-db"), message_db),
                 Rival(append("emmett", "Emmett"), emmett),
+                *servers,
             ), clients, sync)
 
 
@@ -160,6 +167,12 @@ def contention_rows():
     yield Row("append-hot-stream", "events/s", append("sierra", "eappend", "append-hot", dataset="hot"), (
         Rival(append("message-db", "message-db", "append-hot", dataset="hot")),
     ), 16)
+    yield Row("append-hot-stream-early", "events/s", append(
+        "sierra", "eappend, early release", "append-hot", dataset="hot",
+        options={"sierra_es.early_lock_release": "on"}), (
+        Rival(append("sierra", "eappend", "append-hot", dataset="hot")),
+        Rival(append("message-db", "message-db", "append-hot", dataset="hot"), 2.5),
+    ), 16, preload=True)
 
 
 def batch_rows():
@@ -186,6 +199,7 @@ def read_rows():
         yield Row(f"read-{what}", "pages/s", read("sierra", "eall of 1000", what, 1000), (
             Rival(read("flat", "one table", what, 1000), 0.667),
             Rival(read("message-db", "message-db category", what, 1000)),
+            Rival(Peer("umadb", "UmaDB", f"read-pages-{order}", "read")),
         ))
     yield Row("read-all-pattern", "pages/s", read("sierra", "eall, order-*", "all-pattern", 1000), (
         Rival(read("message-db", "message-db category", "all-random", 1000)),
@@ -193,11 +207,23 @@ def read_rows():
 
 
 def growth_rows():
-    """Does an append slow down as the store grows?"""
+    """Does anything slow down as the store grows? The reads come first: they count on streams of five events."""
+    def beside(name, unit, what, load):
+        return Row(f"{name}-at-big", unit, load(f"{what} at {{big}}", "big"),
+                   (Rival(load(f"{what} at 10k", "small_read")),))
+
+    def page(what, returns):
+        return lambda label, dataset: read("sierra", label, what, returns, dataset=dataset)
+
+    yield beside("read", "streams/s", "escan of 5", page("scan", 5))
+    yield beside("get", "events/s", "eget", page("get", 1))
+    yield beside("all", "pages/s", "eall of 1000", page("all-random", 1000))
+    yield beside("next", "events/s", "enext, from the middle", partial(FromMiddle, "sierra"))
     for clients, sync, bar in ((1, "on", 0.9), (16, "on", 0.9), (1, "off", None)):
         yield Row("append-at-big", "events/s", append("sierra", "eappend at {big}", dataset="big"), (
             Rival(append("sierra", "eappend at 10k", dataset=f"small_{clients}_{sync}_{{round}}"), bar),
         ), clients, sync)
+    yield beside("verify", "events/s", "everify", partial(Verify, "sierra"))
 
 
 def size_rows():
@@ -249,6 +275,7 @@ def catch_up_rows():
     for sync in ("on", "off"):
         yield Row("catch-up", "events/s", CatchUp("sierra", "enext of 1000, eack", enext_pages()), (
             Rival(CatchUp("flat", "one table", table_pages), 0.7),
+            *([Rival(Peer("umadb", "UmaDB, one read of all", "read-all", "read"))] if sync == "on" else []),
         ), sync=sync)
     yield Row("catch-up-filtered", "events/s",
               CatchUp("sierra", "enext, 1 in 1000 wanted", enext_pages(RARE), "rare", share=0.001), (

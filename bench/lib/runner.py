@@ -69,6 +69,7 @@ class Runner:
         self.options = options
         self.datasets = datasets(options.big, options.read_streams)
         self.contenders = {}
+        self.left_out = {}
         self.runs = 0
 
     def contender(self, key):
@@ -80,10 +81,21 @@ class Runner:
             self.contenders[key] = contender
         return self.contenders[key]
 
+    def is_present(self, rival):
+        """Whether a rival takes part; one that is not installed is left out, and the report says so."""
+        key = rival.load.contender
+        if key in self.options.skip:
+            return False
+        reason = CONTENDERS[key].missing()
+        if reason and key not in self.left_out:
+            self.left_out[key] = f"{CONTENDERS[key].label} is left out: {reason}"
+            say(self.left_out[key])
+        return not reason
+
     def figures(self, row):
         """Measure a row; return its figures, or a lone one if the subject is left out."""
         skipped = self.options.skip
-        rivals = [rival for rival in row.rivals if rival.load.contender not in skipped]
+        rivals = [rival for rival in row.rivals if self.is_present(rival)]
         loads = [rival.load for rival in rivals]
         subject = None
         if row.subject.contender not in skipped:

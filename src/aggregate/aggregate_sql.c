@@ -9,6 +9,7 @@
 #include "aggregate/upcast.h"
 #include "append/append_sql.h"
 #include "base/args.h"
+#include "base/json_convert.h"
 #include "store/event.h"
 #include "store/extension.h"
 
@@ -83,7 +84,7 @@ sierra_edecide(PG_FUNCTION_ARGS)
 	sierra_require_argument(fcinfo, 3, "command");
 	sierra_require_argument(fcinfo, 4, "retries");
 	command.decide = PG_GETARG_OID(2);
-	command.command = PG_GETARG_DATUM(3);
+	command.command = sierra_jsonb_of_json(PG_GETARG_TEXT_PP(3));
 	command.retries = PG_GETARG_INT32(4);
 	command.metadata = PG_ARGISNULL(5) ? NULL : PG_GETARG_TEXT_PP(5);
 	if (command.metadata != NULL)

@@ -18,9 +18,11 @@
 #include "aggregate/decide.h"
 #include "append/append.h"
 #include "append/event_json.h"
+#include "base/json_convert.h"
 #include "base/json_slice.h"
 #include "base/routing.h"
 #include "read/read_stream.h"
+#include "store/early_release.h"
 #include "store/scan.h"
 #include "store/user_function.h"
 
@@ -73,11 +75,7 @@ call_function(const SierraCommand *command, const SierraLoaded *loaded)
 	if (fcinfo->isnull)
 		return NULL;
 	if (get_func_rettype(command->decide) == JSONBOID)
-	{
-		Jsonb *value = DatumGetJsonbP(result);
-
-		return cstring_to_text(JsonbToCString(NULL, &value->root, VARSIZE(value)));
-	}
+		return sierra_json_of_jsonb(result);
 	return DatumGetTextPP(result);
 }
 
@@ -166,7 +164,7 @@ find_repetition(const SierraStore *store, const SierraCommand *command, SierraDe
 	if (!command->has_id)
 		return false;
 	CommandCounterIncrement();
-	PushActiveSnapshot(GetTransactionSnapshot());
+	sierra_push_new_snapshot();
 	sierra_read_event(store, &command->id, &repetition.base);
 	if (repetition.in_this_stream)
 	{
@@ -214,7 +212,7 @@ decide_once(const SierraStore *store, const SierraCommand *command, SierraDecisi
 
 	/* The snapshot sees what is committed now, and what this transaction has done so far. */
 	CommandCounterIncrement();
-	PushActiveSnapshot(GetTransactionSnapshot());
+	sierra_push_new_snapshot();
 	sierra_aggregate_load(store, &command->load, &loaded);
 	answer = call_function(command, &loaded);
 	PopActiveSnapshot();

@@ -10,6 +10,7 @@
 
 #include "aggregate/upcast.h"
 #include "base/compat.h"
+#include "base/json_convert.h"
 #include "base/json_slice.h"
 #include "base/text.h"
 #include "store/event.h"
@@ -151,20 +152,6 @@ make_ready(SierraUpcasters *upcasters, Upcaster *upcaster)
 	upcaster->ready = true;
 }
 
-static Datum
-jsonb_of_json(Datum json)
-{
-	return DirectFunctionCall1(jsonb_in, CStringGetDatum(TextDatumGetCString(json)));
-}
-
-static Datum
-json_of_jsonb(Datum jsonb)
-{
-	Jsonb *value = DatumGetJsonbP(jsonb);
-
-	return CStringGetTextDatum(JsonbToCString(NULL, &value->root, VARSIZE(value)));
-}
-
 static void
 call(Upcaster *upcaster, Datum *payload, bool *isnull)
 {
@@ -174,11 +161,13 @@ call(Upcaster *upcaster, Datum *payload, bool *isnull)
 		return;
 	InitFunctionCallInfoData(*fcinfo, &upcaster->function, 1, InvalidOid, NULL, NULL);
 	fcinfo->args[0].isnull = *isnull;
-	fcinfo->args[0].value = upcaster->takes_jsonb && !*isnull ? jsonb_of_json(*payload) : *payload;
+	fcinfo->args[0].value = upcaster->takes_jsonb && !*isnull
+								? sierra_jsonb_of_json(DatumGetTextPP(*payload))
+								: *payload;
 	*payload = FunctionCallInvoke(fcinfo);
 	*isnull = fcinfo->isnull;
 	if (upcaster->takes_jsonb && !*isnull)
-		*payload = json_of_jsonb(*payload);
+		*payload = PointerGetDatum(sierra_json_of_jsonb(*payload));
 }
 
 /*

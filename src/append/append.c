@@ -28,6 +28,7 @@
 #include "append/route.h"
 #include "append/versions.h"
 #include "base/routing.h"
+#include "store/early_release.h"
 #include "store/extension.h"
 #include "store/position.h"
 #include "store/registry.h"
@@ -188,6 +189,7 @@ write_append(SierraRoute *route, SierraAppendResult *results)
 	write_companions(route, results);
 	write_events(route, results);
 	sierra_position_end_writing();
+	sierra_early_release_note();
 	sierra_doorbell_note_append(route->store, results[route->count - 1].global_position);
 	AfterTriggerEndQuery(route->estate);
 	ExecResetTupleTable(route->estate->es_tupleTable, false);

@@ -7,6 +7,7 @@
 #include "append/refusal.h"
 #include "base/errors.h"
 #include "base/routing.h"
+#include "store/early_release.h"
 
 #include "utils/builtins.h"
 
@@ -47,6 +48,9 @@ report_key_mismatch(const SierraRefusal *refusal)
 void
 sierra_refusal_report(SierraAppendStatus status, const SierraRefusal *refusal)
 {
+	/* Anything but a new append says something about earlier ones. */
+	if (status != SIERRA_APPEND_DONE)
+		sierra_flush_seen();
 	switch (status)
 	{
 		case SIERRA_APPEND_DONE:

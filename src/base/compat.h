@@ -24,6 +24,7 @@
 #include "storage/lock.h"
 #include "storage/proc.h"
 #include "utils/acl.h"
+#include "utils/regproc.h"
 #include "utils/rel.h"
 #include "utils/wait_event.h"
 #if PG_VERSION_NUM >= 160000
@@ -63,6 +64,17 @@ sierra_compat_is_json(const char *text)
 #endif
 
 	return pg_parse_json(lex, &nullSemAction) == JSON_SUCCESS;
+}
+
+/* 16 can return errors instead of raising them (858e776c84) */
+static inline List *
+sierra_compat_qualified_name(const char *text)
+{
+#if PG_VERSION_NUM >= 160000
+	return stringToQualifiedNameList(text, NULL);
+#else
+	return stringToQualifiedNameList(text);
+#endif
 }
 
 /* 18 added scan instrumentation (0fbceae841) */

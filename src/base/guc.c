@@ -15,6 +15,7 @@
 char *sierra_guc_store = NULL;
 char *sierra_guc_metadata = NULL;
 bool sierra_guc_strict_versioning = false;
+bool sierra_guc_early_lock_release = false;
 bool sierra_guc_restore = false;
 int sierra_guc_notify = SIERRA_NOTIFY_RUNNER;
 int sierra_guc_notify_interval = 10;
@@ -58,6 +59,20 @@ check_metadata(char **newval, void **extra, GucSource source)
 	if (*start == '{' && sierra_compat_is_json(*newval))
 		return true;
 	GUC_check_errdetail("It must be a JSON object, or empty.");
+	return false;
+}
+
+/* Was the library loaded when the server started? */
+static bool preloaded = false;
+
+static bool
+check_early_lock_release(bool *newval, void **extra, GucSource source)
+{
+	if (!*newval || preloaded)
+		return true;
+	GUC_check_errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE);
+	GUC_check_errdetail("Sessions share in shared memory which commits are not flushed yet.");
+	GUC_check_errhint("Add sierra_es to \"shared_preload_libraries\" and restart the server.");
 	return false;
 }
 
@@ -164,6 +179,8 @@ define_runner_settings(void)
 void
 sierra_guc_define(void)
 {
+	preloaded = process_shared_preload_libraries_in_progress;
+
 	DefineCustomStringVariable("sierra_es.store",
 							   "Names the event store that the functions of sierra_es use.",
 							   "A store is a schema that create_event_store() created.",
@@ -179,6 +196,13 @@ sierra_guc_define(void)
 		"Refuses appends that do not say which version of the stream they expect.",
 		"The expected versions any and exists are then errors, as they are by default in SierraDB.",
 		&sierra_guc_strict_versioning, false, PGC_SUSET, 0, NULL, NULL, NULL);
+
+	DefineCustomBoolVariable(
+		"sierra_es.early_lock_release",
+		"Lets appends release their locks before their commit is flushed to disk.",
+		"The client still gets its answer after the flush; this needs shared_preload_libraries.",
+		&sierra_guc_early_lock_release, false, PGC_USERSET, 0, check_early_lock_release, NULL,
+		NULL);
 
 	DefineCustomBoolVariable(
 		"sierra_es.restore",

@@ -14,6 +14,9 @@ extern char *sierra_guc_metadata;
 /* sierra_es.strict_versioning: refuses the expected versions any and exists */
 extern bool sierra_guc_strict_versioning;
 
+/* sierra_es.early_lock_release: releases the locks of an append before its commit is flushed */
+extern bool sierra_guc_early_lock_release;
+
 /* sierra_es.restore: lets the owner COPY or INSERT rows of a dump into event tables */
 extern bool sierra_guc_restore;
 

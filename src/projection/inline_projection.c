@@ -9,6 +9,7 @@
 #include "base/guc.h"
 #include "projection/handler.h"
 #include "projection/projection.h"
+#include "store/early_release.h"
 #include "store/event.h"
 #include "store/extension.h"
 
@@ -162,6 +163,22 @@ enter(FunctionCallInfo fcinfo)
 	return projection;
 }
 
+/* An error of the handler can be about states that other transactions have not flushed. */
+static void
+handle(SierraProjection *projection, const SierraBatch *part)
+{
+	PG_TRY();
+	{
+		sierra_project_shared(projection, part);
+	}
+	PG_CATCH();
+	{
+		sierra_flush_seen();
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
+}
+
 /*
  * Trigger function for AFTER INSERT FOR EACH ROW on events; its argument is the
  * name of the projection.  Events that a dump restores are left out, since the
@@ -189,7 +206,7 @@ sierra_project_inline(PG_FUNCTION_ARGS)
 	sierra_batch_single(&batch, projection, values, nulls);
 	PushActiveSnapshot(GetTransactionSnapshot());
 	part = sierra_batch_part(projection, &batch, 0, 1);
-	sierra_project_shared(projection, &part);
+	handle(projection, &part);
 	PopActiveSnapshot();
 	sierra_projection_leave(projection);
 	return PointerGetDatum(NULL);

@@ -14,6 +14,7 @@
 #include "base/json_slice.h"
 #include "projection/process_manager.h"
 #include "projection/projection_state.h"
+#include "store/early_release.h"
 #include "store/event.h"
 
 #include "access/htup_details.h"
@@ -68,7 +69,7 @@ react(const SierraProjection *projection, SierraFold *fold, const SierraBatch *b
 {
 	/* So that the handler sees what it did for the event before. */
 	CommandCounterIncrement();
-	PushActiveSnapshot(GetTransactionSnapshot());
+	sierra_push_new_snapshot();
 	sierra_fold_restart(fold, states->values[i], states->nulls[i]);
 	sierra_fold_event(fold, batch->events[place]);
 	PopActiveSnapshot();

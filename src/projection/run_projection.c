@@ -19,6 +19,7 @@
 #include "projection/handler.h"
 #include "projection/run_projection.h"
 #include "read/event_rows.h"
+#include "store/early_release.h"
 #include "store/in_progress.h"
 #include "store/query.h"
 #include "store/time_limit.h"
@@ -133,7 +134,7 @@ handle_part(Running *running, int from, int to)
 	SierraProjection *projection = running->projection;
 	SierraBatch part;
 
-	PushActiveSnapshot(GetTransactionSnapshot());
+	sierra_push_new_snapshot();
 	part = sierra_batch_part(projection, &running->batch, from, to);
 	sierra_project(projection, &part);
 	PopActiveSnapshot();

@@ -9,37 +9,61 @@
 #include "read/row_security.h"
 #include "store/event.h"
 #include "store/extension.h"
+#include "store/scan.h"
 
 #include "funcapi.h"
 #include "utils/tuplestore.h"
 
-bool
-sierra_event_rows_put(void *arg, Datum *values, bool *nulls)
+/* Is the event at this position to be returned?  *goes_on: is another one needed after it? */
+static bool
+is_wanted(SierraEventRows *result, int64 position, bool *goes_on)
 {
-	SierraEventRows *result = arg;
+	bool wanted = true;
 
-	tuplestore_putvalues(result->rows, result->desc, values, nulls);
-	result->last_position = DatumGetInt64(values[SIERRA_EVENT_POSITION]);
-	result->remaining--;
-	return result->remaining > 0;
+	*goes_on = result->count == NULL || result->count(result->arg, position, &wanted);
+	if (!wanted)
+		return false;
+	result->last_position = position;
+	*goes_on = --result->remaining > 0 && *goes_on;
+	return true;
 }
 
+/* Takes an event from row-level security, as values in the order of sierra_event. */
 static bool
-take(void *arg, Datum *values, bool *nulls)
+put_values(void *arg, Datum *values, bool *nulls)
 {
 	SierraEventRows *result = arg;
+	bool goes_on;
 
-	return result->take(result->take_arg, values, nulls);
+	if (is_wanted(result, DatumGetInt64(values[SIERRA_EVENT_POSITION]), &goes_on))
+		tuplestore_putvalues(result->rows, result->desc, values, nulls);
+	return goes_on;
+}
+
+static void
+put_slot(SierraEventRows *result, TupleTableSlot *slot)
+{
+	Datum values[Natts_events];
+	bool nulls[Natts_events];
+
+	if (result->forms_tuples && sierra_event_tuple_form(&result->tuple, slot))
+		tuplestore_puttuple(result->rows, &result->tuple.tuple);
+	else
+	{
+		sierra_event_values(slot, values, nulls);
+		tuplestore_putvalues(result->rows, result->desc, values, nulls);
+	}
 }
 
 static bool
 put_event(SierraSink *base, TupleTableSlot *slot)
 {
-	Datum values[Natts_events];
-	bool nulls[Natts_events];
+	SierraEventRows *result = (SierraEventRows *) base;
+	bool goes_on;
 
-	sierra_event_values(slot, values, nulls);
-	return take(base, values, nulls);
+	if (is_wanted(result, sierra_event_position(slot), &goes_on))
+		put_slot(result, slot);
+	return goes_on;
 }
 
 void
@@ -52,11 +76,12 @@ sierra_event_rows_begin_in(SierraEventRows *result, SierraStore *store, Tuplesto
 	result->desc = desc;
 	result->remaining = max_count;
 	result->last_position = SIERRA_NONE;
-	result->take = sierra_event_rows_put;
-	result->take_arg = result;
+	result->count = NULL;
+	sierra_event_tuple_begin(&result->tuple, CurrentMemoryContext);
+	result->forms_tuples = sierra_event_tuple_fits(desc);
 	result->row_security = sierra_store_has_row_security(result->store);
 	result->sink = result->row_security
-					   ? sierra_row_security_sink(result->store, take, result, max_count)
+					   ? sierra_row_security_sink(result->store, put_values, result, max_count)
 					   : &result->base;
 }
 

@@ -7,6 +7,7 @@
 
 #include "fmgr.h"
 
+#include "read/event_tuple.h"
 #include "read/sink.h"
 #include "store/store.h"
 
@@ -25,12 +26,14 @@ typedef struct SierraEventRows
 	bool row_security;
 
 	/*
-	 * Takes an event that the user may see, as values in the order of
-	 * sierra_event; false: needs no more events.  It is sierra_event_rows_put(),
-	 * unless a reader sets a function of its own.
+	 * NULL, or asked about each event that the user may see, before it is returned: is it
+	 * to be returned (*wanted, which is true)?  Returns false if no event after it is needed.
 	 */
-	bool (*take)(void *arg, Datum *values, bool *nulls);
-	void *take_arg;
+	bool (*count)(void *arg, int64 position, bool *wanted);
+	void *arg;
+
+	SierraEventTuple tuple; /* of the last event that was returned */
+	bool forms_tuples;		/* uses it */
 } SierraEventRows;
 
 /*
@@ -44,9 +47,6 @@ extern void sierra_event_rows_begin(FunctionCallInfo fcinfo, const char *store, 
 extern void sierra_event_rows_begin_in(SierraEventRows *result, SierraStore *store,
 									   struct Tuplestorestate *rows, TupleDesc desc,
 									   int64 max_count);
-
-/* Adds a row to the result; arg is the SierraEventRows.  False if the result is complete now. */
-extern bool sierra_event_rows_put(void *arg, Datum *values, bool *nulls);
 
 /* Ends reading: passes on the events that wait for row-level security. */
 extern void sierra_event_rows_flush(SierraEventRows *result);

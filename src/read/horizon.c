@@ -109,7 +109,7 @@ find_visible_end(Probe *probe, int64 newest, SierraReadPartition *partition)
 		if (fetch_sequence(probe, newest - step) && is_visible(probe))
 		{
 			seen = newest - step;
-			partition->position = sierra_slot_int8(probe->scan.slot, Anum_events_global_position);
+			partition->position = sierra_event_position(probe->scan.slot);
 			break;
 		}
 		unseen = newest - step;
@@ -121,7 +121,7 @@ find_visible_end(Probe *probe, int64 newest, SierraReadPartition *partition)
 		if (fetch_sequence(probe, middle) && is_visible(probe))
 		{
 			seen = middle;
-			partition->position = sierra_slot_int8(probe->scan.slot, Anum_events_global_position);
+			partition->position = sierra_event_position(probe->scan.slot);
 		}
 		else
 			unseen = middle;
@@ -148,7 +148,7 @@ static int64
 bound_of_unseen(Probe *probe, SierraReadPartition *partition, int64 floor)
 {
 	if (fetch_sequence(probe, partition->sequence + 1))
-		return sierra_slot_int8(probe->scan.slot, Anum_events_global_position) - 1;
+		return sierra_event_position(probe->scan.slot) - 1;
 
 	/*
 	 * The row has been rolled back since, so rule b or c applies: the next writer writes
@@ -172,12 +172,12 @@ bound_of_partition(SierraReadPartition *partition, int64 floor)
 		bound = floor;
 	else
 	{
-		int64 sequence = sierra_slot_int8(newest.scan.slot, Anum_events_partition_sequence);
+		int64 sequence = sierra_event_sequence(newest.scan.slot);
 
 		if (is_visible(&newest))
 		{
 			partition->sequence = sequence;
-			partition->position = sierra_slot_int8(newest.scan.slot, Anum_events_global_position);
+			partition->position = sierra_event_position(newest.scan.slot);
 			bound = Max(partition->position, floor);
 		}
 		else

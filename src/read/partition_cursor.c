@@ -52,8 +52,8 @@ fetch(SierraSource *source, ScanDirection direction)
 {
 	if (!sierra_scan_next(&source->scan, direction))
 		return false;
-	source->sequence = sierra_slot_int8(source->scan.slot, Anum_events_partition_sequence);
-	source->position = sierra_slot_int8(source->scan.slot, Anum_events_global_position);
+	source->sequence = sierra_event_sequence(source->scan.slot);
+	source->position = sierra_event_position(source->scan.slot);
 	return true;
 }
 

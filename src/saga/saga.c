@@ -112,7 +112,7 @@ call_advance(Oid advance, const SierraStore *store, text *saga_id, const Found *
 }
 
 bool
-sierra_saga_run(SierraStore *store, text *saga_id, bool patient, Oid advance)
+sierra_saga_run(SierraStore *store, text *saga_id, bool patient, Oid owner, Oid advance)
 {
 	Oid table_owner = sierra_run_as_table_owner(store, "saga_instances", ACL_UPDATE);
 	Oid definer = sierra_run_as_table_owner(store, "sagas", ACL_NO_RIGHTS);
@@ -125,6 +125,9 @@ sierra_saga_run(SierraStore *store, text *saga_id, bool patient, Oid advance)
 				errmsg("no saga instance \"%s\"", text_to_cstring(saga_id)),
 				errdetail("Store \"%s\" has no row of this name with a definition.",
 						  NameStr(store->name)));
+	/* The definition is not locked, and can have got another owner since it was looked for. */
+	if (OidIsValid(owner) && found.owner != owner)
+		return false;
 	sierra_run_as_check(store, "sagas", definer, found.owner,
 						psprintf("saga \"%s\"", text_to_cstring(found.saga)));
 	sierra_run_as_begin_as(&run_as, found.owner);

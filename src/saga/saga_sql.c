@@ -30,7 +30,7 @@ sierra_run_saga(PG_FUNCTION_ARGS)
 	PreventCommandDuringRecovery("run_sagas()");
 	PreventCommandIfReadOnly("run_sagas()");
 	PG_RETURN_BOOL(sierra_saga_run(sierra_store_open(ACL_NO_RIGHTS), PG_GETARG_TEXT_PP(0),
-								   PG_GETARG_BOOL(1), find_advance()));
+								   PG_GETARG_BOOL(1), PG_GETARG_OID(2), find_advance()));
 }
 
 Datum

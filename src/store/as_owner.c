@@ -18,6 +18,7 @@
 #include "postgres.h"
 
 #include "base/guc.h"
+#include "store/early_release.h"
 #include "store/extension.h"
 #include "store/run_as.h"
 #include "store/store.h"
@@ -161,6 +162,7 @@ call_safely(FunctionCallInfo fcinfo, bool privileged, bool shows_contents)
 	Call call;
 
 	find_body(fcinfo, &call);
+	sierra_flush_seen();
 	if (privileged)
 		owner = find_owner(call.store);
 	if (privileged && shows_contents)

@@ -6,6 +6,7 @@
 #ifndef SIERRA_EVENT_H
 #define SIERRA_EVENT_H
 
+#include "access/htup_details.h"
 #include "executor/tuptable.h"
 #include "utils/timestamp.h"
 #include "utils/uuid.h"
@@ -25,6 +26,25 @@
 #define Anum_events_payload 12
 #define Anum_events_payload_bytes 13
 #define Natts_events 13
+
+/*
+ * The columns that are stored first, as they are stored: none of them can be null, or has
+ * a variable length.
+ */
+typedef struct SierraEventFixed
+{
+	int64 partition_sequence;
+	int64 stream_version;
+	int64 global_position;
+	TimestampTz timestamp;
+	pg_uuid_t event_id;
+	pg_uuid_t partition_key;
+	pg_uuid_t transaction_id;
+	int32 partition_id;
+} SierraEventFixed;
+
+#define SIERRA_EVENT_FIXED_COLUMNS Anum_events_partition_id
+#define SIERRA_EVENT_FIXED_SIZE (offsetof(SierraEventFixed, partition_id) + sizeof(int32))
 
 /* Columns of type sierra_event, as indexes of an array of values; only those the code uses. */
 #define SIERRA_EVENT_POSITION 0
@@ -99,6 +119,23 @@ extern char *sierra_expected_version_text(SierraExpectedVersion expected);
  * Returns false if the text is neither one of the words nor a version.
  */
 extern bool sierra_expected_version_parse(const char *text, SierraExpectedVersion *expected);
+
+/*
+ * The fixed columns of the row in a slot, in the memory of the slot.  NULL if they are not
+ * stored as the struct is: if one of them is null all the same, or the row has been stored
+ * before the table had all columns, or by another table access method.  Then look at the
+ * columns one by one.
+ */
+static inline const SierraEventFixed *
+sierra_event_fixed(TupleTableSlot *slot)
+{
+	HeapTuple row = TTS_IS_BUFFERTUPLE(slot) ? ((HeapTupleTableSlot *) slot)->tuple : NULL;
+
+	if (row == NULL || HeapTupleHeaderGetNatts(row->t_data) < Natts_events ||
+		(HeapTupleHasNulls(row) && row->t_data->t_bits[0] != 0xff))
+		return NULL;
+	return (const SierraEventFixed *) ((char *) row->t_data + row->t_data->t_hoff);
+}
 
 /*
  * Fills values and nulls, of Natts_events elements each, from the event in the

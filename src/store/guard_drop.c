@@ -12,6 +12,7 @@
 
 #include "base/compat.h"
 #include "base/guc.h"
+#include "store/early_release.h"
 #include "store/guard.h"
 
 #include "access/genam.h"
@@ -84,6 +85,7 @@ refuse_if_store_has_events(Oid schema)
 		!is_guarded(events))
 		return;
 	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	sierra_flush_seen();
 	leaves = find_inheritance_children(events, NoLock);
 	foreach (cell, leaves)
 	{

@@ -219,8 +219,8 @@ sierra_scan_find_settled(SierraScan *scan, Snapshot dirty, ScanKey key)
 static void
 get_numbers(const SierraScan *scan, int64 *sequence, int64 *position)
 {
-	*sequence = sierra_slot_int8(scan->slot, Anum_events_partition_sequence);
-	*position = sierra_slot_int8(scan->slot, Anum_events_global_position);
+	*sequence = sierra_event_sequence(scan->slot);
+	*position = sierra_event_position(scan->slot);
 }
 
 bool

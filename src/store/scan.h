@@ -16,6 +16,7 @@
 #include "utils/snapshot.h"
 #include "utils/uuid.h"
 
+#include "store/event.h"
 #include "store/store.h"
 
 /* The indexes of a partition: their places in sierra_partition_shape. */
@@ -107,5 +108,24 @@ extern int32 sierra_slot_int4(TupleTableSlot *slot, AttrNumber column);
 extern const pg_uuid_t *sierra_slot_uuid(TupleTableSlot *slot, AttrNumber column);
 extern text *sierra_slot_text(TupleTableSlot *slot, AttrNumber column);
 extern bool sierra_slot_text_equal(TupleTableSlot *slot, AttrNumber column, const text *value);
+
+/* The same of an event, for columns that nearly every reader looks at. */
+static inline int64
+sierra_event_position(TupleTableSlot *slot)
+{
+	const SierraEventFixed *fixed = sierra_event_fixed(slot);
+
+	return fixed != NULL ? fixed->global_position
+						 : sierra_slot_int8(slot, Anum_events_global_position);
+}
+
+static inline int64
+sierra_event_sequence(TupleTableSlot *slot)
+{
+	const SierraEventFixed *fixed = sierra_event_fixed(slot);
+
+	return fixed != NULL ? fixed->partition_sequence
+						 : sierra_slot_int8(slot, Anum_events_partition_sequence);
+}
 
 #endif /* SIERRA_SCAN_H */

@@ -10,6 +10,7 @@
 
 #include "base/errors.h"
 #include "base/guc.h"
+#include "store/early_release.h"
 #include "store/event.h"
 #include "store/guard.h"
 #include "store/store.h"
@@ -444,6 +445,10 @@ sierra_store_open_named(const char *store_name, AclMode rights)
 		(rights & ACL_INSERT) == 0 ? find_store(&name, rights) : find_and_lock_store(&name, rights);
 	store = palloc(entry->size);
 	memcpy(store, entry->store, entry->size);
+
+	/* An append reads what others have not flushed, and its own flush includes that. */
+	if ((rights & ACL_INSERT) == 0)
+		sierra_flush_seen();
 	return store;
 }
 

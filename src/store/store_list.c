@@ -16,6 +16,7 @@
 
 #include "base/errors.h"
 #include "base/guc.h"
+#include "store/early_release.h"
 #include "store/event.h"
 #include "store/extension.h"
 #include "store/run_as.h"
@@ -252,6 +253,8 @@ find_events(const char *store, Oid *schema)
 	bool monitor = sierra_run_as_monitor();
 	Oid events;
 	AclResult result;
+
+	sierra_flush_seen();
 
 	/* The second one also checks USAGE. */
 	*schema = monitor ? get_namespace_oid(store, true) : LookupExplicitNamespace(store, true);

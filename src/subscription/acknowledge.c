@@ -16,6 +16,7 @@
 #include "read/horizon.h"
 #include "read/locate.h"
 #include "read/read_all.h"
+#include "store/early_release.h"
 #include "store/event.h"
 #include "store/position_sequence.h"
 #include "store/query.h"
@@ -208,7 +209,7 @@ find_event(const SierraSubscription *subscription, int64 position, Answered *eve
 {
 	bool found;
 
-	PushActiveSnapshot(GetTransactionSnapshot());
+	sierra_push_new_snapshot();
 	found = sierra_locate(subscription->store, position, &event->base);
 	PopActiveSnapshot();
 	return found;
@@ -280,7 +281,7 @@ check_was_visible(const SierraSubscription *subscription, int64 position)
 	SierraSink sink = {put_nothing};
 	bool was_visible;
 
-	PushActiveSnapshot(GetTransactionSnapshot());
+	sierra_push_new_snapshot();
 	was_visible =
 		(position <= sierra_position_last(store) || sierra_locate(store, position, &sink)) &&
 		!sierra_horizon_in_flight(store, subscription->wanted, position);

@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/stream_map.h"
 #include "read/locate.h"
+#include "store/early_release.h"
 #include "store/event.h"
 #include "store/query.h"
 #include "store/scan.h"
@@ -88,7 +89,7 @@ is_processed(const SierraStore *store, text *name, int64 position)
 	Question question = {.base = {ask}, .position = position};
 	SierraSubscription *subscription = NULL;
 
-	PushActiveSnapshot(GetTransactionSnapshot());
+	sierra_push_new_snapshot();
 	if (name != NULL)
 	{
 		subscription = sierra_subscription_load(store, name, sierra_query_begin(), true);

@@ -26,6 +26,7 @@
 #include "read/locate.h"
 #include "read/read_all.h"
 #include "read/read_stream.h"
+#include "store/early_release.h"
 #include "store/event.h"
 #include "store/query.h"
 #include "store/run_as.h"
@@ -33,10 +34,12 @@
 #include "subscription/await.h"
 #include "subscription/delivery.h"
 #include "subscription/subscription.h"
+#include "wakeup/pace.h"
 #include "wakeup/wait.h"
 
 #include "access/xact.h"
 #include "catalog/pg_type.h"
+#include "common/hashfn.h"
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
@@ -88,19 +91,15 @@ typedef struct Delivery
 } Delivery;
 
 static bool
-take_event(void *arg, Datum *values, bool *nulls)
+count_event(void *arg, int64 position, bool *wanted)
 {
-	Delivery *delivery = arg;
-	EventPage *page = &delivery->page;
-	int64 position = DatumGetInt64(values[SIERRA_EVENT_POSITION]);
-	bool goes_on = true;
+	EventPage *page = &((Delivery *) arg)->page;
 
 	if (page->taken++ == 0)
 		page->first_position = position;
 	page->window--;
-	if (position > page->after)
-		goes_on = sierra_event_rows_put(delivery->result, values, nulls);
-	return goes_on && page->window > 0;
+	*wanted = position > page->after;
+	return page->window > 0;
 }
 
 static void
@@ -111,8 +110,8 @@ begin_page(Delivery *delivery)
 	page->after = page->first_position = SIERRA_NONE;
 	page->window = delivery->subscription->window;
 	page->taken = 0;
-	delivery->result->take = take_event;
-	delivery->result->take_arg = delivery;
+	delivery->result->count = count_event;
+	delivery->result->arg = delivery;
 }
 
 static const SierraQuery due_query = {
@@ -457,7 +456,7 @@ look(Delivery *delivery)
 	limit_to_lease(delivery);
 	compare_with_last_look(delivery);
 	begin_page(delivery);
-	PushActiveSnapshot(GetTransactionSnapshot());
+	sierra_push_new_snapshot();
 	outcome = deliver(delivery, context);
 	PopActiveSnapshot();
 	sierra_query_end();
@@ -504,6 +503,38 @@ record(Delivery *delivery, Outcome outcome)
 	sierra_query_end();
 }
 
+/* The subscription as one number; another one can have the same by chance. */
+static uint32
+subject_of(const Delivery *delivery)
+{
+	const text *name = delivery->request->subscription;
+	uint32 hash = hash_bytes((const unsigned char *) VARDATA_ANY(name), VARSIZE_ANY_EXHDR(name));
+
+	return hash_combine(hash, delivery->result->store->schema);
+}
+
+/* Looks for events until there are some, or until the deadline. */
+static Outcome
+wait_for_events(Delivery *delivery, MemoryContext context)
+{
+	SierraEventRows *result = delivery->result;
+	int64 wanted = result->remaining;
+	uint32 subject = subject_of(delivery);
+	Outcome outcome;
+	SierraWaiter waiter;
+
+	sierra_refuse_waiting(delivery->request->wait_usecs);
+	sierra_pace_begin(subject, delivery->deadline);
+	sierra_wait_begin(&waiter);
+	while ((outcome = look(delivery)) == FOUND_NOTHING && !delivery->must_commit &&
+		   sierra_wait_next(&waiter, delivery->deadline))
+		MemoryContextReset(context);
+	sierra_wait_end(&waiter);
+	sierra_pace_end(subject, wanted - result->remaining,
+					result->remaining <= 0 || delivery->page.window <= 0);
+	return outcome;
+}
+
 void
 sierra_consume(const SierraConsume *request, SierraEventRows *result)
 {
@@ -515,29 +546,16 @@ sierra_consume(const SierraConsume *request, SierraEventRows *result)
 	MemoryContext context =
 		AllocSetContextCreate(CurrentMemoryContext, "sierra_es consume", ALLOCSET_DEFAULT_SIZES);
 	MemoryContext caller = MemoryContextSwitchTo(context);
-	bool waits = request->wait_usecs > 0;
 	Outcome outcome;
-	SierraWaiter waiter;
 
 	PreventCommandDuringRecovery("enext()");
 	PreventCommandIfReadOnly("enext()");
-	if (waits)
-	{
-		sierra_refuse_waiting(request->wait_usecs);
-		sierra_wait_begin(&waiter);
-	}
 	delivery.deadline = sierra_deadline(request->wait_usecs);
 	delivery.give_up = sierra_deadline(Max(request->wait_usecs, READ_LIMIT_USECS));
-	for (;;)
-	{
+	if (request->wait_usecs > 0)
+		outcome = wait_for_events(&delivery, context);
+	else
 		outcome = look(&delivery);
-		if (outcome != FOUND_NOTHING || delivery.must_commit || !waits ||
-			!sierra_wait_next(&waiter, delivery.deadline))
-			break;
-		MemoryContextReset(context);
-	}
-	if (waits)
-		sierra_wait_end(&waiter);
 	record(&delivery, outcome);
 	MemoryContextSwitchTo(caller);
 	MemoryContextDelete(context);

@@ -351,9 +351,8 @@ is_after_start(const SierraSubscription *subscription, TupleTableSlot *slot, con
 	partition = sierra_slot_int4(slot, Anum_events_partition_id);
 	if (subscription->start_sequences != NULL &&
 		subscription->start_sequences[partition] != SIERRA_NONE)
-		return sierra_slot_int8(slot, Anum_events_partition_sequence) >=
-			   subscription->start_sequences[partition];
-	return sierra_slot_int8(slot, Anum_events_global_position) > subscription->start_after;
+		return sierra_event_sequence(slot) >= subscription->start_sequences[partition];
+	return sierra_event_position(slot) > subscription->start_after;
 }
 
 bool
@@ -365,7 +364,7 @@ sierra_subscription_wants(void *arg, TupleTableSlot *slot)
 
 	if (subscription->start_versions == NULL && subscription->start_sequences == NULL &&
 		subscription->diverted == NULL)
-		return sierra_slot_int8(slot, Anum_events_global_position) > subscription->start_after;
+		return sierra_event_position(slot) > subscription->start_after;
 	stream_id = sierra_slot_text(slot, Anum_events_stream_id);
 	if (!is_after_start(subscription, slot, stream_id))
 		return false;
@@ -376,8 +375,7 @@ sierra_subscription_wants(void *arg, TupleTableSlot *slot)
 	{
 		const SierraDivertedStream *diverted = found->value;
 
-		return diverted->drained &&
-			   sierra_slot_int8(slot, Anum_events_global_position) > diverted->position;
+		return diverted->drained && sierra_event_position(slot) > diverted->position;
 	}
 	return true;
 }

@@ -27,6 +27,7 @@
 #include "postgres.h"
 
 #include "base/guc.h"
+#include "store/early_release.h"
 #include "store/event.h"
 #include "wakeup/doorbell.h"
 #include "wakeup/notify.h"
@@ -226,6 +227,9 @@ ring_after_locks(ResourceReleasePhase phase, bool commits, bool top_level, void 
 {
 	if (end == NOT_ENDED || phase != RESOURCE_RELEASE_AFTER_LOCKS || !top_level)
 		return;
+
+	/* A notification must not be about events that a crash can lose. */
+	sierra_early_release_finish();
 	if (noted.count > 0)
 		ring_noted(end == COMMITTED);
 	else if (progressed && end == COMMITTED)

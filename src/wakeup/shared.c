@@ -90,6 +90,7 @@ attach_memory(void)
 			pg_atomic_init_u32(&sierra_shared->announcement[i].transaction,
 							   InvalidLocalTransactionId);
 	}
+	sierra_early_release_attach(&sierra_shared->early.release, found);
 	LWLockRelease(AddinShmemInitLock);
 }
 

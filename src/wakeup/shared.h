@@ -19,6 +19,7 @@
 
 #include "base/clock.h"
 #include "base/guc.h"
+#include "store/early_release.h"
 
 /* Maximum number of stores in SierraRings. */
 #define SIERRA_RINGS_MAX 16
@@ -212,6 +213,13 @@ typedef struct SierraSharedNote
 
 typedef struct SierraShared
 {
+	/* A line of the cache of its own: many commits write to it. */
+	union
+	{
+		SierraEarlyRelease release;
+		char line[PG_CACHE_LINE_SIZE];
+	} early;
+
 	LWLock *lock;
 	slock_t mutex; /* protects the next one */
 	Latch *launcher_latch;

@@ -5,6 +5,7 @@
 #include "postgres.h"
 
 #include "base/backoff.h"
+#include "store/early_release.h"
 #include "worker/background.h"
 
 #include "access/xact.h"
@@ -89,7 +90,7 @@ sierra_background_begin(const char *activity)
 {
 	SetCurrentStatementStartTimestamp();
 	StartTransactionCommand();
-	PushActiveSnapshot(GetTransactionSnapshot());
+	sierra_push_new_snapshot();
 	pgstat_report_activity(STATE_RUNNING, activity);
 }
 

@@ -214,7 +214,7 @@ add_timers(List *jobs, const SierraStore *store, Oid owner)
 	return lappend(jobs, make_job(SIERRA_JOB_TIMERS, owner, first, TIMERS_SIZE));
 }
 
-/* The role in the row of a version of a saga or projection; InvalidOid if there is none. */
+/* The role in the row of a version of a saga; InvalidOid if there is none. */
 static Oid
 find_definer(const Table *table, const text *name, int32 version)
 {
@@ -443,16 +443,6 @@ add_projections(List *jobs, const SierraStore *store, Oid store_owner, int max_c
 	table_close(streams.rel, NoLock);
 	table_close(table.rel, NoLock);
 	return jobs;
-}
-
-Oid
-sierra_job_projection_owner(const SierraStore *store, const char *name, int32 version)
-{
-	Table table = open_table(store, "projections");
-	Oid owner = find_definer(&table, cstring_to_text(name), version);
-
-	table_close(table.rel, NoLock);
-	return OidIsValid(owner) ? runs_as(owner, sierra_relation_owner(store->events)) : InvalidOid;
 }
 
 List *

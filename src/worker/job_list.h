@@ -43,7 +43,4 @@ extern const char *sierra_job_kind_name(SierraJobKind kind);
  */
 extern List *sierra_job_list(const SierraStore *store, int max_projections);
 
-/* The role as which a version of a projection runs; InvalidOid if it does not exist. */
-extern Oid sierra_job_projection_owner(const SierraStore *store, const char *name, int32 version);
-
 #endif /* SIERRA_JOB_LIST_H */

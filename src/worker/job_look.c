@@ -53,9 +53,9 @@
 static bool
 has_functions(void)
 {
-	static const Oid arguments[] = {NAMEOID, TEXTOID, TEXTOID, INT4OID, INT8OID};
+	static const Oid arguments[] = {NAMEOID, TEXTOID, TEXTOID, INT4OID, INT8OID, OIDOID};
 
-	return OidIsValid(sierra_extension_find_function("run_job", 5, arguments));
+	return OidIsValid(sierra_extension_find_function("run_job", lengthof(arguments), arguments));
 }
 
 /* Updates a job from what a look found. */

@@ -21,6 +21,7 @@
 
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
+#include "storage/lmgr.h"
 #include "storage/lock.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
@@ -41,37 +42,37 @@
 #define TIMERS_LOCK_TIMEOUT "2s"
 
 /*
- * Does the code of a job still run as the role as which it was listed?  The store, or the
- * projection, can have got another owner since then.
+ * Does the store still belong to the role to which it belonged when the job was listed?
+ * From now on, until the transaction ends.
  */
 static bool
-has_same_owner(const SierraJob *job, const char *store)
+lock_owner(const SierraJob *job)
 {
-	Oid owner = job->owner.owner;
+	Oid events = get_relname_relid("events", job->key.schema);
 
-	if (job->key.kind == SIERRA_JOB_PROJECTION)
-		owner = sierra_job_projection_owner(sierra_store_open_named(store, ACL_NO_RIGHTS),
-											job->key.name, job->key.version);
-	return owner == job->owner.owner;
+	if (OidIsValid(events))
+		LockRelationOid(events, AccessShareLock);
+	return sierra_run_as_store_owner(job->key.schema) == job->owner.store_owner;
 }
 
 /*
- * Runs a job in a transaction, as the store's owner.  Returns how much it
- * handled; -1 if another session runs it, or if it is to be run by another process.
+ * Runs a job in a transaction, as the store's owner.  Returns how much it handled; -1 if
+ * another session runs it, or if another process has to: code of a role that owns it by
+ * now must not run in this one.  run_job() compares that with the row that it locks.
  */
 static int64
 call(const SierraJob *job)
 {
-	Oid types[] = {NAMEOID, TEXTOID, TEXTOID, INT4OID, INT8OID};
-	Datum values[5];
+	Oid types[] = {NAMEOID, TEXTOID, TEXTOID, INT4OID, INT8OID, OIDOID};
+	Datum values[lengthof(types)];
 	char *store = get_namespace_name(job->key.schema);
-	char *query = psprintf("SELECT %s($1, $2, $3, $4, $5)",
+	char *query = psprintf("SELECT %s($1, $2, $3, $4, $5, $6)",
 						   quote_qualified_identifier(SIERRA_INTERNAL, "run_job"));
 	Datum result;
 	bool isnull;
 	int64 handled;
 
-	if (store == NULL || !has_same_owner(job, store))
+	if (store == NULL || !lock_owner(job))
 		return -1;
 	/* Its failure would count as a failed attempt. */
 	sierra_store_check_complete(sierra_store_open_named(store, ACL_NO_RIGHTS));
@@ -80,8 +81,10 @@ call(const SierraJob *job)
 	values[2] = CStringGetTextDatum(job->key.name);
 	values[3] = Int32GetDatum(job->key.version);
 	values[4] = Int64GetDatum(job->size);
+	values[5] = ObjectIdGetDatum(job->owner.owner);
 	SPI_connect();
-	if (SPI_execute_with_args(query, 5, types, values, NULL, false, 0) != SPI_OK_SELECT ||
+	if (SPI_execute_with_args(query, lengthof(types), types, values, NULL, false, 0) !=
+			SPI_OK_SELECT ||
 		SPI_processed != 1)
 		elog(ERROR, "could not run a job");
 	result = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull);
@@ -126,19 +129,14 @@ sierra_job_run(SierraJob *job, SierraJobResult *result)
 	PG_TRY();
 	{
 		SierraRunAs run_as;
-		Oid owner;
 
 		sierra_background_begin(activity);
 		sierra_time_limit_begin_job(sierra_guc_job_timeout);
-		owner = sierra_run_as_store_owner(job->key.schema);
-		if (OidIsValid(owner) && owner == job->owner.store_owner)
-		{
-			sierra_run_as_begin_as(&run_as, owner);
-			if (job->key.kind == SIERRA_JOB_TIMERS)
-				sierra_job_set_lock_timeout(TIMERS_LOCK_TIMEOUT);
-			handled = call(job);
-			sierra_run_as_end(&run_as);
-		}
+		sierra_run_as_begin_as(&run_as, job->owner.store_owner);
+		if (job->key.kind == SIERRA_JOB_TIMERS)
+			sierra_job_set_lock_timeout(TIMERS_LOCK_TIMEOUT);
+		handled = call(job);
+		sierra_run_as_end(&run_as);
 		sierra_time_limit_end_job();
 		sierra_background_end();
 		note_run(job, began_wall, began, handled);

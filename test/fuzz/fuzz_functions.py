@@ -127,6 +127,8 @@ UUID = ["00000000-0000-0000-0000-000000000000", "ffffffff-ffff-ffff-ffff-fffffff
 PROCEDURE = ["fuzz.count(jsonb, sierra_event)", "fuzz.object(jsonb, sierra_event)", "fuzz.see(sierra_event)", "fuzz.see_all(sierra_event[])", "fuzz.up(json)",
              "fuzz.decide(jsonb, jsonb)", "fuzz.act(jsonb)", "fuzz.sets(jsonb)", "fuzz.number(jsonb)", "pg_sleep(double precision)", "0", "4294967295", "1", "31",
              "sum(integer)", "row_number()", "textin(cstring)", "now()"]
+FUNCTION_NAME = ["count", "fuzz.count", "object", "see", "fuzz.see_all", "up", "decide", "act", "sets", "fuzz.number", '"count"', "abs", "pg_catalog.now", "eappend",
+                 "nothing", "nowhere.count", "a.b.c.d", "", " ", "-", "(", '"(', '"("', '"', ".", "count(", "count(jsonb", "x" * 100, "fuzz.\u00e9", "see.", "99999999999"]
 TYPE = ["jsonb", "text", "0", "4294967295", "sierra_event", "internal"]
 VERSION = ["any", "exists", "empty", "0", "1", "9223372036854775807"]
 
@@ -227,7 +229,7 @@ class Fuzz:
             return str(self.pick(INTEGER))
         if kind == "bigint":
             return str(self.pick(BIGINT))
-        if kind in ("json", "jsonb"):
+        if kind in ("json", "jsonb") or kind.endswith("sierra_json"):
             return self.pick(JSON) if roll < 0.95 else self.pick(NOT_JSON)
         if kind == "boolean":
             return self.pick(["true", "false"])
@@ -241,10 +243,14 @@ class Fuzz:
             return self.pick(["", "\\x00", "\\xff" + "00" * 3000])
         if kind in ("regprocedure", "regproc"):
             return self.pick(PROCEDURE)
+        if kind.endswith("sierra_function"):
+            return self.pick(PROCEDURE) if roll < 0.5 else self.pick(FUNCTION_NAME)
         if kind in ("regtype", "oid", "regclass"):
             return self.pick(TYPE)
         if kind.endswith("expected_version"):
             return self.pick(VERSION)
+        if kind.endswith("start_position"):
+            return self.pick(NAMES["start_from"])
         if kind in ("double precision", "real", "numeric"):
             return self.pick(["0", "NaN", "1e300", "-1"])
         return self.pick(TEXT)

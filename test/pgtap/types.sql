@@ -1,6 +1,6 @@
--- The types: columns in their order, and the properties of expected_version.
+-- The types: columns in their order, and the properties of those with values of their own.
 BEGIN;
-SELECT plan(19);
+SELECT plan(45);
 
 CREATE FUNCTION pg_temp.columns_of(type regtype) RETURNS text LANGUAGE sql AS $$
     SELECT string_agg(attname || ' ' || format_type(atttypid, atttypmod), ', ' ORDER BY attnum)
@@ -37,8 +37,10 @@ SELECT is(ARRAY[typinput, typoutput, typreceive, typsend]::text[],
 SELECT has_cast('smallint', 'expected_version', 'cast from smallint');
 SELECT has_cast('integer', 'expected_version', 'cast from integer');
 SELECT has_cast('bigint', 'expected_version', 'cast from bigint');
-SELECT is((SELECT string_agg(castcontext::text, '') FROM pg_cast WHERE casttarget = 'expected_version'::regtype), 'iii',
-          'these three casts, all implicit');
+SELECT has_cast('text', 'expected_version', 'cast from text');
+SELECT has_cast('character varying', 'expected_version', 'cast from varchar');
+SELECT is((SELECT string_agg(castcontext::text, '') FROM pg_cast WHERE casttarget = 'expected_version'::regtype), 'iiiii',
+          'these five casts, all implicit');
 SELECT is_empty($$SELECT 1 FROM pg_cast WHERE castsource = 'expected_version'::regtype$$,
                 'none from expected_version: any is not a number');
 SELECT is_empty($$SELECT 1 FROM pg_opclass WHERE opcintype = 'expected_version'::regtype$$,
@@ -47,6 +49,39 @@ SELECT is('any'::expected_version::text, 'any', 'expected_version reads and writ
 SELECT is(7::expected_version::text, '7', 'expected_version takes numbers');
 SELECT throws_ok($$SELECT 'none'::expected_version$$, '22P02', 'invalid expected version: "none"',
                  'expected_version refuses what is neither');
+
+SELECT has_type('sierra_json');
+SELECT has_cast('json', 'sierra_json', 'cast from json');
+SELECT has_cast('jsonb', 'sierra_json', 'cast from jsonb');
+SELECT has_cast('text', 'sierra_json', 'cast from text');
+SELECT has_cast('character varying', 'sierra_json', 'cast from varchar');
+SELECT is((SELECT string_agg(castcontext::text, '') FROM pg_cast WHERE casttarget = 'sierra_json'::regtype), 'iiii',
+          'these four casts, all implicit');
+
+SELECT has_type('sierra_function');
+SELECT ok(typbyval AND typlen = 4, 'sierra_function is passed by value, as regprocedure is')
+  FROM pg_type WHERE oid = 'sierra_function'::regtype;
+SELECT has_cast('regprocedure', 'sierra_function', 'cast from regprocedure');
+SELECT has_cast('regproc', 'sierra_function', 'cast from regproc');
+SELECT has_cast('text', 'sierra_function', 'cast from text');
+SELECT has_cast('character varying', 'sierra_function', 'cast from varchar');
+SELECT is((SELECT string_agg(castcontext::text, '') FROM pg_cast WHERE casttarget = 'sierra_function'::regtype), 'iiii',
+          'these four casts, all implicit');
+SELECT is('now'::sierra_function::text, 'now()', 'sierra_function finds a function by its name');
+
+SELECT has_type('start_position');
+SELECT ok(typbyval AND typlen = 8, 'start_position is passed by value, as bigint is')
+  FROM pg_type WHERE oid = 'start_position'::regtype;
+SELECT has_cast('smallint', 'start_position', 'cast from smallint');
+SELECT has_cast('integer', 'start_position', 'cast from integer');
+SELECT has_cast('bigint', 'start_position', 'cast from bigint');
+SELECT has_cast('text', 'start_position', 'cast from text');
+SELECT has_cast('character varying', 'start_position', 'cast from varchar');
+SELECT is((SELECT string_agg(castcontext::text, '') FROM pg_cast WHERE casttarget = 'start_position'::regtype), 'iiiii',
+          'these five casts, all implicit');
+SELECT is_empty($$SELECT 1 FROM pg_cast WHERE castsource = 'start_position'::regtype$$,
+                'none from start_position: latest is not a number');
+SELECT is((-1)::start_position::text, 'earliest', 'start_position takes numbers: -1 is earliest');
 
 SELECT * FROM finish();
 ROLLBACK;

@@ -33,8 +33,8 @@ BEGIN
                     WHEN t LIKE '%[]' THEN CASE variant WHEN 'empty' THEN '''{}''::' || t ELSE format('array_fill(NULL::%s, ARRAY[2, 2])', left(t, -2)) END
                     WHEN t IN ('text', 'name', 'cstring') THEN CASE variant WHEN 'empty' THEN '''''::' ELSE '''es''::' END || t
                     WHEN t IN ('integer', 'bigint', 'smallint') THEN CASE variant WHEN 'empty' THEN '0::' ELSE '-1::' END || t
-                    WHEN t IN ('json', 'jsonb') THEN CASE variant WHEN 'empty' THEN '''{}''::' ELSE '''[null]''::' END || t
-                    WHEN t = 'regprocedure' THEN CASE variant WHEN 'empty' THEN '0::oid::' ELSE '4294967295::oid::' END || t
+                    WHEN t IN ('json', 'jsonb', 'sierra_json') THEN CASE variant WHEN 'empty' THEN '''{}''::' ELSE '''[null]''::' END || t
+                    WHEN t IN ('regprocedure', 'sierra_function') THEN CASE variant WHEN 'empty' THEN '''0''::' ELSE '''4294967295''::' END || t
                     WHEN t = 'boolean' THEN 'true'
                     WHEN t = 'interval' THEN CASE variant WHEN 'empty' THEN '''0''::' ELSE '''-1 ms''::' END || t
                     ELSE 'NULL::' || t END, ', ' ORDER BY n) FROM unnest(f.types) WITH ORDINALITY AS x (t, n));

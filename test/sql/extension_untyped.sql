@@ -11,7 +11,7 @@ BEGIN
                     generate_series(p.pronargs - p.pronargdefaults, p.pronargs::integer) AS n
               WHERE d.classid = 'pg_proc'::regclass AND d.deptype = 'e' AND e.extname = 'sierra_es'
                 AND p.pronamespace <> to_regnamespace('sierra_internal') AND p.prorettype <> 'trigger'::regtype AND p.prokind = 'f'
-                AND p.proname <> 'expected_version'   -- functions of casts
+                AND p.proname NOT IN ('expected_version', 'start_position')   -- functions of casts
               ORDER BY p.proname, n LOOP
         call := format('%s(%s)', f.proname, (SELECT string_agg('$' || i, ', ' ORDER BY i) FROM generate_series(1, f.given) AS i));
         wanted := f.types;

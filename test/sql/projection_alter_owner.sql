@@ -89,7 +89,7 @@ EXCEPTION WHEN OTHERS THEN
 END $$;
 SELECT hint_of('SELECT eappend(''a'', ''x'')');
 SELECT hint_of('SELECT run_projection(''m'')');
-SELECT hint_of('SELECT sierra_internal.run_saga(''saga-1'', false)');
+SELECT hint_of('SELECT sierra_internal.run_saga(''saga-1'', false, 0)');
 SELECT alter_projection_owner('p', 'regress_sierra_staying'), alter_projection_owner('m', 'regress_sierra_staying'), alter_saga_owner('saga', 'regress_sierra_staying');
 SELECT count(*) FROM everify();
 SELECT stream_version FROM eappend('a', 'x');

@@ -39,7 +39,7 @@ SELECT who FROM ran;
 \set VERBOSITY terse
 SELECT run_projection('p');
 :sqlstate
-SELECT sierra_internal.run_saga('saga-1', false);
+SELECT sierra_internal.run_saga('saga-1', false, 0);
 :sqlstate
 -- The role that has the name now takes nothing over; the owner of the store does.
 GRANT CREATE ON SCHEMA public TO regress_sierra_first;

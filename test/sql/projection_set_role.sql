@@ -47,7 +47,7 @@ SELECT run_projection('p');
 :sqlstate
 ALTER TABLE es.sagas DISABLE TRIGGER USER;
 UPDATE es.sagas SET owner = 'regress_sierra_team';
-SELECT sierra_internal.run_saga('saga-1', false);
+SELECT sierra_internal.run_saga('saga-1', false, 0);
 :sqlstate
 RESET ROLE;
 SELECT who FROM ran;

@@ -28,7 +28,7 @@ SET ROLE regress_saga_starter;
 SELECT start_saga('see', saga_id => 'x');
 SELECT run_sagas();
 :sqlstate
-SELECT sierra_internal.run_saga('x', true);
+SELECT sierra_internal.run_saga('x', true, 0);
 :sqlstate
 -- Run by another role, with another path: the owner acts, with the owner's path.
 SET ROLE regress_saga_runner;

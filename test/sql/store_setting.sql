@@ -28,6 +28,23 @@ RESET sierra_es.store;
 SELECT name, setting, boot_val, context, vartype FROM pg_settings WHERE name LIKE 'sierra\_es.%' ORDER BY name;
 SELECT name FROM pg_settings WHERE name LIKE 'sierra\_es.%' AND (short_desc IS NULL OR short_desc = '');
 
+-- Early lock release needs the library in shared_preload_libraries.
+SET sierra_es.early_lock_release = on;
+:sqlstate
+SET sierra_es.early_lock_release = off;
+ALTER ROLE CURRENT_USER SET sierra_es.early_lock_release = on;
+:sqlstate
+SHOW sierra_es.early_lock_release;
+-- for a role, it is ignored when the library is loaded
+\c -
+\set SHOW_CONTEXT never
+ALTER ROLE CURRENT_USER SET sierra_es.early_lock_release = on;
+\c -
+\set SHOW_CONTEXT never
+SELECT esver('a') AS es;
+SHOW sierra_es.early_lock_release;
+ALTER ROLE CURRENT_USER RESET sierra_es.early_lock_release;
+
 -- The setting follows the transaction.
 BEGIN;
 SET LOCAL sierra_es.store = other;

@@ -54,7 +54,7 @@ SELECT call, outcome(call) FROM unnest(ARRAY[
 
 -- where to start
 SELECT call, outcome(call) FROM unnest(ARRAY[
-    $$esub('s', start_from => '')$$, $$esub('s', start_from => 'Latest')$$, $$esub('s', start_from => 'first')$$, $$esub('s', start_from => '-2')$$,
+    $$esub('s', start_from => '')$$, $$esub('s', start_from => 'first')$$, $$esub('s', start_from => '-2')$$,
     $$esub('s', start_from => '1.5')$$, $$esub('s', start_from => '1e3')$$, $$esub('s', start_from => ' 1')$$, $$esub('s', start_from => E'1\n')$$,
     $$esub('s', start_from => '9223372036854775808')$$, $$esub('s', start_from => '-')$$, $$epsub('s', start_from => 'now')$$,
     $$esub('s', start_versions => '[]')$$, $$esub('s', start_versions => '1')$$, $$esub('s', start_versions => 'null')$$,

@@ -15,6 +15,39 @@ $$;
 -- Existing events are returned at once.
 SELECT elapsed($$SELECT enext('s', wait => '1 day')$$) < interval '10 seconds' AS at_once;
 SELECT count(*) FROM enext('s', 3, wait => '1 hour');
+-- A session that just got several events, but not all that it takes, rests before it looks again.
+DO $$
+DECLARE
+    ends timestamptz;
+BEGIN
+    PERFORM enext('s', wait => '1 hour');
+    ends := clock_timestamp();
+    PERFORM enext('s', wait => '1 hour');
+    ASSERT clock_timestamp() - ends >= interval '5 milliseconds', 'it looked again too soon';
+END
+$$;
+-- It does not rest after a full page, after few events, for another subscription, or without waiting.
+SELECT esub('t', start_from => 'earliest');
+CREATE FUNCTION shortest(first text, second text) RETURNS interval LANGUAGE plpgsql AS $$
+DECLARE
+    ends timestamptz;
+    shortest interval := '1 hour';
+BEGIN
+    FOR n IN 1..100 LOOP
+        EXECUTE first;
+        ends := clock_timestamp();
+        EXECUTE second;
+        shortest := least(shortest, clock_timestamp() - ends);
+    END LOOP;
+    RETURN shortest;
+END
+$$;
+SELECT shortest($$SELECT enext('s', 5, wait => '1 hour')$$, $$SELECT enext('s', wait => '1 hour')$$) < '5 milliseconds' AS full_page,
+       shortest($$SELECT enext('s', wait => '1 hour', after => 6)$$, $$SELECT enext('s', wait => '1 hour')$$) < '5 milliseconds' AS few,
+       shortest($$SELECT enext('s', wait => '1 hour')$$, $$SELECT enext('t', wait => '1 hour')$$) < '5 milliseconds' AS other,
+       shortest($$SELECT enext('s', wait => '1 hour')$$, $$SELECT enext('s')$$) < '5 milliseconds' AS no_wait;
+SELECT eunsub('t');
+DROP FUNCTION shortest(text, text);
 SELECT eack('s', 9);
 -- There are none: it waits as long as requested, not much longer.
 SELECT elapsed($$SELECT enext('s', wait => '300 milliseconds')$$) BETWEEN interval '0.3 seconds' AND interval '10 seconds' AS waited;

@@ -73,7 +73,7 @@ my %catalog = (
        FROM pg_type AS t JOIN pg_namespace AS n ON n.oid = t.typnamespace
       WHERE n.nspname IN ('es', 'kept', 'The "other" store', 'Tools', 'sierra_internal')},
     casts => q{SELECT c.castsource::regtype, c.casttarget::regtype, c.castfunc::regprocedure, c.castcontext, c.castmethod
-       FROM pg_cast AS c JOIN pg_type AS t ON t.oid = c.casttarget JOIN pg_namespace AS n ON n.oid = t.typnamespace
+       FROM pg_cast AS c JOIN pg_type AS t ON t.oid IN (c.castsource, c.casttarget) JOIN pg_namespace AS n ON n.oid = t.typnamespace
       WHERE n.nspname = 'Tools'},
     relations => q{SELECT c.oid::regclass, c.relkind, c.relpersistence, c.relreplident, c.relrowsecurity,
             c.reloptions, c.relacl, pg_get_userbyid(c.relowner), pg_get_expr(c.relpartbound, c.oid),

@@ -198,7 +198,7 @@ sub public_signatures
 		  FROM pg_extension AS e
 		  JOIN pg_depend AS d ON d.refobjid = e.oid AND d.classid = 'pg_proc'::regclass AND d.deptype = 'e'
 		  JOIN pg_proc AS p ON p.oid = d.objid AND p.pronamespace = e.extnamespace
-		 WHERE e.extname = 'sierra_es' AND p.proname !~ '^expected_version'
+		 WHERE e.extname = 'sierra_es' AND p.proname NOT IN ('expected_version', 'start_position')
 		 ORDER BY 1});
 }
 

@@ -1,11 +1,13 @@
-# Drivers send parameters without a type, as text.  A call must mean the same then
-# as with the values written into it, prepared by the server or by the driver.
+# Drivers send parameters without a type, as text, or with the type that they take a value
+# for.  A call must mean the same then as with the values written into it, prepared by the
+# server or by the driver.
 
 use strict;
 use warnings;
 
 use FindBin;
 use lib "$FindBin::Bin/../lib";
+use DBD::Pg qw(:pg_types);
 use SierraTest;
 use Test::More;
 
@@ -40,6 +42,69 @@ foreach my $prepared (0, 1) {
     ok(!eval { $dbh->selectrow_array($scan, undef, 'stream-1'); 1 }, "$by: a key is not taken for a partition");
     like($@, qr/invalid input syntax for type integer: "stream-1"/, "$by: and the error says so");
 }
+# The types that drivers send, and those of their arrays.
+my %types = (
+    'no type' => [ 0,          0 ],
+    unknown   => [ PG_UNKNOWN, PG_UNKNOWN ],
+    json      => [ PG_JSON,    PG_JSONARRAY ],
+    jsonb     => [ PG_JSONB,   PG_JSONBARRAY ],
+    text      => [ PG_TEXT,    PG_TEXTARRAY ],
+    varchar   => [ PG_VARCHAR, PG_VARCHARARRAY ],
+);
+
+# The result of a statement whose parameters have these values and types; 0: the driver sends no type.
+sub call {
+    my ($statement, @parameters) = @_;
+    my $sth = $dbh->prepare($statement);
+    for my $n (1 .. @parameters) {
+        my ($value, $type) = @{ $parameters[ $n - 1 ] };
+        $sth->bind_param($n, $value, $type ? { pg_type => $type } : undef);
+    }
+    $sth->execute;
+    return join ' ', map { join ',', map { $_ // 'null' } @$_ } @{ $sth->fetchall_arrayref };
+}
+
+# What a stream has; jsonb changes the white space.
+sub events_of {
+    my ($stream) = @_;
+    return one_value($dbh, q{SELECT string_agg(concat_ws(' ', event_name, payload, metadata), '; ' ORDER BY stream_version) FROM escan($1)}, $stream);
+}
+
+$dbh->do(q{CREATE FUNCTION act(data jsonb) RETURNS jsonb LANGUAGE sql RETURN data});
+$dbh->do(q{SELECT create_saga('saga', ARRAY[saga_step('one', 'act(jsonb)')])});
+$dbh->{pg_server_prepare} = $dbh->{pg_switch_prepared} = 1;
+foreach my $name (sort keys %types) {
+    my ($type, $array) = @{ $types{$name} };
+    my ($stream, $space) = ("document $name", $name eq 'jsonb' ? ' ' : '  ');
+    call('SELECT stream_version FROM eappend($1, $2, $3, $4)', [$stream], ['one'], [ '{"n":  1}', $type ], [ '{"m":  1}', $type ]);
+    call('SELECT count(*) FROM emappend(NULL, $1)', [ qq([{"stream_id": "$stream", "event_name": "json", "payload": {"n":  2}}]), $type ]);
+    call('SELECT count(*) FROM emappend(NULL, $1, $2, $3, $4)', [ [ $stream, $stream ] ], [ [ 'three', 'four' ] ],
+        [ '{"{\"n\":  3}",NULL}', $array ], [ '{NULL,"{\"m\":  4}"}', $array ]);
+    is(events_of($stream), qq(one {"n":${space}1} {"m":${space}1}; json {"n":${space}2}; three {"n":${space}3}; four {"m":${space}4}),
+        "documents of type $name are appended");
+    is(call('SELECT start_saga($1, $2, $3)', ['saga'], [ '{"n":  1}', $type ], ["saga-$name"]), "saga-$name", "data of type $name start a saga");
+    like(events_of("saga-$name"), qr/"data": \{"n": 1\}/, "and are an object");
+    is(call(q{SELECT esub($1, start_from => 'earliest', start_versions => $2)}, ["of $name"], [ '{"a": 1}', $type ]), -1, "$name says where a subscription begins");
+    ok(!eval { call('SELECT eappend($1, $2, $3)', [$stream], ['x'], [ '{"n":', $type ]); 1 }, "$name that is not JSON is refused");
+    like($@, qr/invalid input syntax for type json/, 'as json refuses it');
+}
+is(events_of('document no type'), events_of('document json'), 'a document without a type is stored like json');
+
+# Versions, places to start from and functions.
+my %numbers = ('no type' => 0, smallint => PG_INT2, integer => PG_INT4, bigint => PG_INT8, text => PG_TEXT, varchar => PG_VARCHAR);
+foreach my $name (sort keys %numbers) {
+    my $type = $numbers{$name};
+    is(call(q{SELECT stream_version FROM eappend($1, 'x', expected_version => $2) UNION ALL SELECT esver($1)}, ["version $name"], [ 'empty', $name =~ /int/ ? 0 : $type ]), '0 null', "a stream for $name");
+    is(call(q{SELECT stream_version FROM eappend($1, 'x', expected_version => $2)}, ["version $name"], [ 0, $type ]), 1, "an expected version of type $name is right");
+    ok(!eval { call(q{SELECT eappend($1, 'x', expected_version => $2)}, ["version $name"], [ 0, $type ]); 1 }, 'or wrong');
+    like($@, qr/wrong expected version/, 'and the error says so');
+    is(call('SELECT esub($1, start_from => $2)', ["start $name"], [ 17, $type ]), 17, "a subscription starts from $name");
+    next if $name =~ /int/;
+    is(call('SELECT esub($1, start_from => $2)', ["earliest $name"], [ 'earliest', $type ]), -1, "and from a word as $name");
+    is(call('SELECT create_upcaster($1, $2, $3)', [$name], [ 1, PG_INT4 ], [ 'act', $type ]), '', "a function is named as $name");
+}
+is(one_value($dbh, q{SELECT string_agg(DISTINCT upcast, ' ') FROM es.upcasters}), 'public.act(pg_catalog.jsonb)', 'and is stored with the types of its arguments');
+
 $dbh->disconnect;
 $node->stop;
 done_testing();

@@ -54,7 +54,7 @@ sub becomes_usable {
     $dbh->do('SET client_min_messages = error');
     like(hint_of($dbh, q{SELECT eappend('a', 'After')}), qr/^42501 Give it to another role with alter_projection_owner\(\)/,
         "$how: an append says how to continue");
-    like(hint_of($dbh, q{SELECT sierra_internal.run_saga('saga-1', true)}), qr/^42501 Give it to another role with alter_saga_owner\(\)/,
+    like(hint_of($dbh, q{SELECT sierra_internal.run_saga('saga-1', true, 0)}), qr/^42501 Give it to another role with alter_saga_owner\(\)/,
         'so does a run of a saga');
     is(scalar(grep { /^owner missing: / } everify_rows($dbh)), 2, 'everify() reports both');
     $dbh->do(q{SELECT alter_projection_owner('seen', 'keeper'), alter_saga_owner('saga', 'keeper')});

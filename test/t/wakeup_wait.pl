@@ -106,6 +106,25 @@ wait_until('one waits', sub { waiting() == 1 });
 my $position = one_value($appender, 'SELECT global_position FROM eappend($1, $2)', 'a', 'E');
 is_deeply(finish($consumer, $waits), [ [$position] ], 'a session is woken without any runner');
 
+# An acknowledgement rings only while a session waits for it, also if such a session is
+# terminated.  No runner takes note of the rings, so they add up.
+my $rings = q{SELECT unhandled_wakeups FROM event_databases() WHERE database = current_database()};
+my @positions = map { one_value($appender, 'SELECT global_position FROM eappend($1, $2)', 'a', 'E') } 1 .. 4;
+
+sub rings_of_acknowledgement {
+    my $before = one_value($watcher, $rings);
+    $appender->do('SELECT eack($1, $2)', undef, 's', shift @positions);
+    return one_value($watcher, $rings) - $before;
+}
+
+is(rings_of_acknowledgement(), 0, 'while nobody waits for it, an acknowledgement does not ring');
+my $await = start($consumer, 'SELECT ewait($1, $2, $3)', 's', $positions[-1], '10 minutes');
+wait_until('it sleeps', sub { one_value($watcher, q{SELECT wait_event_type = 'Extension' FROM pg_stat_activity WHERE pid = $1}, $consumer->{pg_pid}) });
+is(rings_of_acknowledgement(), 1, 'while a session waits for it, it rings');
+$watcher->do('SELECT pg_terminate_backend($1)', undef, $consumer->{pg_pid});
+wait_until('the session is gone', sub { !one_value($watcher, 'SELECT count(*) FROM pg_stat_activity WHERE pid = $1', $consumer->{pg_pid}) });
+is(rings_of_acknowledgement(), 0, 'after that session was terminated, it does not');
+
 $_->disconnect for $appender, $consumer, $watcher, @sessions;
 $node->stop;
 done_testing();
