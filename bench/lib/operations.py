@@ -154,12 +154,12 @@ def next_page(page):
 def append_series():
     """One event in a transaction; the bare INSERT is the same for all, and checks no version."""
     insert = bare("bare-append.sql")
-    append = f"SELECT stream_version FROM eappend('order-' || :n, '{NAME}', :payload, :metadata"
+    append = f"SELECT (eappend('order-' || :n, '{NAME}', :payload, :metadata, %s)).stream_version"
     yield Series("append", "eappend, any version", "short", ours("sierra-append.sql"), insert, busy_stream,
                  600, warm=200, appends=1)
-    yield Series("append-expected", "eappend, expected version", "short", ours(f"{append}, :version::bigint)"),
+    yield Series("append-expected", "eappend, expected version", "short", ours(append % ":version::bigint"),
                  insert, next_stream, 600, warm=200, appends=1)
-    yield Series("append-new", "eappend, new stream", "short", ours(f"{append}, 'empty')"), insert, new_stream,
+    yield Series("append-new", "eappend, new stream", "short", ours(append % "'empty'"), insert, new_stream,
                  600, warm=200, appends=1)
 
 

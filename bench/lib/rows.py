@@ -143,6 +143,7 @@ def append_rows():
             ) if sync == "on" else ()
             yield Row("append", "events/s", append("sierra", "eappend"), (
                 Rival(append("bare", "bare INSERT"), bare),
+                Rival(append("bare", "bare INSERT, spread", "append-spread", dataset="append_spread")),
                 Rival(append("message-db", "message-db"), message_db),
                 Rival(append("emmett", "Emmett"), emmett),
                 *servers,

@@ -1,1 +1,1 @@
-SELECT stream_version FROM eappend('hot-1', 'OrderItemAdded', :payload, :metadata);
+SELECT (eappend('hot-1', 'OrderItemAdded', :payload, :metadata)).stream_version;

@@ -1,2 +1,2 @@
 \set n random(0, :streams / :clients - 1) * :clients + :client_id
-SELECT stream_version FROM eappend('order-' || :n, 'OrderItemAdded', :payload, :metadata);
+SELECT (eappend('order-' || :n, 'OrderItemAdded', :payload, :metadata)).stream_version;

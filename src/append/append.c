@@ -167,6 +167,7 @@ write_events(SierraRoute *route, SierraAppendResult *results)
 			sierra_insert_events(&insert, &route->partitions[l], order + start, fill[l] - start);
 		start = fill[l];
 	}
+	sierra_insert_end(&insert);
 	pfree(order);
 	pfree(fill);
 }

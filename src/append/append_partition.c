@@ -172,6 +172,15 @@ grew_after_snapshot(SierraAppendPartition *partition, TupleTableSlot *newest)
 	return !table_tuple_satisfies_snapshot(partition->rel, newest, GetTransactionSnapshot());
 }
 
+static void
+read_stream(SierraAppendPartition *partition, TupleTableSlot *newest, int64 *version,
+			pg_uuid_t *key, bool *not_serializable)
+{
+	*version = sierra_slot_int8(newest, Anum_events_stream_version);
+	*key = *sierra_slot_uuid(newest, Anum_events_partition_key);
+	*not_serializable = grew_after_snapshot(partition, newest);
+}
+
 /*
  * SnapshotSelf sees what is committed at this moment and our own rows, also those of
  * this command.  While we hold the partition lock, there are no other rows.  This
@@ -185,6 +194,29 @@ sierra_append_partition_probe_stream(SierraAppendPartition *partition, const tex
 	ScanKeyData scan_key;
 	SierraScan *scan = &partition->stream_scan;
 
+	/*
+	 * The row in the slot is the newest of its stream.  On a busy stream it is the newest of
+	 * the partition too.
+	 */
+	if (!TTS_EMPTY(partition->slot) &&
+		sierra_slot_text_equal(partition->slot, Anum_events_stream_id, stream_id))
+	{
+		read_stream(partition, partition->slot, version, key, not_serializable);
+		return true;
+	}
+
+	switch (sierra_scan_newest_of_stream(partition->rel, partition->indexes[SIERRA_INDEX_STREAM],
+										 stream_id, partition->slot))
+	{
+		case SIERRA_FOUND:
+			read_stream(partition, partition->slot, version, key, not_serializable);
+			return true;
+		case SIERRA_NOT_FOUND:
+			return false;
+		case SIERRA_UNKNOWN:
+			break;
+	}
+
 	/* Keep one scan per partition, because a batch looks for many streams. */
 	if (!partition->stream_scanning)
 		sierra_scan_begin(scan, partition->rel, partition->indexes[SIERRA_INDEX_STREAM], false,
@@ -193,9 +225,7 @@ sierra_append_partition_probe_stream(SierraAppendPartition *partition, const tex
 	sierra_scan_key_text(&scan_key, 1, stream_id);
 	if (!sierra_scan_last(scan, &scan_key))
 		return false;
-	*version = sierra_slot_int8(scan->slot, Anum_events_stream_version);
-	*key = *sierra_slot_uuid(scan->slot, Anum_events_partition_key);
-	*not_serializable = grew_after_snapshot(partition, scan->slot);
+	read_stream(partition, scan->slot, version, key, not_serializable);
 	return true;
 }
 
@@ -222,6 +252,7 @@ sierra_append_partition_end_probes(SierraAppendPartition *partition)
 	if (partition->id_scanning)
 		sierra_scan_end(&partition->id_scan);
 	partition->stream_scanning = partition->id_scanning = false;
+	ExecClearTuple(partition->slot);
 }
 
 void

@@ -52,10 +52,13 @@ extern bool sierra_append_partition_probe_stream(SierraAppendPartition *partitio
 extern TupleTableSlot *sierra_append_partition_find_id(SierraAppendPartition *partition,
 													   const pg_uuid_t *event_id);
 
-/* Ends the scans that these probes of the partition share, which releases their buffers. */
+/* Ends the scans that these probes of the partition share, which releases all buffers. */
 extern void sierra_append_partition_end_probes(SierraAppendPartition *partition);
 
-/* Fills sequence and position with those of the newest event; the caller holds the lock. */
+/*
+ * Fills sequence and position with those of the newest event; the caller holds the lock.
+ * Its row stays in the slot, where sierra_append_partition_probe_stream() looks first.
+ */
 extern void sierra_append_partition_probe(SierraAppendPartition *partition);
 
 #endif /* SIERRA_APPEND_PARTITION_H */

@@ -19,6 +19,7 @@
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
+#include "utils/typcache.h"
 
 PG_FUNCTION_INFO_V1(sierra_eappend);
 PG_FUNCTION_INFO_V1(sierra_emappend_arrays);
@@ -64,6 +65,22 @@ form_result(const SierraNewEvent *event, const SierraAppendResult *results, Datu
 	values[8] = Int64GetDatum(results->global_position);
 }
 
+/* The row that eappend() returns. */
+static Datum
+form_row(FunctionCallInfo fcinfo, const SierraNewEvent *event, const SierraAppendResult *results)
+{
+	TupleDesc desc = lookup_rowtype_tupdesc(get_func_rettype(fcinfo->flinfo->fn_oid), -1);
+	Datum values[NATTS_RESULT];
+	bool nulls[NATTS_RESULT];
+	HeapTuple row;
+
+	sierra_extension_check_desc(desc, NATTS_RESULT);
+	form_result(event, results, values, nulls);
+	row = heap_form_tuple(desc, values, nulls);
+	ReleaseTupleDesc(desc);
+	return HeapTupleGetDatum(row);
+}
+
 static SierraExpectedVersion
 get_expected_version(FunctionCallInfo fcinfo, int arg)
 {
@@ -93,14 +110,9 @@ sierra_eappend(PG_FUNCTION_ARGS)
 {
 	SierraNewEvent event = {0};
 	SierraAppendResult *results;
-	TupleDesc desc;
-	Datum values[NATTS_RESULT];
-	bool nulls[NATTS_RESULT];
 
 	sierra_require_argument(fcinfo, 0, "stream_id");
 	sierra_require_argument(fcinfo, 1, "event_name");
-	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
-		elog(ERROR, "eappend must return a row");
 
 	event.stream_id = PG_GETARG_TEXT_PP(0);
 	event.event_name = PG_GETARG_TEXT_PP(1);
@@ -116,9 +128,7 @@ sierra_eappend(PG_FUNCTION_ARGS)
 	event.payload_bytes = PG_ARGISNULL(8) ? NULL : PG_GETARG_BYTEA_PP(8);
 
 	results = append_or_raise(get_partition_key(fcinfo, 6), &event, 1);
-	form_result(&event, results, values, nulls);
-	sierra_extension_check_desc(desc, NATTS_RESULT);
-	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls)));
+	return form_row(fcinfo, &event, results);
 }
 
 void

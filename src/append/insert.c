@@ -33,8 +33,12 @@
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 
-/* Maximum number of rows that are passed to the table access method at once. */
-#define ROWS_AT_ONCE 256
+/*
+ * Maximum number of rows that are passed to the table access method at once.  More would
+ * need more slots, and save little: rows of a hundred bytes fill a page, and its record in
+ * the WAL, already.
+ */
+#define ROWS_AT_ONCE 64
 
 static Datum
 optional_varlena(const void *value, bool *isnull)
@@ -169,24 +173,39 @@ insert_slice(const SierraInsert *insert, const SierraAppendPartition *partition,
 	finish_rows(insert, partition, slots, which, count);
 }
 
+/*
+ * Sees to it that there are slots for count rows.  All partitions share them, since all
+ * have the same columns: a slot costs as much as the index entries of a row.
+ */
 static void
-insert_many(const SierraInsert *insert, const SierraAppendPartition *partition, const int *which,
-			int count)
+make_slots(SierraInsert *insert, Relation rel, int count)
 {
-	int nslots = Min(count, ROWS_AT_ONCE);
-	TupleTableSlot **slots = palloc(sizeof(TupleTableSlot *) * nslots);
-
-	for (int i = 0; i < nslots; i++)
-		slots[i] = table_slot_create(partition->rel, NULL);
-	for (int done = 0; done < count; done += nslots)
-		insert_slice(insert, partition, slots, which + done, Min(nslots, count - done));
-	for (int i = 0; i < nslots; i++)
-		ExecDropSingleTupleTableSlot(slots[i]);
-	pfree(slots);
+	if (insert->slots == NULL)
+		insert->slots = palloc(sizeof(TupleTableSlot *) * ROWS_AT_ONCE);
+	while (insert->nslots < count)
+		insert->slots[insert->nslots++] = table_slot_create(rel, NULL);
 }
 
 static void
-insert_plain(const SierraInsert *insert, const SierraAppendPartition *partition, const int *which,
+insert_many(SierraInsert *insert, const SierraAppendPartition *partition, const int *which,
+			int count)
+{
+	make_slots(insert, partition->rel, Min(count, ROWS_AT_ONCE));
+	for (int done = 0; done < count; done += ROWS_AT_ONCE)
+		insert_slice(insert, partition, insert->slots, which + done,
+					 Min(ROWS_AT_ONCE, count - done));
+}
+
+void
+sierra_insert_end(SierraInsert *insert)
+{
+	for (int i = 0; i < insert->nslots; i++)
+		ExecDropSingleTupleTableSlot(insert->slots[i]);
+	insert->nslots = 0;
+}
+
+static void
+insert_plain(SierraInsert *insert, const SierraAppendPartition *partition, const int *which,
 			 int count)
 {
 	if (count == 1)

@@ -18,6 +18,8 @@ typedef struct SierraInsert
 	const SierraAppendResult *results; /* of the events, with their numbers */
 	text *session_metadata;			   /* sierra_metadata_of_session() */
 	bool guard_passed;				   /* false before the first call of sierra_insert_events() */
+	TupleTableSlot **slots;			   /* for rows of any partition; NULL before the first call */
+	int nslots;
 } SierraInsert;
 
 /*
@@ -29,5 +31,8 @@ typedef struct SierraInsert
  */
 extern void sierra_insert_events(SierraInsert *insert, SierraAppendPartition *partition,
 								 const int *which, int count);
+
+/* Releases what the calls of sierra_insert_events() shared; before the partitions are closed. */
+extern void sierra_insert_end(SierraInsert *insert);
 
 #endif /* SIERRA_INSERT_H */

@@ -285,6 +285,8 @@ sierra_route_open(SierraRoute *route, SierraAppendResult *results, SierraRefusal
 	{
 		moved = false;
 		open_and_lock(route);
+		for (int i = 0; i < route->npartitions; i++)
+			sierra_append_partition_probe(&route->partitions[i]);
 		for (int i = 0; i < route->nstreams && status == SIERRA_APPEND_DONE; i++)
 		{
 			CHECK_FOR_INTERRUPTS();
@@ -302,8 +304,6 @@ sierra_route_open(SierraRoute *route, SierraAppendResult *results, SierraRefusal
 		if (status != SIERRA_APPEND_DONE)
 			return status;
 	}
-	for (int i = 0; i < route->npartitions; i++)
-		sierra_append_partition_probe(&route->partitions[i]);
 	return SIERRA_APPEND_DONE;
 }
 

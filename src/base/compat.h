@@ -99,6 +99,22 @@ sierra_compat_last_index_page(Relation index)
 #endif
 }
 
+/*
+ * The leaf page of a btree where this key belongs, locked.  16 added the table
+ * (61b313e47e), 17 dropped the snapshot (f691f5b80a).
+ */
+static inline BTStack
+sierra_compat_index_search(Relation heap, Relation index, BTScanInsert key, Buffer *buffer)
+{
+#if PG_VERSION_NUM >= 170000
+	return _bt_search(index, heap, key, buffer, BT_READ);
+#elif PG_VERSION_NUM >= 160000
+	return _bt_search(index, heap, key, buffer, BT_READ, NULL);
+#else
+	return _bt_search(index, key, buffer, BT_READ, NULL);
+#endif
+}
+
 /* 16 folded the object-specific checks into one (afbfc02983) */
 static inline bool
 sierra_compat_owns_relation(Oid relid, Oid roleid)

@@ -240,16 +240,38 @@ sierra_scan_newest(Relation rel, Relation sequence_index, Snapshot snapshot, int
 }
 
 /*
- * The row of the last entry of an index, if it is committed or our own.  An index scan
- * would find it too, but it copies the entries of a whole page first.  The page stays
- * pinned while the row is read, so that VACUUM cannot remove the row and reuse its place.
+ * Two searches that read an entry of the index directly.  An index scan would find the same
+ * entry, but it copies all entries of a page that could follow first.
  */
+
+/*
+ * The row of an entry on a locked page, if it is committed or our own.  The page stays
+ * pinned while the row is read, so that VACUUM cannot remove the row and reuse its place.
+ * An entry for several rows is of numbers that were rolled back and given again.
+ */
+static bool
+fetch_entry(Relation rel, Buffer buffer, IndexTuple entry, TupleTableSlot *slot)
+{
+	bool single = !BTreeTupleIsPosting(entry);
+	ItemPointerData row = entry->t_tid;
+
+	LockBuffer(buffer, BUFFER_LOCK_UNLOCK);
+	ExecClearTuple(slot);
+	return single && table_tuple_fetch_row_version(rel, &row, SnapshotSelf, slot);
+}
+
+static IndexTuple
+entry_at(Page page, OffsetNumber at)
+{
+	return (IndexTuple) PageGetItem(page, PageGetItemId(page, at));
+}
+
+/* The row of the last entry of the index. */
 static bool
 fetch_last(Relation rel, Relation index, TupleTableSlot *slot)
 {
 	Buffer buffer = sierra_compat_last_index_page(index);
 	bool found = false;
-	ItemPointerData row;
 	OffsetNumber last;
 	Page page;
 
@@ -258,16 +280,74 @@ fetch_last(Relation rel, Relation index, TupleTableSlot *slot)
 	page = BufferGetPage(buffer);
 	last = PageGetMaxOffsetNumber(page);
 	if (last >= P_FIRSTDATAKEY(BTPageGetOpaque(page)))
-	{
-		IndexTuple entry = (IndexTuple) PageGetItem(page, PageGetItemId(page, last));
-
-		/* An entry for several rows is of numbers that were rolled back and given again. */
-		found = !BTreeTupleIsPosting(entry);
-		row = entry->t_tid;
-	}
-	LockBuffer(buffer, BUFFER_LOCK_UNLOCK);
-	found = found && table_tuple_fetch_row_version(rel, &row, SnapshotSelf, slot);
+		found = fetch_entry(rel, buffer, entry_at(page, last), slot);
+	else
+		LockBuffer(buffer, BUFFER_LOCK_UNLOCK);
 	ReleaseBuffer(buffer);
+	return found;
+}
+
+/*
+ * The page and place of the first entry beyond all of a stream; the page is locked.  An
+ * invalid buffer if the index is empty.
+ */
+static OffsetNumber
+find_beyond(Relation rel, Relation index, const text *stream_id, Buffer *buffer)
+{
+	Datum values[] = {PointerGetDatum(stream_id), Int64GetDatum(PG_INT64_MAX)};
+	bool nulls[] = {false, false};
+	IndexTuple beyond = index_form_tuple(RelationGetDescr(index), values, nulls);
+	BTScanInsert key = _bt_mkscankey(index, beyond);
+	BTInsertStateData place = {.itup = beyond, .itup_key = key};
+	OffsetNumber at = InvalidOffsetNumber;
+
+	key->scantid = NULL;
+	_bt_freestack(sierra_compat_index_search(rel, index, key, buffer));
+	place.buf = *buffer;
+	if (BufferIsValid(*buffer))
+		at = _bt_binsrch_insert(index, &place);
+	pfree(key);
+	pfree(beyond);
+	return at;
+}
+
+static bool
+is_entry_of(Relation index, IndexTuple entry, const text *stream_id)
+{
+	bool isnull;
+	Datum value = index_getattr(entry, 1, RelationGetDescr(index), &isnull);
+
+	return !isnull && sierra_text_equal(DatumGetTextPP(value), stream_id);
+}
+
+SierraFound
+sierra_scan_newest_of_stream(Relation rel, Relation stream_index, const text *stream_id,
+							 TupleTableSlot *slot)
+{
+	Buffer buffer;
+	OffsetNumber at = find_beyond(rel, stream_index, stream_id, &buffer);
+	SierraFound found = SIERRA_NOT_FOUND;
+	BTPageOpaque opaque;
+	Page page;
+
+	if (!BufferIsValid(buffer))
+		return SIERRA_NOT_FOUND;
+	page = BufferGetPage(buffer);
+	opaque = BTPageGetOpaque(page);
+	if (at > P_FIRSTDATAKEY(opaque))
+	{
+		IndexTuple entry = entry_at(page, OffsetNumberPrev(at));
+
+		if (is_entry_of(stream_index, entry, stream_id))
+		{
+			found = fetch_entry(rel, buffer, entry, slot) ? SIERRA_FOUND : SIERRA_UNKNOWN;
+			ReleaseBuffer(buffer);
+			return found;
+		}
+	}
+	else if (!P_LEFTMOST(opaque))
+		found = SIERRA_UNKNOWN; /* the last entry of the stream may be in the page before */
+	UnlockReleaseBuffer(buffer);
 	return found;
 }
 

@@ -82,6 +82,20 @@ extern bool sierra_scan_newest(Relation rel, Relation sequence_index, Snapshot s
 extern void sierra_scan_newest_locked(Relation rel, Relation sequence_index, TupleTableSlot *slot,
 									  int64 *sequence, int64 *position);
 
+typedef enum SierraFound
+{
+	SIERRA_NOT_FOUND,
+	SIERRA_FOUND,
+	SIERRA_UNKNOWN
+} SierraFound;
+
+/*
+ * Puts the newest row of a stream in a partition, as SnapshotSelf sees it, into the slot.
+ * For a caller that holds the partition lock.  UNKNOWN: only a scan finds out.
+ */
+extern SierraFound sierra_scan_newest_of_stream(Relation rel, Relation stream_index,
+												const text *stream_id, TupleTableSlot *slot);
+
 /* Scan keys: comparisons of index columns, with strategies of btree. */
 extern void sierra_scan_key_int8(ScanKey key, AttrNumber column, StrategyNumber strategy,
 								 int64 value);

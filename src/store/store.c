@@ -325,10 +325,17 @@ forget(StoreEntry *entry)
 		pfree(store);
 }
 
-/* The entry of a store, or NULL. */
+/* The entry of a store, or NULL.  Nearly always it is the one that was used last. */
 static StoreEntry *
 find_entry(const NameData *name)
 {
+	if (!dlist_is_empty(&stores_by_use))
+	{
+		StoreEntry *last = dlist_head_element(StoreEntry, by_use, &stores_by_use);
+
+		if (memcmp(&last->name, name, sizeof(NameData)) == 0)
+			return last;
+	}
 	return hash_search(stores, name, HASH_FIND, NULL);
 }
 
