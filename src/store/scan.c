@@ -240,12 +240,12 @@ sierra_scan_newest(Relation rel, Relation sequence_index, Snapshot snapshot, int
 }
 
 /*
- * The row of the last entry of an index, if it is committed or our own.  An index scan
- * would find it too, but it copies the entries of a whole page first.  The page stays
- * pinned while the row is read, so that VACUUM cannot remove the row and reuse its place.
+ * An index scan would find the row too, but it copies the entries of a whole page first.
+ * The page stays pinned while the row is read, so that VACUUM cannot remove the row and
+ * reuse its place.
  */
-static bool
-fetch_last(Relation rel, Relation index, TupleTableSlot *slot)
+bool
+sierra_scan_fetch_end(Relation rel, Relation index, Snapshot snapshot, TupleTableSlot *slot)
 {
 	Buffer buffer = sierra_compat_last_index_page(index);
 	bool found = false;
@@ -266,7 +266,7 @@ fetch_last(Relation rel, Relation index, TupleTableSlot *slot)
 		row = entry->t_tid;
 	}
 	LockBuffer(buffer, BUFFER_LOCK_UNLOCK);
-	found = found && table_tuple_fetch_row_version(rel, &row, SnapshotSelf, slot);
+	found = found && table_tuple_fetch_row_version(rel, &row, snapshot, slot);
 	ReleaseBuffer(buffer);
 	return found;
 }
@@ -275,13 +275,13 @@ void
 sierra_scan_newest_locked(Relation rel, Relation sequence_index, TupleTableSlot *slot,
 						  int64 *sequence, int64 *position)
 {
-	if (!fetch_last(rel, sequence_index, slot))
+	if (!sierra_scan_fetch_end(rel, sequence_index, SnapshotSelf, slot))
 	{
 		(void) sierra_scan_newest(rel, sequence_index, SnapshotSelf, sequence, position);
 		return;
 	}
-	*sequence = sierra_slot_int8(slot, Anum_events_partition_sequence);
-	*position = sierra_slot_int8(slot, Anum_events_global_position);
+	*sequence = sierra_event_sequence(slot);
+	*position = sierra_event_position(slot);
 }
 
 void
