@@ -68,7 +68,7 @@ refuse_replicas(const SierraStore *store)
 				errhint("Read partition by partition with epscan(), or drop the subscription."));
 }
 
-/* The newest rows of one partition, as of SnapshotDirty. */
+/* Looks for rows of one partition, as of SnapshotDirty. */
 typedef struct Probe
 {
 	Relation rel;
@@ -88,9 +88,9 @@ fetch_sequence(Probe *probe, int64 sequence)
 }
 
 static bool
-is_visible(Probe *probe)
+is_visible(Relation rel, TupleTableSlot *slot)
 {
-	return table_tuple_satisfies_snapshot(probe->rel, probe->scan.slot, GetActiveSnapshot());
+	return table_tuple_satisfies_snapshot(rel, slot, GetActiveSnapshot());
 }
 
 /*
@@ -106,7 +106,7 @@ find_visible_end(Probe *probe, int64 newest, SierraReadPartition *partition)
 
 	for (int64 step = 1; newest - step > SIERRA_NONE; step *= 2)
 	{
-		if (fetch_sequence(probe, newest - step) && is_visible(probe))
+		if (fetch_sequence(probe, newest - step) && is_visible(probe->rel, probe->scan.slot))
 		{
 			seen = newest - step;
 			partition->position = sierra_event_position(probe->scan.slot);
@@ -118,7 +118,7 @@ find_visible_end(Probe *probe, int64 newest, SierraReadPartition *partition)
 	{
 		int64 middle = seen + (unseen - seen) / 2;
 
-		if (fetch_sequence(probe, middle) && is_visible(probe))
+		if (fetch_sequence(probe, middle) && is_visible(probe->rel, probe->scan.slot))
 		{
 			seen = middle;
 			partition->position = sierra_event_position(probe->scan.slot);
@@ -157,42 +157,60 @@ bound_of_unseen(Probe *probe, SierraReadPartition *partition, int64 floor)
 	return Max(partition->position, floor);
 }
 
+/* Puts the newest row of a partition, committed or in progress, into a slot. */
+static bool
+find_newest(const SierraReadPartition *partition, TupleTableSlot *slot)
+{
+	SnapshotData dirty;
+	SierraScan scan;
+	bool found;
+
+	InitDirtySnapshot(dirty);
+	if (sierra_scan_fetch_end(partition->rel, partition->sequence_index, &dirty, slot))
+		return true;
+	sierra_scan_begin(&scan, partition->rel, partition->sequence_index, false, &dirty, 0);
+	found = sierra_scan_last(&scan, NULL);
+	if (found)
+		ExecCopySlot(slot, scan.slot);
+	sierra_scan_end(&scan);
+	return found;
+}
+
+/* Steps 2a and 2b, if the snapshot does not see the newest row, which has this sequence. */
+static int64
+bound_below(SierraReadPartition *partition, int64 newest, int64 floor)
+{
+	Probe probe = {.rel = partition->rel};
+	int64 bound;
+
+	InitDirtySnapshot(probe.dirty);
+	sierra_scan_begin(&probe.scan, partition->rel, partition->sequence_index, false, &probe.dirty,
+					  1);
+	find_visible_end(&probe, newest, partition);
+	bound = bound_of_unseen(&probe, partition, floor);
+	sierra_scan_end(&probe.scan);
+	return bound;
+}
+
 /* Step 2 for one partition; floor is that of its writer. */
 static int64
 bound_of_partition(SierraReadPartition *partition, int64 floor)
 {
-	int64 bound = PG_INT64_MAX;
-	Probe newest = {.rel = partition->rel};
+	TupleTableSlot *newest = table_slot_create(partition->rel, NULL);
+	int64 bound;
 
 	partition->sequence = partition->position = SIERRA_NONE;
-	InitDirtySnapshot(newest.dirty);
-	sierra_scan_begin(&newest.scan, partition->rel, partition->sequence_index, false, &newest.dirty,
-					  0);
-	if (!sierra_scan_last(&newest.scan, NULL))
+	if (!find_newest(partition, newest))
 		bound = floor;
-	else
+	else if (is_visible(partition->rel, newest))
 	{
-		int64 sequence = sierra_event_sequence(newest.scan.slot);
-
-		if (is_visible(&newest))
-		{
-			partition->sequence = sequence;
-			partition->position = sierra_event_position(newest.scan.slot);
-			bound = Max(partition->position, floor);
-		}
-		else
-		{
-			Probe probe = {.rel = partition->rel};
-
-			InitDirtySnapshot(probe.dirty);
-			sierra_scan_begin(&probe.scan, partition->rel, partition->sequence_index, false,
-							  &probe.dirty, 1);
-			find_visible_end(&probe, sequence, partition);
-			bound = bound_of_unseen(&probe, partition, floor);
-			sierra_scan_end(&probe.scan);
-		}
+		partition->sequence = sierra_event_sequence(newest);
+		partition->position = sierra_event_position(newest);
+		bound = Max(partition->position, floor);
 	}
-	sierra_scan_end(&newest.scan);
+	else
+		bound = bound_below(partition, sierra_event_sequence(newest), floor);
+	ExecDropSingleTupleTableSlot(newest);
 	return bound;
 }
 

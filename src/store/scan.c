@@ -245,19 +245,19 @@ sierra_scan_newest(Relation rel, Relation sequence_index, Snapshot snapshot, int
  */
 
 /*
- * The row of an entry on a locked page, if it is committed or our own.  The page stays
- * pinned while the row is read, so that VACUUM cannot remove the row and reuse its place.
- * An entry for several rows is of numbers that were rolled back and given again.
+ * The row of an entry on a locked page.  The page stays pinned while the row is read, so
+ * that VACUUM cannot remove the row and reuse its place.  An entry for several rows is of
+ * numbers that were rolled back and given again.
  */
 static bool
-fetch_entry(Relation rel, Buffer buffer, IndexTuple entry, TupleTableSlot *slot)
+fetch_entry(Relation rel, Buffer buffer, IndexTuple entry, Snapshot snapshot, TupleTableSlot *slot)
 {
 	bool single = !BTreeTupleIsPosting(entry);
 	ItemPointerData row = entry->t_tid;
 
 	LockBuffer(buffer, BUFFER_LOCK_UNLOCK);
 	ExecClearTuple(slot);
-	return single && table_tuple_fetch_row_version(rel, &row, SnapshotSelf, slot);
+	return single && table_tuple_fetch_row_version(rel, &row, snapshot, slot);
 }
 
 static IndexTuple
@@ -266,9 +266,8 @@ entry_at(Page page, OffsetNumber at)
 	return (IndexTuple) PageGetItem(page, PageGetItemId(page, at));
 }
 
-/* The row of the last entry of the index. */
-static bool
-fetch_last(Relation rel, Relation index, TupleTableSlot *slot)
+bool
+sierra_scan_fetch_end(Relation rel, Relation index, Snapshot snapshot, TupleTableSlot *slot)
 {
 	Buffer buffer = sierra_compat_last_index_page(index);
 	bool found = false;
@@ -280,7 +279,7 @@ fetch_last(Relation rel, Relation index, TupleTableSlot *slot)
 	page = BufferGetPage(buffer);
 	last = PageGetMaxOffsetNumber(page);
 	if (last >= P_FIRSTDATAKEY(BTPageGetOpaque(page)))
-		found = fetch_entry(rel, buffer, entry_at(page, last), slot);
+		found = fetch_entry(rel, buffer, entry_at(page, last), snapshot, slot);
 	else
 		LockBuffer(buffer, BUFFER_LOCK_UNLOCK);
 	ReleaseBuffer(buffer);
@@ -340,7 +339,7 @@ sierra_scan_newest_of_stream(Relation rel, Relation stream_index, const text *st
 
 		if (is_entry_of(stream_index, entry, stream_id))
 		{
-			found = fetch_entry(rel, buffer, entry, slot) ? SIERRA_FOUND : SIERRA_UNKNOWN;
+			found = fetch_entry(rel, buffer, entry, SnapshotSelf, slot) ? SIERRA_FOUND : SIERRA_UNKNOWN;
 			ReleaseBuffer(buffer);
 			return found;
 		}
@@ -355,13 +354,13 @@ void
 sierra_scan_newest_locked(Relation rel, Relation sequence_index, TupleTableSlot *slot,
 						  int64 *sequence, int64 *position)
 {
-	if (!fetch_last(rel, sequence_index, slot))
+	if (!sierra_scan_fetch_end(rel, sequence_index, SnapshotSelf, slot))
 	{
 		(void) sierra_scan_newest(rel, sequence_index, SnapshotSelf, sequence, position);
 		return;
 	}
-	*sequence = sierra_slot_int8(slot, Anum_events_partition_sequence);
-	*position = sierra_slot_int8(slot, Anum_events_global_position);
+	*sequence = sierra_event_sequence(slot);
+	*position = sierra_event_position(slot);
 }
 
 void

@@ -69,6 +69,14 @@ extern bool sierra_scan_find_settled(SierraScan *scan, Snapshot dirty, ScanKey k
 extern bool sierra_scan_last(SierraScan *scan, ScanKey prefix);
 
 /*
+ * Puts the row of the last entry of a btree index into a slot of the table, without a
+ * scan.  False if the snapshot does not see it, or there is no last entry: then others
+ * before it can be seen all the same.
+ */
+extern bool sierra_scan_fetch_end(Relation rel, Relation index, Snapshot snapshot,
+								  TupleTableSlot *slot);
+
+/*
  * Sequence and position of the newest event of a partition that the snapshot
  * sees; false, and both SIERRA_NONE, if it sees none.
  */

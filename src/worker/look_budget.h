@@ -12,7 +12,7 @@
 /* Begins a round; the table is in the current memory context. */
 extern HTAB *sierra_look_budget_begin(void);
 
-/* Have the looks at the stores of this owner taken so many milliseconds in this round? */
+/* Have the looks at the stores of this owner taken this many milliseconds in this round? */
 extern bool sierra_look_budget_is_spent(HTAB *budget, Oid owner, int limit_ms);
 
 /* A look at a store of this owner took this time. */
