@@ -84,6 +84,8 @@ DROP SCHEMA kept CASCADE;
 RESET client_min_messages;
 
 RESET ROLE;
+SELECT sierra_internal.guard_drop();
+:sqlstate
 SELECT format('REVOKE CREATE ON DATABASE %I FROM regress_sierra_keeper', current_database()) \gexec
 DROP VIEW statements;
 DROP FUNCTION refused;

@@ -86,12 +86,17 @@ CREATE FUNCTION refusal_of_null(relation text, name text, call text) RETURNS tex
 $$;
 CREATE FUNCTION see(e sierra_event) RETURNS void LANGUAGE sql AS '';
 SELECT create_projection('p', 'see(sierra_event)', mode => 'manual');
+-- Jobs are listed only if all keys are there, also those that the list does not need.
+SELECT count(*) FROM sierra_internal.list_jobs('es');
+SELECT refusal('ALTER TABLE es.snapshots DROP CONSTRAINT snapshots_pkey', $$count(*) FROM sierra_internal.list_jobs('es')$$);
+SELECT refusal('ALTER TABLE es.events_0 DROP CONSTRAINT events_0_event_id', $$count(*) FROM sierra_internal.list_jobs('es')$$);
 SELECT refusal_of_null('events_0', 'global_position', 'count(*) FROM eall()');
 SELECT refusal_of_null('events_0', 'stream_id', 'count(*) FROM eall(streams => ARRAY[''b*''])');
 SELECT refusal_of_null('stream_keys', 'partition_key', $$count(*) FROM escan('own')$$);
 SELECT refusal_of_null('event_ids', 'partition_id', $$stream_id FROM eget('00000000-0000-4000-8000-000000000001')$$);
 SELECT refusal_of_null('projections', 'mode', $$count(*) FROM sierra_internal.list_jobs('es')$$);
 SELECT refusal_of_null('projections', 'kind', $$run_projection('p')$$);
+SELECT refusal('ALTER TABLE es.projections DROP CONSTRAINT projections_batch_size_check; UPDATE es.projections SET batch_size = 0', $$run_projection('p')$$);
 SELECT refusal_of_null('subscriptions', 'window_size', $$count(*) FROM enext('s')$$);
 
 -- Nothing of that is left.
