@@ -141,24 +141,29 @@ CREATE CAST (text AS start_position) WITH INOUT AS IMPLICIT;
 CREATE CAST (varchar AS start_position) WITH INOUT AS IMPLICIT;
 
 -- A document that a caller passes, as json, jsonb or text.  Overloaded functions would be
--- ambiguous for literals and parameters without a type.  A value is one of json: so the
--- functions of json are those of this type, and casts between the two cost nothing.
+-- ambiguous for literals and parameters without a type.  A value is one of json: so casts
+-- between the two cost nothing.  The four functions call those of json.  They are in C, since
+-- the server would look up a function of LANGUAGE internal by its name in each call.
 CREATE TYPE sierra_json;
 
 CREATE FUNCTION sierra_internal.sierra_json_in(cstring) RETURNS sierra_json
-    LANGUAGE internal IMMUTABLE STRICT PARALLEL SAFE AS 'json_in';
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+    AS 'MODULE_PATHNAME', 'sierra_json_in';
 COMMENT ON FUNCTION sierra_internal.sierra_json_in(cstring) IS 'reads a document from text';
 
 CREATE FUNCTION sierra_internal.sierra_json_out(sierra_json) RETURNS cstring
-    LANGUAGE internal IMMUTABLE STRICT PARALLEL SAFE AS 'json_out';
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+    AS 'MODULE_PATHNAME', 'sierra_json_out';
 COMMENT ON FUNCTION sierra_internal.sierra_json_out(sierra_json) IS 'writes a document as text';
 
 CREATE FUNCTION sierra_internal.sierra_json_recv(internal) RETURNS sierra_json
-    LANGUAGE internal STABLE STRICT PARALLEL SAFE AS 'json_recv';
+    LANGUAGE c STABLE STRICT PARALLEL SAFE
+    AS 'MODULE_PATHNAME', 'sierra_json_recv';
 COMMENT ON FUNCTION sierra_internal.sierra_json_recv(internal) IS 'reads a document in binary format';
 
 CREATE FUNCTION sierra_internal.sierra_json_send(sierra_json) RETURNS bytea
-    LANGUAGE internal STABLE STRICT PARALLEL SAFE AS 'json_send';
+    LANGUAGE c STABLE STRICT PARALLEL SAFE
+    AS 'MODULE_PATHNAME', 'sierra_json_send';
 COMMENT ON FUNCTION sierra_internal.sierra_json_send(sierra_json) IS 'writes a document in binary format';
 
 CREATE TYPE sierra_json (

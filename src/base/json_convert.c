@@ -2,8 +2,7 @@
  * json_convert.c
  *		Values of json and jsonb from each other.
  *
- * The input and output functions of SQL type sierra_json are those of json.  Only its
- * cast from jsonb is here.
+ * The functions of SQL type sierra_json are those of json, and its cast from jsonb.
  */
 #include "postgres.h"
 
@@ -14,7 +13,35 @@
 #include "utils/fmgrprotos.h"
 #include "utils/jsonb.h"
 
+PG_FUNCTION_INFO_V1(sierra_json_in);
+PG_FUNCTION_INFO_V1(sierra_json_out);
+PG_FUNCTION_INFO_V1(sierra_json_recv);
+PG_FUNCTION_INFO_V1(sierra_json_send);
 PG_FUNCTION_INFO_V1(sierra_json_from_jsonb);
+
+Datum
+sierra_json_in(PG_FUNCTION_ARGS)
+{
+	return json_in(fcinfo);
+}
+
+Datum
+sierra_json_out(PG_FUNCTION_ARGS)
+{
+	return json_out(fcinfo);
+}
+
+Datum
+sierra_json_recv(PG_FUNCTION_ARGS)
+{
+	return json_recv(fcinfo);
+}
+
+Datum
+sierra_json_send(PG_FUNCTION_ARGS)
+{
+	return json_send(fcinfo);
+}
 
 text *
 sierra_json_of_jsonb(Datum jsonb)

@@ -339,7 +339,8 @@ sierra_scan_newest_of_stream(Relation rel, Relation stream_index, const text *st
 
 		if (is_entry_of(stream_index, entry, stream_id))
 		{
-			found = fetch_entry(rel, buffer, entry, SnapshotSelf, slot) ? SIERRA_FOUND : SIERRA_UNKNOWN;
+			found =
+				fetch_entry(rel, buffer, entry, SnapshotSelf, slot) ? SIERRA_FOUND : SIERRA_UNKNOWN;
 			ReleaseBuffer(buffer);
 			return found;
 		}
