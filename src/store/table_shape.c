@@ -148,7 +148,7 @@ sierra_shape_is_index(Relation index, const SierraIndexShape *shape)
 	Form_pg_index form = index->rd_index;
 
 	if (index->rd_rel->relam != BTREE_AM_OID || !form->indisvalid || !form->indisunique ||
-		!form->indimmediate || form->indnkeyatts != shape->count)
+		!form->indimmediate || form->indnatts != shape->count || form->indnkeyatts != shape->count)
 		return false;
 	/* RelationGetIndexPredicate() would evaluate functions that the owner has written. */
 	if (!heap_attisnull(index->rd_indextuple, Anum_pg_index_indpred, NULL))

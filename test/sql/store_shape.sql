@@ -44,6 +44,10 @@ SELECT refusal_of_index('sequence', 'ALTER TABLE es.events_0 ADD CONSTRAINT othe
 SELECT refusal_of_index('sequence', 'CREATE UNIQUE INDEX other ON es.events_0 (partition_sequence); UPDATE pg_index SET indisvalid = false WHERE indexrelid = ''es.other''::regclass');
 SELECT refusal_of_index('stream', 'CREATE UNIQUE INDEX other ON es.events_0 (stream_id)');
 SELECT refusal_of_index('stream', 'CREATE UNIQUE INDEX other ON es.events_0 (stream_id) INCLUDE (stream_version)');
+-- An append gives an index its key columns only.
+SELECT refusal_of_index('sequence', 'CREATE UNIQUE INDEX other ON es.events_0 (partition_sequence) INCLUDE (event_id)');
+SELECT refusal_of_index('stream', 'CREATE UNIQUE INDEX other ON es.events_0 (stream_id, stream_version) INCLUDE (event_name, payload)');
+SELECT refusal_of_index('event_id', 'CREATE UNIQUE INDEX other ON es.events_0 (event_id) INCLUDE (stream_id, event_name, payload)');
 SELECT refusal_of_index('stream', 'CREATE UNIQUE INDEX other ON es.events_0 (stream_id COLLATE "POSIX", stream_version)');
 SELECT refusal_of_index('stream', 'CREATE UNIQUE INDEX other ON es.events_0 (stream_id text_pattern_ops, stream_version)');
 SELECT refusal_of_index('event_id', 'CREATE INDEX other ON es.events_0 USING hash (event_id)');
