@@ -28,6 +28,16 @@ SELECT emappend(NULL, '[{"stream_id": "a-1", "event_name": "x"}, {"stream_id": "
 -- nothing is hidden of a stream that has no event
 SELECT eappend('b-none', 'x', expected_version => 0);
 SELECT emappend(NULL, '[{"stream_id": "b-none", "event_name": "x"}, {"stream_id": "b-none", "event_name": "x", "expected_version": 7}]');
+-- a stream of which it sees the older events, but not the newest
+RESET ROLE;
+CREATE POLICY old ON es.events AS RESTRICTIVE TO regress_sierra_a USING (event_name <> 'Secret');
+BEGIN;
+SELECT stream_version FROM eappend('a-1', 'Secret');
+SET LOCAL ROLE regress_sierra_a;
+SELECT eappend('a-1', 'x', expected_version => 0);
+ROLLBACK;
+SET ROLE regress_sierra_a;
+SELECT eappend('a-1', 'x', expected_version => 0);
 -- the key of a stream
 SELECT eappend('a-keyed', 'x', partition_key => 'k2');
 :sqlstate
