@@ -55,7 +55,15 @@ BEGIN ISOLATION LEVEL REPEATABLE READ;
 SELECT stream_version FROM eappend('a-2', 'x', event_id => '00000000-0000-4000-8000-000000000003');
 SELECT eappend('a-2', 'x', expected_version => 'empty');
 ROLLBACK;
+-- Nor what the owner appended for it in the same command, which is stored without the executor.
 RESET ROLE;
+CREATE FUNCTION append_as_owner(stream text, id uuid) RETURNS bigint LANGUAGE sql SECURITY DEFINER
+    AS 'SELECT stream_version FROM eappend($1, ''x'', event_id => $2)';
+SET ROLE regress_sierra_a;
+SELECT append_as_owner('a-3', '00000000-0000-4000-8000-000000000004'), (eappend('a-3', 'x', event_id => '00000000-0000-4000-8000-000000000004')).stream_version;
+SELECT append_as_owner('a-4', '00000000-0000-4000-8000-000000000005'), eappend('a-4', 'x', expected_version => 'empty');
+RESET ROLE;
+DROP FUNCTION append_as_owner;
 
 -- A role that cannot read at all still gets the answer to a repetition.
 SET ROLE regress_sierra_b;
