@@ -1,4 +1,4 @@
--- list_jobs(): who may see the jobs of a store, and that an index does not change what is due
+-- list_jobs(): the rights that it needs, and that an index does not change what is due
 \set SHOW_CONTEXT never
 \set sqlstate '\\echo SQLSTATE :LAST_ERROR_SQLSTATE'
 SELECT create_event_store('es', 1);
