@@ -213,6 +213,7 @@ my %calls = (
     ewait                  => [q{ewait('whole', 3, '10 ms')}, q{ewait('group', 3, '10 ms')}, q{ewait('failing', 0, '10 ms')}],
     ewait_projection       => [ map { "ewait_projection('$_', 1000, '10 ms')" } qw(counts at_once manager) ],
     expected_version       => [q{expected_version(1)}, q{expected_version(1::bigint)}, q{expected_version(1::smallint)}],
+    start_position         => [q{start_position(1)}, q{start_position(1::bigint)}, q{start_position(1::smallint)}],
     fail_saga_step         => [q{fail_saga_step('saga-1', 'two', 'no')}],
     finish_rebuild         => [q{finish_rebuild('rebuilt')}],
     forget_sagas           => [q{forget_sagas('infinity')}],
