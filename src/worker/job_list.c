@@ -20,7 +20,6 @@
 #include "access/relation.h"
 #include "access/table.h"
 #include "access/tableam.h"
-#include "catalog/pg_am.h"
 #include "catalog/pg_type.h"
 #include "fmgr.h"
 #include "funcapi.h"
@@ -133,9 +132,9 @@ open_time_index(const Table *table, const char *name)
 	{
 		Relation index = index_open(lfirst_oid(cell), AccessShareLock);
 
-		if (index->rd_rel->relam == BTREE_AM_OID && index->rd_index->indisvalid &&
-			index->rd_index->indkey.values[0] == attribute && index->rd_indoption[0] == 0 &&
-			index->rd_opfamily[0] == order)
+		/* It is a B-tree, because its operator family belongs to B-trees. */
+		if (index->rd_index->indisvalid && index->rd_index->indkey.values[0] == attribute &&
+			index->rd_indoption[0] == 0 && index->rd_opfamily[0] == order)
 			return index;
 		index_close(index, AccessShareLock);
 	}

@@ -28,6 +28,16 @@ SELECT emappend(NULL, '[{"stream_id": "a-1", "event_name": "x"}, {"stream_id": "
 -- nothing is hidden of a stream that has no event
 SELECT eappend('b-none', 'x', expected_version => 0);
 SELECT emappend(NULL, '[{"stream_id": "b-none", "event_name": "x"}, {"stream_id": "b-none", "event_name": "x", "expected_version": 7}]');
+-- a stream of which it sees the older events, but not the newest
+RESET ROLE;
+CREATE POLICY old ON es.events AS RESTRICTIVE TO regress_sierra_a USING (event_name <> 'Secret');
+BEGIN;
+SELECT stream_version FROM eappend('a-1', 'Secret');
+SET LOCAL ROLE regress_sierra_a;
+SELECT eappend('a-1', 'x', expected_version => 0);
+ROLLBACK;
+SET ROLE regress_sierra_a;
+SELECT eappend('a-1', 'x', expected_version => 0);
 -- the key of a stream
 SELECT eappend('a-keyed', 'x', partition_key => 'k2');
 :sqlstate
@@ -45,7 +55,15 @@ BEGIN ISOLATION LEVEL REPEATABLE READ;
 SELECT stream_version FROM eappend('a-2', 'x', event_id => '00000000-0000-4000-8000-000000000003');
 SELECT eappend('a-2', 'x', expected_version => 'empty');
 ROLLBACK;
+-- Nor what the owner appended for it in the same command, which is stored without the executor.
 RESET ROLE;
+CREATE FUNCTION append_as_owner(stream text, id uuid) RETURNS bigint LANGUAGE sql SECURITY DEFINER
+    AS 'SELECT stream_version FROM eappend($1, ''x'', event_id => $2)';
+SET ROLE regress_sierra_a;
+SELECT append_as_owner('a-3', '00000000-0000-4000-8000-000000000004'), (eappend('a-3', 'x', event_id => '00000000-0000-4000-8000-000000000004')).stream_version;
+SELECT append_as_owner('a-4', '00000000-0000-4000-8000-000000000005'), eappend('a-4', 'x', expected_version => 'empty');
+RESET ROLE;
+DROP FUNCTION append_as_owner;
 
 -- A role that cannot read at all still gets the answer to a repetition.
 SET ROLE regress_sierra_b;

@@ -93,6 +93,16 @@ EXCEPTION WHEN OTHERS THEN
 END $$;
 :sqlstate
 ROLLBACK;
+-- A permit that was not used up is void in the next transaction.  This trigger fires before the guard, because its name sorts first.
+CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE ''before the guard''; END';
+CREATE TRIGGER a_first BEFORE INSERT ON es.events FOR EACH STATEMENT EXECUTE FUNCTION fail();
+SELECT eappend('a', 'x');
+CREATE OR REPLACE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
+INSERT INTO es.events (partition_sequence, stream_version, global_position, "timestamp", event_id, partition_key, transaction_id, partition_id, stream_id, event_name)
+    SELECT 1000, 1000, 1000, now(), k, k, k, 0, 'raw', 'Raw' FROM gen_random_uuid() AS k;
+:sqlstate
+DROP TRIGGER a_first ON es.events;
+DROP FUNCTION fail;
 DROP TRIGGER meddle ON es.events;
 -- an AFTER ROW trigger has no permit either, with and without executor
 CREATE TRIGGER meddle_after AFTER INSERT ON es.events FOR EACH ROW EXECUTE FUNCTION meddle();

@@ -39,6 +39,14 @@ GRANT USAGE ON SCHEMA kept TO regress_sierra_stranger;
 SET ROLE regress_sierra_stranger;
 -- it is not told whether there are events
 SELECT refused('DROP TABLE kept.events CASCADE'), refused('DROP SCHEMA kept CASCADE'), refused('DROP OWNED BY regress_sierra_keeper');
+-- The owner of the schema may drop tables of others in it, and is refused too; DROP OWNED looks only at the tables of its role.
+RESET ROLE;
+SELECT refused('DROP OWNED BY regress_sierra_stranger');
+ALTER SCHEMA kept OWNER TO regress_sierra_stranger;
+SET ROLE regress_sierra_stranger;
+SELECT refused('DROP TABLE kept.events CASCADE'), refused('DROP TABLE kept.events_1');
+RESET ROLE;
+ALTER SCHEMA kept OWNER TO regress_sierra_keeper;
 SET ROLE regress_sierra_keeper;
 SELECT stream_id, stream_version FROM eall();
 

@@ -52,6 +52,31 @@ RESET sierra_es.restore;
 SELECT last_value, is_called FROM es.global_position;
 SELECT stream_version, global_position FROM eappend('€-stream', 'x');
 
+-- A load keeps appends away from all partitions, whichever it is into.
+BEGIN;
+SET LOCAL sierra_es.restore = on;
+INSERT INTO es.events_1 SELECT * FROM row_of('user-123', 4, 5, 9000);
+SELECT t.relname, l.mode FROM pg_locks AS l JOIN pg_class AS t ON t.oid = l.classid
+ WHERE l.pid = pg_backend_pid() AND l.locktype = 'advisory' AND l.objsubid = 1509 ORDER BY t.relname;
+ROLLBACK;
+-- A table that has the guard, but is not of a store.
+CREATE SCHEMA apart;
+CREATE TABLE apart.single (n int);
+CREATE TRIGGER sierra_guard BEFORE INSERT ON apart.single FOR EACH STATEMENT EXECUTE FUNCTION sierra_internal.guard_events('4');
+SET sierra_es.restore = on;
+INSERT INTO apart.single VALUES (1);
+:sqlstate
+CREATE TABLE apart.events (n int);
+INSERT INTO apart.single VALUES (1);
+:sqlstate
+DROP TABLE apart.events;
+CREATE TABLE apart.events (n int) PARTITION BY LIST (n);
+INSERT INTO apart.single VALUES (1);
+:sqlstate
+RESET sierra_es.restore;
+DROP TABLE apart.single, apart.events;
+DROP SCHEMA apart;
+
 SELECT global_position, stream_id, stream_version, event_name FROM eall();
 SELECT problem, partition_id, detail FROM everify();
 DROP FUNCTION row_of;

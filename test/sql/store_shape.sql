@@ -67,6 +67,16 @@ SELECT refusal('ALTER TABLE es.subscriptions SET UNLOGGED', $$count(*) FROM enex
 SELECT refusal('ALTER TABLE es.stream_keys RENAME TO was; CREATE TABLE es.stream_keys (LIKE es.was INCLUDING ALL) PARTITION BY HASH (stream_id)', $$count(*) FROM escan('own')$$);
 SELECT refusal('ALTER TABLE es.subscriptions RENAME TO was; CREATE VIEW es.subscriptions AS TABLE es.was', $$count(*) FROM enext('s')$$);
 
+-- The guard of the events, which says how many partitions the store has.
+CREATE FUNCTION refusal_of_guard(event text, level text) RETURNS text LANGUAGE sql AS $$
+    SELECT refusal(format('DROP TRIGGER sierra_guard ON es.events;'
+                          ' CREATE TRIGGER other BEFORE %s ON es.events FOR EACH %s EXECUTE FUNCTION sierra_internal.guard_events(''4'')', event, level),
+                   'count(*) FROM epscan(0)')
+$$;
+SELECT refusal_of_guard('INSERT', 'ROW');
+SELECT refusal_of_guard('UPDATE OR DELETE', 'STATEMENT');
+SELECT refusal_of_guard('INSERT', 'STATEMENT') = 'P0001: answered 1 to count(*) FROM epscan(0)' AS answered;
+
 -- Columns.
 SELECT refusal('ALTER TABLE es.events ALTER COLUMN event_name DROP NOT NULL', 'count(*) FROM epscan(0)');
 SELECT refusal('ALTER TABLE es.events RENAME COLUMN event_name TO name', 'count(*) FROM epscan(0)');
@@ -107,4 +117,4 @@ SELECT refusal_of_null('subscriptions', 'window_size', $$count(*) FROM enext('s'
 SELECT * FROM everify();
 SELECT stream_version FROM eappend('a', 'x');
 SELECT drop_event_store('es', force => true);
-DROP FUNCTION see(sierra_event), refusal_of_null(text, text, text), refusal(text, text), refusal_of_index(text, text), refusal_of_key(text, text);
+DROP FUNCTION see(sierra_event), refusal_of_null(text, text, text), refusal(text, text), refusal_of_index(text, text), refusal_of_guard(text, text), refusal_of_key(text, text);
