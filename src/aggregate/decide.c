@@ -18,6 +18,7 @@
 #include "aggregate/decide.h"
 #include "append/append.h"
 #include "append/event_json.h"
+#include "base/errors.h"
 #include "base/json_convert.h"
 #include "base/json_slice.h"
 #include "base/routing.h"
@@ -149,6 +150,18 @@ add_stored(SierraSink *base, TupleTableSlot *slot)
 	return true;
 }
 
+/* The event with the id of the command is stored, but not where its stream is looked for. */
+static void
+report_lost(const SierraCommand *command)
+{
+	ereport(ERROR, errcode(ERRCODE_SIERRA_NO_STORE),
+			errmsg("stream \"%s\" of the event store is damaged",
+				   text_to_cstring(command->load.stream_id)),
+			errdetail("Event %s is stored, but is not found in its stream.",
+					  sierra_uuid_text(&command->id)),
+			errhint("Restore the store from a dump; everify() shows what is wrong."));
+}
+
 /*
  * If an event with the id of the command is stored: fills *decision with what was appended
  * with it, and returns true.  The events are appended again, which only finds them, and
@@ -177,6 +190,8 @@ find_repetition(const SierraStore *store, const SierraCommand *command, SierraDe
 	PopActiveSnapshot();
 	if (!repetition.found)
 		return false;
+	if (repetition.count == 0)
+		report_lost(command);
 
 	decision->events = repetition.events;
 	decision->count = repetition.count;
@@ -184,7 +199,7 @@ find_repetition(const SierraStore *store, const SierraCommand *command, SierraDe
 	*status =
 		sierra_append(store, NULL, decision->events, decision->count, decision->results, refusal);
 	if (*status == SIERRA_APPEND_DONE)
-		elog(ERROR, "stored events were not found again");
+		report_lost(command);
 	return true;
 }
 

@@ -113,8 +113,15 @@ SELECT refusal_of_null('projections', 'kind', $$run_projection('p')$$);
 SELECT refusal('ALTER TABLE es.projections DROP CONSTRAINT projections_batch_size_check; UPDATE es.projections SET batch_size = 0', $$run_projection('p')$$);
 SELECT refusal_of_null('subscriptions', 'window_size', $$count(*) FROM enext('s')$$);
 
+-- A repeated command: its event is stored, but its stream is looked for in another partition.
+CREATE FUNCTION fold(state jsonb, event sierra_event) RETURNS jsonb LANGUAGE sql IMMUTABLE RETURN state;
+CREATE FUNCTION decide(state jsonb, command jsonb) RETURNS jsonb LANGUAGE sql IMMUTABLE RETURN '[{"event_name": "x"}]'::jsonb;
+SELECT create_aggregate('thing', 'fold');
+SELECT refusal('ALTER TABLE es.stream_keys DISABLE TRIGGER USER; DELETE FROM es.stream_keys',
+               $$count(*) FROM edecide('thing', 'own', 'decide', '{}', command_id => '00000000-0000-4000-8000-000000000001')$$);
+
 -- Nothing of that is left.
 SELECT * FROM everify();
 SELECT stream_version FROM eappend('a', 'x');
 SELECT drop_event_store('es', force => true);
-DROP FUNCTION see(sierra_event), refusal_of_null(text, text, text), refusal(text, text), refusal_of_index(text, text), refusal_of_guard(text, text), refusal_of_key(text, text);
+DROP FUNCTION fold(jsonb, sierra_event), decide(jsonb, jsonb), see(sierra_event), refusal_of_null(text, text, text), refusal(text, text), refusal_of_index(text, text), refusal_of_guard(text, text), refusal_of_key(text, text);
