@@ -103,7 +103,6 @@ static struct
 	SierraJobLook look;
 	SierraTime looked_at;
 	SierraTime look_due;
-	SierraTime looking;			 /* how long the looks took since the last one that was finished */
 	bool changed;				 /* a job has handled something since */
 	int rechecks;				 /* looks for events that are held back, since the last ring */
 	SierraTime busy_since;		 /* 0: idle */
@@ -168,6 +167,7 @@ static void
 look(SierraTime now)
 {
 	SierraTime ended;
+	SierraTime rested;
 	uint64 wakeups_handled = pg_atomic_read_u64(&sierra_own_database->wakeups);
 
 	loop.jobs_made = pg_atomic_read_u64(&sierra_own_database->jobs_made);
@@ -180,14 +180,11 @@ look(SierraTime now)
 		sierra_runner_leave_without_extension();
 	ended = sierra_now();
 	loop.looked_at = ended;
-	loop.looking += ended - now;
-	loop.look_due = Max(sierra_after_ms(now, sierra_guc_sweep_interval),
-						ended + loop.looking * LOOK_PAUSE_FACTOR);
+	rested = ended + (ended - now) * LOOK_PAUSE_FACTOR;
+	loop.look_due = Max(sierra_after_ms(now, sierra_guc_sweep_interval), rested);
 	loop.look_due = Min(loop.look_due, Max(loop.look.again_at, ended));
 	if (loop.look.unfinished)
-		loop.look_due = sierra_after_ms(ended, JOBS_LOOK_INTERVAL_MS);
-	else
-		loop.looking = 0;
+		loop.look_due = Max(sierra_after_ms(ended, JOBS_LOOK_INTERVAL_MS), rested);
 	loop.changed = false;
 }
 
