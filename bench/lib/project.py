@@ -61,11 +61,13 @@ def projection(handler):
     """Makes a projection of the handler, and waits until it has handled everything."""
 
     def project(session, environment, dataset):
-        max_runners = int(session.query("SELECT coalesce(current_setting('sierra_es.max_runners', true), '0')").value(0, 0))
+        # Runners exist only with a preloaded library, whatever their number is set to.
+        runs_itself = session.query("SELECT current_setting('shared_preload_libraries') ~ 'sierra_es'"
+                                    " AND current_setting('sierra_es.max_runners', true) <> '0'").value(0, 0) == "t"
         last = session.query(f'SELECT max(global_position) FROM "{dataset}".events').value(0, 0)
         start = time.monotonic()
         session.query(f"SELECT create_projection('bench', '{handler}', initial => '{{\"events\": 0}}')")
-        if max_runners:
+        if runs_itself:
             session.query("SELECT ewait_projection('bench', $1, '10 minutes')", last)
         else:
             while int(session.query("SELECT run_projections(10000)").value(0, 0)):
