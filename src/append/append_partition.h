@@ -13,8 +13,10 @@ typedef struct SierraAppendPartition
 	int id;
 	Relation rel;
 	Relation indexes[SIERRA_INDEXES_MAX]; /* those of the shape, open; by SierraIndex */
-	struct ResultRelInfo
-		*result;			/* all its indexes; NULL if there is nothing else to do for a row */
+
+	/* With all its indexes open; NULL if a row needs entries in those of the shape only. */
+	struct ResultRelInfo *result;
+
 	TupleTableSlot *slot;	/* for rows of the table, one at a time */
 	SierraScan stream_scan; /* the scan of sierra_append_partition_probe_stream() */
 	bool stream_scanning;	/* it is open */

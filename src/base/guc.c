@@ -71,7 +71,10 @@ check_early_lock_release(bool *newval, void **extra, GucSource source)
 	if (!*newval || preloaded)
 		return true;
 	GUC_check_errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE);
-	GUC_check_errdetail("Sessions share in shared memory which commits are not flushed yet.");
+	GUC_check_errmsg("\"sierra_es.early_lock_release\" needs the library in "
+					 "\"shared_preload_libraries\"");
+	GUC_check_errdetail("Sessions share in memory which commits are not flushed "
+						"yet, and the server was started without it.");
 	GUC_check_errhint("Add sierra_es to \"shared_preload_libraries\" and restart the server.");
 	return false;
 }

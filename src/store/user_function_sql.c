@@ -102,7 +102,8 @@ function_of_name(const char *text)
 	if (candidates == NULL)
 		ereport(ERROR, errcode(ERRCODE_UNDEFINED_FUNCTION),
 				errmsg("function \"%s\" does not exist", text),
-				errhint("If its schema is not in search_path, pass it with its schema."));
+				errhint("Pass it with its schema if that is not in search_path, and in double "
+						"quotes if its name has capital letters."));
 	if (candidates->next == NULL)
 		return candidates->oid;
 	functions = find_callable(candidates);

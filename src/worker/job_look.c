@@ -3,7 +3,7 @@
  *		Looks at the stores of a database for jobs that are due.
  *
  * A look at a store is done as the owner of its table of events, in a security-restricted
- * operation (store_watch.c says why).  It waits for no lock, and has a time limit, so no
+ * operation (store_look.c says why).  It waits for no lock, and has a time limit, so no
  * store keeps others from being looked at.
  */
 #include "postgres.h"

@@ -8,52 +8,29 @@
  * became readable because another append ended, and events are not announced twice,
  * whichever runner looks.  A note that is lost costs a NOTIFY too many.
  *
- * A runner has the rights of a superuser, but the owner of a store decides what is in
- * it.  Something that only looks like a store can have code in partition keys and
- * index expressions, which runs as soon as the table is opened.  So the runner looks as
- * the owner, in a security-restricted operation, as autovacuum does.
- *
- * An owner must not delay the runner with a lock either: it takes locks only if they
- * are free (look_lock.c), and looks again later otherwise.
+ * An owner must not delay notifications about the stores of others.  So a look takes
+ * locks only if they are free (store_look.c), a store whose look was slow has to wait, and
+ * the looks of a round at the stores of one owner have a budget of time.
  */
 #include "postgres.h"
 
 #include "base/backoff.h"
-#include "read/horizon.h"
 #include "store/event.h"
 #include "store/extension.h"
-#include "store/run_as.h"
-#include "store/scan.h"
 #include "store/time_limit.h"
 #include "wakeup/notify.h"
 #include "worker/guarded_stores.h"
 #include "worker/job_note.h"
 #include "worker/look_budget.h"
-#include "worker/look_lock.h"
+#include "worker/store_look.h"
 #include "worker/store_watch.h"
 
-#include "access/relation.h"
-#include "access/xact.h"
-#include "catalog/pg_class.h"
 #include "common/hashfn.h"
 #include "common/pg_prng.h"
-#include "miscadmin.h"
 #include "utils/hsearch.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
-#include "utils/resowner.h"
-#include "utils/snapmgr.h"
-#include "utils/syscache.h"
-
-/* What a look at a store found. */
-typedef struct Look
-{
-	char name[NAMEDATALEN];
-	int64 position; /* of the newest event, or SIERRA_NONE */
-	int64 events;	/* number of events */
-	int64 readable; /* the highest position that can be read */
-} Look;
 
 /* What is known about a store. */
 typedef struct Watched
@@ -209,59 +186,6 @@ list_stores(void)
 	}
 }
 
-static bool
-look_as_owner(Look *look)
-{
-	SierraStore *store = sierra_store_open_named(look->name, ACL_SELECT);
-	SierraReadPartition *partition = palloc(sizeof(SierraReadPartition) * store->partitions);
-	SierraReadPartition **partitions = palloc(sizeof(SierraReadPartition *) * store->partitions);
-
-	if (!sierra_look_lock_partitions(store))
-		return false;
-	for (int i = 0; i < store->partitions; i++)
-	{
-		partitions[i] = &partition[i];
-		partition[i].rel = sierra_scan_open_partition(store, i, NoLock);
-		partition[i].sequence_index =
-			sierra_scan_open_index(partition[i].rel, SIERRA_INDEX_SEQUENCE);
-		if (store->subscribed)
-			(void) sierra_scan_newest(partition[i].rel, partition[i].sequence_index,
-									  GetActiveSnapshot(), &partition[i].sequence,
-									  &partition[i].position);
-	}
-	look->readable = PG_INT64_MAX;
-	if (!store->subscribed)
-		look->readable = sierra_horizon(store, partitions, store->partitions);
-
-	look->position = SIERRA_NONE;
-	look->events = 0;
-	for (int i = 0; i < store->partitions; i++)
-	{
-		look->position = Max(look->position, partition[i].position);
-		look->events += partition[i].sequence + 1;
-		relation_close(partition[i].sequence_index, NoLock);
-		relation_close(partition[i].rel, NoLock);
-	}
-	/* Positions above the newest event were rolled back, so there is nothing to read. */
-	look->readable = Min(look->readable, look->position);
-	return true;
-}
-
-/* False if the store cannot be looked at now, since it is locked or gone. */
-static bool
-look_at_schema(Oid schema, Look *look)
-{
-	Oid owner;
-
-	if (!sierra_look_lock_store(schema))
-		return false;
-	owner = sierra_run_as_store_owner(schema);
-	if (!OidIsValid(owner))
-		return false;
-	SetUserIdAndSecContext(owner, SECURITY_RESTRICTED_OPERATION);
-	return look_as_owner(look);
-}
-
 /* Logs that a store cannot be looked at, once until a look succeeds. */
 static void
 complain(const Watched *store, ErrorData *error)
@@ -277,49 +201,17 @@ complain(const Watched *store, ErrorData *error)
 	write_note(store->schema, &note);
 }
 
-/*
- * Looks in a subtransaction that is always rolled back, which releases the
- * locks and resets the current user.  A cancellation has nothing to do with the store,
- * unless "limited" says that the look has a time limit of its own.
- */
 static bool
-look_at_store(Watched *store, Look *look, bool limited)
+look_at_store(const Watched *store, SierraStoreLook *look, bool limited)
 {
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	char *name = get_namespace_name(store->schema);
-	volatile bool done = false;
+	ErrorData *error = NULL;
+	bool done = sierra_look_at_store(store->schema, look, limited, &error);
 
-	strlcpy(look->name, name != NULL ? name : "", NAMEDATALEN);
-	if (name == NULL)
-		return false;
-	BeginInternalSubTransaction(NULL);
-	PG_TRY();
+	if (error != NULL)
 	{
-		done = look_at_schema(store->schema, look);
-		RollbackAndReleaseCurrentSubTransaction();
-	}
-	PG_CATCH();
-	{
-		ErrorData *error;
-
-		MemoryContextSwitchTo(context);
-		error = CopyErrorData();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-		CurrentResourceOwner = owner;
-		MemoryContextSwitchTo(context);
-		if (!(limited && sierra_time_limit_take(error)) &&
-			(error->sqlerrcode == ERRCODE_QUERY_CANCELED ||
-			 error->sqlerrcode == ERRCODE_ADMIN_SHUTDOWN))
-			ReThrowError(error);
 		complain(store, error);
 		FreeErrorData(error);
-		done = false;
 	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(context);
-	CurrentResourceOwner = owner;
 	return done;
 }
 
@@ -347,7 +239,7 @@ is_over_budget(const Watched *store)
  * a failing store costs is its own.
  */
 static bool
-look_in_round(Watched *store, Look *look)
+look_in_round(Watched *store, SierraStoreLook *look)
 {
 	SierraTime began = sierra_now();
 	SierraTime ended;
@@ -375,7 +267,7 @@ look_in_round(Watched *store, Look *look)
 
 /* Remembers what a look found; true if there is something new that is to be announced. */
 static bool
-is_news(Watched *store, const Look *look)
+is_news(Watched *store, const SierraStoreLook *look)
 {
 	SierraJobNote note = read_note(store->schema);
 	SierraJobState known = note.exhausted_state;
@@ -435,7 +327,7 @@ watch_ring(const SierraRing *ring)
 	int64 position = ring->position;
 	char *name = get_namespace_name(ring->schema);
 	bool wanted;
-	Look look;
+	SierraStoreLook look;
 
 	if (store == NULL || name == NULL)
 		return 0;
@@ -528,7 +420,7 @@ watch_stores(bool all)
 	foreach (cell, plan_round(all))
 	{
 		Watched *store = lfirst(cell);
-		Look look;
+		SierraStoreLook look;
 
 		store->left_out |= all && is_over_budget(store);
 		if (look_in_round(store, &look) && is_news(store, &look))
@@ -570,7 +462,7 @@ sierra_watch_list(void)
 bool
 sierra_watch_look(Oid schema, int64 *events, int64 *readable, int64 *newest)
 {
-	Look look;
+	SierraStoreLook look;
 
 	if (!look_at_store(find_watched(schema), &look, false))
 		return false;
