@@ -10,11 +10,13 @@ CREATE FUNCTION eappend(stream_id text,
                         event_id uuid DEFAULT NULL,
                         partition_key text DEFAULT NULL,
                         "timestamp" timestamptz DEFAULT NULL,
-                        payload_bytes bytea DEFAULT NULL)
+                        payload_bytes bytea DEFAULT NULL,
+                        tags text[] DEFAULT NULL,
+                        condition sierra_json DEFAULT NULL)
     RETURNS sierra_append_result
     LANGUAGE c VOLATILE PARALLEL UNSAFE
     AS 'MODULE_PATHNAME', 'sierra_eappend';
-COMMENT ON FUNCTION eappend(text, text, sierra_json, sierra_json, expected_version, uuid, text, timestamptz, bytea) IS
+COMMENT ON FUNCTION eappend(text, text, sierra_json, sierra_json, expected_version, uuid, text, timestamptz, bytea, text[], sierra_json) IS
     'appends one event and returns its id and numbers';
 
 CREATE FUNCTION emappend(partition_key text, events sierra_json)
@@ -22,7 +24,7 @@ CREATE FUNCTION emappend(partition_key text, events sierra_json)
     LANGUAGE c VOLATILE PARALLEL UNSAFE ROWS 10
     AS 'MODULE_PATHNAME', 'sierra_emappend_json';
 COMMENT ON FUNCTION emappend(text, sierra_json) IS
-    'appends all events of a JSON array, or none, and returns their ids and numbers';
+    'appends all events of JSON, or none, and returns their ids and numbers';
 
 CREATE FUNCTION emappend(partition_key text,
                          stream_ids text[],
@@ -32,9 +34,11 @@ CREATE FUNCTION emappend(partition_key text,
                          expected_versions expected_version[] DEFAULT NULL,
                          event_ids uuid[] DEFAULT NULL,
                          timestamps timestamptz[] DEFAULT NULL,
-                         payload_bytes bytea[] DEFAULT NULL)
+                         payload_bytes bytea[] DEFAULT NULL,
+                         tags sierra_json[] DEFAULT NULL,
+                         condition sierra_json DEFAULT NULL)
     RETURNS SETOF sierra_append_result
     LANGUAGE c VOLATILE PARALLEL UNSAFE ROWS 100
     AS 'MODULE_PATHNAME', 'sierra_emappend_arrays';
-COMMENT ON FUNCTION emappend(text, text[], text[], sierra_json[], sierra_json[], expected_version[], uuid[], timestamptz[], bytea[]) IS
+COMMENT ON FUNCTION emappend(text, text[], text[], sierra_json[], sierra_json[], expected_version[], uuid[], timestamptz[], bytea[], sierra_json[], sierra_json) IS
     'appends all events of arrays of equal length, or none, and returns their ids and numbers';

@@ -56,7 +56,7 @@ BEGIN
             ON g.tgrelid = c.oid
            AND g.tgfoid = 'sierra_internal.guard_events()'::regprocedure
          WHERE c.relnamespace = (SELECT n.oid FROM pg_namespace AS n WHERE n.nspname = wanted)
-           AND (c.relname IN ('events', 'stream_keys', 'event_ids')
+           AND (c.relname IN ('events', 'stream_keys', 'event_ids', 'event_tags')
                 OR c.oid IN (SELECT i.inhrelid FROM pg_inherits AS i
                               WHERE i.inhparent = to_regclass(format('%I.events', wanted))))
            AND g.tgenabled IS DISTINCT FROM 'A'

@@ -22,23 +22,27 @@ AS $$
           JOIN pg_namespace AS n ON n.oid = c.relnamespace
          WHERE n.nspname = $1
            AND (c.relname::text, c.relkind) IN (('events', 'p'), ('stream_keys', 'r'),
-                                                ('event_ids', 'r'), ('global_position', 'S')))
-    SELECT count(*) = 4
+                                                ('event_ids', 'r'), ('event_tags', 'r'),
+                                                ('global_position', 'S')))
+    SELECT count(*) = 5
            AND (SELECT array_agg(a.attname::text || ' ' || a.atttypid ORDER BY a.attnum)
                   FROM tables AS t JOIN pg_attribute AS a ON a.attrelid = t.oid
-                 WHERE t.relname = 'events' AND a.attnum BETWEEN 1 AND 13)
+                 WHERE t.relname = 'events' AND a.attnum BETWEEN 1 AND 14)
                = ARRAY['partition_sequence ' || 'bigint'::regtype::oid, 'stream_version ' || 'bigint'::regtype::oid,
                        'global_position ' || 'bigint'::regtype::oid, 'timestamp ' || 'timestamptz'::regtype::oid,
                        'event_id ' || 'uuid'::regtype::oid, 'partition_key ' || 'uuid'::regtype::oid,
                        'transaction_id ' || 'uuid'::regtype::oid, 'partition_id ' || 'integer'::regtype::oid,
                        'stream_id ' || 'text'::regtype::oid, 'event_name ' || 'text'::regtype::oid,
                        'metadata ' || 'json'::regtype::oid, 'payload ' || 'json'::regtype::oid,
-                       'payload_bytes ' || 'bytea'::regtype::oid]
+                       'payload_bytes ' || 'bytea'::regtype::oid, 'tags ' || 'text[]'::regtype::oid]
            AND (SELECT array_agg(t.relname || ' ' || a.attname || ' ' || a.atttypid
                                  ORDER BY t.relname, a.attnum)
                   FROM tables AS t JOIN pg_attribute AS a ON a.attrelid = t.oid
-                 WHERE t.relname IN ('stream_keys', 'event_ids') AND a.attnum BETWEEN 1 AND 2)
+                 WHERE t.relname IN ('stream_keys', 'event_ids', 'event_tags') AND a.attnum BETWEEN 1 AND 4)
                = ARRAY['event_ids event_id ' || 'uuid'::regtype::oid, 'event_ids partition_id ' || 'integer'::regtype::oid,
+                       'event_tags tag ' || 'text'::regtype::oid, 'event_tags global_position ' || 'bigint'::regtype::oid,
+                       'event_tags partition_id ' || 'integer'::regtype::oid,
+                       'event_tags partition_sequence ' || 'bigint'::regtype::oid,
                        'stream_keys stream_id ' || 'text'::regtype::oid, 'stream_keys partition_key ' || 'uuid'::regtype::oid]
            AND EXISTS (SELECT FROM tables AS t JOIN pg_partitioned_table AS p ON p.partrelid = t.oid
                         WHERE t.relname = 'events' AND p.partstrat = 'l' AND p.partnatts = 1
@@ -201,7 +205,8 @@ BEGIN
         ' event_name text COLLATE "C" NOT NULL,'
         ' metadata json%2$s,'
         ' payload json%2$s,'
-        ' payload_bytes bytea%2$s'
+        ' payload_bytes bytea%2$s,'
+        ' tags text[] COLLATE "C"'
         ') PARTITION BY LIST (partition_id)', store, compression);
     EXECUTE format('CREATE TABLE %I.stream_keys ('
                    ' stream_id text COLLATE "C" PRIMARY KEY,'
@@ -209,6 +214,13 @@ BEGIN
     EXECUTE format('CREATE TABLE %I.event_ids ('
                    ' event_id uuid PRIMARY KEY,'
                    ' partition_id integer NOT NULL)', store);
+    -- Read by its index only, which so has all columns.
+    EXECUTE format('CREATE TABLE %I.event_tags ('
+                   ' tag text COLLATE "C" NOT NULL,'
+                   ' global_position bigint NOT NULL,'
+                   ' partition_id integer NOT NULL,'
+                   ' partition_sequence bigint NOT NULL,'
+                   ' PRIMARY KEY (tag, global_position, partition_id, partition_sequence))', store);
     EXECUTE format('CREATE SEQUENCE %I.global_position AS bigint MINVALUE 0 START WITH 0', store);
 
     EXECUTE format('COMMENT ON TABLE %I.events IS %L', store,
@@ -217,6 +229,8 @@ BEGIN
                    'streams whose partition key is not that of their name');
     EXECUTE format('COMMENT ON TABLE %I.event_ids IS %L', store,
                    'partitions of the event ids that clients chose');
+    EXECUTE format('COMMENT ON TABLE %I.event_tags IS %L', store,
+                   'tags of events, with the place of the event');
     EXECUTE format('COMMENT ON SEQUENCE %I.global_position IS %L', store,
                    'gives out the global positions of this store');
 END
@@ -428,7 +442,7 @@ BEGIN
         END IF;
     END IF;
     EXECUTE (SELECT format('DROP TABLE %s', string_agg(format('%I.%I', name, t.name), ', '))
-               FROM unnest('{events, stream_keys, event_ids}' || sierra_internal.state_tables()) AS t (name)
+               FROM unnest('{events, stream_keys, event_ids, event_tags}' || sierra_internal.state_tables()) AS t (name)
               WHERE t.name <> ALL (sierra_internal.missing_tables(name)));
     EXECUTE format('DROP SEQUENCE %I.global_position', name);
     -- The schema is dropped too if create_event_store() made it and nothing else is in it.

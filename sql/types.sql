@@ -241,7 +241,8 @@ CREATE TYPE sierra_event AS (
     transaction_id uuid,
     metadata json,
     payload json,
-    payload_bytes bytea
+    payload_bytes bytea,
+    tags text[]
 );
 COMMENT ON TYPE sierra_event IS 'a stored event, as all read functions return it';
 COMMENT ON COLUMN sierra_event.global_position IS
@@ -261,6 +262,8 @@ COMMENT ON COLUMN sierra_event.transaction_id IS 'id that the events of one appe
 COMMENT ON COLUMN sierra_event.metadata IS 'context, such as correlation ids, as the exact text';
 COMMENT ON COLUMN sierra_event.payload IS 'data of the event as JSON, as the exact text';
 COMMENT ON COLUMN sierra_event.payload_bytes IS 'data of the event that is not JSON';
+COMMENT ON COLUMN sierra_event.tags IS
+    'what the event is about, for queries and append conditions: 1 to 32 texts of 1 to 255 bytes';
 
 CREATE TYPE sierra_append_result AS (
     event_id uuid,

@@ -14,12 +14,12 @@ AS $$
     SELECT c.oid::regclass, c.relname, c.relkind
       FROM pg_class AS c
      WHERE c.relnamespace = (SELECT n.oid FROM pg_namespace AS n WHERE n.nspname = $1)
-       AND (c.relname IN ('events', 'stream_keys', 'event_ids')
+       AND (c.relname IN ('events', 'stream_keys', 'event_ids', 'event_tags')
             OR c.oid IN (SELECT i.inhrelid FROM pg_inherits AS i
                           WHERE i.inhparent = to_regclass(format('%I.events', $1))))
 $$;
 COMMENT ON FUNCTION sierra_internal.event_tables(name) IS
-    'returns the tables of a store that hold events, stream keys and event ids';
+    'returns the tables of a store that hold events, stream keys, event ids and tags';
 
 -- The same, and the tables of subscriptions and derived state.
 CREATE FUNCTION sierra_internal.store_tables(store name) RETURNS TABLE (relation regclass)
@@ -187,13 +187,14 @@ AS $$
 SELECT $query$
 WITH event AS MATERIALIZED (
     SELECT partition_id, partition_sequence, stream_id, stream_version, global_position, event_id,
-           partition_key,
+           partition_key, tags,
            octet_length(stream_id) BETWEEN 1 AND 255
            AND octet_length(event_name) BETWEEN 1 AND 255
            AND stream_id !~ E'[\\u0001-\\u001f\\u007f-\\u009f]'
            AND event_name !~ E'[\\u0001-\\u001f\\u007f-\\u009f]'
            AND isfinite("timestamp")
-           AND (payload IS NULL OR payload_bytes IS NULL) AS within_bounds
+           AND (payload IS NULL OR payload_bytes IS NULL)
+           AND sierra_internal.are_tags(tags) AS within_bounds
       FROM %1$I.events),
 numbered AS (
     SELECT e.partition_id, e.partition_sequence, e.stream_id, e.stream_version,
@@ -363,14 +364,51 @@ SELECT ARRAY[
 -- Names, times and payloads are what an append accepts.
 $check$
 SELECT 'bounds', e.partition_id, e.partition_sequence, e.stream_id, e.stream_version, e.event_id,
-       'a name is empty, too long or has control characters, the time is infinite, or there are'
-       ' two payloads'
+       'a name is empty, too long or has control characters, the time is infinite, there are two'
+       ' payloads, or the tags are not valid'
   FROM event AS e
  WHERE NOT e.within_bounds
 $check$]
 $$;
 COMMENT ON FUNCTION sierra_internal.verify_bounds() IS
     'returns the query of everify() for the contents of events';
+
+CREATE FUNCTION sierra_internal.are_tags(tags text[]) RETURNS boolean
+    LANGUAGE c IMMUTABLE
+    AS 'MODULE_PATHNAME', 'sierra_are_tags';
+COMMENT ON FUNCTION sierra_internal.are_tags(text[]) IS
+    'returns whether these are tags as an append stores them, or NULL';
+
+CREATE FUNCTION sierra_internal.verify_event_tags() RETURNS text[]
+    LANGUAGE sql IMMUTABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+SELECT ARRAY[
+-- A tag has its row in event_tags, or queries and append conditions would not find the event.
+$check$
+SELECT 'event tag', e.partition_id, e.partition_sequence, e.stream_id, e.stream_version, e.event_id,
+       format('tag "%%s" has no row in table "event_tags"', t.tag)
+  FROM event AS e
+ CROSS JOIN LATERAL unnest(e.tags) AS t (tag)
+ WHERE NOT EXISTS (SELECT FROM %1$I.event_tags AS r
+                    WHERE r.tag = t.tag AND r.global_position = e.global_position
+                      AND r.partition_id = e.partition_id
+                      AND r.partition_sequence = e.partition_sequence)
+$check$,
+-- A row in event_tags is that of a tag of an event.
+$check$
+SELECT 'event tag', r.partition_id, r.partition_sequence, NULL, NULL, NULL,
+       format('table "event_tags" has tag "%%s" at position %%s, but there is no such event', r.tag,
+              r.global_position)
+  FROM %1$I.event_tags AS r
+ WHERE NOT EXISTS (SELECT FROM event AS e
+                    WHERE e.partition_id = r.partition_id
+                      AND e.partition_sequence = r.partition_sequence
+                      AND e.global_position = r.global_position AND r.tag = ANY (e.tags))
+$check$]
+$$;
+COMMENT ON FUNCTION sierra_internal.verify_event_tags() IS
+    'returns the queries of everify() for tags';
 
 -- One statement, so that all checks see the same events.
 CREATE FUNCTION sierra_internal.verify_query(store name, partitions integer) RETURNS text
@@ -380,6 +418,7 @@ AS $$
     SELECT format(sierra_internal.verify_events()
                   || array_to_string(sierra_internal.verify_numbers() || sierra_internal.verify_positions()
                                      || sierra_internal.verify_keys() || sierra_internal.verify_event_ids()
+                                     || sierra_internal.verify_event_tags()
                                      || sierra_internal.verify_bounds(), 'UNION ALL'),
                   store, partitions)
 $$;

@@ -112,6 +112,7 @@ write_companions(SierraRoute *route, const SierraAppendResult *results)
 {
 	SierraRegistryWriter keys = {NULL};
 	SierraRegistryWriter ids = {NULL};
+	SierraRegistryWriter tags = {NULL};
 
 	for (int i = 0; i < route->nstreams; i++)
 	{
@@ -133,8 +134,19 @@ write_companions(SierraRoute *route, const SierraAppendResult *results)
 			sierra_registry_open_ids(route->store, route->estate, &ids);
 		sierra_registry_add_id(&ids, &route->events[i].event_id, results[i].stream->partition);
 	}
+	for (int i = 0; i < route->count; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (route->events[i].tags == NULL)
+			continue;
+		if (tags.rel == NULL)
+			sierra_registry_open_tags(route->store, route->estate, &tags);
+		sierra_registry_add_tags(&tags, route->events[i].tags, results[i].global_position,
+								 results[i].stream->partition, results[i].partition_sequence);
+	}
 	sierra_registry_close(&keys);
 	sierra_registry_close(&ids);
+	sierra_registry_close(&tags);
 }
 
 /* Writes the events partition by partition, in the order of their numbers. */

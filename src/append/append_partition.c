@@ -75,7 +75,8 @@ is_plain_table(Relation rel)
 		return false;
 	return !TupleDescAttr(desc, Anum_events_metadata - 1)->attnotnull &&
 		   !TupleDescAttr(desc, Anum_events_payload - 1)->attnotnull &&
-		   !TupleDescAttr(desc, Anum_events_payload_bytes - 1)->attnotnull;
+		   !TupleDescAttr(desc, Anum_events_payload_bytes - 1)->attnotnull &&
+		   !TupleDescAttr(desc, Anum_events_tags - 1)->attnotnull;
 }
 
 /* Finds an index among those that are open already. */

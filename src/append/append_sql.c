@@ -9,6 +9,7 @@
 #include "append/event_json.h"
 #include "append/route.h"
 #include "base/args.h"
+#include "store/event_tags.h"
 #include "store/extension.h"
 
 #include "access/htup_details.h"
@@ -126,6 +127,7 @@ sierra_eappend(PG_FUNCTION_ARGS)
 	if (event.has_timestamp)
 		event.timestamp = PG_GETARG_TIMESTAMPTZ(7);
 	event.payload_bytes = PG_ARGISNULL(8) ? NULL : PG_GETARG_BYTEA_PP(8);
+	event.tags = PG_ARGISNULL(9) ? NULL : sierra_tags_of_array(PG_GETARG_ARRAYTYPE_P(9));
 
 	results = append_or_raise(get_partition_key(fcinfo, 6), &event, 1);
 	return form_row(fcinfo, &event, results);
@@ -161,12 +163,13 @@ enum
 	ARG_EVENT_IDS,
 	ARG_TIMESTAMPS,
 	ARG_PAYLOAD_BYTES,
+	ARG_TAGS,
 	ARG_COUNT
 };
 
 static const char *const array_names[ARG_COUNT] = {
-	"partition_key",	 "stream_ids", "event_names", "payloads",	  "metadatas",
-	"expected_versions", "event_ids",  "timestamps",  "payload_bytes"};
+	"partition_key",	 "stream_ids", "event_names", "payloads",	   "metadatas",
+	"expected_versions", "event_ids",  "timestamps",  "payload_bytes", "tags"};
 
 /* An array argument of emappend(), taken apart. */
 typedef struct ArrayArgument
@@ -242,6 +245,17 @@ optional_varlena(const ArrayArgument *argument, int i)
 	return has_value(argument, i) ? PG_DETOAST_DATUM_PACKED(argument->values[i]) : NULL;
 }
 
+static ArrayType *
+tags_of(const ArrayArgument *argument, int i)
+{
+	SierraJsonReader reader;
+
+	if (!has_value(argument, i))
+		return NULL;
+	reader = sierra_json_begin(DatumGetTextPP(argument->values[i]));
+	return sierra_tags_of_json(sierra_json_read(&reader));
+}
+
 static void
 fill_event(SierraNewEvent *event, const ArrayArgument *args, int i)
 {
@@ -252,6 +266,7 @@ fill_event(SierraNewEvent *event, const ArrayArgument *args, int i)
 	event->payload = optional_varlena(&args[ARG_PAYLOADS], i);
 	event->metadata = optional_varlena(&args[ARG_METADATAS], i);
 	event->payload_bytes = optional_varlena(&args[ARG_PAYLOAD_BYTES], i);
+	event->tags = tags_of(&args[ARG_TAGS], i);
 	event->expected = SIERRA_EXPECT_ANY;
 	if (args[ARG_EXPECTED_VERSIONS].values != NULL)
 		event->expected = DatumGetInt64(
@@ -298,11 +313,12 @@ sierra_emappend_json(PG_FUNCTION_ARGS)
 	SierraNewEvent *events;
 	SierraAppendResult *results;
 	text *json;
+	text *condition;
 	int count;
 
 	sierra_require_argument(fcinfo, 1, "events");
 	json = PG_GETARG_TEXT_PP(1);
-	events = sierra_event_json_read(json, &count);
+	events = sierra_event_json_read(json, &count, &condition);
 	PG_FREE_IF_COPY(json, 1);
 	results = append_or_raise(get_partition_key(fcinfo, 0), events, count);
 	sierra_append_return(fcinfo, events, results, count);

@@ -1,6 +1,6 @@
 /*
  * event_json.c
- *		Reads events from a JSON array, for emappend() and command handlers.
+ *		Reads events from JSON, for emappend() and command handlers.
  *
  * Payload and metadata are stored byte for byte as they are in the array, so they are
  * cut out of it, not parsed and written again.
@@ -14,6 +14,7 @@
 #include "append/event_json.h"
 #include "base/json_slice.h"
 #include "base/routing.h"
+#include "store/event_tags.h"
 
 #include "catalog/pg_type.h"
 #include "common/int.h"
@@ -26,9 +27,10 @@
 typedef struct Reader
 {
 	SierraJsonReader json;
-	int element;	 /* index of the element of the array, from 0, for messages */
-	text *stream_id; /* of all events, which a command handler returned; else NULL */
-	char *room;		 /* where the next text of an event goes */
+	int element;		   /* index of the element of the array, from 0, for messages */
+	text *stream_id;	   /* of all events, which a command handler returned; else NULL */
+	char *room;			   /* where the next text of an event goes */
+	MemoryContext context; /* of the events */
 } Reader;
 
 typedef enum Member
@@ -41,12 +43,13 @@ typedef enum Member
 	MEMBER_EXPECTED_VERSION,
 	MEMBER_EVENT_ID,
 	MEMBER_TIMESTAMP,
+	MEMBER_TAGS,
 	MEMBER_COUNT
 } Member;
 
 static const char *const member_names[MEMBER_COUNT] = {
-	"stream_id",	 "event_name",		 "payload",	 "metadata",
-	"payload_bytes", "expected_version", "event_id", "timestamp"};
+	"stream_id",		"event_name", "payload",   "metadata", "payload_bytes",
+	"expected_version", "event_id",	  "timestamp", "tags"};
 
 static void
 refuse(const Reader *reader, const char *message, const char *detail)
@@ -115,10 +118,10 @@ read_member_name(Reader *reader)
 		errmsg("an event has no member \"%.*s\"", name.length, name.start),
 		errdetail("Element %d of the array has it.", reader->element),
 		reader->stream_id != NULL
-			? errhint("The members are event_name, payload, metadata, payload_bytes, event_id and "
-					  "timestamp.")
+			? errhint("The members are event_name, payload, metadata, payload_bytes, event_id, "
+					  "timestamp and tags.")
 			: errhint("The members are stream_id, event_name, payload, metadata, payload_bytes, "
-					  "expected_version, event_id and timestamp."));
+					  "expected_version, event_id, timestamp and tags."));
 }
 
 static void
@@ -180,11 +183,25 @@ read_base64(Reader *reader, SierraSlice slice)
 	return keep(reader, (SierraSlice){VARDATA_ANY(bytes), VARSIZE_ANY_EXHDR(bytes)});
 }
 
+/* Tags take more room than their JSON, so they do not go where the texts go. */
+static ArrayType *
+read_tags(const Reader *reader, SierraSlice slice)
+{
+	ArrayType *tags = sierra_tags_of_json(slice);
+	ArrayType *copy;
+
+	if (tags == NULL)
+		return NULL;
+	copy = MemoryContextAlloc(reader->context, VARSIZE(tags));
+	memcpy(copy, tags, VARSIZE(tags));
+	return copy;
+}
+
 static void
 read_member(Reader *reader, Member member, SierraSlice slice, SierraNewEvent *event)
 {
 	if (member != MEMBER_PAYLOAD && member != MEMBER_METADATA &&
-		member != MEMBER_EXPECTED_VERSION && member != MEMBER_TIMESTAMP)
+		member != MEMBER_EXPECTED_VERSION && member != MEMBER_TIMESTAMP && member != MEMBER_TAGS)
 		require_string(reader, member, slice);
 
 	switch (member)
@@ -214,6 +231,9 @@ read_member(Reader *reader, Member member, SierraSlice slice, SierraNewEvent *ev
 			break;
 		case MEMBER_TIMESTAMP:
 			read_timestamp(slice, event);
+			break;
+		case MEMBER_TAGS:
+			event->tags = read_tags(reader, slice);
 			break;
 		case MEMBER_COUNT:
 			break;
@@ -270,10 +290,38 @@ read_event(Reader *reader, SierraNewEvent *event)
 	}
 }
 
-static SierraNewEvent *
-read_events(const text *json, text *stream_id, int *count)
+/*
+ * If json is an object with member events, with which a condition can be passed: cuts both
+ * out, and returns a reader of the events.
+ */
+static SierraJsonReader
+open_json(const text *json, SierraSlice *condition)
 {
-	Reader reader = {.json = sierra_json_begin(json), .stream_id = stream_id};
+	SierraSlice events = sierra_json_member(json, "\"events\"");
+	SierraJsonReader reader;
+	SierraJsonMember member;
+
+	*condition = (SierraSlice){NULL, 0};
+	if (events.start == NULL)
+		return sierra_json_begin(json);
+	(void) sierra_json_begin_object(&reader, json);
+	while (sierra_json_next_member(&reader, &member))
+	{
+		if (sierra_slice_is(member.name, "\"condition\""))
+			*condition = member.value;
+		else if (!sierra_slice_is(member.name, "\"events\""))
+			ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					errmsg("an object with events has no member %.*s", member.name.length,
+						   member.name.start),
+					errhint("The members are events and condition."));
+	}
+	return (SierraJsonReader){events.start, events.start + events.length};
+}
+
+static SierraNewEvent *
+read_events(const text *json, SierraJsonReader from, text *stream_id, int *count)
+{
+	Reader reader = {.json = from, .stream_id = stream_id, .context = CurrentMemoryContext};
 	MemoryContext caller = CurrentMemoryContext;
 	MemoryContext scratch;
 	int capacity = 16;
@@ -304,13 +352,18 @@ read_events(const text *json, text *stream_id, int *count)
 }
 
 SierraNewEvent *
-sierra_event_json_read(const text *json, int *count)
+sierra_event_json_read(const text *json, int *count, text **condition)
 {
-	return read_events(json, NULL, count);
+	SierraSlice given;
+	SierraJsonReader from = open_json(json, &given);
+
+	*condition =
+		given.start == NULL || sierra_slice_is(given, "null") ? NULL : sierra_slice_text(given);
+	return read_events(json, from, NULL, count);
 }
 
 SierraNewEvent *
 sierra_event_json_read_of_stream(const text *json, text *stream_id, int *count)
 {
-	return read_events(json, stream_id, count);
+	return read_events(json, sierra_json_begin(json), stream_id, count);
 }

@@ -74,6 +74,7 @@ form_row(const SierraInsert *insert, int i, Datum *values, bool *nulls)
 		optional_varlena(event->payload, &nulls[Anum_events_payload - 1]);
 	values[Anum_events_payload_bytes - 1] =
 		optional_varlena(event->payload_bytes, &nulls[Anum_events_payload_bytes - 1]);
+	values[Anum_events_tags - 1] = optional_varlena(event->tags, &nulls[Anum_events_tags - 1]);
 }
 
 static void
@@ -219,9 +220,23 @@ insert_statement(const SierraStore *store)
 {
 	return psprintf("INSERT INTO %s (partition_sequence, stream_version, global_position,"
 					" \"timestamp\", event_id, partition_key, transaction_id, partition_id,"
-					" stream_id, event_name, metadata, payload, payload_bytes)"
-					" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
+					" stream_id, event_name, metadata, payload, payload_bytes, tags)"
+					" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
 					quote_qualified_identifier(NameStr(store->name), "events"));
+}
+
+/* Does the row have the tags of the event?  Its rows in event_tags are those of the event. */
+static bool
+has_same_tags(TupleTableSlot *slot, const SierraNewEvent *event)
+{
+	bool isnull;
+	Datum stored = slot_getattr(slot, Anum_events_tags, &isnull);
+	ArrayType *tags;
+
+	if (isnull || event->tags == NULL)
+		return isnull && event->tags == NULL;
+	tags = DatumGetArrayTypeP(stored);
+	return VARSIZE(tags) == VARSIZE(event->tags) && memcmp(tags, event->tags, VARSIZE(tags)) == 0;
 }
 
 /* A trigger may have changed a number, id or name of the event, which is not allowed. */
@@ -247,7 +262,8 @@ check_stored(SierraAppendPartition *partition, const SierraNewEvent *event,
 							 results->transaction_id) &&
 		   sierra_slot_int8(scan.slot, Anum_events_timestamp) == event->timestamp &&
 		   sierra_slot_text_equal(scan.slot, Anum_events_event_name, event->event_name) &&
-		   sierra_slot_text_equal(scan.slot, Anum_events_stream_id, event->stream_id);
+		   sierra_slot_text_equal(scan.slot, Anum_events_stream_id, event->stream_id) &&
+		   has_same_tags(scan.slot, event);
 	sierra_scan_end(&scan);
 	if (!same)
 		ereport(ERROR, errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),
@@ -289,8 +305,9 @@ static void
 insert_by_executor(SierraInsert *insert, SierraAppendPartition *partition, const int *which,
 				   int count)
 {
-	Oid types[Natts_events] = {INT8OID, INT8OID, INT8OID, TIMESTAMPTZOID, UUIDOID, UUIDOID, UUIDOID,
-							   INT4OID, TEXTOID, TEXTOID, JSONOID,		  JSONOID, BYTEAOID};
+	Oid types[Natts_events] = {INT8OID, INT8OID, INT8OID,  TIMESTAMPTZOID, UUIDOID,
+							   UUIDOID, UUIDOID, INT4OID,  TEXTOID,		   TEXTOID,
+							   JSONOID, JSONOID, BYTEAOID, TEXTARRAYOID};
 	SPIPlanPtr plan;
 
 	SPI_connect();

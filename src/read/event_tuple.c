@@ -7,7 +7,7 @@
  * that a read does for an event.  But both types are known here, and so is where each
  * value is: so the bytes of the values are copied, and no value is looked at.
  *
- * The fixed part of a row, its first eight columns, is a struct (event.h).  Five values of
+ * The fixed part of a row, its first eight columns, is a struct (event.h).  Six values of
  * variable length follow.  They are copied as they are stored: short, compressed, or a
  * pointer into the TOAST table.
  */
@@ -21,18 +21,18 @@
 #include "access/tupmacs.h"
 #include "catalog/pg_type.h"
 
-/* Columns of variable length: stream_id, event_name, metadata, payload, payload_bytes. */
+/* Columns of variable length: stream_id, event_name, metadata, payload, payload_bytes, tags. */
 #define VARLENAS (Natts_events - SIERRA_EVENT_FIXED_COLUMNS)
 
-/* In a tuple of sierra_event there is padding before five values, of at most 7 bytes each. */
-#define SLACK (MAXALIGN(SizeofHeapTupleHeader + BITMAPLEN(Natts_events)) + 5 * MAXIMUM_ALIGNOF)
+/* In a tuple of sierra_event there is padding before some values: less than this. */
+#define SLACK (MAXALIGN(SizeofHeapTupleHeader + BITMAPLEN(Natts_events)) + 6 * MAXIMUM_ALIGNOF)
 
 bool
 sierra_event_tuple_fits(TupleDesc desc)
 {
-	static const Oid types[Natts_events] = {INT8OID, INT4OID, INT8OID,		  TEXTOID, INT8OID,
-											UUIDOID, TEXTOID, TIMESTAMPTZOID, UUIDOID, UUIDOID,
-											JSONOID, JSONOID, BYTEAOID};
+	static const Oid types[Natts_events] = {INT8OID, INT4OID, INT8OID,		  TEXTOID,	   INT8OID,
+											UUIDOID, TEXTOID, TIMESTAMPTZOID, UUIDOID,	   UUIDOID,
+											JSONOID, JSONOID, BYTEAOID,		  TEXTARRAYOID};
 
 	for (int i = 0; i < Natts_events; i++)
 	{

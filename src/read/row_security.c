@@ -70,7 +70,7 @@ prepare_query(const SierraStore *store)
 {
 	char *query = psprintf("SELECT global_position, partition_id, partition_sequence, stream_id,"
 						   " stream_version, event_id, event_name, \"timestamp\", partition_key,"
-						   " transaction_id, metadata, payload, payload_bytes FROM %s"
+						   " transaction_id, metadata, payload, payload_bytes, tags FROM %s"
 						   " WHERE partition_id OPERATOR(pg_catalog.=) $1"
 						   " AND partition_sequence OPERATOR(pg_catalog.=) ANY ($2)"
 						   " ORDER BY partition_sequence",

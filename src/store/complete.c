@@ -83,6 +83,7 @@ check_all(const SierraStore *store)
 	bool all = check_table(store, &sierra_stream_keys_shape);
 
 	all &= check_table(store, &sierra_event_ids_shape);
+	all &= check_table(store, &sierra_event_tags_shape);
 	for (int i = 0; sierra_other_shapes[i] != NULL; i++)
 		all &= check_table(store, sierra_other_shapes[i]);
 	for (int i = 0; i < store->partitions; i++)

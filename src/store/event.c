@@ -43,6 +43,20 @@ sierra_event_check_name(const char *what, const text *name)
 	}
 }
 
+bool
+sierra_event_is_name(const text *name)
+{
+	const unsigned char *start = (const unsigned char *) VARDATA_ANY(name);
+	int length = VARSIZE_ANY_EXHDR(name);
+
+	for (int i = 0; i < length; i++)
+	{
+		if (is_control(start + i, start + length))
+			return false;
+	}
+	return length >= 1 && length <= SIERRA_NAME_MAX;
+}
+
 static bool
 is_version(const char *text, int length)
 {
@@ -146,11 +160,13 @@ sierra_expected_version_parse(const char *text, SierraExpectedVersion *expected)
 
 /* By column of sierra_event: the column of an event table that it is taken from. */
 static const AttrNumber event_column[Natts_events] = {
-	Anum_events_global_position, Anum_events_partition_id,	 Anum_events_partition_sequence,
-	Anum_events_stream_id,		 Anum_events_stream_version, Anum_events_event_id,
-	Anum_events_event_name,		 Anum_events_timestamp,		 Anum_events_partition_key,
-	Anum_events_transaction_id,	 Anum_events_metadata,		 Anum_events_payload,
-	Anum_events_payload_bytes};
+	Anum_events_global_position,	Anum_events_partition_id,
+	Anum_events_partition_sequence, Anum_events_stream_id,
+	Anum_events_stream_version,		Anum_events_event_id,
+	Anum_events_event_name,			Anum_events_timestamp,
+	Anum_events_partition_key,		Anum_events_transaction_id,
+	Anum_events_metadata,			Anum_events_payload,
+	Anum_events_payload_bytes,		Anum_events_tags};
 
 void
 sierra_event_values(TupleTableSlot *slot, Datum *values, bool *nulls)

@@ -8,6 +8,7 @@
 
 #include "access/htup_details.h"
 #include "executor/tuptable.h"
+#include "utils/array.h"
 #include "utils/timestamp.h"
 #include "utils/uuid.h"
 
@@ -25,7 +26,8 @@
 #define Anum_events_metadata 11
 #define Anum_events_payload 12
 #define Anum_events_payload_bytes 13
-#define Natts_events 13
+#define Anum_events_tags 14
+#define Natts_events 14
 
 /*
  * The columns that are stored first, as they are stored: none of them can be null, or has
@@ -56,6 +58,7 @@ typedef struct SierraEventFixed
 #define SIERRA_EVENT_METADATA 10
 #define SIERRA_EVENT_PAYLOAD 11
 #define SIERRA_EVENT_PAYLOAD_BYTES 12
+#define SIERRA_EVENT_TAGS 13
 
 /* Columns of the companion tables: a key, and the value that is kept for it. */
 #define Natts_companion 2
@@ -90,6 +93,7 @@ typedef struct SierraNewEvent
 	text *metadata;		  /* json, or NULL */
 	text *payload;		  /* json, or NULL */
 	bytea *payload_bytes; /* or NULL; never together with payload */
+	ArrayType *tags;	  /* as sierra_tags_of_array() returns them, or NULL for none */
 } SierraNewEvent;
 
 /*
@@ -104,6 +108,9 @@ extern void sierra_event_check_metadata(const text *metadata);
 
 /* Raises 22023 unless the name keeps to the limits; what is its name in the message. */
 extern void sierra_event_check_name(const char *what, const text *name);
+
+/* Does the name keep to the limits? */
+extern bool sierra_event_is_name(const text *name);
 
 /*
  * The partition key that the text of an argument partition_key stands for; raises

@@ -1,6 +1,6 @@
 /*
  * registry.c
- *		The companion tables stream_keys and event_ids.
+ *		The companion tables stream_keys, event_ids and event_tags.
  */
 #include "postgres.h"
 
@@ -8,6 +8,7 @@
 #include "base/routing.h"
 #include "store/direct_insert.h"
 #include "store/event.h"
+#include "store/event_tags.h"
 #include "store/registry.h"
 #include "store/scan.h"
 #include "store/table_shape.h"
@@ -192,6 +193,12 @@ sierra_registry_open_ids(const SierraStore *store, EState *estate, SierraRegistr
 }
 
 void
+sierra_registry_open_tags(const SierraStore *store, EState *estate, SierraRegistryWriter *writer)
+{
+	open_writer(store, store->event_tags, &sierra_event_tags_shape, estate, writer);
+}
+
+void
 sierra_registry_close(SierraRegistryWriter *writer)
 {
 	if (writer->rel == NULL)
@@ -207,15 +214,14 @@ sierra_registry_close(SierraRegistryWriter *writer)
  * allocates is freed by sierra_direct_insert_finish().
  */
 static void
-insert_row(SierraRegistryWriter *writer, Datum key, Datum value)
+insert_row(SierraRegistryWriter *writer, const Datum *values, int count)
 {
 	TupleTableSlot *slot = writer->slot;
 	MemoryContext caller = MemoryContextSwitchTo(GetPerTupleMemoryContext(writer->estate));
 
 	ExecClearTuple(slot);
-	slot->tts_values[ANUM_KEY - 1] = key;
-	slot->tts_values[ANUM_VALUE - 1] = value;
-	memset(slot->tts_isnull, false, sizeof(bool) * Natts_companion);
+	memcpy(slot->tts_values, values, sizeof(Datum) * count);
+	memset(slot->tts_isnull, false, sizeof(bool) * count);
 	ExecStoreVirtualTuple(slot);
 	if (RelationGetDescr(writer->rel)->constr != NULL)
 		ExecConstraints(writer->result, slot, writer->estate);
@@ -227,7 +233,9 @@ insert_row(SierraRegistryWriter *writer, Datum key, Datum value)
 void
 sierra_registry_add_key(SierraRegistryWriter *writer, const text *stream_id, const pg_uuid_t *key)
 {
-	insert_row(writer, PointerGetDatum(stream_id), UUIDPGetDatum(key));
+	Datum values[Natts_companion] = {PointerGetDatum(stream_id), UUIDPGetDatum(key)};
+
+	insert_row(writer, values, Natts_companion);
 }
 
 /*
@@ -238,10 +246,11 @@ void
 sierra_registry_add_id(SierraRegistryWriter *writer, const pg_uuid_t *event_id, int partition)
 {
 	MemoryContext context = CurrentMemoryContext;
+	Datum values[Natts_companion] = {UUIDPGetDatum(event_id), Int32GetDatum(partition)};
 
 	PG_TRY();
 	{
-		insert_row(writer, UUIDPGetDatum(event_id), Int32GetDatum(partition));
+		insert_row(writer, values, Natts_companion);
 	}
 	PG_CATCH();
 	{
@@ -256,4 +265,22 @@ sierra_registry_add_id(SierraRegistryWriter *writer, const pg_uuid_t *event_id, 
 						"same stream."));
 	}
 	PG_END_TRY();
+}
+
+void
+sierra_registry_add_tags(SierraRegistryWriter *writer, ArrayType *tags, int64 position,
+						 int partition, int64 sequence)
+{
+	Datum values[Natts_event_tags];
+	SierraTags apart;
+
+	values[Anum_event_tags_position - 1] = Int64GetDatum(position);
+	values[Anum_event_tags_partition - 1] = Int32GetDatum(partition);
+	values[Anum_event_tags_sequence - 1] = Int64GetDatum(sequence);
+	sierra_tags_take_apart(tags, &apart);
+	for (int i = 0; i < apart.count; i++)
+	{
+		values[Anum_event_tags_tag - 1] = apart.items[i];
+		insert_row(writer, values, Natts_event_tags);
+	}
 }

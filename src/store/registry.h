@@ -1,17 +1,19 @@
 /*
  * registry.h
- *		The companion tables stream_keys and event_ids.
+ *		The companion tables stream_keys, event_ids and event_tags.
  *
  * stream_keys has a row for each stream whose partition key is not that of its
  * name; readers find these streams with it.  event_ids has a row for each event id
  * that a client chose.  It makes these ids unique in the whole store, while the
  * indexes of the partitions make ids unique only within each partition.  A generated
- * id contains the hash of its partition key, so it does not need a row.
+ * id contains the hash of its partition key, so it does not need a row.  event_tags has
+ * a row for each tag of each event, with the place of the event, see event_tags.h.
  */
 #ifndef SIERRA_REGISTRY_H
 #define SIERRA_REGISTRY_H
 
 #include "nodes/execnodes.h"
+#include "utils/array.h"
 #include "utils/snapshot.h"
 
 #include "store/scan.h"
@@ -76,6 +78,13 @@ extern void sierra_registry_add_key(SierraRegistryWriter *writer, const text *st
 /* Registers an event id; raises SE003 if another transaction has just added it. */
 extern void sierra_registry_add_id(SierraRegistryWriter *writer, const pg_uuid_t *event_id,
 								   int partition);
+
+extern void sierra_registry_open_tags(const SierraStore *store, EState *estate,
+									  SierraRegistryWriter *writer);
+
+/* Adds a row for each tag of an event, which is not NULL. */
+extern void sierra_registry_add_tags(SierraRegistryWriter *writer, ArrayType *tags, int64 position,
+									 int partition, int64 sequence);
 
 /* Does nothing if the writer is not open. */
 extern void sierra_registry_close(SierraRegistryWriter *writer);

@@ -107,7 +107,8 @@ check_trust(Oid schema, const char *name, Oid owner)
 Oid
 sierra_run_as_store_owner(Oid schema)
 {
-	static const char *const others[] = {NULL, "stream_keys", "event_ids", "global_position"};
+	static const char *const others[] = {NULL, "stream_keys", "event_ids", "event_tags",
+										 "global_position"};
 	Oid owner = sierra_relation_owner(get_relname_relid("events", schema));
 
 	if (!OidIsValid(owner))

@@ -67,7 +67,7 @@ static bool
 store_uses_relation(const SierraStore *store, Oid relid)
 {
 	return relid == store->events || relid == store->stream_keys || relid == store->event_ids ||
-		   relid == store->global_position;
+		   relid == store->event_tags || relid == store->global_position;
 }
 
 /* relid is InvalidOid for "everything".  A partition that goes changes events. */
@@ -290,6 +290,7 @@ load_store(const char *name, Oid schema, Size *size)
 	store->plain_insert = allows_plain_insert(events, guard);
 	store->stream_keys = load_companion(schema, name, &sierra_stream_keys_shape);
 	store->event_ids = load_companion(schema, name, &sierra_event_ids_shape);
+	store->event_tags = load_companion(schema, name, &sierra_event_tags_shape);
 	load_sequence(schema, store);
 	load_partition_tables(events, store);
 	store->subscribed = is_subscribed(store);

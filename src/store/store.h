@@ -7,6 +7,7 @@
  *		events_0 ...	the partitions of events, one per partition id
  *		stream_keys		streams whose partition key is not that of their name
  *		event_ids		the partition of every event id that a client chose
+ *		event_tags		a row for each tag of each event
  *		global_position	the sequence object of global positions
  *
  * The number of partitions is an argument of the guard trigger on events.  It is not
@@ -28,6 +29,7 @@ typedef struct SierraStore
 	Oid events;
 	Oid stream_keys;
 	Oid event_ids;
+	Oid event_tags;
 	Oid global_position;
 	int64 position_max; /* the largest that its sequence gives out */
 	bool plain_insert;	/* rows may be inserted without the executor, see insert.c */

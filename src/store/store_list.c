@@ -279,7 +279,7 @@ find_events(const char *store, Oid *schema)
 static bool
 find_bytes(Oid schema, const Partition *partitions, int count, int64 *bytes)
 {
-	static const char *const companions[] = {"stream_keys", "event_ids"};
+	static const char *const companions[] = {"stream_keys", "event_ids", "event_tags"};
 
 	*bytes = 0;
 	for (int i = 0; i < count; i++)

@@ -9,6 +9,7 @@
 #include "postgres.h"
 
 #include "store/event.h"
+#include "store/event_tags.h"
 #include "store/table_shape.h"
 
 #include "catalog/pg_class.h"
@@ -45,7 +46,7 @@ static const SierraColumnShape event_columns[Natts_events] = {
 	COLUMN("transaction_id", UUIDOID),	   COLUMN("partition_id", INT4OID),
 	COLUMN("stream_id", TEXTOID),		   COLUMN("event_name", TEXTOID),
 	NULLABLE("metadata", JSONOID),		   NULLABLE("payload", JSONOID),
-	NULLABLE("payload_bytes", BYTEAOID),
+	NULLABLE("payload_bytes", BYTEAOID),   TEXTS("tags"),
 };
 
 const SierraTableShape sierra_events_shape = {
@@ -94,6 +95,24 @@ const SierraTableShape sierra_event_ids_shape = {
 	.columns = event_id_columns,
 	.index_count = 1,
 	.indexes = {{1, {1}}},
+};
+
+static const SierraColumnShape event_tag_columns[Natts_event_tags] = {
+	COLUMN("tag", TEXTOID),
+	COLUMN("global_position", INT8OID),
+	COLUMN("partition_id", INT4OID),
+	COLUMN("partition_sequence", INT8OID),
+};
+
+const SierraTableShape sierra_event_tags_shape = {
+	.name = "event_tags",
+	.relkind = RELKIND_RELATION,
+	.column_count = lengthof(event_tag_columns),
+	.columns = event_tag_columns,
+	.index_count = 1,
+	.indexes = {{Natts_event_tags,
+				 {Anum_event_tags_tag, Anum_event_tags_position, Anum_event_tags_partition,
+				  Anum_event_tags_sequence}}},
 };
 
 static const SierraColumnShape subscriptions_columns[] = {

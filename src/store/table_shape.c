@@ -32,7 +32,8 @@ const SierraTableShape *
 sierra_shape_of(const char *table)
 {
 	static const SierraTableShape *const core[] = {&sierra_events_shape, &sierra_stream_keys_shape,
-												   &sierra_event_ids_shape};
+												   &sierra_event_ids_shape,
+												   &sierra_event_tags_shape};
 
 	for (int i = 0; i < lengthof(core); i++)
 	{

@@ -50,6 +50,7 @@ extern const SierraTableShape sierra_events_shape;
 extern const SierraTableShape sierra_partition_shape;
 extern const SierraTableShape sierra_stream_keys_shape;
 extern const SierraTableShape sierra_event_ids_shape;
+extern const SierraTableShape sierra_event_tags_shape;
 
 /* The other tables of a store, in no order; ends with NULL. */
 extern const SierraTableShape *const sierra_other_shapes[];

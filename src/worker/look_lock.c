@@ -63,7 +63,8 @@ lock_with_indexes(Oid table, bool only_primary)
 bool
 sierra_look_lock_store(Oid schema)
 {
-	static const char *const names[] = {"events", "stream_keys", "event_ids", "global_position"};
+	static const char *const names[] = {"events", "stream_keys", "event_ids", "event_tags",
+										"global_position"};
 
 	for (int i = 0; i < lengthof(names); i++)
 	{

@@ -53,12 +53,12 @@ leaf: category index descending | CREATE INDEX ON es.events_1 (split_part(stream
 [superuser] leaf: category index not valid | CREATE INDEX es_category ON es.events_1 (split_part(stream_id, '-', 1), partition_sequence); UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'es.es_category'::regclass
 leaf: an index whose expression fails | CREATE FUNCTION es.fails(text) RETURNS text IMMUTABLE LANGUAGE plpgsql AS 'BEGIN IF $1 LIKE ''Ag%'' THEN RAISE ''no''; END IF; RETURN $1; END'; CREATE INDEX ON es.events_1 (es.fails(event_name))
 # --- partitions
-leaf: two bigints exchanged | SELECT testing.replace_leaf('es', 'stream_version, partition_sequence, global_position, timestamp, event_id, partition_key, transaction_id, partition_id, stream_id, event_name, metadata, payload, payload_bytes')
-leaf: position and sequence exchanged | SELECT testing.replace_leaf('es', 'global_position, stream_version, partition_sequence, timestamp, event_id, partition_key, transaction_id, partition_id, stream_id, event_name, metadata, payload, payload_bytes')
-leaf: uuid and text exchanged | SELECT testing.replace_leaf('es', 'partition_sequence, stream_version, global_position, timestamp, stream_id, partition_key, transaction_id, partition_id, event_id, event_name, metadata, payload, payload_bytes')
-leaf: bigint and uuid exchanged | SELECT testing.replace_leaf('es', 'event_id, stream_version, global_position, timestamp, partition_sequence, partition_key, transaction_id, partition_id, stream_id, event_name, metadata, payload, payload_bytes')
-leaf: payload and bytes exchanged | SELECT testing.replace_leaf('es', 'partition_sequence, stream_version, global_position, timestamp, event_id, partition_key, transaction_id, partition_id, stream_id, event_name, metadata, payload_bytes, payload')
-leaf: columns reversed | SELECT testing.replace_leaf('es', 'payload_bytes, payload, metadata, event_name, stream_id, partition_id, transaction_id, partition_key, event_id, timestamp, global_position, stream_version, partition_sequence')
+leaf: two bigints exchanged | SELECT testing.replace_leaf('es', 'stream_version, partition_sequence, global_position, timestamp, event_id, partition_key, transaction_id, partition_id, stream_id, event_name, metadata, payload, payload_bytes, tags')
+leaf: position and sequence exchanged | SELECT testing.replace_leaf('es', 'global_position, stream_version, partition_sequence, timestamp, event_id, partition_key, transaction_id, partition_id, stream_id, event_name, metadata, payload, payload_bytes, tags')
+leaf: uuid and text exchanged | SELECT testing.replace_leaf('es', 'partition_sequence, stream_version, global_position, timestamp, stream_id, partition_key, transaction_id, partition_id, event_id, event_name, metadata, payload, payload_bytes, tags')
+leaf: bigint and uuid exchanged | SELECT testing.replace_leaf('es', 'event_id, stream_version, global_position, timestamp, partition_sequence, partition_key, transaction_id, partition_id, stream_id, event_name, metadata, payload, payload_bytes, tags')
+leaf: payload and bytes exchanged | SELECT testing.replace_leaf('es', 'partition_sequence, stream_version, global_position, timestamp, event_id, partition_key, transaction_id, partition_id, stream_id, event_name, metadata, payload_bytes, payload, tags')
+leaf: columns reversed | SELECT testing.replace_leaf('es', 'tags, payload_bytes, payload, metadata, event_name, stream_id, partition_id, transaction_id, partition_key, event_id, timestamp, global_position, stream_version, partition_sequence')
 leaf: a dropped column | SELECT testing.replace_leaf_with_gap('es')
 leaf: same columns, another table | SELECT testing.replace_leaf('es', '*')
 leaf: detached | ALTER TABLE es.events DETACH PARTITION es.events_1

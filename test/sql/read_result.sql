@@ -13,6 +13,9 @@ SELECT count(*) FROM generate_series(1, 12) AS n,
 SELECT count(*) FROM generate_series(1, 12) AS n, LATERAL eappend('result-' || n, 'Bare');
 SELECT count(*) FROM generate_series(0, 9) AS n,
     LATERAL eappend('result-' || n, repeat('N', n + 1), payload_bytes => decode(repeat('ff', n), 'hex'));
+SELECT count(*) FROM generate_series(1, 32) AS n,
+    LATERAL eappend('result-' || n % 7, 'Tagged', CASE WHEN n % 3 > 0 THEN to_json(n) END,
+                    tags => (SELECT array_agg(repeat(chr(96 + t), t * n % 255 + 1)) FROM generate_series(1, n % 12 + 1) AS t));
 SELECT count(*) FROM generate_series(100, 160) AS n,
     LATERAL eappend(repeat('s', n), repeat('e', 255 - n), to_json(repeat('p', n)), json_build_object('m', repeat('m', n)));
 SELECT count(*) FROM unnest('{1000, 3000, 9000, 70000}'::int[]) AS n,
@@ -25,7 +28,7 @@ SELECT count(*) FROM unnest('{1000, 3000, 9000, 70000}'::int[]) AS n,
 -- The same rows by ordinary SQL, in the order of sierra_event.
 CREATE VIEW read_result.stored AS
     SELECT global_position, partition_id, partition_sequence, stream_id, stream_version, event_id, event_name,
-           "timestamp", partition_key, transaction_id, metadata, payload, payload_bytes
+           "timestamp", partition_key, transaction_id, metadata, payload, payload_bytes, tags
       FROM read_result_store.events;
 CREATE FUNCTION read_result.compare() RETURNS TABLE (read text, events bigint, different bigint)
     LANGUAGE sql AS $$

@@ -55,9 +55,9 @@ BEGIN
     ALTER TABLE es.events ATTACH PARTITION es.replaced FOR VALUES IN (1);
 END $$;
 BEGIN; SELECT replace_leaf('*'); TABLE events_fine; ROLLBACK;
-BEGIN; SELECT replace_leaf('stream_version, partition_sequence, global_position, "timestamp", event_id, partition_key, transaction_id, partition_id, stream_id, event_name, metadata, payload, payload_bytes');
+BEGIN; SELECT replace_leaf('stream_version, partition_sequence, global_position, "timestamp", event_id, partition_key, transaction_id, partition_id, stream_id, event_name, metadata, payload, payload_bytes, tags');
 TABLE events_fine; ROLLBACK;
-BEGIN; SELECT replace_leaf('partition_sequence, stream_version, global_position, "timestamp", stream_id, partition_key, transaction_id, partition_id, event_id, event_name, metadata, payload, payload_bytes');
+BEGIN; SELECT replace_leaf('partition_sequence, stream_version, global_position, "timestamp", stream_id, partition_key, transaction_id, partition_id, event_id, event_name, metadata, payload, payload_bytes, tags');
 TABLE events_fine; ROLLBACK;
 BEGIN; SELECT replace_leaf('1 AS gap, *'); TABLE events_fine; ROLLBACK;
 

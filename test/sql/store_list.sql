@@ -17,7 +17,7 @@ SELECT p.partition_id, p.bytes = pg_total_relation_size('es.events_' || p.partit
   FROM event_partitions() AS p;
 SELECT store, s.bytes = (SELECT sum(pg_total_relation_size(c.oid)) FROM pg_class AS c
                            WHERE c.relnamespace = to_regnamespace(s.store::text) AND c.relkind = 'r'
-                             AND c.relname ~ '^(events|stream_keys$|event_ids$)') AS right_bytes
+                             AND c.relname ~ '^(events|stream_keys$|event_ids$|event_tags$)') AS right_bytes
   FROM event_stores() AS s;
 
 -- A call holds the locks of one store at a time, and of none afterwards.

@@ -5,7 +5,7 @@ SELECT create_event_store('es', 4);
 -- With 4 partitions: a is in partition 0, user-123 and order-456 in 1, €-stream in 3.
 -- An event as in a dump.
 CREATE FUNCTION row_of(stream text, version bigint, sequence bigint, place bigint) RETURNS SETOF es.events LANGUAGE sql AS $$
-    SELECT sequence, version, place, '2024-01-01'::timestamptz, sierra_event_id(k), k, sierra_event_id(k), sierra_partition_id(k, 4), stream, 'Loaded', NULL::json, NULL::json, NULL::bytea
+    SELECT sequence, version, place, '2024-01-01'::timestamptz, sierra_event_id(k), k, sierra_event_id(k), sierra_partition_id(k, 4), stream, 'Loaded', NULL::json, NULL::json, NULL::bytea, NULL::text[]
       FROM sierra_stream_key(stream) AS k
 $$;
 -- This session knows the store, and that its sequence is above all events.
