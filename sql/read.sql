@@ -36,12 +36,24 @@ CREATE FUNCTION eall(after_position bigint DEFAULT -1,
                      max_count bigint DEFAULT 1000,
                      streams text[] DEFAULT NULL,
                      event_names text[] DEFAULT NULL,
-                     backward boolean DEFAULT false)
+                     backward boolean DEFAULT false,
+                     tags text[] DEFAULT NULL)
     RETURNS SETOF sierra_event
     LANGUAGE c STABLE PARALLEL RESTRICTED ROWS 1000
     AS 'MODULE_PATHNAME', 'sierra_eall';
-COMMENT ON FUNCTION eall(bigint, bigint, text[], text[], boolean) IS
+COMMENT ON FUNCTION eall(bigint, bigint, text[], text[], boolean, text[]) IS
     'returns events of the whole store by global position, and never skips a committed one';
+
+CREATE FUNCTION equery(query sierra_json,
+                       after_position bigint DEFAULT -1,
+                       max_count bigint DEFAULT 1000,
+                       backward boolean DEFAULT false,
+                       to_position bigint DEFAULT NULL)
+    RETURNS SETOF sierra_event
+    LANGUAGE c STABLE PARALLEL RESTRICTED ROWS 1000
+    AS 'MODULE_PATHNAME', 'sierra_equery';
+COMMENT ON FUNCTION equery(sierra_json, bigint, bigint, boolean, bigint) IS
+    'returns the events that a query by names and tags matches, by global position, and never skips a committed one';
 
 CREATE FUNCTION esver(stream_id text) RETURNS bigint
     LANGUAGE c STABLE PARALLEL RESTRICTED

@@ -18,11 +18,7 @@
 #include "store/event.h"
 
 #include "access/htup_details.h"
-#include "access/tupmacs.h"
 #include "catalog/pg_type.h"
-
-/* Columns of variable length: stream_id, event_name, metadata, payload, payload_bytes, tags. */
-#define VARLENAS (Natts_events - SIERRA_EVENT_FIXED_COLUMNS)
 
 /* In a tuple of sierra_event there is padding before some values: less than this. */
 #define SLACK (MAXALIGN(SizeofHeapTupleHeader + BITMAPLEN(Natts_events)) + 6 * MAXIMUM_ALIGNOF)
@@ -46,37 +42,6 @@ void
 sierra_event_tuple_begin(SierraEventTuple *made, MemoryContext context)
 {
 	*made = (SierraEventTuple){.context = context};
-}
-
-/* The values of variable length of a row; NULL for a value that is null. */
-typedef struct Varlenas
-{
-	char *at[VARLENAS];
-	Size length[VARLENAS];
-} Varlenas;
-
-/* False if they are not where the length of the tuple says that they can be. */
-static bool
-find_varlenas(HeapTuple row, Varlenas *found)
-{
-	HeapTupleHeader header = row->t_data;
-	char *data = (char *) header + header->t_hoff;
-	Size end = row->t_len - header->t_hoff;
-	Size offset = SIERRA_EVENT_FIXED_SIZE;
-
-	for (int i = 0; i < VARLENAS; i++)
-	{
-		found->at[i] = NULL;
-		if (HeapTupleHasNulls(row) && att_isnull(SIERRA_EVENT_FIXED_COLUMNS + i, header->t_bits))
-			continue;
-		if (offset >= end)
-			return false;
-		offset = att_align_pointer(offset, TYPALIGN_INT, -1, data + offset);
-		found->at[i] = data + offset;
-		found->length[i] = VARSIZE_ANY(data + offset);
-		offset += found->length[i];
-	}
-	return offset <= end && found->at[0] != NULL && found->at[1] != NULL;
 }
 
 /* Aligns the end of the values of a tuple; padding is zero. */
@@ -104,7 +69,7 @@ put_varlena(char *data, char *end, const char *value, Size length)
 
 /* Puts the values into data, in the order of sierra_event; returns their end. */
 static char *
-put_values(char *data, const SierraEventFixed *fixed, const Varlenas *values)
+put_values(char *data, const SierraEventFixed *fixed, const SierraEventVarlenas *values)
 {
 	char *end = data;
 
@@ -121,7 +86,7 @@ put_values(char *data, const SierraEventFixed *fixed, const Varlenas *values)
 	end = PUT(end, fixed->timestamp);
 	end = PUT(end, fixed->partition_key);
 	end = PUT(end, fixed->transaction_id);
-	for (int i = 2; i < VARLENAS; i++)
+	for (int i = 2; i < SIERRA_EVENT_VARLENAS; i++)
 	{
 		if (values->at[i] != NULL)
 			end = put_varlena(data, end, values->at[i], values->length[i]);
@@ -131,11 +96,11 @@ put_values(char *data, const SierraEventFixed *fixed, const Varlenas *values)
 
 /* The last values of sierra_event are those of variable length that can be null. */
 static void
-put_header(HeapTupleHeader header, HeapTuple row, const Varlenas *values)
+put_header(HeapTupleHeader header, HeapTuple row, const SierraEventVarlenas *values)
 {
 	int nulls = 0;
 
-	for (int i = 2; i < VARLENAS; i++)
+	for (int i = 2; i < SIERRA_EVENT_VARLENAS; i++)
 	{
 		if (values->at[i] == NULL)
 			nulls |= 1 << (SIERRA_EVENT_FIXED_COLUMNS + i - BITS_PER_BYTE);
@@ -168,13 +133,13 @@ sierra_event_tuple_form(SierraEventTuple *made, TupleTableSlot *slot)
 {
 	const SierraEventFixed *fixed = sierra_event_fixed(slot);
 	HeapTuple row;
-	Varlenas values;
+	SierraEventVarlenas values;
 	char *data;
 
 	if (fixed == NULL)
 		return false;
 	row = ((HeapTupleTableSlot *) slot)->tuple;
-	if (!find_varlenas(row, &values))
+	if (!sierra_event_find_varlenas(row, &values))
 		return false;
 	make_room(made, row->t_len + SLACK);
 	put_header(made->tuple.t_data, row, &values);

@@ -1,6 +1,6 @@
 /*
  * filter.c
- *		Filters by stream and by event name.
+ *		Filters by stream, event name and tag.
  */
 #include "postgres.h"
 
@@ -9,6 +9,7 @@
 #include "base/text.h"
 #include "read/filter.h"
 #include "store/event.h"
+#include "store/event_query.h"
 #include "store/query.h"
 #include "store/scan.h"
 
@@ -41,6 +42,12 @@ sierra_filter_passes(const SierraFilter *streams, const SierraFilter *event_name
 {
 	return filter_passes_text(event_names, slot, Anum_events_event_name, false) &&
 		   filter_passes_text(streams, slot, Anum_events_stream_id, true);
+}
+
+bool
+sierra_filter_passes_tags(const SierraFilter *tags, TupleTableSlot *slot)
+{
+	return !tags->given || sierra_event_has_any_tag(slot, tags->items, tags->count);
 }
 
 SierraFilter

@@ -1,6 +1,6 @@
 /*
  * filter.h
- *		Filters by stream and by event name.
+ *		Filters by stream, event name and tag.
  */
 #ifndef SIERRA_FILTER_H
 #define SIERRA_FILTER_H
@@ -22,6 +22,9 @@ typedef struct SierraFilter
  */
 extern bool sierra_filter_passes(const SierraFilter *streams, const SierraFilter *event_names,
 								 TupleTableSlot *slot);
+
+/* Does the event in the slot have one of these tags? */
+extern bool sierra_filter_passes_tags(const SierraFilter *tags, TupleTableSlot *slot);
 
 /*
  * The filter of an array of texts; its items may point into the array.  Raises 22004,

@@ -10,12 +10,16 @@
  *
  * If the filter lets pass only streams of certain categories, a partition that has a
  * category index is read by it: it takes part in the merge once for each category.
+ *
+ * If only events with certain tags are wanted, they are found by their tags instead: see
+ * read_tagged.c.
  */
 #include "postgres.h"
 
 #include "read/category.h"
 #include "read/partition_cursor.h"
 #include "read/read_all.h"
+#include "read/read_tagged.h"
 #include "store/category_index.h"
 #include "store/event.h"
 
@@ -33,14 +37,12 @@ static struct
 	int64 passed[SIERRA_PARTITIONS_MAX];
 } last_page;
 
-/* How many events are skipped between two calls of goes_on. */
-#define ASK_EVERY 1024
-
 /* One reading of the whole store. */
 typedef struct Merge
 {
 	const SierraStore *store;
 	const SierraReadAll *request;
+	SierraReadPartitions opened;
 	SierraReadPartition *partitions;
 	Relation *category_indexes; /* by partition; NULL: all its events are read */
 	SierraCategories categories;
@@ -53,13 +55,6 @@ typedef struct Merge
 	int heap_size;
 } Merge;
 
-static bool
-request_wants(const SierraReadAll *request, TupleTableSlot *slot)
-{
-	return sierra_filter_passes(&request->streams, &request->event_names, slot) &&
-		   (request->wants == NULL || request->wants(request->arg, slot));
-}
-
 /* The position after which the request begins in a partition. */
 static int64
 start_of(const SierraReadAll *request, int partition)
@@ -67,10 +62,12 @@ start_of(const SierraReadAll *request, int partition)
 	return request->after_by_partition ? request->after_by_partition[partition] : request->after;
 }
 
+/* Is a position behind those that are read? */
 static bool
-is_left_out(const SierraReadAll *request, int partition)
+is_beyond(const Merge *merge, int64 position)
 {
-	return request->after_by_partition && request->after_by_partition[partition] == SIERRA_NOT_READ;
+	return merge->request->backward ? merge->request->bounded && position < merge->request->to
+									: position > merge->horizon;
 }
 
 static bool
@@ -114,29 +111,21 @@ static void
 open_partitions(Merge *merge)
 {
 	int partitions = merge->store->partitions;
-	SierraReadPartition **opened = palloc(sizeof(SierraReadPartition *) * partitions);
 	bool by_category = sierra_filter_categories(&merge->request->streams, &merge->categories);
-	int count = 0;
 
-	merge->partitions = palloc0(sizeof(SierraReadPartition) * partitions);
+	sierra_read_partitions_open(&merge->opened, merge->store, merge->request->after_by_partition);
+	merge->partitions = merge->opened.partitions;
+	merge->horizon = merge->opened.horizon;
+	if (merge->request->bounded && !merge->request->backward)
+		merge->horizon = Min(merge->horizon, merge->request->to);
 	merge->category_indexes = palloc0(sizeof(Relation) * partitions);
 	merge->passed = palloc(sizeof(int64) * partitions);
-	sierra_store_lock(merge->store);
 	for (int i = 0; i < partitions; i++)
 	{
-		SierraReadPartition *partition = &merge->partitions[i];
-
-		merge->passed[i] = partition->sequence = partition->position = SIERRA_NONE;
-		if (is_left_out(merge->request, i))
-			continue;
-		partition->rel = sierra_scan_open_partition(merge->store, i, AccessShareLock);
-		partition->sequence_index = sierra_scan_open_index(partition->rel, SIERRA_INDEX_SEQUENCE);
-		if (by_category)
-			merge->category_indexes[i] = sierra_category_index_open(partition->rel);
-		opened[count++] = partition;
+		merge->passed[i] = SIERRA_NONE;
+		if (by_category && merge->partitions[i].rel != NULL)
+			merge->category_indexes[i] = sierra_category_index_open(merge->partitions[i].rel);
 	}
-	merge->horizon = sierra_horizon(merge->store, opened, count);
-	pfree(opened);
 }
 
 /* Makes the sources of all partitions: one, or one for each category. */
@@ -176,22 +165,10 @@ close_partitions(Merge *merge)
 		sierra_source_end(&merge->sources[i]);
 	for (int i = 0; i < merge->store->partitions; i++)
 	{
-		SierraReadPartition *partition = &merge->partitions[i];
-
-		if (partition->rel == NULL)
-			continue;
 		if (merge->category_indexes[i] != NULL)
 			index_close(merge->category_indexes[i], AccessShareLock);
-		index_close(partition->sequence_index, AccessShareLock);
-
-		/*
-		 * Keep the locks if there are results, because they may point into the TOAST table.
-		 * Otherwise release them: the caller may wait next, and must not block DDL.
-		 */
-		relation_close(partition->rel, merge->has_results ? NoLock : AccessShareLock);
 	}
-	if (!merge->has_results)
-		sierra_store_unlock(merge->store);
+	sierra_read_partitions_close(&merge->opened, merge->has_results);
 }
 
 /*
@@ -315,7 +292,7 @@ start_all_forward(Merge *merge)
 			placed = source->id;
 			started = start_category_forward(source, after, *passed);
 		}
-		if (started && source->position <= merge->horizon)
+		if (started && !is_beyond(merge, source->position))
 			merge->heap[merge->heap_size++] = source;
 	}
 }
@@ -338,7 +315,7 @@ start_all_backward(Merge *merge)
 		else if (placed != source->id)
 			place = find_place(&source->partition, start, SIERRA_NONE);
 		placed = source->id;
-		if (start_backward(source, start, place))
+		if (start_backward(source, start, place) && !is_beyond(merge, source->position))
 			merge->heap[merge->heap_size++] = source;
 	}
 }
@@ -374,20 +351,20 @@ merge_sources(Merge *merge, SierraSink *sink)
 		bool stop;
 
 		merge->passed[first->id] = first->sequence;
-		if (request_wants(request, first->scan.slot))
+		if (sierra_read_request_wants(request, first->scan.slot))
 		{
 			merge->has_results = true;
 			stop = !sink->put(sink, first->scan.slot);
 		}
 		else
-			stop = request->goes_on != NULL && ++unwanted % ASK_EVERY == 0 &&
+			stop = request->goes_on != NULL && ++unwanted % SIERRA_ASK_EVERY == 0 &&
 				   !request->goes_on(request->arg);
 		if (stop)
 		{
 			end = first->position;
 			break;
 		}
-		if (!sierra_source_advance(first) || first->position > merge->horizon)
+		if (!sierra_source_advance(first) || is_beyond(merge, first->position))
 			merge->heap[0] = merge->heap[--merge->heap_size];
 		if (merge->heap_size > 0)
 			sift_down(merge, 0);
@@ -399,8 +376,11 @@ int64
 sierra_read_all(const SierraStore *store, const SierraReadAll *request, SierraSink *sink)
 {
 	Merge merge = {.store = store, .request = request};
+	SierraEventQuery tagged;
 	int64 end;
 
+	if (sierra_read_tagged_applies(request, &tagged))
+		return sierra_read_tagged(store, request, &tagged, sink);
 	open_partitions(&merge);
 	make_sources(&merge);
 	if (request->backward)
@@ -418,10 +398,9 @@ sierra_read_all(const SierraStore *store, const SierraReadAll *request, SierraSi
 int64
 sierra_read_horizon(const SierraStore *store)
 {
-	SierraReadAll request = {.after = SIERRA_NONE};
-	Merge merge = {.store = store, .request = &request};
+	SierraReadPartitions opened;
 
-	open_partitions(&merge);
-	close_partitions(&merge);
-	return merge.horizon;
+	sierra_read_partitions_open(&opened, store, NULL);
+	sierra_read_partitions_close(&opened, false);
+	return opened.horizon;
 }

@@ -1,6 +1,6 @@
 /*
  * read_sql.c
- *		eget(), escan(), epscan(), eall(), esver() and epseq().
+ *		eget(), escan(), epscan(), eall(), equery(), esver() and epseq().
  */
 #include "postgres.h"
 
@@ -22,6 +22,7 @@ PG_FUNCTION_INFO_V1(sierra_eget);
 PG_FUNCTION_INFO_V1(sierra_escan);
 PG_FUNCTION_INFO_V1(sierra_epscan);
 PG_FUNCTION_INFO_V1(sierra_eall);
+PG_FUNCTION_INFO_V1(sierra_equery);
 PG_FUNCTION_INFO_V1(sierra_esver);
 PG_FUNCTION_INFO_V1(sierra_epseq);
 
@@ -133,31 +134,66 @@ get_filter(FunctionCallInfo fcinfo, int arg, const char *name)
 	return PG_ARGISNULL(arg) ? none : sierra_filter_of_array(PG_GETARG_ARRAYTYPE_P(arg), name);
 }
 
-Datum
-sierra_eall(PG_FUNCTION_ARGS)
+/* The arguments after_position, which is the first, max_count and backward. */
+static SierraReadAll
+get_read_all(FunctionCallInfo fcinfo, int arg, int backward)
 {
-	SierraEventRows result;
 	SierraReadAll request = {0};
-	int64 max_count;
 
-	sierra_require_argument(fcinfo, 0, "after_position");
-	sierra_require_argument(fcinfo, 4, "backward");
-	request.after = PG_GETARG_INT64(0);
+	sierra_require_argument(fcinfo, arg, "after_position");
+	sierra_require_argument(fcinfo, backward, "backward");
+	request.after = PG_GETARG_INT64(arg);
 	if (request.after < SIERRA_NONE)
 		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				errmsg("after_position must not be less than -1"),
 				errdetail("It is %lld.", (long long) request.after),
 				errhint("-1 reads from the start; backward, from the end."));
-	max_count = sierra_arg_max_count(fcinfo, 1);
+	request.expected_rows = sierra_arg_max_count(fcinfo, arg + 1);
+	request.backward = PG_GETARG_BOOL(backward);
+	return request;
+}
+
+/* Returns max_count events, which is also what the request expects. */
+static Datum
+read_all(FunctionCallInfo fcinfo, const SierraReadAll *request)
+{
+	SierraEventRows result;
+
+	sierra_event_rows_begin(fcinfo, NULL, request->expected_rows, &result);
+	if (request->expected_rows > 0)
+		sierra_read_all(result.store, request, result.sink);
+	return end_reading(&result);
+}
+
+Datum
+sierra_eall(PG_FUNCTION_ARGS)
+{
+	SierraReadAll request = get_read_all(fcinfo, 0, 4);
+
 	request.streams = get_filter(fcinfo, 2, "streams");
 	request.event_names = get_filter(fcinfo, 3, "event_names");
-	request.backward = PG_GETARG_BOOL(4);
-	request.expected_rows = max_count;
+	request.tags = get_filter(fcinfo, 5, "tags");
+	return read_all(fcinfo, &request);
+}
 
-	sierra_event_rows_begin(fcinfo, NULL, max_count, &result);
-	if (max_count > 0)
-		sierra_read_all(result.store, &request, result.sink);
-	return end_reading(&result);
+Datum
+sierra_equery(PG_FUNCTION_ARGS)
+{
+	SierraEventQuery query;
+	SierraReadAll request;
+
+	sierra_event_query_parse(PG_ARGISNULL(0) ? NULL : PG_GETARG_TEXT_PP(0), &query);
+	request = get_read_all(fcinfo, 1, 3);
+	request.query = &query;
+	request.bounded = !PG_ARGISNULL(4);
+	if (request.bounded)
+		request.to = PG_GETARG_INT64(4);
+	if (request.bounded && request.to < SIERRA_NONE)
+		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				errmsg("to_position must not be less than -1"),
+				errdetail("It is %lld.", (long long) request.to),
+				errhint("Pass a result of ehead(), or NULL to read everything."));
+	return read_all(fcinfo, &request);
 }
 
 /* A sink that keeps one number of the first event that it gets. */

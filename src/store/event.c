@@ -7,6 +7,8 @@
 #include "base/routing.h"
 #include "store/event.h"
 
+#include "access/tupmacs.h"
+#include "catalog/pg_type.h"
 #include "fmgr.h"
 #include "mb/pg_wchar.h"
 #include "utils/builtins.h"
@@ -167,6 +169,29 @@ static const AttrNumber event_column[Natts_events] = {
 	Anum_events_partition_key,		Anum_events_transaction_id,
 	Anum_events_metadata,			Anum_events_payload,
 	Anum_events_payload_bytes,		Anum_events_tags};
+
+bool
+sierra_event_find_varlenas(HeapTuple row, SierraEventVarlenas *found)
+{
+	HeapTupleHeader header = row->t_data;
+	char *data = (char *) header + header->t_hoff;
+	Size end = row->t_len - header->t_hoff;
+	Size offset = SIERRA_EVENT_FIXED_SIZE;
+
+	for (int i = 0; i < SIERRA_EVENT_VARLENAS; i++)
+	{
+		found->at[i] = NULL;
+		if (HeapTupleHasNulls(row) && att_isnull(SIERRA_EVENT_FIXED_COLUMNS + i, header->t_bits))
+			continue;
+		if (offset >= end)
+			return false;
+		offset = att_align_pointer(offset, TYPALIGN_INT, -1, data + offset);
+		found->at[i] = data + offset;
+		found->length[i] = VARSIZE_ANY(data + offset);
+		offset += found->length[i];
+	}
+	return offset <= end && found->at[0] != NULL && found->at[1] != NULL;
+}
 
 void
 sierra_event_values(TupleTableSlot *slot, Datum *values, bool *nulls)

@@ -144,6 +144,22 @@ sierra_event_fixed(TupleTableSlot *slot)
 	return (const SierraEventFixed *) ((char *) row->t_data + row->t_data->t_hoff);
 }
 
+/* The columns behind them: stream_id, event_name, metadata, payload, payload_bytes, tags. */
+#define SIERRA_EVENT_VARLENAS (Natts_events - SIERRA_EVENT_FIXED_COLUMNS)
+
+/* Their values as they are stored, which can be in the TOAST table; NULL for a null. */
+typedef struct SierraEventVarlenas
+{
+	char *at[SIERRA_EVENT_VARLENAS];
+	Size length[SIERRA_EVENT_VARLENAS];
+} SierraEventVarlenas;
+
+/*
+ * Finds these values in a row for which sierra_event_fixed() is not NULL.  False if they are
+ * not where the length of the row says that they can be.
+ */
+extern bool sierra_event_find_varlenas(HeapTuple row, SierraEventVarlenas *found);
+
 /*
  * Fills values and nulls, of Natts_events elements each, from the event in the
  * slot, in the order of sierra_event.  The values point into the slot.

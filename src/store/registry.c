@@ -170,6 +170,16 @@ sierra_registry_partition_of(const SierraStore *store, const pg_uuid_t *event_id
 	return partition;
 }
 
+Relation
+sierra_registry_open_tags_index(const SierraStore *store, Relation *index)
+{
+	Relation rel =
+		open_companion(store, store->event_tags, &sierra_event_tags_shape, AccessShareLock);
+
+	*index = sierra_shape_open_index(rel, &sierra_event_tags_shape, 0);
+	return rel;
+}
+
 static void
 open_writer(const SierraStore *store, Oid relid, const SierraTableShape *shape, EState *estate,
 			SierraRegistryWriter *writer)

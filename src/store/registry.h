@@ -57,6 +57,12 @@ extern bool sierra_registry_key_of(const SierraStore *store, const text *stream_
 extern int sierra_registry_partition_of(const SierraStore *store, const pg_uuid_t *event_id,
 										Snapshot snapshot);
 
+/*
+ * Opens table event_tags and its index, both with AccessShareLock; SE005 if the table has
+ * been altered.
+ */
+extern Relation sierra_registry_open_tags_index(const SierraStore *store, Relation *index);
+
 /* Writes rows of one of the tables, which is opened once for all rows of a call. */
 typedef struct SierraRegistryWriter
 {

@@ -100,7 +100,8 @@ SQL
 
 # As the store's owner, for each store, named by sierra_es.store.
 my $store_sql = <<'SQL';
-SELECT count(*) FROM generate_series(1, 3) AS n, emappend(NULL, ARRAY['a', 'user-123', '€-stream', '€-stream', 'order-1'], array_fill('Happened'::text, ARRAY[5]), array_fill(json_build_object('n', n), ARRAY[5]));
+SELECT count(*) FROM generate_series(1, 3) AS n, emappend(NULL, ARRAY['a', 'user-123', '€-stream', '€-stream', 'order-1'], array_fill('Happened'::text, ARRAY[5]), array_fill(json_build_object('n', n), ARRAY[5]),
+    tags => ARRAY['["t", "u"]', '["u"]', NULL, '["t"]', '["t", "u"]']::sierra_json[]);
 SELECT count(*) FROM eappend('own', 'Happened', '{}', '{"by": "me"}', partition_key => 'partition key', event_id => '00000000-0000-4000-8000-000000000001');
 SELECT count(*) FROM eappend('user-123', 'Bytes', payload_bytes => '\x00ff', event_id => '00000000-0000-4000-8000-000000000002');
 SELECT create_aggregate('thing', 'handlers.object(jsonb, sierra_event)', snapshot_every => 1);
@@ -174,7 +175,8 @@ my %calls = (
     drop_upcaster          => [q{drop_upcaster('Happened', 1)}],
     eack                   => [q{eack('whole', 5)}, q{eack('group', 2, 'c1')}, q{eack('some', 2)}, q{eack('part', 3)}],
     eall                   => [ map { events("eall($_)") } q{-1, NULL}, q{5}, q{streams => ARRAY['user-*', 'a']},
-                                q{event_names => ARRAY['Bytes']}, q{-1, NULL, backward => true}, q{100, 4, backward => true} ],
+                                q{event_names => ARRAY['Bytes']}, q{-1, NULL, backward => true}, q{100, 4, backward => true},
+                                q{tags => ARRAY['t']} ],
     eappend                => [ map { "r.stream_version FROM eappend($_) AS r" } q{'a', 'Again'}, q{'user-123', 'Again', '{}', expected_version => 3},
                                 q{'new', 'First', expected_version => 'empty'}, q{'newer', 'First', partition_key => 'a'},
                                 q{'own', 'Happened', event_id => '00000000-0000-4000-8000-000000000001'},
@@ -200,6 +202,8 @@ my %calls = (
                                 events(q{epscan(1, backward => true, max_count => 2)}) ],
     epseq                  => [ (map { "epseq($_)" } 0 .. 3), q{epseq(partition_key => 'partition key')} ],
     epsub                  => [q{epsub('new')}, q{epsub('part', ARRAY[0, 1], 'earliest', '{"1": 1}')}],
+    equery                 => [ map { events("equery($_)") } q{'[{"tags": ["t"]}]'}, q{'[{"tags": ["u", "t"], "types": ["Happened"]}, {"tags": ["none"]}]', 2},
+                                q{'[{"tags": ["u"]}]', backward => true, to_position => 3}, q{'[{"types": ["Bytes"]}, {"tags": ["t"]}]'}, q{NULL} ],
     eretry                 => [q{eretry('failing')}],
     escan                  => [ (map { events("escan('$_')") } qw(a user-123 €-stream own order-1 saga-1)), events(q{escan('user-123', 1, 2)}),
                                 events(q{escan('user-123', backward => true)}) ],
@@ -250,7 +254,7 @@ sub events {
 }
 
 # Must such a call give what it gave before the store was damaged, if it gives anything?
-sub is_read { return $_[0] =~ /^(?:eall|eget|escan|epscan|epseq|esver)$/ }
+sub is_read { return $_[0] =~ /^(?:eall|eget|equery|escan|epscan|epseq|esver)$/ }
 
 # The database of a node, with its roles.
 sub prepare_database {
