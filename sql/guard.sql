@@ -192,7 +192,7 @@ CREATE FUNCTION sierra_internal.restore_row_guards(store name) RETURNS integer
 AS $$
 DECLARE
     -- What never changes.  The subscription of a projection ends when it becomes inline.
-    fixed constant text[] := '{projection, version, kind, handler, key, initial, streams, event_names, search_path}';
+    fixed constant text[] := '{projection, version, kind, handler, key, initial, streams, event_names, tags, search_path}';
     fixed_in_saga constant text[] := '{saga, version, steps, timeout, search_path, created_at}';
     changes constant text := sierra_internal.changes_of_row(fixed);
     definition constant text := array_to_string(fixed || '{subscription}', ', ');

@@ -77,7 +77,7 @@ SELECT s.subscription,
        (SELECT count(*)::integer FROM %1$I.subscription_consumers AS m
          WHERE m.subscription = s.subscription AND m.seen_at >= clock_timestamp() - s.lease_time),
        failed.retrying, failed.parked, done.acknowledged_at, problem.last_error,
-       problem.last_error_at, s.streams, s.event_names, s.partitions, s.created_at
+       problem.last_error_at, s.streams, s.event_names, s.tags, s.partitions, s.created_at
   FROM %1$I.subscriptions AS s
  CROSS JOIN LATERAL (
        SELECT min(c.cursor) AS cursor, max(c.acknowledged_at) AS acknowledged_at,
@@ -125,7 +125,7 @@ CREATE FUNCTION event_subscriptions(store name DEFAULT NULL)
                    window_used integer, window_size integer, cursor bigint, consumers integer,
                    retrying integer, parked integer, acknowledged_at timestamptz, last_error text,
                    last_error_at timestamptz, streams text[], event_names text[],
-                   partitions integer[], created_at timestamptz)
+                   tags text[], partitions integer[], created_at timestamptz)
     LANGUAGE c STABLE
     AS 'MODULE_PATHNAME', 'sierra_show';
 COMMENT ON FUNCTION event_subscriptions(name) IS

@@ -16,7 +16,8 @@ CREATE FUNCTION create_process_manager(manager text,
                                        on_error text DEFAULT 'stop',
                                        max_attempts integer DEFAULT 5,
                                        retry_after interval DEFAULT '1 second',
-                                       search_path text DEFAULT pg_catalog.current_setting('search_path'))
+                                       search_path text DEFAULT pg_catalog.current_setting('search_path'),
+                                       tags text[] DEFAULT NULL)
     RETURNS void
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
@@ -42,11 +43,11 @@ BEGIN
             HINT = 'A handler takes (state jsonb, event sierra_event) and returns jsonb: the new state, or null to end the process.';
     END IF;
     PERFORM sierra_internal.add_projection_version(
-        store, manager, 1, true, quote_ident(current_user)::regrole, 'process', handler, streams, event_names, mode, key,
+        store, manager, 1, true, quote_ident(current_user)::regrole, 'process', handler, streams, event_names, tags, mode, key,
         initial::jsonb, start_from, batch_size, on_error, max_attempts, retry_after, false, search_path);
 END
 $$;
-COMMENT ON FUNCTION create_process_manager(text, sierra_function, text[], text[], text, sierra_json, text, start_position, integer, text, integer, interval, text) IS
+COMMENT ON FUNCTION create_process_manager(text, sierra_function, text[], text[], text, sierra_json, text, start_position, integer, text, integer, interval, text, text[]) IS
     'creates a process manager: a projection whose handler may append and schedule events';
 
 CREATE FUNCTION event_process_managers(store name DEFAULT NULL)

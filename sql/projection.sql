@@ -9,7 +9,8 @@ AS $$ SELECT ('sierra_projection_' || md5($1))::name $$;
 COMMENT ON FUNCTION sierra_internal.inline_trigger_name(text) IS
     'returns the name of the trigger of an inline projection';
 
-CREATE FUNCTION sierra_internal.create_inline_trigger(store name, projection text, event_names text[])
+CREATE FUNCTION sierra_internal.create_inline_trigger(store name, projection text, event_names text[],
+                                                      tags text[])
     RETURNS void
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
@@ -19,12 +20,14 @@ BEGIN
     EXECUTE format('CREATE OR REPLACE TRIGGER %I AFTER INSERT ON %I.events FOR EACH ROW %s'
                    ' EXECUTE FUNCTION sierra_internal.project_inline(%L)',
                    sierra_internal.inline_trigger_name(projection), store,
-                   CASE WHEN event_names IS NOT NULL
-                        THEN format('WHEN (NEW.event_name = ANY (%L::text[]))', event_names) END,
+                   format('WHEN (' || nullif(concat_ws(' AND ',
+                       CASE WHEN event_names IS NOT NULL THEN 'NEW.event_name = ANY (%1$L::text[])' END,
+                       CASE WHEN tags IS NOT NULL THEN 'NEW.tags && %2$L::text[]' END), '') || ')',
+                       event_names, tags),
                    projection);
 END
 $$;
-COMMENT ON FUNCTION sierra_internal.create_inline_trigger(name, text, text[]) IS
+COMMENT ON FUNCTION sierra_internal.create_inline_trigger(name, text, text[], text[]) IS
     'creates the trigger of an inline projection';
 
 CREATE FUNCTION sierra_internal.restore_inline_triggers(store name) RETURNS integer
@@ -36,13 +39,13 @@ DECLARE
     restored integer := 0;
 BEGIN
     FOR lost IN EXECUTE format(
-        'SELECT p.projection, p.event_names FROM %1$I.projections AS p'
+        'SELECT p.projection, p.event_names, p.tags FROM %1$I.projections AS p'
         ' WHERE p.live AND p.mode = ''inline'' AND p.subscription IS NULL'
         '   AND NOT EXISTS (SELECT FROM pg_trigger AS t WHERE t.tgrelid = to_regclass($1)'
         '                    AND t.tgfoid = ''sierra_internal.project_inline()''::regprocedure'
         '                    AND t.tgname = sierra_internal.inline_trigger_name(p.projection))', store)
       USING format('%I.events', store) LOOP
-        PERFORM sierra_internal.create_inline_trigger(store, lost.projection, lost.event_names);
+        PERFORM sierra_internal.create_inline_trigger(store, lost.projection, lost.event_names, lost.tags);
         restored := restored + 1;
     END LOOP;
     RETURN restored;
@@ -68,6 +71,7 @@ BEGIN
         ' initial jsonb,'
         ' streams text[],'
         ' event_names text[],'
+        ' tags text[],'
         ' search_path text NOT NULL,'
         ' mode text NOT NULL CHECK (mode IN (''background'', ''manual'', ''inline'')),'
         ' subscription text COLLATE "C",'
@@ -239,7 +243,7 @@ COMMENT ON FUNCTION sierra_internal.check_projection_arguments(text, text, integ
 -- Makes a version of a projection: its row, and the subscription that feeds it.
 CREATE FUNCTION sierra_internal.add_projection_version(store name, projection text, version integer, live boolean,
                                                        owner regrole, kind text, handler regprocedure,
-                                                       streams text[], event_names text[], mode text, key text, initial jsonb,
+                                                       streams text[], event_names text[], tags text[], mode text, key text, initial jsonb,
                                                        start_from start_position, batch_size integer, on_error text,
                                                        max_attempts integer, retry_after interval,
                                                        automatic boolean, search_path text) RETURNS void
@@ -259,12 +263,12 @@ BEGIN
     END IF;
     BEGIN
         EXECUTE format('INSERT INTO %I.projections (projection, version, live, owner, kind, handler,'
-                       ' key, initial, streams, event_names, search_path, mode, subscription,'
+                       ' key, initial, streams, event_names, tags, search_path, mode, subscription,'
                        ' batch_size, on_error, max_attempts, retry_after, automatic, state)'
                        ' VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15,'
-                       ' $16, $17, $18, ''running'')', store)
+                       ' $16, $17, $18, $19, ''running'')', store)
           USING projection, version, live, owner, kind, sierra_internal.function_text(handler), key, initial, streams,
-                event_names, search_path, mode, subscription, batch_size, on_error, max_attempts,
+                event_names, tags, search_path, mode, subscription, batch_size, on_error, max_attempts,
                 retry_after, automatic;
     EXCEPTION WHEN unique_violation THEN
         RAISE duplicate_object USING
@@ -277,7 +281,7 @@ BEGIN
     IF left_over THEN
         PERFORM sierra_internal.drop_subscription(store, subscription);
     END IF;
-    PERFORM sierra_internal.subscribe_to_streams(store, subscription, streams, event_names, start_from, NULL,
+    PERFORM sierra_internal.subscribe_to_streams(store, subscription, streams, event_names, tags, start_from, NULL,
                                                  greatest(batch_size, 1000), '30 seconds', max_attempts);
     -- Fails now rather than later if the owner may not call the handler, or the key is
     -- not an expression.
@@ -285,7 +289,7 @@ BEGIN
     PERFORM @extschema@.sierra_call_runners();
 END
 $$;
-COMMENT ON FUNCTION sierra_internal.add_projection_version(name, text, integer, boolean, regrole, text, regprocedure, text[], text[], text, text, jsonb, start_position, integer, text, integer, interval, boolean, text) IS
+COMMENT ON FUNCTION sierra_internal.add_projection_version(name, text, integer, boolean, regrole, text, regprocedure, text[], text[], text[], text, text, jsonb, start_position, integer, text, integer, interval, boolean, text) IS
     'creates a version of a projection, with its subscription';
 
 CREATE FUNCTION sierra_internal.run_projection_version(projection text, version integer, max_count bigint)
@@ -318,6 +322,7 @@ DECLARE
     subscription text;
     failure text;
     event_names text[];
+    tags text[];
 BEGIN
     -- An older snapshot would not see events that were committed since.
     IF current_setting('transaction_isolation') <> 'read committed' THEN
@@ -328,12 +333,12 @@ BEGIN
     -- Appends in flight end first, and no other append begins.
     EXECUTE format('LOCK TABLE %I.events IN SHARE ROW EXCLUSIVE MODE', store);
     PERFORM sierra_internal.run_projection_version(projection, version, 9223372036854775807);
-    EXECUTE format('SELECT p.subscription, p.event_names,'
+    EXECUTE format('SELECT p.subscription, p.event_names, p.tags,'
                    '       coalesce(CASE WHEN p.state <> ''running'' THEN p.last_error END, (SELECT t.reason FROM %1$I.subscription_streams AS t'
                    '                   WHERE t.subscription = p.subscription'
                    '                     AND t.state IN (''retrying'', ''parked'') LIMIT 1))'
                    '  FROM %1$I.projections AS p WHERE p.projection = $1 AND p.version = $2', store)
-       INTO subscription, event_names, failure USING projection, version;
+       INTO subscription, event_names, tags, failure USING projection, version;
     IF failure IS NOT NULL THEN
         RAISE object_not_in_prerequisite_state USING
             MESSAGE = format('projection "%s" cannot become inline', projection),
@@ -343,7 +348,7 @@ BEGIN
     PERFORM sierra_internal.drop_subscription(store, subscription);
     EXECUTE format('UPDATE %I.projections AS p SET subscription = NULL'
                    ' WHERE p.projection = $1 AND p.version = $2', store) USING projection, version;
-    PERFORM sierra_internal.create_inline_trigger(store, projection, event_names);
+    PERFORM sierra_internal.create_inline_trigger(store, projection, event_names, tags);
 END
 $$;
 COMMENT ON FUNCTION sierra_internal.make_projection_inline(name, text, integer) IS
@@ -363,7 +368,8 @@ CREATE FUNCTION create_projection(projection text,
                                   on_error text DEFAULT 'stop',
                                   max_attempts integer DEFAULT 5,
                                   retry_after interval DEFAULT '1 second',
-                                  search_path text DEFAULT pg_catalog.current_setting('search_path'))
+                                  search_path text DEFAULT pg_catalog.current_setting('search_path'),
+                                  tags text[] DEFAULT NULL)
     RETURNS void
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
@@ -380,12 +386,12 @@ BEGIN
     END IF;
     PERFORM sierra_internal.add_projection_version(
         store, projection, 1, true, quote_ident(current_user)::regrole, sierra_internal.handler_kind(handler), handler,
-        streams, event_names, mode, key, initial::jsonb, start_from, batch_size, on_error, max_attempts,
+        streams, event_names, tags, mode, key, initial::jsonb, start_from, batch_size, on_error, max_attempts,
         retry_after, false, search_path);
     IF mode = 'inline' THEN
         PERFORM sierra_internal.make_projection_inline(store, projection, 1);
     END IF;
 END
 $$;
-COMMENT ON FUNCTION create_projection(text, sierra_function, text[], text[], text, text, sierra_json, start_position, integer, text, integer, interval, text) IS
-    'creates a projection: a handler that gets each event of streams and event names exactly once';
+COMMENT ON FUNCTION create_projection(text, sierra_function, text[], text[], text, text, sierra_json, start_position, integer, text, integer, interval, text, text[]) IS
+    'creates a projection: a handler that gets each event of streams, event names and tags exactly once';

@@ -108,7 +108,8 @@ CREATE FUNCTION rebuild_projection(projection text,
                                    streams text[] DEFAULT NULL,
                                    event_names text[] DEFAULT NULL,
                                    automatic boolean DEFAULT NULL,
-                                   search_path text DEFAULT NULL)
+                                   search_path text DEFAULT NULL,
+                                   tags text[] DEFAULT NULL)
     RETURNS integer
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
@@ -150,7 +151,7 @@ BEGIN
         -- What a role has left that does not exist any more can be taken over.
         CASE WHEN EXISTS (SELECT FROM pg_roles AS r WHERE r.oid = live.owner) THEN live.owner
              ELSE quote_ident(current_user)::regrole END, kind, coalesce(given, live.handler::regprocedure),
-        coalesce(streams, live.streams), coalesce(event_names, live.event_names), live.mode,
+        coalesce(streams, live.streams), coalesce(event_names, live.event_names), coalesce(tags, live.tags), live.mode,
         coalesce(key, CASE WHEN kind = 'fold' THEN live.key END), coalesce(initial::jsonb, live.initial), 'earliest', live.batch_size,
         live.on_error, live.max_attempts, live.retry_after,
         coalesce(automatic, kind = 'fold') AND live.mode <> 'inline',
@@ -158,7 +159,7 @@ BEGIN
     RETURN building;
 END
 $$;
-COMMENT ON FUNCTION rebuild_projection(text, sierra_function, text, sierra_json, text[], text[], boolean, text) IS
+COMMENT ON FUNCTION rebuild_projection(text, sierra_function, text, sierra_json, text[], text[], boolean, text, text[]) IS
     'starts to build a new version of a projection beside the live one, and returns the version';
 
 CREATE FUNCTION sierra_internal.make_version_live(store name, projection text, version integer) RETURNS void

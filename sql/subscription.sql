@@ -15,6 +15,7 @@ BEGIN
         ' subscription text COLLATE "C" PRIMARY KEY,'
         ' streams text[],'
         ' event_names text[],'
+        ' tags text[],'
         ' partitions integer[],'
         ' start_after bigint NOT NULL,'
         ' start_sequences bigint[],'
@@ -172,7 +173,7 @@ COMMENT ON FUNCTION sierra_internal.delete_subscription_progress(name, text) IS
 
 -- Writes the rows of a subscription, unless it exists already.
 CREATE FUNCTION sierra_internal.add_subscription(store name, subscription text, streams text[],
-                                                 event_names text[], partitions integer[],
+                                                 event_names text[], tags text[], partitions integer[],
                                                  start_after bigint, start_sequences bigint[],
                                                  start_streams text[], start_versions bigint[],
                                                  cursor bigint, window_size integer, lease_time interval,
@@ -186,12 +187,12 @@ DECLARE
     same boolean;
     acknowledged bigint;
 BEGIN
-    EXECUTE format('INSERT INTO %I.subscriptions (subscription, streams, event_names, partitions,'
+    EXECUTE format('INSERT INTO %I.subscriptions (subscription, streams, event_names, tags, partitions,'
                    ' start_after, start_sequences, start_streams, start_versions, window_size,'
                    ' lease_time, max_attempts)'
-                   ' VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)'
+                   ' VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)'
                    ' ON CONFLICT DO NOTHING', store)
-      USING subscription, streams, event_names, partitions, start_after, start_sequences,
+      USING subscription, streams, event_names, tags, partitions, start_after, start_sequences,
             start_streams, start_versions, window_size, lease_time, max_attempts;
     GET DIAGNOSTICS added = ROW_COUNT;
     IF added > 0 THEN
@@ -202,13 +203,13 @@ BEGIN
                        ' VALUES ($1, -1, $2)', store)
           USING subscription, cursor;
     END IF;
-    EXECUTE format('SELECT (s.streams, s.event_names, s.partitions, s.window_size, s.lease_time,'
-                   '        s.max_attempts) IS NOT DISTINCT FROM ($2, $3, $4, $5, $6, $7),'
+    EXECUTE format('SELECT (s.streams, s.event_names, s.tags, s.partitions, s.window_size, s.lease_time,'
+                   '        s.max_attempts) IS NOT DISTINCT FROM ($2, $3, $4, $5, $6, $7, $8),'
                    '       (SELECT min(c.cursor) FROM %1$I.subscription_cursors AS c'
                    '         WHERE c.subscription = s.subscription)'
                    '  FROM %1$I.subscriptions AS s WHERE s.subscription = $1', store)
        INTO same, acknowledged
-      USING subscription, streams, event_names, partitions, window_size, lease_time, max_attempts;
+      USING subscription, streams, event_names, tags, partitions, window_size, lease_time, max_attempts;
     IF NOT coalesce(same, false) THEN
         RAISE duplicate_object USING
             MESSAGE = format('subscription "%s" already exists', subscription),
@@ -218,7 +219,7 @@ BEGIN
     RETURN acknowledged;
 END
 $$;
-COMMENT ON FUNCTION sierra_internal.add_subscription(name, text, text[], text[], integer[], bigint, bigint[], text[], bigint[], bigint, integer, interval, integer) IS
+COMMENT ON FUNCTION sierra_internal.add_subscription(name, text, text[], text[], text[], integer[], bigint, bigint[], text[], bigint[], bigint, integer, interval, integer) IS
     'writes a subscription if it does not exist, and returns its acknowledged cursor';
 
 -- 'latest' is after the newest event of each partition.  Events in flight come after it.
@@ -242,6 +243,7 @@ COMMENT ON FUNCTION sierra_internal.require_public_subscription(text) IS
     'raises an error if a subscription is that of a projection';
 
 CREATE FUNCTION sierra_internal.subscribe_to_streams(store name, subscription text, streams text[], event_names text[],
+                                                     tags text[],
                                                      start_from start_position, start_versions json, window_size integer,
                                                      lease_time interval, max_attempts integer)
     RETURNS bigint
@@ -258,9 +260,10 @@ DECLARE
 BEGIN
     PERFORM sierra_internal.check_subscription_arguments(subscription, start_from, window_size, lease_time,
                                                          max_attempts);
-    IF array_position(streams, NULL) IS NOT NULL OR array_position(event_names, NULL) IS NOT NULL THEN
+    IF array_position(streams, NULL) IS NOT NULL OR array_position(event_names, NULL) IS NOT NULL
+       OR array_position(tags, NULL) IS NOT NULL THEN
         RAISE null_value_not_allowed USING
-            MESSAGE = 'streams and event_names must not contain nulls';
+            MESSAGE = 'streams, event_names and tags must not contain nulls';
     END IF;
     IF json_typeof(start_versions) <> 'object'
        OR EXISTS (SELECT FROM json_each_text(start_versions) AS v WHERE v.value !~ '^[0-9]{1,18}$'
@@ -289,11 +292,11 @@ BEGIN
                                FROM unnest(streams_of_map, versions_of_map) AS m (stream_id, version),
                                     @extschema@.escan(m.stream_id, m.version, m.version) AS e));
     RETURN sierra_internal.add_subscription(
-        store, subscription, streams, event_names, NULL, start_after, start_sequences,
+        store, subscription, streams, event_names, tags, NULL, start_after, start_sequences,
         streams_of_map, versions_of_map, cursor, window_size, lease_time, max_attempts);
 END
 $$;
-COMMENT ON FUNCTION sierra_internal.subscribe_to_streams(name, text, text[], text[], start_position, json, integer, interval, integer) IS
+COMMENT ON FUNCTION sierra_internal.subscribe_to_streams(name, text, text[], text[], text[], start_position, json, integer, interval, integer) IS
     'creates a subscription to streams, and returns its cursor';
 
 CREATE FUNCTION esub(subscription text,
@@ -303,19 +306,20 @@ CREATE FUNCTION esub(subscription text,
                      start_versions sierra_json DEFAULT NULL,
                      window_size integer DEFAULT 1000,
                      lease_time interval DEFAULT '30 seconds',
-                     max_attempts integer DEFAULT 5)
+                     max_attempts integer DEFAULT 5,
+                     tags text[] DEFAULT NULL)
     RETURNS bigint
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
     PERFORM sierra_internal.require_public_subscription(subscription);
-    RETURN sierra_internal.subscribe_to_streams(sierra_internal.require_store(), subscription, streams, event_names,
+    RETURN sierra_internal.subscribe_to_streams(sierra_internal.require_store(), subscription, streams, event_names, tags,
                                                 start_from, start_versions, window_size, lease_time, max_attempts);
 END
 $$;
-COMMENT ON FUNCTION esub(text, text[], text[], start_position, sierra_json, integer, interval, integer) IS
-    'creates a subscription to streams and event names if it does not exist, and returns its cursor';
+COMMENT ON FUNCTION esub(text, text[], text[], start_position, sierra_json, integer, interval, integer, text[]) IS
+    'creates a subscription to streams, event names and tags if it does not exist, and returns its cursor';
 
 CREATE FUNCTION epsub(subscription text,
                       partitions integer[] DEFAULT NULL,
@@ -383,7 +387,7 @@ BEGIN
                                     AND sequences[p + 1] IS NOT NULL));
     END IF;
     RETURN sierra_internal.add_subscription(
-        store, subscription, NULL, NULL, wanted, start_after, sequences, NULL, NULL, cursor,
+        store, subscription, NULL, NULL, NULL, wanted, start_after, sequences, NULL, NULL, cursor,
         window_size, lease_time, max_attempts);
 END
 $$;

@@ -18,6 +18,7 @@ BEGIN
         ' payload_bytes bytea,'
         ' metadata json,'
         ' partition_key text,'
+        ' tags text[] COLLATE "C",'
         ' attempts integer NOT NULL DEFAULT 0,'
         ' interruptions integer NOT NULL DEFAULT 0,'
         ' last_error text,'
@@ -36,6 +37,12 @@ CREATE FUNCTION sierra_internal.check_new_event(stream_id text, event_name text,
     AS 'MODULE_PATHNAME', 'sierra_check_new_event';
 COMMENT ON FUNCTION sierra_internal.check_new_event(text, text, json, bytea, text, json) IS
     'raises the error that appending such an event would raise, if that is known before';
+
+CREATE FUNCTION sierra_internal.check_tags(tags text[]) RETURNS text[]
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+    AS 'MODULE_PATHNAME', 'sierra_check_tags';
+COMMENT ON FUNCTION sierra_internal.check_tags(text[]) IS
+    'returns tags as an append stores them, or raises the error that it would raise';
 
 CREATE FUNCTION sierra_internal.complete_metadata(metadata json) RETURNS json
     LANGUAGE c STABLE PARALLEL SAFE
@@ -58,7 +65,8 @@ CREATE FUNCTION eschedule(at timestamptz,
                           metadata sierra_json DEFAULT NULL,
                           partition_key text DEFAULT NULL,
                           payload_bytes bytea DEFAULT NULL,
-                          timer_id uuid DEFAULT NULL)
+                          timer_id uuid DEFAULT NULL,
+                          tags text[] DEFAULT NULL)
     RETURNS uuid
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
@@ -82,32 +90,33 @@ BEGIN
     END IF;
     PERFORM sierra_internal.check_new_event(stream_id, event_name, payload, payload_bytes,
                                             partition_key, metadata);
+    tags := sierra_internal.check_tags(tags);
     PERFORM @extschema@.sierra_call_runners();
     EXECUTE format('INSERT INTO %I.timers (timer_id, due_at, run_at, stream_id, event_name, payload,'
-                   '                       payload_bytes, metadata, partition_key)'
-                   ' VALUES ($1, $2, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING', store)
-      USING id, at, stream_id, event_name, payload, payload_bytes, metadata, partition_key;
+                   '                       payload_bytes, metadata, partition_key, tags)'
+                   ' VALUES ($1, $2, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING', store)
+      USING id, at, stream_id, event_name, payload, payload_bytes, metadata, partition_key, tags;
     IF timer_id IS NULL THEN
         RETURN id;
     END IF;
     GET DIAGNOSTICS added = ROW_COUNT;
     IF added > 0 THEN
         -- The timer may have run already: then its event is in the store.
-        EXECUTE 'SELECT (e.stream_id, e.event_name, e.payload::text, e.payload_bytes, e.metadata::text)'
-                '       IS NOT DISTINCT FROM ($2, $3, $4::text, $5, $6::text)'
+        EXECUTE 'SELECT (e.stream_id, e.event_name, e.payload::text, e.payload_bytes, e.metadata::text, e.tags)'
+                '       IS NOT DISTINCT FROM ($2, $3, $4::text, $5, $6::text, $7)'
                 '  FROM @extschema@.eget($1) AS e'
-           INTO same USING id, stream_id, event_name, payload, payload_bytes, metadata;
+           INTO same USING id, stream_id, event_name, payload, payload_bytes, metadata, tags;
         IF same IS NULL THEN
             RETURN id;
         END IF;
         EXECUTE format('DELETE FROM %I.timers AS t WHERE t.timer_id = $1', store) USING id;
     ELSE
         EXECUTE format('SELECT (t.due_at, t.stream_id, t.event_name, t.payload::text, t.payload_bytes,'
-                       '        t.metadata::text, t.partition_key)'
-                       '       IS NOT DISTINCT FROM ($2, $3, $4, $5::text, $6, $7::text, $8)'
+                       '        t.metadata::text, t.partition_key, t.tags)'
+                       '       IS NOT DISTINCT FROM ($2, $3, $4, $5::text, $6, $7::text, $8, $9)'
                        '  FROM %I.timers AS t WHERE t.timer_id = $1', store)
            INTO same USING id, at, stream_id, event_name, payload, payload_bytes, metadata,
-                           partition_key;
+                           partition_key, tags;
     END IF;
     IF NOT coalesce(same, false) THEN
         RAISE duplicate_object USING
@@ -119,7 +128,7 @@ BEGIN
     RETURN id;
 END
 $$;
-COMMENT ON FUNCTION eschedule(timestamptz, text, text, sierra_json, sierra_json, text, bytea, uuid) IS
+COMMENT ON FUNCTION eschedule(timestamptz, text, text, sierra_json, sierra_json, text, bytea, uuid, text[]) IS
     'schedules an event to be appended at some time, and returns the id that the timer and the event have';
 
 CREATE FUNCTION ecancel(timer_id uuid) RETURNS boolean
@@ -163,7 +172,7 @@ BEGIN
         '       CASE WHEN NOT $2 THEN ''any'''
         '            ELSE coalesce(nullif(coalesce(@extschema@.esver(t.stream_id), -1) + t.nth - 1, -1)::text, ''empty'')'
         '       END::@extschema@.expected_version,'
-        '       t.timer_id, t.partition_key, NULL, t.payload_bytes) AS r', store)
+        '       t.timer_id, t.partition_key, NULL, t.payload_bytes, t.tags) AS r', store)
        INTO appended USING timer_ids, current_setting('sierra_es.strict_versioning')::boolean;
     EXECUTE format('DELETE FROM %I.timers AS t WHERE t.timer_id = ANY ($1)', store) USING timer_ids;
     RETURN appended;

@@ -8,6 +8,7 @@
 #include "append/stream_locks.h"
 #include "base/args.h"
 #include "store/event.h"
+#include "store/event_tags.h"
 
 #include "catalog/pg_type.h"
 #include "fmgr.h"
@@ -15,6 +16,7 @@
 
 PG_FUNCTION_INFO_V1(sierra_lock_streams);
 PG_FUNCTION_INFO_V1(sierra_check_new_event);
+PG_FUNCTION_INFO_V1(sierra_check_tags);
 PG_FUNCTION_INFO_V1(sierra_complete_metadata);
 
 Datum
@@ -59,6 +61,16 @@ sierra_check_new_event(PG_FUNCTION_ARGS)
 	if (!PG_ARGISNULL(4))
 		sierra_event_parse_key(PG_GETARG_TEXT_PP(4), &key);
 	PG_RETURN_VOID();
+}
+
+Datum
+sierra_check_tags(PG_FUNCTION_ARGS)
+{
+	ArrayType *tags = sierra_tags_of_array(PG_GETARG_ARRAYTYPE_P(0));
+
+	if (tags == NULL)
+		PG_RETURN_NULL();
+	PG_RETURN_ARRAYTYPE_P(tags);
 }
 
 Datum

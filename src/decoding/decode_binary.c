@@ -74,6 +74,9 @@ write_event(StringInfo out, const SierraDecodedEvent *event, bool single_line)
 	send_varlena(out, event->metadata);
 	send_varlena(out, event->payload);
 	send_varlena(out, event->payload_bytes);
+	pq_sendint32(out, event->tags.count);
+	for (int i = 0; i < event->tags.count; i++)
+		send_varlena(out, (struct varlena *) DatumGetPointer(event->tags.items[i]));
 }
 
 static void

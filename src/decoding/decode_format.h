@@ -7,6 +7,8 @@
 #ifndef SIERRA_DECODE_FORMAT_H
 #define SIERRA_DECODE_FORMAT_H
 
+#include "store/event_tags.h"
+
 #include "lib/stringinfo.h"
 #include "replication/reorderbuffer.h"
 #include "utils/uuid.h"
@@ -25,6 +27,7 @@ typedef struct SierraDecodedEvent
 	const pg_uuid_t *transaction_id;
 	const text *stream_id;
 	const text *event_name;
+	SierraTags tags;
 	const text *metadata;		/* or NULL */
 	const text *payload;		/* or NULL */
 	const bytea *payload_bytes; /* or NULL */

@@ -53,6 +53,24 @@ add_lsn(StringInfo out, const char *name, XLogRecPtr lsn)
 	appendStringInfo(out, ",\"%s\":\"%X/%X\"", name, LSN_FORMAT_ARGS(lsn));
 }
 
+/* Null for none, as the column has it. */
+static void
+add_tags(StringInfo out, const char *name, const SierraTags *tags)
+{
+	appendStringInfo(out, ",\"%s\":%s", name, tags->count == 0 ? "null" : "[");
+	for (int i = 0; i < tags->count; i++)
+	{
+		char *tag = TextDatumGetCString(tags->items[i]);
+
+		if (i > 0)
+			appendStringInfoChar(out, ',');
+		escape_json(out, tag);
+		pfree(tag);
+	}
+	if (tags->count > 0)
+		appendStringInfoChar(out, ']');
+}
+
 /* ISO 8601 in UTC, independent of the session's time zone. */
 static void
 add_time(StringInfo out, const char *name, TimestampTz value)
@@ -142,6 +160,7 @@ write_event(StringInfo out, const SierraDecodedEvent *event, bool single_line)
 		add_json(out, "payload", event->payload, single_line);
 		add_base64(out, "payload_bytes", event->payload_bytes);
 	}
+	add_tags(out, "tags", &event->tags);
 	appendStringInfoChar(out, '}');
 }
 

@@ -136,6 +136,12 @@ read_event_names(SierraDecodeOptions *options, const char *value)
 }
 
 static bool
+read_tags(SierraDecodeOptions *options, const char *value)
+{
+	return read_names(value, &options->tags);
+}
+
+static bool
 read_format(SierraDecodeOptions *options, const char *value)
 {
 	static const SierraDecodeFormat *const formats[] = {&sierra_decode_json, &sierra_decode_binary};
@@ -276,6 +282,7 @@ static const Option known_options[] = {
 	{"store", false, read_store, "It is the name of a store, the schema of its tables."},
 	{"streams", false, read_streams, NAMES_HINT},
 	{"event_names", false, read_event_names, NAMES_HINT},
+	{"tags", false, read_tags, NAMES_HINT},
 	{"partitions", false, read_partitions, "Write numbers from 0 to 1023 and ranges: 0-3,7."},
 	{"after", false, read_after, "It is a global position, or -1."},
 	{"after_sequences", false, read_after_sequences,

@@ -16,6 +16,7 @@ typedef struct SierraDecodeOptions
 	const char *store;		/* NULL: all stores */
 	List *streams;			/* patterns, char *; NIL: all */
 	List *event_names;		/* char *; NIL: all */
+	List *tags;				/* char *; NIL: all, also events without tags */
 	Bitmapset *partitions;	/* NULL: all */
 	int64 after;			/* events up to this position are skipped */
 	int64 *after_sequences; /* by partition, up to these sequences; or NULL */

@@ -37,7 +37,11 @@
 #include "utils/rel.h"
 
 /* Bytes of a message without its long values (metadata and payload), rounded up. */
-#define MESSAGE_OVERHEAD 16384
+#define MESSAGE_OVERHEAD 65536
+
+/* The bytes of an array of tags are at most these. */
+#define TAGS_SIZE_MAX                                                                              \
+	(ARR_OVERHEAD_NONULLS(1) + SIERRA_TAGS_MAX * INTALIGN(VARHDRSZ + SIERRA_NAME_MAX))
 
 typedef struct Decoder
 {
@@ -61,13 +65,19 @@ get_column(const Row *row, int column)
 	return row->values[row->relation->column[column - 1] - 1];
 }
 
+static bool
+is_null(const Row *row, int column)
+{
+	return row->nulls[row->relation->column[column - 1] - 1];
+}
+
 /* A varlena column, detoasted; NULL for NULL. */
 static struct varlena *
 get_varlena(const Row *row, int column)
 {
 	struct varlena *value;
 
-	if (row->nulls[row->relation->column[column - 1] - 1])
+	if (is_null(row, column))
 		return NULL;
 	value = (struct varlena *) DatumGetPointer(get_column(row, column));
 	/* The server has already put TOAST values together; their table must not be read here. */
@@ -179,9 +189,12 @@ is_event(const Row *row)
 
 	for (int i = 0; i < lengthof(required); i++)
 	{
-		if (row->nulls[row->relation->column[required[i] - 1] - 1])
+		if (is_null(row, required[i]))
 			return false;
 	}
+	if (!is_null(row, Anum_events_tags) &&
+		toast_raw_datum_size(get_column(row, Anum_events_tags)) > TAGS_SIZE_MAX)
+		return false;
 	return toast_raw_datum_size(get_column(row, Anum_events_stream_id)) - VARHDRSZ <=
 			   SIERRA_NAME_MAX &&
 		   toast_raw_datum_size(get_column(row, Anum_events_event_name)) - VARHDRSZ <=
@@ -243,10 +256,33 @@ equals_any(List *names, const text *value)
 }
 
 static bool
+has_any(List *tags, const SierraDecodedEvent *event)
+{
+	for (int i = 0; i < event->tags.count; i++)
+	{
+		if (equals_any(tags, DatumGetTextPP(event->tags.items[i])))
+			return true;
+	}
+	return false;
+}
+
+static bool
 wants_names(const SierraDecodeOptions *options, const SierraDecodedEvent *event)
 {
 	return (options->streams == NIL || matches_any(options->streams, event->stream_id)) &&
-		   (options->event_names == NIL || equals_any(options->event_names, event->event_name));
+		   (options->event_names == NIL || equals_any(options->event_names, event->event_name)) &&
+		   (options->tags == NIL || has_any(options->tags, event));
+}
+
+/* Leaves none if the event has none. */
+static void
+fill_tags(const Row *row, SierraTags *tags)
+{
+	struct varlena *value = get_varlena(row, Anum_events_tags);
+
+	/* An array must be aligned, which a value with a short header is not. */
+	if (value != NULL)
+		sierra_tags_take_apart((ArrayType *) pg_detoast_datum(value), tags);
 }
 
 static void
@@ -263,6 +299,7 @@ fill_event(const Row *row, SierraDecodedEvent *event)
 	event->transaction_id = DatumGetUUIDP(get_column(row, Anum_events_transaction_id));
 	event->stream_id = get_varlena(row, Anum_events_stream_id);
 	event->event_name = get_varlena(row, Anum_events_event_name);
+	fill_tags(row, &event->tags);
 }
 
 /* What may be long, and is only looked at for events that are sent. */

@@ -116,7 +116,9 @@ find_and_enter(FunctionCallInfo fcinfo)
 
 	if (projection->subscription != NULL)
 		return NULL; /* it gets its events from the subscription */
-	if (!sierra_filter_passes(&projection->streams, &projection->event_names, trigger->tg_trigslot))
+	if (!sierra_filter_passes(&projection->streams, &projection->event_names,
+							  trigger->tg_trigslot) ||
+		!sierra_filter_passes_tags(&projection->tags, trigger->tg_trigslot))
 		return NULL;
 	enter_of_trigger(fcinfo, projection);
 	return projection;

@@ -28,7 +28,7 @@
 
 #define FIND_PROJECTION                                                                            \
 	"SELECT p.version, p.owner::pg_catalog.oid, p.kind, p.handler, p.key, p.initial, p.streams, "  \
-	"p.event_names,"                                                                               \
+	"p.event_names, p.tags,"                                                                       \
 	" p.search_path, p.subscription, p.batch_size, p.on_error, p.retry_after, p.live,"             \
 	" p.automatic, p.state"                                                                        \
 	" FROM %1$s.projections AS p WHERE p.projection OPERATOR(pg_catalog.=) $1"                     \
@@ -105,15 +105,16 @@ get_projection(SierraProjection *projection)
 		projection->initial = PointerGetDatum(PG_DETOAST_DATUM_COPY(projection->initial));
 	projection->streams = sierra_filter_of_column(7, "streams");
 	projection->event_names = sierra_filter_of_column(8, "event_names");
-	projection->search_path = sierra_query_cstring(0, 9);
-	projection->subscription = get_text(10);
-	projection->batch_size = get_batch_size(11);
-	projection->parks = strcmp(sierra_query_cstring(0, 12), "park") == 0;
+	projection->tags = sierra_filter_of_column(9, "tags");
+	projection->search_path = sierra_query_cstring(0, 10);
+	projection->subscription = get_text(11);
+	projection->batch_size = get_batch_size(12);
+	projection->parks = strcmp(sierra_query_cstring(0, 13), "park") == 0;
 	projection->retry_after =
-		datumCopy(sierra_query_required(0, 13, INTERVALOID), false, sizeof(Interval));
-	projection->live = sierra_query_bool(0, 14);
-	projection->automatic = sierra_query_bool(0, 15);
-	projection->state = sierra_query_cstring(0, 16);
+		datumCopy(sierra_query_required(0, 14, INTERVALOID), false, sizeof(Interval));
+	projection->live = sierra_query_bool(0, 15);
+	projection->automatic = sierra_query_bool(0, 16);
+	projection->state = sierra_query_cstring(0, 17);
 	projection->running =
 		strcmp(projection->state, "running") == 0 || strcmp(projection->state, "retrying") == 0;
 }

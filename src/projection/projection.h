@@ -47,6 +47,7 @@ typedef struct SierraProjection
 	bool initial_null;
 	SierraFilter streams;
 	SierraFilter event_names;
+	SierraFilter tags;
 	char *search_path;
 	text *subscription; /* NULL: a trigger calls the handler when events are appended */
 	int32 batch_size;	/* 1 to SIERRA_PROJECTION_MAX_BATCH */

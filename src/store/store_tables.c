@@ -119,6 +119,7 @@ static const SierraColumnShape subscriptions_columns[] = {
 	COLUMN("subscription", TEXTOID),
 	TEXTS("streams"),
 	TEXTS("event_names"),
+	TEXTS("tags"),
 	NULLABLE("partitions", INT4ARRAYOID),
 	COLUMN("start_after", INT8OID),
 	NULLABLE("start_sequences", INT8ARRAYOID),
@@ -237,13 +238,13 @@ static const SierraTableShape upcasters_shape = {
 };
 
 static const SierraColumnShape timers_columns[] = {
-	COLUMN("timer_id", UUIDOID),		  COLUMN("due_at", TIMESTAMPTZOID),
-	COLUMN("run_at", TIMESTAMPTZOID),	  COLUMN("stream_id", TEXTOID),
-	COLUMN("event_name", TEXTOID),		  NULLABLE("payload", JSONOID),
-	NULLABLE("payload_bytes", BYTEAOID),  NULLABLE("metadata", JSONOID),
-	NULLABLE_TEXT("partition_key"),		  COLUMN("attempts", INT4OID),
-	COLUMN("interruptions", INT4OID),	  NULLABLE_TEXT("last_error"),
-	COLUMN("created_at", TIMESTAMPTZOID),
+	COLUMN("timer_id", UUIDOID),		 COLUMN("due_at", TIMESTAMPTZOID),
+	COLUMN("run_at", TIMESTAMPTZOID),	 COLUMN("stream_id", TEXTOID),
+	COLUMN("event_name", TEXTOID),		 NULLABLE("payload", JSONOID),
+	NULLABLE("payload_bytes", BYTEAOID), NULLABLE("metadata", JSONOID),
+	NULLABLE_TEXT("partition_key"),		 TEXTS("tags"),
+	COLUMN("attempts", INT4OID),		 COLUMN("interruptions", INT4OID),
+	NULLABLE_TEXT("last_error"),		 COLUMN("created_at", TIMESTAMPTZOID),
 };
 
 static const SierraTableShape timers_shape = {
@@ -266,6 +267,7 @@ static const SierraColumnShape projections_columns[] = {
 	NULLABLE("initial", JSONBOID),
 	TEXTS("streams"),
 	TEXTS("event_names"),
+	TEXTS("tags"),
 	FREE_TEXT("search_path"),
 	FREE_TEXT("mode"),
 	NULLABLE("subscription", TEXTOID),

@@ -325,6 +325,7 @@ deliver_next(Delivery *delivery)
 	SierraReadAll request = {.after = SIERRA_NONE,
 							 .streams = subscription->streams,
 							 .event_names = subscription->event_names,
+							 .tags = subscription->tags,
 							 .expected_rows = result->remaining,
 							 .after_by_partition = subscription->after,
 							 .wants = wants,

@@ -23,7 +23,7 @@
 #define SUBSCRIPTION_LOCK_CLASS 0x5E6
 
 static const SierraQuery load_query = {
-	"SELECT s.streams, s.event_names, s.partitions, s.start_after, s.start_sequences,"
+	"SELECT s.streams, s.event_names, s.tags, s.partitions, s.start_after, s.start_sequences,"
 	" s.start_streams, s.start_versions, s.window_size,"
 	" pg_catalog.date_part('epoch', s.lease_time), s.max_attempts,"
 	" EXISTS (SELECT FROM %1$s.subscription_streams AS t"
@@ -237,16 +237,17 @@ get_subscription(const SierraStore *store, text *name)
 	subscription->name = name;
 	subscription->streams = sierra_filter_of_column(1, "streams");
 	subscription->event_names = sierra_filter_of_column(2, "event_names");
-	subscription->wanted = get_wanted(3, store->partitions);
-	subscription->start_after = sierra_query_int8(0, 4);
-	subscription->start_sequences = get_start_sequences(5, store->partitions);
-	subscription->start_versions = get_start_versions(6, 7);
-	subscription->window = sierra_query_int4(0, 8);
+	subscription->tags = sierra_filter_of_column(3, "tags");
+	subscription->wanted = get_wanted(4, store->partitions);
+	subscription->start_after = sierra_query_int8(0, 5);
+	subscription->start_sequences = get_start_sequences(6, store->partitions);
+	subscription->start_versions = get_start_versions(7, 8);
+	subscription->window = sierra_query_int4(0, 9);
 	subscription->lease_msecs =
-		(int64) (DatumGetFloat8(sierra_query_required(0, 9, FLOAT8OID)) * 1000.0);
-	subscription->max_attempts = sierra_query_int4(0, 10);
-	subscription->has_diverted = sierra_query_bool(0, 11);
-	subscription->created_at = sierra_query_timestamptz(0, 12);
+		(int64) (DatumGetFloat8(sierra_query_required(0, 10, FLOAT8OID)) * 1000.0);
+	subscription->max_attempts = sierra_query_int4(0, 11);
+	subscription->has_diverted = sierra_query_bool(0, 12);
+	subscription->created_at = sierra_query_timestamptz(0, 13);
 	return subscription;
 }
 
@@ -387,5 +388,6 @@ sierra_subscription_matches(const SierraSubscription *subscription, TupleTableSl
 
 	return subscription->wanted[partition] &&
 		   sierra_filter_passes(&subscription->streams, &subscription->event_names, slot) &&
+		   sierra_filter_passes_tags(&subscription->tags, slot) &&
 		   is_after_start(subscription, slot, sierra_slot_text(slot, Anum_events_stream_id));
 }

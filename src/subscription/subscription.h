@@ -37,6 +37,7 @@ typedef struct SierraSubscription
 	bool grouped;			/* a group consumes it: there is a cursor for each partition */
 	SierraFilter streams;
 	SierraFilter event_names;
+	SierraFilter tags;
 	int64 start_after;							/* where it begins, if the next two do not say */
 	int64 *start_sequences;						/* NULL, or by partition; SIERRA_NONE: not set */
 	struct sierra_streams_hash *start_versions; /* stream id to int64, or NULL */
@@ -87,7 +88,7 @@ extern void sierra_subscription_load_leases(SierraSubscription *subscription, te
 extern void sierra_subscription_load_diverted(SierraSubscription *subscription, bool read_only);
 
 /*
- * Does the subscription want this event?  Checks partition, names and start,
+ * Does the subscription want this event?  Checks partition, names, tags and start,
  * but not the cursor or whether the stream is diverted.
  */
 extern bool sierra_subscription_matches(const SierraSubscription *subscription,

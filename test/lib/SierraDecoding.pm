@@ -87,7 +87,7 @@ sub expected_events {
                     END, 2)
                FROM (SELECT global_position, partition_id, partition_sequence, stream_id,
                             stream_version, event_id, event_name, \"timestamp\", partition_key,
-                            transaction_id, metadata, payload, payload_bytes
+                            transaction_id, metadata, payload, payload_bytes, tags
                        FROM $schema.events WHERE $condition ORDER BY global_position) AS e",
             undef, $store) };
 }
@@ -119,6 +119,12 @@ sub read_binary {
         for my $name (qw(store stream_id event_name metadata payload payload_bytes)) {
             (my $length, $rest) = unpack 'l> a*', $rest;
             $fields{$name} = $length < 0 ? undef : substr $rest, 0, $length, '';
+        }
+        (my $count, $rest) = unpack 'N a*', $rest;
+        $fields{tags} = $count == 0 ? undef : [];
+        for (1 .. $count) {
+            (my $length, $rest) = unpack 'N a*', $rest;
+            push @{ $fields{tags} }, substr $rest, 0, $length, '';
         }
         $fields{more} = $rest;
     }

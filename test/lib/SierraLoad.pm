@@ -98,6 +98,9 @@ sub complaints {
         next if $load ne $self->{name};
         push @{ $stored{$token} }, $event;
         push @complaints, "event of unknown call $token" unless $calls->{$token};
+        my ($i) = $event->{payload} =~ /"i": +(\d+)/;
+        push @complaints, "event $event->{event_id} of stream $event->{stream_id} has other tags"
+          if join(' ', @{ $event->{tags} // [] }) ne join ' ', tags_of($event->{stream_id}, $i);
     }
     for my $token (sort keys %$calls) {
         my $call   = $calls->{$token};
@@ -136,6 +139,12 @@ sub different_rows {
           grep { $event->{$_} ne $row->{$_} } keys %$row;
     }
     return @different;
+}
+
+# Every second event of a call has tags: some are those of many events.
+sub tags_of {
+    my ($stream, $i) = @_;
+    return $i % 2 ? () : ("number:$i", "stream:$stream");
 }
 
 sub streams {
@@ -230,7 +239,7 @@ sub choose {
     my $count  = $form eq 'single' ? 1 : 1 + int rand 6;
     my $tenant = rand() < 0.3 ? int rand 6 : undef;
     my @events;
-    for my $i (1 .. $count) {
+    for my $i (0 .. $count - 1) {
         push @events,
           {
             stream_id  => defined $tenant ? "tenant-$tenant" : 'shared-' . int rand 12,
@@ -238,6 +247,8 @@ sub choose {
             metadata   => qq({"token": "$self->{name} $token"}),
             payload    => sprintf('{"i":  %d, "pad": "%s"}', $i, 'x' x int rand 200),
           };
+        my @tags = SierraLoad::tags_of($events[-1]{stream_id}, $i);
+        $events[-1]{tags} = encode_json(\@tags) if @tags;
     }
     my $with_ids = rand() < 0.4;
     $_->{event_id} = random_uuid() for $with_ids ? @events : ();
@@ -256,17 +267,18 @@ my %send = (
         my ($dbh, $key, $event) = @_;
         return all_rows(
             $dbh,
-            'SELECT * FROM eappend($1, $2, $3, $4, event_id => $5, partition_key => $6)',
-            @$event{qw(stream_id event_name payload metadata event_id)}, $key);
+            'SELECT * FROM eappend($1, $2, $3, $4, event_id => $5, partition_key => $6,
+                 tags => ARRAY(SELECT json_array_elements_text($7::json)))',
+            @$event{qw(stream_id event_name payload metadata event_id)}, $key, $event->{tags});
     },
     json => sub {
         my ($dbh, $key, @events) = @_;
         my @members = map {
             my $event = $_;
-            sprintf '{%s, "payload": %s, "metadata": %s}',
+            sprintf '{%s, "payload": %s, "metadata": %s, "tags": %s}',
               join(', ', map { qq("$_": "$event->{$_}") }
                 grep { exists $event->{$_} } qw(stream_id event_name event_id)),
-              @$event{qw(payload metadata)};
+              @$event{qw(payload metadata)}, $event->{tags} // 'null';
         } @events;
         return all_rows($dbh, 'SELECT * FROM emappend($1, $2::json)',
             $key, '[' . join(', ', @members) . ']');
@@ -276,10 +288,10 @@ my %send = (
         my @columns = map {
             my $name = $_;
             [ map { $_->{$name} } @events ]
-        } qw(stream_id event_name payload metadata event_id);
+        } qw(stream_id event_name payload metadata event_id tags);
         return all_rows(
             $dbh,
-            'SELECT * FROM emappend($1, $2, $3, $4::json[], $5::json[], NULL, $6::uuid[])',
+            'SELECT * FROM emappend($1, $2, $3, $4::json[], $5::json[], NULL, $6::uuid[], tags => $7::json[])',
             $key, @columns);
     },
 );

@@ -108,7 +108,7 @@ sub store_text {
     my $schema = $dbh->quote_identifier($store // 'es');
     my @lines;
     for my $table ([ events => 'partition_id, partition_sequence' ],
-        [ stream_keys => 'stream_id' ], [ event_ids => 'event_id' ])
+        [ stream_keys => 'stream_id' ], [ event_ids => 'event_id' ], [ event_tags => 'tag, global_position' ])
     {
         my ($name, $order) = @$table;
         push @lines, $name,

@@ -1,10 +1,10 @@
 -- The tables of a store: what queries of users may rely on.
 BEGIN;
-SELECT plan(85);
+SELECT plan(88);
 SELECT lives_ok($$SELECT create_event_store('shape', 3)$$, 'a store with three partitions');
 
 SELECT has_schema('shape');
-SELECT tables_are('shape', ARRAY['events', 'events_0', 'events_1', 'events_2', 'stream_keys', 'event_ids',
+SELECT tables_are('shape', ARRAY['events', 'events_0', 'events_1', 'events_2', 'stream_keys', 'event_ids', 'event_tags',
                   'subscriptions', 'subscription_cursors', 'subscription_consumers', 'subscription_streams',
                   'aggregates', 'snapshots', 'timers', 'upcasters', 'projections', 'projection_states',
                   'sagas', 'saga_instances']);
@@ -15,18 +15,20 @@ SELECT is_partition_of('shape', 'events_1', 'shape', 'events', 'events_1 is a pa
 SELECT is_partition_of('shape', 'events_2', 'shape', 'events', 'events_2 is a partition of it');
 SELECT is(pg_get_partkeydef('shape.events'::regclass), 'LIST (partition_id)', 'partitioned by partition_id');
 SELECT columns_are('shape', 'events', ARRAY['partition_sequence', 'stream_version', 'global_position', 'timestamp', 'event_id',
-                   'partition_key', 'transaction_id', 'partition_id', 'stream_id', 'event_name', 'metadata', 'payload', 'payload_bytes']);
+                   'partition_key', 'transaction_id', 'partition_id', 'stream_id', 'event_name', 'metadata', 'payload', 'payload_bytes', 'tags']);
 SELECT is_empty(
     $$SELECT a.attname, format_type(a.atttypid, -1) FROM pg_attribute AS a WHERE a.attrelid = 'sierra_event'::regclass AND a.attnum > 0
       EXCEPT SELECT attname, format_type(atttypid, -1) FROM pg_attribute WHERE attrelid = 'shape.events'::regclass AND attnum > 0$$,
     'each column of sierra_event is one of the table, of the same type');
 SELECT columns_are('shape', 'stream_keys', ARRAY['stream_id', 'partition_key']);
 SELECT columns_are('shape', 'event_ids', ARRAY['event_id', 'partition_id']);
+SELECT columns_are('shape', 'event_tags', ARRAY['tag', 'global_position', 'partition_id', 'partition_sequence']);
 SELECT col_is_pk('shape', 'events_0', 'partition_sequence', 'a partition''s primary key is its sequence');
 SELECT col_is_unique('shape', 'events_0', ARRAY['stream_id', 'stream_version'], 'versions are unique in a stream');
 SELECT col_is_unique('shape', 'events_0', 'event_id', 'event ids are unique in a partition');
 SELECT col_is_pk('shape', 'stream_keys', 'stream_id', 'a stream has one key');
 SELECT col_is_pk('shape', 'event_ids', 'event_id', 'an event id is registered once');
+SELECT col_is_pk('shape', 'event_tags', ARRAY['tag', 'global_position', 'partition_id', 'partition_sequence'], 'the index of tags has all columns');
 SELECT col_not_null('shape', 'events', 'stream_id', 'a stream id is never null');
 SELECT col_is_null('shape', 'events', 'payload', 'a payload may be');
 SELECT is_empty(
@@ -41,13 +43,14 @@ SELECT trigger_is('shape', 'events_1', 'sierra_guard', 'sierra_internal', 'guard
 SELECT is(sierra_internal.partition_count('shape'), 3, 'the guard of the events keeps the number of partitions');
 SELECT is(sierra_internal.partition_count('no_such_store'), NULL, 'no store, no partitions');
 SELECT is((SELECT string_agg(tgrelid::regclass::text || ' ' || tgnargs, ', ' ORDER BY tgrelid::regclass::text) FROM pg_trigger WHERE tgname = 'sierra_guard' AND tgrelid::regclass::text LIKE 'shape.%'),
-          'shape.event_ids 0, shape.events 1, shape.events_0 0, shape.events_1 0, shape.events_2 0, shape.stream_keys 0',
+          'shape.event_ids 0, shape.event_tags 0, shape.events 1, shape.events_0 0, shape.events_1 0, shape.events_2 0, shape.stream_keys 0',
           'it has one argument, the other guards have none');
 SELECT has_trigger('shape', 'stream_keys', 'sierra_guard', 'and the keys');
 SELECT has_trigger('shape', 'event_ids', 'sierra_guard', 'and the ids');
+SELECT has_trigger('shape', 'event_tags', 'sierra_guard', 'and the tags');
 
 -- The tables of subscriptions: they hold no events, so they have no guard.
-SELECT columns_are('shape', 'subscriptions', ARRAY['subscription', 'streams', 'event_names', 'partitions', 'start_after', 'start_sequences',
+SELECT columns_are('shape', 'subscriptions', ARRAY['subscription', 'streams', 'event_names', 'tags', 'partitions', 'start_after', 'start_sequences',
                    'start_streams', 'start_versions', 'window_size', 'lease_time', 'max_attempts', 'created_at']);
 SELECT columns_are('shape', 'subscription_cursors', ARRAY['subscription', 'partition_id', 'cursor', 'epoch', 'consumer', 'acknowledged_at',
                    'last_error', 'last_error_at']);
@@ -77,7 +80,7 @@ SELECT is_empty($$SELECT c.relname FROM pg_class AS c WHERE c.relnamespace = 'sh
 SELECT columns_are('shape', 'aggregates', ARRAY['aggregate', 'fold', 'initial', 'snapshot_every', 'fold_version', 'definition', 'created_at']);
 SELECT columns_are('shape', 'snapshots', ARRAY['aggregate', 'stream_id', 'definition', 'version', 'snapshot_id', 'newest', 'state', 'taken_at']);
 SELECT columns_are('shape', 'timers', ARRAY['timer_id', 'due_at', 'run_at', 'stream_id', 'event_name', 'payload', 'payload_bytes', 'metadata',
-                   'partition_key', 'attempts', 'interruptions', 'last_error', 'created_at']);
+                   'partition_key', 'tags', 'attempts', 'interruptions', 'last_error', 'created_at']);
 SELECT columns_are('shape', 'upcasters', ARRAY['event_name', 'from_version', 'upcast']);
 SELECT col_is_pk('shape', 'aggregates', 'aggregate', 'an aggregate has a name');
 SELECT col_is_pk('shape', 'snapshots', ARRAY['aggregate', 'stream_id', 'definition', 'version', 'snapshot_id'], 'the same snapshot may be there twice');
@@ -91,7 +94,7 @@ SELECT is_empty($$SELECT c.relname FROM pg_class AS c WHERE c.relnamespace = 'sh
 -- The tables of projections and sagas.  Their guards are others: see
 -- sierra_internal.restore_row_guards().
 SELECT columns_are('shape', 'projections', ARRAY['projection', 'version', 'live', 'owner', 'kind', 'handler', 'key', 'initial', 'streams',
-                   'event_names', 'search_path', 'mode', 'subscription', 'batch_size', 'on_error', 'max_attempts', 'retry_after', 'automatic',
+                   'event_names', 'tags', 'search_path', 'mode', 'subscription', 'batch_size', 'on_error', 'max_attempts', 'retry_after', 'automatic',
                    'state', 'attempts', 'interruptions', 'retry_at', 'failed_position', 'failed_stream', 'last_error', 'last_error_at', 'processed', 'rate',
                    'created_at', 'updated_at']);
 SELECT columns_are('shape', 'sagas', ARRAY['saga', 'version', 'owner', 'steps', 'timeout', 'search_path', 'created_at']);

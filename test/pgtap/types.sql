@@ -12,7 +12,7 @@ SELECT has_type('expected_version');
 SELECT is(pg_temp.columns_of('sierra_event'),
           'global_position bigint, partition_id integer, partition_sequence bigint, stream_id text,'
           ' stream_version bigint, event_id uuid, event_name text, timestamp timestamp with time zone,'
-          ' partition_key uuid, transaction_id uuid, metadata json, payload json, payload_bytes bytea',
+          ' partition_key uuid, transaction_id uuid, metadata json, payload json, payload_bytes bytea, tags text[]',
           'columns of sierra_event');
 SELECT is(pg_temp.columns_of('sierra_append_result'),
           'event_id uuid, partition_key uuid, partition_id integer, partition_sequence bigint, stream_id text,'

@@ -63,10 +63,11 @@ RESET sierra_es.strict_versioning;
 SELECT stream_version, event_id, "timestamp" = '2024-02-29 12:00+00' AS client_time
   FROM edecide('account', 'c', 'decide_account(jsonb, jsonb)', '{"do": "answer", "answer": [
       {"event_name": "Opened", "payload": {"by": "eve"}, "metadata": {"own": 1}, "event_id": "00000000-0000-4000-8000-000000000001", "timestamp": "2024-02-29 12:00+00"},
-      {"event_name": "Signed", "payload_bytes": "AP8="},
+      {"event_name": "Signed", "payload_bytes": "AP8=", "tags": ["account:c", "by:eve"]},
       {"event_name": "Nothing", "payload": null, "metadata": null, "event_id": "00000000-0000-4000-8000-000000000002"}]}', metadata => '{ "call" : 7 }')
  WHERE event_id::text LIKE '00000000-%';
-SELECT event_name, payload, payload_bytes, metadata FROM escan('c');
+SELECT event_name, payload, payload_bytes, metadata, tags FROM escan('c');
+SELECT tag, global_position = (SELECT global_position FROM escan('c', 1, 1)) AS place FROM es.event_tags ORDER BY tag;
 -- the exact text, from json
 SELECT stream_version
   FROM edecide('account', 'exact', 'decide_account(jsonb, jsonb)',

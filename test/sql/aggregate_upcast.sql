@@ -8,7 +8,7 @@ CREATE FUNCTION split_name(payload json) RETURNS json
 CREATE FUNCTION nest_name(payload jsonb) RETURNS jsonb
     LANGUAGE sql IMMUTABLE RETURN jsonb_build_object('name', payload);
 SELECT stream_version FROM emappend(NULL, '[
-    {"stream_id": "p", "event_name": "Named", "payload": {"name": "Ada Lovelace"}},
+    {"stream_id": "p", "event_name": "Named", "payload": {"name": "Ada Lovelace"}, "tags": ["user:ada", "b"]},
     {"stream_id": "p", "event_name": "Named", "payload": {"first": "Grace", "last": "Hopper"}, "metadata": { "by" : 1.0, "schema_version" : 2, "c":[ ] }},
     {"stream_id": "p", "event_name": "Named", "payload": {"name": {"first": "Mary", "last": "Kay"}}, "metadata": {"schema_version": 3}},
     {"stream_id": "p", "event_name": "Other", "payload": {"name": "as it is"}}]');

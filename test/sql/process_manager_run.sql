@@ -17,7 +17,7 @@ BEGIN
     WHEN 'PaymentReceived' THEN
         PERFORM emappend(NULL, json_build_array(
             json_build_object('stream_id', e.payload ->> 'order', 'event_name', 'OrderPaid'),
-            json_build_object('stream_id', 'shipping', 'event_name', 'ShippingAsked', 'metadata', json_build_object('causation_id', 'mine'))));
+            json_build_object('stream_id', 'shipping', 'event_name', 'ShippingAsked', 'tags', json_build_array(e.payload ->> 'order'), 'metadata', json_build_object('causation_id', 'mine'))));
         RETURN state || '{"step": "paid"}';
     WHEN 'PaymentTimedOut' THEN
         IF state ->> 'step' = 'asked' THEN
@@ -55,7 +55,7 @@ SELECT t.stream_id, t.metadata ->> 'correlation_id' = coalesce(e.metadata ->> 'c
 SELECT stream_version FROM eappend('payment-order-1', 'PaymentReceived', '{"order": "order-1"}', '{"correlation_id": "c-1"}');
 SELECT run_projections();
 SELECT * FROM causes OFFSET 2;
-SELECT metadata FROM escan('shipping') AS e;
+SELECT metadata, tags FROM escan('shipping') AS e;
 SELECT key, state FROM estates('fulfilment') ORDER BY key;
 -- Time-outs come to it as events, with the right cause; one ends a process, by an event that it
 -- appends.

@@ -19,10 +19,10 @@ SELECT ehead() >= 7 AND NOT EXISTS (SELECT FROM es.events WHERE global_position 
 
 -- A new one: its definition, and how far it is behind.
 SELECT esub('all', start_from => 'earliest');
-SELECT esub('orders', ARRAY['order-*'], ARRAY['Placed', 'Paid'], window_size => 7);
+SELECT esub('orders', ARRAY['order-*'], ARRAY['Placed', 'Paid'], window_size => 7, tags => '{customer:1,b}');
 SELECT epsub('two', ARRAY[1, 3], 'earliest', window_size => 3);
 SELECT subscription, state, lag_events, window_used, window_size, cursor, consumers, retrying, parked FROM event_subscriptions();
-SELECT subscription, streams, event_names, partitions, acknowledged_at, last_error, last_error_at FROM event_subscriptions();
+SELECT subscription, streams, event_names, tags, partitions, acknowledged_at, last_error, last_error_at FROM event_subscriptions();
 SELECT subscription, lag BETWEEN interval '1 hour' AND interval '2 hours' AS lag, created_at <= clock_timestamp() AS created FROM event_subscriptions();
 -- lag_events counts all events beyond the cursor, also those that do not match
 SELECT esub('a', ARRAY['a'], start_from => 'earliest');

@@ -23,10 +23,10 @@ SELECT array_agg(payload::text::int ORDER BY stream_version) FROM escan('same');
 
 -- Every column of the event is as it was scheduled; its id is that of the timer.
 CREATE TABLE scheduled AS
-    SELECT eschedule('2020-01-01', 'exact', 'Due', '{ "b":1,  "a": "\u0000" }', '{ "m": [ 1 ] }', 'my key') AS id
+    SELECT eschedule('2020-01-01', 'exact', 'Due', '{ "b":1,  "a": "\u0000" }', '{ "m": [ 1 ] }', 'my key', tags => ARRAY['b', 'a']) AS id
     UNION ALL SELECT eschedule('2020-01-02', 'exact', 'Due', payload_bytes => '\x00ff');
 SELECT run_timers();
-SELECT e.event_name, e.payload, e.metadata, e.payload_bytes, e.partition_key = sierra_partition_key('my key') AS key, e.event_id = s.id AS id
+SELECT e.event_name, e.payload, e.metadata, e.payload_bytes, e.tags, e.partition_key = sierra_partition_key('my key') AS key, e.event_id = s.id AS id
   FROM escan('exact') AS e LEFT JOIN scheduled AS s ON s.id = e.event_id;
 
 -- strict versioning does not stop timers

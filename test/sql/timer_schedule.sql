@@ -29,6 +29,13 @@ INSERT INTO calls VALUES
     (5, $$SELECT eschedule('2099-01-01', 'order-1', 'Reminded', '{ "n":1,"n": 2 }', NULL, 'tenant', NULL, '00000000-0000-4000-8000-000000000001')$$),
     (6, $$SELECT eschedule('2099-01-01', 'order-1', 'Reminded', '{ "n":1,"n": 2 }', '{"by" : "timer"}', NULL, NULL, '00000000-0000-4000-8000-000000000001')$$),
     (7, $$SELECT eschedule('2020-01-01 12:00+00', 'scan', 'Scanned', payload_bytes => '\x00fe', timer_id => '00000000-0000-4000-8000-000000000002')$$);
+INSERT INTO calls VALUES
+    (8, $$SELECT eschedule('2099-01-01', 'order-1', 'Reminded', '{ "n":1,"n": 2 }', '{"by" : "timer"}', 'tenant', NULL, '00000000-0000-4000-8000-000000000001', '{a}')$$),
+    (9, $$SELECT eschedule('2099-01-01', 'order-1', 'Reminded', '{ "n":1,"n": 2 }', '{"by" : "timer"}', 'tenant', NULL, '00000000-0000-4000-8000-000000000001', '{}')$$),
+    (10, $$SELECT eschedule('2098-01-01', 'order-1', 'Tagged', timer_id => '00000000-0000-4000-8000-000000000004', tags => '{order:1,a b}')$$),
+    (11, $$SELECT eschedule('2098-01-01', 'order-1', 'Tagged', timer_id => '00000000-0000-4000-8000-000000000004', tags => '[3:4]={order:1,a b}')$$),
+    (12, $$SELECT eschedule('2098-01-01', 'order-1', 'Tagged', timer_id => '00000000-0000-4000-8000-000000000004', tags => '{a b,order:1}')$$),
+    (13, $$SELECT eschedule('2098-01-01', 'order-1', 'Tagged', timer_id => '00000000-0000-4000-8000-000000000004')$$);
 CREATE FUNCTION outcome(call text) RETURNS text LANGUAGE plpgsql AS $$
 BEGIN
     EXECUTE call;
@@ -45,6 +52,11 @@ SELECT run_timers();
 SELECT stream_id, stream_version, event_id, event_name, payload_bytes FROM escan('scan');
 SELECT eschedule('2020-01-01 12:00+00', 'scan', 'Scanned', payload_bytes => '\x00ff', timer_id => :'t2');
 SELECT outcome(call) FROM calls WHERE n = 7;
+-- Its tags count as the rest does.
+UPDATE es.timers SET run_at = now() - interval '1 day' WHERE tags IS NOT NULL;
+SELECT run_timers();
+SELECT event_id, tags FROM escan('order-1') WHERE event_name = 'Tagged';
+SELECT n, outcome(call) FROM calls WHERE n BETWEEN 10 AND 13 ORDER BY n;
 SELECT eschedule('2099-01-01', 'order-1', 'x', timer_id => event_id) FROM eappend('order-1', 'y', event_id => '00000000-0000-4000-8000-000000000003');
 :sqlstate
 SELECT count(*) FROM es.timers;
@@ -77,6 +89,12 @@ SELECT eschedule(now(), 'a', E'x\n');
 SELECT eschedule(now(), 'a', 'x', '{}', payload_bytes => '\x00');
 :sqlstate
 SELECT eschedule(now(), 'a', 'x', partition_key => '');
+:sqlstate
+SELECT eschedule(now(), 'a', 'x', tags => ARRAY['a', NULL]);
+:sqlstate
+SELECT eschedule(now(), 'a', 'x', tags => ARRAY['a', 'b', 'a']);
+:sqlstate
+SELECT eschedule(now(), 'a', 'x', tags => ARRAY['']);
 :sqlstate
 SELECT event_timers('none');
 :sqlstate

@@ -19,7 +19,7 @@ for my $i (1 .. 200) {
     # One partition only: with several, in any order, it could deadlock with the load.
     $dbh->begin_work;
     $dbh->do(q{SELECT * FROM emappend(NULL, ARRAY['own', 'own'], ARRAY['e', 'e'],
-        event_ids => ARRAY[gen_random_uuid(), gen_random_uuid()])});
+        event_ids => ARRAY[gen_random_uuid(), gen_random_uuid()], tags => ARRAY['["a"]', '["a", "b"]']::json[])});
     $dbh->do('SAVEPOINT before');
     $dbh->do(q{SELECT * FROM eappend('own', 'Undone')});
     $dbh->do('ROLLBACK TO before');
@@ -48,14 +48,14 @@ my $statistics = q{
     SELECT t.relname, t.n_tup_ins, t.n_tup_upd, t.n_tup_hot_upd, t.n_tup_del
       FROM pg_stat_user_tables AS t WHERE t.schemaname = 'es' ORDER BY t.relname};
 my %tables = map { $_->{relname} => $_ } @{ all_rows($dbh, $statistics) };
-is_deeply([ sort keys %tables ], [ 'aggregates', 'event_ids', 'events', (map { "events_$_" } 0 .. 3), 'projection_states', 'projections', 'saga_instances', 'sagas', 'snapshots',
+is_deeply([ sort keys %tables ], [ 'aggregates', 'event_ids', 'event_tags', 'events', (map { "events_$_" } 0 .. 3), 'projection_states', 'projections', 'saga_instances', 'sagas', 'snapshots',
         'stream_keys', 'subscription_consumers', 'subscription_cursors', 'subscription_streams', 'subscriptions', 'timers', 'upcasters' ],
     'there are statistics of every table');
 for my $table (values %tables) {
     is($table->{$_}, 0, "no_bloat: $_ of $table->{relname}") for qw(n_tup_upd n_tup_hot_upd n_tup_del);
 }
 is(one_value($dbh, q{SELECT count(*) FROM pg_class WHERE relnamespace = 'es'::regnamespace AND relkind IN ('r', 'p', 'm', 'S')}),
-    20, 'and there are no other tables');
+    21, 'and there are no other tables');
 store_is_sound($dbh, 'after rollbacks');
 
 done_testing();

@@ -26,11 +26,12 @@ $dbh->do(q{SELECT FROM eappend('zoë "\/', 'Naïve', metadata => '{ "by":"me" }'
 $dbh->do(q{SELECT FROM eappend('bytes', 'Scanned', event_id => '0190a8f4-1111-7222-8333-444455556666',
     payload_bytes => decode(repeat('00ff7e80', 50), 'hex'))});
 $dbh->do(q{SELECT FROM eappend('bytes', 'Scanned', payload_bytes => '')});
-$dbh->do(q{SELECT FROM eappend('none', 'Nothing', payload => 'null', metadata => '{}')});
+$dbh->do(q{SELECT FROM eappend('none', 'Nothing', payload => 'null', metadata => '{}', tags => ARRAY['course:1', 'zoë "\/', ',{}'])});
+$dbh->do(q{SELECT FROM eappend('none', 'Tagged', tags => (SELECT array_agg(repeat('t', 223 + i)) FROM generate_series(1, 32) AS i))});
 my @sent = take_changes($dbh, 'events', peek => 1);
 same_text(join("\n", grep { /"type":"event"/ } @sent),
     join("\n", expected_events($dbh, 'es')), 'events have the fields of sierra_event, byte by byte');
-is_deeply([ map { decode_json($_)->{type} } @sent ], [ (qw(begin event commit)) x 5 ],
+is_deeply([ map { decode_json($_)->{type} } @sent ], [ (qw(begin event commit)) x 6 ],
     'each in its transaction');
 {
     my ($begin, undef, $commit) = map { decode_json($_) } @sent;
@@ -56,8 +57,8 @@ is_deeply([ map { decode_json($_)->{type} } @sent ], [ (qw(begin event commit)) 
 {
     my @binary = map { read_binary($_) } take_binary($dbh, 'events');
     my @events = grep { $_->{type} eq 'E' } @binary;
-    is(join('', map { $_->{type} } @binary), 'BEC' x 5, 'binary: begin, events, commit');
-    is(join(' ', map { "$_->{version} $_->{more}" } @binary), join(' ', ('1 ') x 15),
+    is(join('', map { $_->{type} } @binary), 'BEC' x 6, 'binary: begin, events, commit');
+    is(join(' ', map { "$_->{version} $_->{more}" } @binary), join(' ', ('1 ') x 18),
         'binary: of version 1, without a byte more');
     my $columns = q{global_position, partition_id, partition_sequence, stream_version,
         (extract(epoch FROM "timestamp" - '2000-01-01 00:00+00') * 1000000)::bigint AS "timestamp",
@@ -68,12 +69,14 @@ is_deeply([ map { decode_json($_)->{type} } @sent ], [ (qw(begin event commit)) 
         encode(convert_to(event_name, 'UTF8'), 'hex') AS event_name,
         encode(convert_to(metadata::text, 'UTF8'), 'hex') AS metadata,
         encode(convert_to(payload::text, 'UTF8'), 'hex') AS payload,
-        encode(payload_bytes, 'hex') AS payload_bytes};
+        encode(payload_bytes, 'hex') AS payload_bytes,
+        (SELECT array_agg(encode(convert_to(t, 'UTF8'), 'hex') ORDER BY nth)
+           FROM unnest(tags) WITH ORDINALITY AS t (t, nth)) AS tags};
     for my $event (@events) {
         delete @$event{qw(type version more)};
         is(delete $event->{store}, 'es', 'binary: the store');
         $_ = defined $_ ? unpack 'H*', $_ : undef
-          for @$event{qw(stream_id event_name metadata payload payload_bytes)};
+          for @$event{qw(stream_id event_name metadata payload payload_bytes)}, @{ $event->{tags} // [] };
     }
     is_deeply(\@events, all_rows($dbh, "SELECT $columns FROM es.events ORDER BY global_position"),
         'binary: every field');
@@ -196,7 +199,7 @@ $dbh->do('DROP TABLE own');
 $dbh->do('ALTER TABLE renamed.events RENAME TO not_events');
 $dbh->do('ALTER TABLE renamed.not_events DISABLE TRIGGER sierra_guard');
 $dbh->do(q{INSERT INTO renamed.not_events SELECT 1000, 1000, 1000, now(), gen_random_uuid(), gen_random_uuid(),
-    gen_random_uuid(), partition_id, stream_id, 'No event', NULL, NULL, NULL FROM renamed.not_events LIMIT 1});
+    gen_random_uuid(), partition_id, stream_id, 'No event', NULL, NULL, NULL, NULL FROM renamed.not_events LIMIT 1});
 $dbh->do('ALTER TABLE renamed.not_events ENABLE ALWAYS TRIGGER sierra_guard');
 $dbh->do('ALTER TABLE renamed.not_events RENAME TO events');
 append('order-2', 'Again', '1');
@@ -266,9 +269,14 @@ take_changes($dbh, 'events');
     $insert->($_ => q{repeat(E'\x01', 256)}), $insert->($_ => q{repeat(E'\x01', 20000000)}) foreach qw(stream_id event_name);
     $insert->('"timestamp"' => $_) foreach q{'infinity'}, q{'-infinity'};
     $insert->(event_name => q{repeat(E'\x01', 255)});
+    $insert->(tags => $_) foreach q{ARRAY[repeat('t', 8400)]}, q{ARRAY[repeat('t', 20000000)]};
+    $insert->(event_name => q{'Untagged'}, tags => $_)
+      foreach q{'{}'}, q{'{{a,b},{c,d}}'}, q{'{a,NULL}'}, q{(SELECT array_agg('t'::text) FROM generate_series(1, 33))};
+    $insert->(event_name => q{'Tagged'}, tags => q{'[5:6]={a,b}'});
 }
 append('order-1', 'Continued', '{}');
-is(join(' ', map { my $e = decode_json($_); length $e->{event_name} == 255 ? 'long' : $e->{event_name} } take_events($dbh, 'events')),
-    'Right Right long Continued', 'rows that no append writes are not sent');
+is(join(' ', map { my $e = decode_json($_); (length $e->{event_name} == 255 ? 'long' : $e->{event_name}) . join '', @{ $e->{tags} // [] } }
+          take_events($dbh, 'events')),
+    'Right Right long Untagged Untagged Untagged Untagged Taggedab Continued', 'rows that no append writes are not sent');
 
 done_testing();

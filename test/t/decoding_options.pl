@@ -18,7 +18,8 @@ make_slot($dbh, 'events');
 
 $dbh->do(q{SELECT FROM generate_series(1, 60) AS i, LATERAL eappend(
     (ARRAY['order-', 'invoice-', 'a,b-', ' order-'])[1 + i % 4] || i % 7,
-    (ARRAY['Made', 'Changed', 'Closed, at last'])[1 + i % 3], to_json(i))});
+    (ARRAY['Made', 'Changed', 'Closed, at last'])[1 + i % 3], to_json(i),
+    tags => CASE WHEN i % 5 > 0 THEN ARRAY['fifth:' || i % 5, 'kind, of: ' || i % 2] END)});
 $dbh->do(q{SET sierra_es.store = 'other'});
 $dbh->do(q{SELECT eappend('order-1', 'Made', '1'), eappend('order-2', 'Made', '2')});
 $dbh->do('RESET sierra_es.store');
@@ -37,6 +38,11 @@ my @filters = (
         event_names => '["Made", "Closed, at last"]' ],
     [ 'streams and names', q{stream_id LIKE 'order-%' AND event_name = 'Made'},
         streams => 'order-*', event_names => 'Made' ],
+    [ 'a tag', q{tags @> '{fifth:1}'}, tags => 'fifth:1' ],
+    [ 'any of two tags', q{tags && '{fifth:1,fifth:3}'}, tags => 'fifth:1,fifth:3,fifth:0' ],
+    [ 'tags have no wildcard', 'false', tags => 'fifth*' ],
+    [ 'tags as JSON', q{tags && '{fifth:2,"kind, of: 1"}'}, tags => '["kind, of: 1", "fifth:2"]' ],
+    [ 'names and tags', q{event_name = 'Made' AND tags && '{fifth:4}'}, event_names => 'Made', tags => 'fifth:4' ],
     [ 'a partition', 'partition_id = 3', partitions => '3' ],
     [ 'partitions', 'partition_id IN (0, 1, 2, 5, 7)', partitions => '0-2,5, 7-1023' ],
     [ 'after a position', 'global_position > 17', after => '17' ],
@@ -107,6 +113,7 @@ my @refused = (
     (map { [ 'option "streams" cannot be', streams => $_ ] }
           '', ',', 'a,', 'a,,b', '[', '[]', '[1]', '[""]', '["a", null]', '[["a"]]', '["a"] x', '["\u0000"]'),
     [ 'option "event_names" cannot be', event_names => '' ],
+    [ 'option "tags" cannot be', tags => '' ],
     (map { [ 'option "partitions" cannot be', partitions => $_ ] }
           '', '-1', '1024', '3-1', '1-', '-', '1-2-3', 'x', '0x1', '1;2', '99999999999999999999'),
     (map { [ 'option "after" cannot be', store => 'es', after => $_ ] } '', '-2', '1.5', ' 1', 'now', '9223372036854775808'),

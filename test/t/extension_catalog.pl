@@ -37,7 +37,7 @@ sub make_database {
     my $keeper = connect_to($node, $name, 'keeper');
     $keeper->do(q{SELECT create_event_store('kept', 2)});
     $keeper->do('GRANT USAGE ON SCHEMA kept TO clerk');
-    $keeper->do('GRANT SELECT, INSERT ON kept.events, kept.stream_keys, kept.event_ids TO clerk');
+    $keeper->do('GRANT SELECT, INSERT ON kept.events, kept.stream_keys, kept.event_ids, kept.event_tags TO clerk');
     $keeper->disconnect;
     $dbh->disconnect;
     return;
@@ -52,7 +52,8 @@ sub fill {
     my $dbh = connect_to($node, $name);
     for my $store ($other, 'kept') {
         $dbh->do('SELECT set_config($1, $2, false)', undef, 'sierra_es.store', $store);
-        $dbh->do(q{SELECT * FROM emappend('a key', ARRAY['a', 'b', 'a'], ARRAY['e', 'e', 'e'], ARRAY['{ "x" : 1.0 }', NULL, '[null ]']::json[])});
+        $dbh->do(q{SELECT * FROM emappend('a key', ARRAY['a', 'b', 'a'], ARRAY['e', 'e', 'e'], ARRAY['{ "x" : 1.0 }', NULL, '[null ]']::json[],
+            tags => ARRAY['["course:1", "b"]', NULL, '["course:1"]']::json[])});
     }
     $dbh->disconnect;
     return;

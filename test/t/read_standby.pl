@@ -99,7 +99,7 @@ same_text(
     join("\n", @{ $on_standby->selectcol_arrayref(
                 'SELECT e::text FROM (SELECT global_position, partition_id, partition_sequence,
                         stream_id, stream_version, event_id, event_name, "timestamp", partition_key,
-                        transaction_id, metadata, payload, payload_bytes
+                        transaction_id, metadata, payload, payload_bytes, tags
                    FROM es.events ORDER BY global_position) AS e') }),
     'eall() works after the promotion'
 );

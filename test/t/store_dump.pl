@@ -26,7 +26,7 @@ $source->do(q{SELECT * FROM eappend('odd', 'Json',
     E'{ "b":1,  "a": "\\\\u0000",\n\t"a": 1e400, "ä": "\\\\\\\\N" }', '{"a": [null ]}', "timestamp" => '0044-03-15 BC')});
 $source->do(q{SELECT * FROM eappend('odd', 'Long',
     to_json((SELECT string_agg(md5(i::text), '') FROM generate_series(1, 3000) AS i)))});
-$source->do(q{SELECT * FROM eappend(E'tab''\\.quote"ü', 'Null')});
+$source->do(q{SELECT * FROM eappend(E'tab''\\.quote"ü', 'Null', tags => ARRAY[E'tab''\\.quote"ü', '{a,NULL}', 'NULL'])});
 my $first = $source->selectrow_hashref(q{SELECT * FROM eappend('keyed', 'Began', event_id => ?,
     partition_key => 'a key of its own')}, undef, $known);
 $source->begin_work;
@@ -143,7 +143,7 @@ is_restored($database, 'directory format, two jobs');
 
 my $schema = dump_to('schema', '--schema-only');
 my $data   = dump_to('data', '--data-only');
-my $empty  = join "\n", qw(events stream_keys event_ids);
+my $empty  = join "\n", qw(events stream_keys event_ids event_tags);
 
 for my $how ('psql', 'pg_restore', 'pg_restore of INSERT statements') {
     my @restore =
@@ -227,7 +227,7 @@ my $early = connect_to($node, $database);
 $early->begin_work;
 $early->do(q{SELECT * FROM eappend('early', 'Undone')});
 $early->rollback;
-for my $table ((map { "events_$_" } 0 .. 7), 'stream_keys', 'event_ids') {
+for my $table ((map { "events_$_" } 0 .. 7), 'stream_keys', 'event_ids', 'event_tags') {
     $node->safe_psql('postgres', qq{\\copy es.$table to '$files/$table'});
     $node->safe_psql($database, qq{SET sierra_es.restore = on; \\copy es.$table from '$files/$table'});
 }
@@ -246,7 +246,7 @@ $node->safe_psql($_, qq{CREATE EXTENSION sierra_es; GRANT CREATE ON DATABASE $_ 
 my $keeper = connect_to($node, $owned[0], 'keeper');
 $keeper->do(q{SELECT create_event_store('es', 4)});
 $keeper->do(q{SELECT create_category_index()});
-$keeper->do(q{SELECT * FROM emappend('k', ARRAY['a', 'b'], ARRAY['e', 'e'])});
+$keeper->do(q{SELECT * FROM emappend('k', ARRAY['a', 'b'], ARRAY['e', 'e'], tags => ARRAY['["a", "b"]', NULL]::json[])});
 $keeper->do(q{GRANT USAGE ON SCHEMA es TO clerk});
 $keeper->do(q{GRANT SELECT, INSERT ON ALL TABLES IN SCHEMA es TO clerk});
 $node->command_ok([ 'pg_dump', '-U', 'keeper', '-n', 'es', '-Fc', '-d', $owned[0], '-f', "$files/owned" ],
@@ -264,8 +264,10 @@ sub is_kept {
     my $clerk = connect_to($server, $database, 'clerk');
     append_continues($clerk, [qw(a b c)], "$how, others have their rights");
     $clerk->do('SET sierra_es.restore = on');
-    is(sqlstate_of($clerk, q{INSERT INTO es.event_ids VALUES (gen_random_uuid(), 0)}),
-        'SE006', 'append_only: sierra_es.restore is for owners');
+    is(sqlstate_of($clerk, "INSERT INTO es.$_"), 'SE006', "append_only: sierra_es.restore is for owners: $_")
+      for 'event_ids VALUES (gen_random_uuid(), 0)', q{event_tags VALUES ('a', 0, 0, 0)};
+    is(one_value($clerk, q{SELECT count(*) FROM eappend('a', 'e', tags => ARRAY['a']) AS e, eall(tags => ARRAY['a'])}), 1, "$how, others find events by tags, and append them");
+    is(one_value($clerk, q{SELECT count(*) FROM eall(tags => ARRAY['a'])}), 2, "$how, and these too");
     is(sqlstate_of($clerk, 'UPDATE es.events SET stream_version = 0'),
         '42501', 'and gives no rights');
     $_->disconnect for $clerk, $dbh;

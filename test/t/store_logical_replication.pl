@@ -48,17 +48,19 @@ no_complaints([ number_faults(events_by_number($copy)) ], 'gapless: on the subsc
 no_complaints([ everify_rows($copy) ],
     'everify() finds nothing: that the sequence is behind is right while the subscription writes');
 
-is(sqlstate_of($copy, 'SELECT * FROM eall()'), '0A000',
-    'eall() refuses on a subscriber, rather than skip events');
+is(sqlstate_of($copy, "SELECT * FROM $_"), '0A000', "$_ refuses on a subscriber, rather than skip events")
+  for 'eall()', q{eall(tags => ARRAY['a'])}, q{equery('[{"tags": ["a"]}]')};
 is(sqlstate_of($copy, q{SELECT * FROM eappend('shared-0', 'Happened')}), '55000',
     'appends are refused there: their numbers belong to the publisher');
 for my $statement (
     'INSERT INTO es.events SELECT * FROM es.events',
     'INSERT INTO es.event_ids VALUES (gen_random_uuid(), 0)',
+    q{INSERT INTO es.event_tags VALUES ('a', 0, 0, 0)},
     'UPDATE es.events SET payload = NULL',
     'UPDATE es.events_0 SET payload = NULL',
     'DELETE FROM es.events',
     'DELETE FROM es.stream_keys',
+    'DELETE FROM es.event_tags',
     'TRUNCATE es.events',
     "COPY es.events_0 FROM PROGRAM 'true'"
   )
@@ -85,6 +87,10 @@ for my $after (-1, $cursor) {
         "eall($after) works, and returns what the publisher returns"
     );
 }
+my $tagged = q{SELECT e::text FROM eall(-1, NULL, tags => ARRAY['number:2', 'stream:shared-3']) AS e};
+same_text(join("\n", @{ $copy->selectcol_arrayref($tagged) }), join("\n", @{ $source->selectcol_arrayref($tagged) }),
+    'events are found by their tags');
+cmp_ok(one_value($copy, "SELECT count(*) FROM ($tagged) AS e"), '>', 10, 'there are some');
 my $new = one_value($copy, q{SELECT 'new-' || i FROM generate_series(1, 10000) AS i
     WHERE sierra_partition_id(sierra_stream_key('new-' || i), 64) NOT IN (SELECT partition_id FROM es.events) LIMIT 1});
 append_continues($copy, [ $new, SierraLoad->streams ],

@@ -18,7 +18,7 @@ my @readers = map { SierraReader->new(dsn => dsn_of($node), kind => $_)->start }
 my $load    = SierraLoad->new(dsn => dsn_of($node), sessions => 3, seed => 60)->start;
 $load->wait_for(100);
 
-my @tables = ((map { "es.events_$_" } 0 .. 3), 'es.stream_keys', 'es.event_ids');
+my @tables = ((map { "es.events_$_" } 0 .. 3), 'es.stream_keys', 'es.event_ids', 'es.event_tags');
 my @rounds = (
     [ 'REINDEX TABLE CONCURRENTLY', map { "REINDEX TABLE CONCURRENTLY $_" } @tables ],
     [ 'REINDEX SCHEMA CONCURRENTLY', 'REINDEX SCHEMA CONCURRENTLY es' ],

@@ -76,6 +76,7 @@ CREATE TABLE lure.events (LIKE slow.events) PARTITION BY LIST ((lure.slow(0) + p
 CREATE TABLE lure.events_0 PARTITION OF lure.events FOR VALUES IN (0);;
 CREATE TABLE lure.stream_keys (stream_id text COLLATE "C" PRIMARY KEY, partition_key uuid NOT NULL);;
 CREATE TABLE lure.event_ids (event_id uuid PRIMARY KEY, partition_id int NOT NULL);;
+CREATE TABLE lure.event_tags (LIKE slow.event_tags INCLUDING INDEXES);;
 CREATE SEQUENCE lure.global_position MINVALUE 0 START 0;;
 CREATE INDEX ON slow.events_0 ((lure.slow(0) + partition_id));;
 CREATE INDEX ON slow.projections ((lure.slow(0) + version));;

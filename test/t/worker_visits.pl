@@ -284,6 +284,7 @@ CREATE TABLE trap.events (LIKE es.events) PARTITION BY LIST ((partition_id + tra
 CREATE TABLE trap.events_0 PARTITION OF trap.events (PRIMARY KEY (partition_sequence)) FOR VALUES IN (0);
 CREATE TABLE trap.stream_keys (LIKE es.stream_keys INCLUDING INDEXES);
 CREATE TABLE trap.event_ids (LIKE es.event_ids INCLUDING INDEXES);
+CREATE TABLE trap.event_tags (LIKE es.event_tags INCLUDING INDEXES);
 CREATE SEQUENCE trap.global_position CACHE 1;
 CREATE TRIGGER sierra_guard BEFORE INSERT ON trap.events EXECUTE FUNCTION sierra_internal.guard_events(1);
 SQL
