@@ -50,11 +50,12 @@ CREATE FUNCTION sierra_internal.complete_metadata(metadata json) RETURNS json
 COMMENT ON FUNCTION sierra_internal.complete_metadata(json) IS
     'returns metadata with the members of sierra_es.metadata that it lacks';
 
-CREATE FUNCTION sierra_internal.lock_streams(stream_ids text[], partition_keys text[]) RETURNS void
+CREATE FUNCTION sierra_internal.lock_streams(stream_ids text[], partition_keys text[], tags text[])
+    RETURNS void
     LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
     AS 'MODULE_PATHNAME', 'sierra_lock_streams';
-COMMENT ON FUNCTION sierra_internal.lock_streams(text[], text[]) IS
-    'locks the partitions of streams in ascending order, so that appends to them cannot deadlock';
+COMMENT ON FUNCTION sierra_internal.lock_streams(text[], text[], text[]) IS
+    'locks tags and the partitions of streams in the order of an append, so that appends cannot deadlock';
 
 -- The event gets the id of the timer.  So if the append is tried twice, the second
 -- one finds the event of the first.
@@ -218,6 +219,7 @@ DECLARE
     due uuid[];
     stream_ids text[];
     partition_keys text[];
+    tags text[];
     timer uuid;
     appended bigint := 0;
     transient boolean;
@@ -242,7 +244,11 @@ BEGIN
     IF due IS NULL THEN
         RETURN 0;
     END IF;
-    PERFORM sierra_internal.lock_streams(stream_ids, partition_keys);
+    EXECUTE format('SELECT coalesce(array_agg(DISTINCT tag), ''{}'')'
+                   '  FROM %I.timers AS t, unnest(t.tags) AS tag'
+                   ' WHERE t.timer_id = ANY ($1) AND tag IS NOT NULL', store)
+       INTO tags USING due;
+    PERFORM sierra_internal.lock_streams(stream_ids, partition_keys, tags);
     -- All together, as a rule.  If that fails, one by one, to find the one that fails.
     BEGIN
         RETURN sierra_internal.append_timers(store, due);

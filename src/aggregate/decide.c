@@ -196,8 +196,8 @@ find_repetition(const SierraStore *store, const SierraCommand *command, SierraDe
 	decision->events = repetition.events;
 	decision->count = repetition.count;
 	decision->results = palloc(sizeof(SierraAppendResult) * decision->count);
-	*status =
-		sierra_append(store, NULL, decision->events, decision->count, decision->results, refusal);
+	*status = sierra_append(store, NULL, decision->events, decision->count, NULL, decision->results,
+							refusal);
 	if (*status == SIERRA_APPEND_DONE)
 		report_lost(command);
 	return true;
@@ -280,7 +280,7 @@ sierra_decide(const SierraStore *store, const SierraCommand *command, SierraDeci
 		if (decision->count > 0)
 		{
 			decision->results = palloc(sizeof(SierraAppendResult) * decision->count);
-			status = sierra_append(store, NULL, decision->events, decision->count,
+			status = sierra_append(store, NULL, decision->events, decision->count, NULL,
 								   decision->results, refusal);
 		}
 		MemoryContextSwitchTo(old);

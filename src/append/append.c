@@ -4,17 +4,19 @@
  *
  * Every append takes these steps; each of them depends on the ones before:
  *
- *	1. open the partitions and their indexes			(route.c, append_partition.c)
- *	2. lock the partitions, in ascending order			(partition_lock.c)
- *	3. read the newest event of streams and partitions	(route.c)
- *	4. refuse: partition key, isolation, event ids,
- *	   expected versions								(route.c, idempotency.c, here)
- *	5. number the events; show readers that the
+ *	1. lock the tags, in the order of their keys		(tag_locks.c)
+ *	2. open the partitions and their indexes			(route.c, append_partition.c)
+ *	3. lock the partitions, in ascending order			(partition_lock.c)
+ *	4. read the newest event of streams and partitions	(route.c)
+ *	5. refuse: partition key, isolation, event ids,
+ *	   expected versions, query of the condition		(route.c, idempotency.c, versions.c,
+ *														 condition.c)
+ *	6. number the events; show readers that the
  *	   partitions are written; take the positions		(here, route.c, position.c)
- *	6. write rows and index entries						(insert.c)
- *	7. fire AFTER ROW triggers							(here)
+ *	7. write rows and index entries						(insert.c)
+ *	8. fire AFTER ROW triggers							(here)
  *
- * Nothing is written up to step 4, so a refusal does not change anything.  The locks
+ * Nothing is written up to step 5, so a refusal does not change anything.  The locks
  * are held until the end of the transaction.  So versions and sequences are gapless,
  * and the events of a partition become visible in the order of their sequences.
  */
@@ -26,6 +28,7 @@
 #include "append/insert.h"
 #include "append/metadata.h"
 #include "append/route.h"
+#include "append/tag_locks.h"
 #include "append/versions.h"
 #include "base/routing.h"
 #include "store/early_release.h"
@@ -267,13 +270,10 @@ refuse_replica_role(const SierraRoute *route)
 	}
 }
 
-SierraAppendStatus
-sierra_append(const SierraStore *store, const pg_uuid_t *key, SierraNewEvent *events, int count,
-			  SierraAppendResult *results, SierraRefusal *refusal)
+/* An append must not be part of a transaction that cannot write, or of a replica. */
+static void
+refuse_read_only(const SierraStore *store)
 {
-	SierraRoute route = {.store = store, .key = key, .events = events, .count = count};
-	SierraAppendStatus status;
-
 	PreventCommandDuringRecovery("an append");
 	PreventCommandIfReadOnly("an append");
 	PreventCommandIfParallelMode("an append");
@@ -283,18 +283,49 @@ sierra_append(const SierraStore *store, const pg_uuid_t *key, SierraNewEvent *ev
 				errdetail("New events would take the versions and sequences of events that "
 						  "are still to arrive."),
 				errhint("Append on the publisher, or drop the subscription first."));
+}
+
+/* Decides, under the locks of the route: DONE if the events are to be written. */
+static SierraAppendStatus
+decide(SierraRoute *route, const SierraCondition *condition, SierraAppendResult *results,
+	   SierraRefusal *refusal)
+{
+	SierraAppendStatus status;
+
+	refuse_nested(route);
+	if (SessionReplicationRole == SESSION_REPLICATION_ROLE_REPLICA)
+		refuse_replica_role(route);
+	status = sierra_idempotency_check(route, results, refusal);
+	if (status == SIERRA_APPEND_DONE)
+		status = sierra_versions_number(route, results, refusal);
+	if (status == SIERRA_APPEND_DONE)
+		status = sierra_condition_check(route, condition, refusal);
+	return status;
+}
+
+SierraAppendStatus
+sierra_append(const SierraStore *store, const pg_uuid_t *key, SierraNewEvent *events, int count,
+			  const SierraCondition *condition, SierraAppendResult *results, SierraRefusal *refusal)
+{
+	SierraRoute route = {.store = store, .key = key, .events = events, .count = count};
+	SierraTagLocks tags;
+	SierraAppendStatus status;
+
+	refuse_read_only(store);
 	sierra_position_check(store);
 
+	refusal->store = store;
+	if (condition != NULL)
+	{
+		route.checked = condition->streams;
+		route.nchecked = condition->stream_count;
+	}
+	sierra_tag_locks_take(store, events, count, condition, &tags);
 	route.estate = CreateExecutorState();
 	status = sierra_route_open(&route, results, refusal);
 	if (status == SIERRA_APPEND_DONE)
 	{
-		refuse_nested(&route);
-		if (SessionReplicationRole == SESSION_REPLICATION_ROLE_REPLICA)
-			refuse_replica_role(&route);
-		status = sierra_idempotency_check(&route, results, refusal);
-		if (status == SIERRA_APPEND_DONE)
-			status = sierra_versions_number(&route, results, refusal);
+		status = decide(&route, condition, results, refusal);
 		if (status == SIERRA_APPEND_DONE)
 		{
 			fill_results(&route, results);
@@ -304,6 +335,8 @@ sierra_append(const SierraStore *store, const pg_uuid_t *key, SierraNewEvent *ev
 			sierra_route_unlock(&route);
 		sierra_route_close(&route);
 	}
+	if (status != SIERRA_APPEND_DONE)
+		sierra_tag_locks_release(store, &tags);
 	sierra_hidden_censor(&route, results, status, refusal);
 	FreeExecutorState(route.estate);
 	return status;

@@ -5,6 +5,7 @@
 #ifndef SIERRA_APPEND_H
 #define SIERRA_APPEND_H
 
+#include "append/condition.h"
 #include "append/insert.h"
 #include "append/refusal.h"
 #include "store/event.h"
@@ -18,6 +19,10 @@
  * compared with the version of its stream after the events before it.  The metadata that
  * is stored has the members of sierra_es.metadata too.
  *
+ * The condition, unless NULL, holds for what others have appended, and what this transaction
+ * has appended before.  Its query needs a store that sierra_store_open_alone() has opened if
+ * sierra_tag_locks_need_store() says so.
+ *
  * If it returns DONE or REPEATED, it has filled results[0 .. count - 1] and set event_id and
  * timestamp of each event to what is stored; otherwise it has filled *refusal.  Results point
  * to memory in the current context.
@@ -27,6 +32,7 @@
  */
 extern SierraAppendStatus sierra_append(const SierraStore *store, const pg_uuid_t *key,
 										SierraNewEvent *events, int count,
+										const SierraCondition *condition,
 										SierraAppendResult *results, SierraRefusal *refusal);
 
 #endif /* SIERRA_APPEND_H */

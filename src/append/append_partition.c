@@ -159,18 +159,18 @@ sierra_append_partition_close(SierraAppendPartition *partition)
  * since the snapshot of the transaction was taken: the caller has decided without
  * seeing the newest events.
  */
-static bool
-grew_after_snapshot(SierraAppendPartition *partition, TupleTableSlot *newest)
+bool
+sierra_append_partition_is_after_snapshot(Relation rel, TupleTableSlot *event)
 {
 	bool isnull;
 	TransactionId xmin;
 
 	if (!IsolationUsesXactSnapshot())
 		return false;
-	xmin = DatumGetTransactionId(slot_getsysattr(newest, MinTransactionIdAttributeNumber, &isnull));
+	xmin = DatumGetTransactionId(slot_getsysattr(event, MinTransactionIdAttributeNumber, &isnull));
 	if (TransactionIdIsCurrentTransactionId(xmin))
 		return false;
-	return !table_tuple_satisfies_snapshot(partition->rel, newest, GetTransactionSnapshot());
+	return !table_tuple_satisfies_snapshot(rel, event, GetTransactionSnapshot());
 }
 
 static void
@@ -179,7 +179,7 @@ read_stream(SierraAppendPartition *partition, TupleTableSlot *newest, int64 *ver
 {
 	*version = sierra_slot_int8(newest, Anum_events_stream_version);
 	*key = *sierra_slot_uuid(newest, Anum_events_partition_key);
-	*not_serializable = grew_after_snapshot(partition, newest);
+	*not_serializable = sierra_append_partition_is_after_snapshot(partition->rel, newest);
 }
 
 /*

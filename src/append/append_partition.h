@@ -48,6 +48,12 @@ extern bool sierra_append_partition_probe_stream(SierraAppendPartition *partitio
 												 pg_uuid_t *key, bool *not_serializable);
 
 /*
+ * Under REPEATABLE READ and SERIALIZABLE: is the event in the slot, which SnapshotSelf sees,
+ * one that another transaction has added since the snapshot of this one was taken?
+ */
+extern bool sierra_append_partition_is_after_snapshot(Relation rel, TupleTableSlot *event);
+
+/*
  * Finds a stored event by its id; the caller holds the lock.  NULL if there is
  * none.  The slot keeps the row until the next call.
  */

@@ -8,6 +8,7 @@
 #include "append/append_sql.h"
 #include "append/event_json.h"
 #include "append/route.h"
+#include "append/tag_locks.h"
 #include "base/args.h"
 #include "store/event_tags.h"
 #include "store/extension.h"
@@ -31,7 +32,8 @@ PG_FUNCTION_INFO_V1(sierra_emappend_json);
 
 /* Checks the events and appends them; raises an error if that is refused. */
 static SierraAppendResult *
-append_or_raise(const pg_uuid_t *key, SierraNewEvent *events, int count)
+append_or_raise(const pg_uuid_t *key, SierraNewEvent *events, int count,
+				const SierraCondition *condition)
 {
 	SierraAppendResult *results;
 	SierraRefusal refusal;
@@ -42,11 +44,13 @@ append_or_raise(const pg_uuid_t *key, SierraNewEvent *events, int count)
 		CHECK_FOR_INTERRUPTS();
 		sierra_event_check(&events[i]);
 	}
-	store = sierra_store_open(ACL_INSERT);
+	store = sierra_tag_locks_need_store(events, count, condition) ? sierra_store_open_alone()
+																  : sierra_store_open(ACL_INSERT);
 	if (count == 0)
 		return NULL;
 	results = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(SierraAppendResult) * count);
-	sierra_refusal_report(sierra_append(store, key, events, count, results, &refusal), &refusal);
+	sierra_refusal_report(sierra_append(store, key, events, count, condition, results, &refusal),
+						  &refusal);
 	return results;
 }
 
@@ -106,6 +110,25 @@ get_partition_key(FunctionCallInfo fcinfo, int arg)
 	return key;
 }
 
+/* The condition that this JSON contains; NULL for NULL. */
+static SierraCondition *
+read_condition(const text *json)
+{
+	SierraCondition *condition;
+
+	if (json == NULL)
+		return NULL;
+	condition = palloc(sizeof(SierraCondition));
+	sierra_condition_parse(json, condition);
+	return condition;
+}
+
+static SierraCondition *
+get_condition(FunctionCallInfo fcinfo, int arg)
+{
+	return read_condition(PG_ARGISNULL(arg) ? NULL : PG_GETARG_TEXT_PP(arg));
+}
+
 Datum
 sierra_eappend(PG_FUNCTION_ARGS)
 {
@@ -129,7 +152,7 @@ sierra_eappend(PG_FUNCTION_ARGS)
 	event.payload_bytes = PG_ARGISNULL(8) ? NULL : PG_GETARG_BYTEA_PP(8);
 	event.tags = PG_ARGISNULL(9) ? NULL : sierra_tags_of_array(PG_GETARG_ARRAYTYPE_P(9));
 
-	results = append_or_raise(get_partition_key(fcinfo, 6), &event, 1);
+	results = append_or_raise(get_partition_key(fcinfo, 6), &event, 1, get_condition(fcinfo, 10));
 	return form_row(fcinfo, &event, results);
 }
 
@@ -164,10 +187,11 @@ enum
 	ARG_TIMESTAMPS,
 	ARG_PAYLOAD_BYTES,
 	ARG_TAGS,
-	ARG_COUNT
+	ARG_ARRAYS_END,
+	ARG_CONDITION = ARG_ARRAYS_END
 };
 
-static const char *const array_names[ARG_COUNT] = {
+static const char *const array_names[ARG_ARRAYS_END] = {
 	"partition_key",	 "stream_ids", "event_names", "payloads",	   "metadatas",
 	"expected_versions", "event_ids",  "timestamps",  "payload_bytes", "tags"};
 
@@ -282,12 +306,12 @@ fill_event(SierraNewEvent *event, const ArrayArgument *args, int i)
 Datum
 sierra_emappend_arrays(PG_FUNCTION_ARGS)
 {
-	ArrayArgument args[ARG_COUNT] = {{NULL, NULL}};
+	ArrayArgument args[ARG_ARRAYS_END] = {{NULL, NULL}};
 	SierraNewEvent *events;
 	SierraAppendResult *results;
 	int count = -1;
 
-	for (int arg = ARG_STREAM_IDS; arg < ARG_COUNT; arg++)
+	for (int arg = ARG_STREAM_IDS; arg < ARG_ARRAYS_END; arg++)
 	{
 		if (arg <= ARG_EVENT_NAMES)
 			sierra_require_argument(fcinfo, arg, array_names[arg]);
@@ -300,9 +324,10 @@ sierra_emappend_arrays(PG_FUNCTION_ARGS)
 		CHECK_FOR_INTERRUPTS();
 		fill_event(&events[i], args, i);
 	}
-	for (int arg = ARG_STREAM_IDS; arg < ARG_COUNT && count > 0; arg++)
+	for (int arg = ARG_STREAM_IDS; arg < ARG_ARRAYS_END && count > 0; arg++)
 		free_array(&args[arg]);
-	results = append_or_raise(get_partition_key(fcinfo, ARG_PARTITION_KEY), events, count);
+	results = append_or_raise(get_partition_key(fcinfo, ARG_PARTITION_KEY), events, count,
+							  get_condition(fcinfo, ARG_CONDITION));
 	sierra_append_return(fcinfo, events, results, count);
 	return (Datum) 0;
 }
@@ -320,7 +345,8 @@ sierra_emappend_json(PG_FUNCTION_ARGS)
 	json = PG_GETARG_TEXT_PP(1);
 	events = sierra_event_json_read(json, &count, &condition);
 	PG_FREE_IF_COPY(json, 1);
-	results = append_or_raise(get_partition_key(fcinfo, 0), events, count);
+	results =
+		append_or_raise(get_partition_key(fcinfo, 0), events, count, read_condition(condition));
 	sierra_append_return(fcinfo, events, results, count);
 	return (Datum) 0;
 }

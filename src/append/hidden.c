@@ -7,6 +7,9 @@
  * that a stream has another version or key, and which numbers a repeated event has.  So
  * the answer leaves out what the user could not read.
  *
+ * A failed condition says that an event matches its query, and no more if the user could
+ * not read this event.
+ *
  * A user without the right SELECT cannot read anything, but has to know whether its own
  * append was a repetition.  So it gets the answer to a repetition; but then it had to
  * know id and stream of the event.
@@ -63,14 +66,44 @@ sierra_hidden_repetition(const SierraRoute *route, const SierraAppendResult *res
 	return seen < route->count;
 }
 
+/* May the user read the event that a condition failed for? */
+static bool
+sees_found(const SierraStore *store, const SierraFoundEvent *found)
+{
+	SierraSink *sink;
+	int seen = 0;
+
+	if (!may_read(store))
+		return false;
+	if (!sierra_store_has_row_security(store))
+		return true;
+	begin_looking();
+	sink = sierra_row_security_sink(store, count_event, &seen, 1);
+	sierra_row_security_put(sink, found->partition, found->sequence);
+	sierra_row_security_finish(sink);
+	PopActiveSnapshot();
+	pfree(sink);
+	return seen > 0;
+}
+
+/* Is it an event of the call?  Otherwise it is a stream of the condition. */
+static bool
+is_of_call(const SierraRoute *route, const SierraNewEvent *event)
+{
+	return event >= route->events && event < route->events + route->count;
+}
+
 /* The version of the stream without events of this call, which were counted already. */
 static int64
 stored_version(const SierraRoute *route, const SierraAppendResult *results,
 			   const SierraRefusal *refusal)
 {
 	int64 version = refusal->current_version;
-	int refused = refusal->event - route->events;
+	int refused;
 
+	if (!is_of_call(route, refusal->event))
+		return version;
+	refused = refusal->event - route->events;
 	for (int i = 0; i < refused; i++)
 	{
 		if (results[i].stream == results[refused].stream)
@@ -87,7 +120,8 @@ sierra_hidden_censor(const SierraRoute *route, const SierraAppendResult *results
 	int64 version = SIERRA_NONE;
 	bool sees_any = false;
 
-	refusal->hidden = false;
+	refusal->hidden =
+		status == SIERRA_APPEND_CONDITION_FAILED && !sees_found(route->store, &refusal->found);
 	if (status != SIERRA_APPEND_WRONG_VERSION && status != SIERRA_APPEND_KEY_MISMATCH)
 		return;
 	if (status == SIERRA_APPEND_WRONG_VERSION)

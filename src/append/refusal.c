@@ -11,22 +11,69 @@
 
 #include "utils/builtins.h"
 
+/* Puts the facts of a refusal into fields of the error, where clients need not parse a text. */
+static int
+set_fields(const SierraRefusal *refusal, const char *stream, const char *current,
+		   const char *constraint)
+{
+	err_generic_string(PG_DIAG_SCHEMA_NAME, NameStr(refusal->store->name));
+	if (stream != NULL)
+		err_generic_string(PG_DIAG_TABLE_NAME, stream);
+	if (current != NULL)
+		err_generic_string(PG_DIAG_COLUMN_NAME, current);
+	err_generic_string(PG_DIAG_CONSTRAINT_NAME, constraint);
+	return 0;
+}
+
 static void
 report_wrong_version(const SierraRefusal *refusal)
 {
 	SierraExpectedVersion current =
 		refusal->current_version == SIERRA_NONE ? SIERRA_EXPECT_EMPTY : refusal->current_version;
 	char *stream = text_to_cstring(refusal->event->stream_id);
+	char *expected = sierra_expected_version_text(refusal->event->expected);
+	char *version = refusal->hidden ? NULL : sierra_expected_version_text(current);
 
 	ereport(ERROR, errcode(ERRCODE_SIERRA_WRONG_VERSION),
 			errmsg("wrong expected version of stream \"%s\"", stream),
-			refusal->hidden
-				? errdetail("Stream \"%s\": expected version %s.", stream,
-							sierra_expected_version_text(refusal->event->expected))
-				: errdetail("Stream \"%s\": expected version %s, current version %s.", stream,
-							sierra_expected_version_text(refusal->event->expected),
-							sierra_expected_version_text(current)),
-			errhint("Read the stream again, decide again, and append with its current version."));
+			version == NULL ? errdetail("Stream \"%s\": expected version %s.", stream, expected)
+							: errdetail("Stream \"%s\": expected version %s, current version %s.",
+										stream, expected, version),
+			errhint("Read the stream again, decide again, and append with its current version."),
+			set_fields(refusal, stream, version, expected));
+}
+
+static void
+report_condition_failed(const SierraRefusal *refusal)
+{
+	const SierraFoundEvent *found = &refusal->found;
+	char *stream = refusal->hidden ? NULL : text_to_cstring(found->stream_id);
+
+	ereport(ERROR, errcode(ERRCODE_SIERRA_CONDITION_FAILED), errmsg("append condition failed"),
+			stream == NULL
+				? errdetail("An event above position %lld matches the query.",
+							(long long) refusal->after)
+				: errdetail("The first event above position %lld that matches the query: position "
+							"%lld, stream \"%s\", version %lld, name \"%s\".",
+							(long long) refusal->after, (long long) found->position, stream,
+							(long long) found->stream_version, text_to_cstring(found->event_name)),
+			errhint("Read again what the query matches, decide again, and append with the new "
+					"position."),
+			set_fields(refusal, stream,
+					   stream == NULL ? NULL : psprintf(INT64_FORMAT, found->position),
+					   "append_condition"));
+}
+
+static void
+report_not_serializable(const SierraRefusal *refusal)
+{
+	ereport(ERROR, errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+			refusal->event == NULL
+				? errmsg("could not serialize access due to concurrent append of an event that "
+						 "the condition excludes")
+				: errmsg("could not serialize access due to concurrent append to stream \"%s\"",
+						 text_to_cstring(refusal->event->stream_id)),
+			errhint("The transaction might succeed if retried."));
 }
 
 static void
@@ -79,11 +126,11 @@ sierra_refusal_report(SierraAppendStatus status, const SierraRefusal *refusal)
 				errhint("Pass empty or the stream's version as expected_version; the setting is "
 						"\"sierra_es.strict_versioning\"."));
 			return;
+		case SIERRA_APPEND_CONDITION_FAILED:
+			report_condition_failed(refusal);
+			return;
 		case SIERRA_APPEND_NOT_SERIALIZABLE:
-			ereport(ERROR, errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
-					errmsg("could not serialize access due to concurrent append to stream \"%s\"",
-						   text_to_cstring(refusal->event->stream_id)),
-					errhint("The transaction might succeed if retried."));
+			report_not_serializable(refusal);
 			return;
 	}
 }

@@ -5,7 +5,9 @@
 #ifndef SIERRA_REFUSAL_H
 #define SIERRA_REFUSAL_H
 
+#include "read/query_probe.h"
 #include "store/event.h"
+#include "store/store.h"
 
 /*
  * How an append ended.  An append is refused before anything is written.  The refusal is
@@ -20,19 +22,23 @@ typedef enum SierraAppendStatus
 	SIERRA_APPEND_KEY_MISMATCH,
 	SIERRA_APPEND_DUPLICATE_EVENT,
 	SIERRA_APPEND_NOT_STRICT,
+	SIERRA_APPEND_CONDITION_FAILED,
 	SIERRA_APPEND_NOT_SERIALIZABLE
 } SierraAppendStatus;
 
-/* Why an append was refused; the status says which members are set, event always is. */
+/* Why an append was refused; the status says which members are set, store always is. */
 typedef struct SierraRefusal
 {
-	const SierraNewEvent *event;
-	int64 current_version; /* wrong version; SIERRA_NONE for an empty stream */
-	pg_uuid_t stream_key;  /* key mismatch: the key of the stream */
-	pg_uuid_t given_key;   /* key mismatch: the key of the call */
-	pg_uuid_t event_id;	   /* duplicate event */
-	const char *reason;	   /* duplicate event: a full sentence for DETAIL */
-	bool hidden;		   /* current_version and stream_key are not for the user */
+	const SierraStore *store;
+	const SierraNewEvent *event; /* NULL: the query of the condition is the reason */
+	SierraFoundEvent found;		 /* condition failed: the first event that matches its query */
+	int64 after;				 /* condition failed: the position of the condition */
+	int64 current_version;		 /* wrong version; SIERRA_NONE for an empty stream */
+	pg_uuid_t stream_key;		 /* key mismatch: the key of the stream */
+	pg_uuid_t given_key;		 /* key mismatch: the key of the call */
+	pg_uuid_t event_id;			 /* duplicate event */
+	const char *reason;			 /* duplicate event: a full sentence for DETAIL */
+	bool hidden;				 /* current_version, stream_key and found are not for the user */
 } SierraRefusal;
 
 /* Raises the error of a refusal; returns if the status is DONE or REPEATED. */

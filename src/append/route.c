@@ -28,6 +28,7 @@
 #include "wakeup/doorbell.h"
 
 #include "miscadmin.h"
+#include "utils/builtins.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 
@@ -45,13 +46,17 @@ move_to_key(const SierraRoute *route, SierraRouteStream *stream, const pg_uuid_t
 }
 
 static void
-begin_stream(const SierraRoute *route, SierraRouteStream *stream, const SierraNewEvent *event)
+begin_stream(const SierraRoute *route, SierraRouteStream *stream, const SierraNewEvent *event,
+			 bool is_checked)
 {
 	pg_uuid_t key;
 
-	*stream = (SierraRouteStream){
-		.event = event, .home = -1, .version = SIERRA_NONE, .repeated_version = SIERRA_NONE};
-	if (route->key != NULL)
+	*stream = (SierraRouteStream){.event = event,
+								  .home = -1,
+								  .is_checked = is_checked,
+								  .version = SIERRA_NONE,
+								  .repeated_version = SIERRA_NONE};
+	if (route->key != NULL && !is_checked)
 		move_to_key(route, stream, route->key);
 	else
 	{
@@ -91,18 +96,55 @@ stream_id_of(const SierraRoute *route, int index)
 /* How many streams there is room for in the table before it grows. */
 #define FIRST_SIZE 1024
 
+/* A stream with events in the call has its expected version there. */
+static void
+refuse_other_expectation(const SierraNewEvent *event, const SierraNewEvent *checked)
+{
+	if (event->expected == checked->expected)
+		return;
+	ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			errmsg("the call appends to stream \"%s\" of its condition",
+				   text_to_cstring(checked->stream_id)),
+			errdetail("The first event for the stream expects version %s, the condition %s.",
+					  sierra_expected_version_text(event->expected),
+					  sierra_expected_version_text(checked->expected)),
+			errhint("Pass the version as expected_version of the event, and leave the stream out "
+					"of the condition."));
+}
+
+/*
+ * Adds the streams of the condition that the call does not append to.  There is nothing to
+ * compare with "any".
+ */
+static void
+collect_checked(SierraRoute *route, stream_slots_hash *table)
+{
+	for (int i = 0; i < route->nchecked; i++)
+	{
+		const StreamSlot *slot;
+
+		route->streams[route->nstreams].event = &route->checked[i];
+		slot = stream_slots_lookup(table, route->nstreams);
+		if (slot != NULL)
+			refuse_other_expectation(route->streams[slot->index].event, &route->checked[i]);
+		else if (route->checked[i].expected != SIERRA_EXPECT_ANY)
+			begin_stream(route, &route->streams[route->nstreams++], &route->checked[i], true);
+	}
+}
+
 static void
 collect_streams(SierraRoute *route, SierraAppendResult *results)
 {
 	stream_slots_hash *table;
 
 	/* Pages that are not written to take no memory, so there may be room for too many. */
-	route->streams =
-		MemoryContextAllocHuge(CurrentMemoryContext, sizeof(SierraRouteStream) * route->count);
+	route->streams = MemoryContextAllocHuge(CurrentMemoryContext,
+											sizeof(SierraRouteStream) *
+												((Size) route->count + route->nchecked + 1));
 	route->nstreams = 0;
-	if (route->count == 1)
+	if (route->count == 1 && route->nchecked == 0)
 	{
-		begin_stream(route, &route->streams[route->nstreams++], &route->events[0]);
+		begin_stream(route, &route->streams[route->nstreams++], &route->events[0], false);
 		results[0].stream = &route->streams[0];
 		return;
 	}
@@ -117,9 +159,10 @@ collect_streams(SierraRoute *route, SierraAppendResult *results)
 		route->streams[route->nstreams].event = &route->events[i];
 		slot = stream_slots_insert(table, route->nstreams, &found);
 		if (!found)
-			begin_stream(route, &route->streams[route->nstreams++], &route->events[i]);
+			begin_stream(route, &route->streams[route->nstreams++], &route->events[i], false);
 		results[i].stream = &route->streams[slot->index];
 	}
+	collect_checked(route, table);
 	stream_slots_destroy(table);
 }
 
@@ -127,7 +170,7 @@ collect_streams(SierraRoute *route, SierraAppendResult *results)
 typedef enum Wanted
 {
 	NOT_WANTED,
-	WANTED_AS_HOME, /* to keep others from creating a stream there */
+	WANTED_TO_KEEP_OUT, /* to keep others from creating or changing a stream there */
 	WANTED_TO_WRITE
 } Wanted;
 
@@ -138,11 +181,14 @@ wanted_partitions(SierraRoute *route)
 
 	for (int i = 0; i < route->nstreams; i++)
 	{
-		if (route->streams[i].home >= 0)
-			wanted[route->streams[i].home] = WANTED_AS_HOME;
+		const SierraRouteStream *stream = &route->streams[i];
+
+		if (stream->home >= 0)
+			wanted[stream->home] = Max(wanted[stream->home], WANTED_TO_KEEP_OUT);
+		wanted[stream->partition] = stream->is_checked
+										? Max(wanted[stream->partition], WANTED_TO_KEEP_OUT)
+										: WANTED_TO_WRITE;
 	}
-	for (int i = 0; i < route->nstreams; i++)
-		wanted[route->streams[i].partition] = WANTED_TO_WRITE;
 	return wanted;
 }
 
@@ -196,6 +242,14 @@ typedef enum Settled
 	REFUSED
 } Settled;
 
+/* Must the stream have another key than the one that it has?  A checked one may have any. */
+static bool
+has_wrong_key(const SierraRoute *route, const SierraRouteStream *stream,
+			  const pg_uuid_t *stream_key)
+{
+	return route->key != NULL && !stream->is_checked && !sierra_uuid_equal(stream_key, route->key);
+}
+
 static Settled
 refuse_key(SierraRouteStream *stream, const SierraRoute *route, const pg_uuid_t *stream_key,
 		   SierraAppendStatus *status, SierraRefusal *refusal)
@@ -248,7 +302,7 @@ settle_stream(SierraRoute *route, SierraRouteStream *stream, SierraAppendStatus 
 	if (sierra_append_partition_probe_stream(stream->target, stream->event->stream_id,
 											 &stream->version, &stream_key, &not_serializable))
 	{
-		if (route->key != NULL && !sierra_uuid_equal(&stream_key, route->key))
+		if (has_wrong_key(route, stream, &stream_key))
 			return refuse_key(stream, route, &stream_key, status, refusal);
 		stream->key = stream_key;
 		if (not_serializable)
@@ -264,12 +318,12 @@ settle_stream(SierraRoute *route, SierraRouteStream *stream, SierraAppendStatus 
 		sierra_registry_begin_keys(route->store, SnapshotSelf, &route->keys);
 	if (sierra_registry_find_key(&route->keys, stream->event->stream_id, &stream_key))
 	{
-		if (route->key != NULL && !sierra_uuid_equal(&stream_key, route->key))
+		if (has_wrong_key(route, stream, &stream_key))
 			return refuse_key(stream, route, &stream_key, status, refusal);
 		move_to_key(route, stream, &stream_key);
 		return stream->partition == stream->target->id ? SETTLED : MOVED;
 	}
-	if (route->key != NULL)
+	if (route->key != NULL && !stream->is_checked)
 		return settle_new_key(route, stream, status, refusal);
 	return SETTLED;
 }

@@ -15,11 +15,12 @@
 /* A stream that the call appends to. */
 typedef struct SierraRouteStream
 {
-	const SierraNewEvent *event; /* the first one of the call for this stream */
+	const SierraNewEvent *event; /* the first one of the call for this stream, or its check */
 	pg_uuid_t key;
 	int16 partition;			   /* id of the partition of the key */
 	int16 home;					   /* id of that of its name's key; -1: not needed */
 	bool register_key;			   /* it is new, and has a key that is not that of its name */
+	bool is_checked;			   /* the call does not append to it, only its version counts */
 	SierraAppendPartition *target; /* the partition of the key, open and locked */
 	int64 version;				   /* SIERRA_NONE if empty; the append increases it */
 	int64 repeated_version;		   /* for idempotency.c: version of the last stored event */
@@ -39,15 +40,23 @@ typedef struct SierraAppendResult
 	const pg_uuid_t *transaction_id;
 } SierraAppendResult;
 
-/* The caller sets store, key, events, count and estate; sierra_route_open() the rest. */
+/*
+ * The caller sets store, key, events, count, checked, nchecked and estate;
+ * sierra_route_open() the rest.
+ */
 typedef struct SierraRoute
 {
 	const SierraStore *store;
 	const pg_uuid_t *key; /* of the call, or NULL */
 	SierraNewEvent *events;
 	int count;
+
+	/* Streams whose versions the condition expects; only stream_id and expected are set. */
+	const SierraNewEvent *checked;
+	int nchecked;
+
 	EState *estate;
-	SierraRouteStream *streams; /* in the order of their first events */
+	SierraRouteStream *streams; /* in the order of their first events, then those checked */
 	int nstreams;
 	SierraAppendPartition *partitions; /* open and locked, by ascending id */
 	int npartitions;
@@ -58,7 +67,8 @@ typedef struct SierraRoute
  * Finds the stream of each event, and the partitions of all streams, opens and locks these
  * in ascending order, and reads the newest version of each stream and the newest sequence and
  * position of each partition.  Returns DONE, or a refusal; after a refusal no new lock is held and
- * nothing is open.
+ * nothing is open.  Raises 22023 if the condition expects another version of a stream than its
+ * first event.
  */
 extern SierraAppendStatus sierra_route_open(SierraRoute *route, SierraAppendResult *results,
 											SierraRefusal *refusal);

@@ -6,6 +6,7 @@
 
 #include "append/metadata.h"
 #include "append/stream_locks.h"
+#include "append/tag_locks.h"
 #include "base/args.h"
 #include "store/event.h"
 #include "store/event_tags.h"
@@ -19,9 +20,16 @@ PG_FUNCTION_INFO_V1(sierra_check_new_event);
 PG_FUNCTION_INFO_V1(sierra_check_tags);
 PG_FUNCTION_INFO_V1(sierra_complete_metadata);
 
+/*
+ * Locks what appends of events with these tags to these streams will lock.  The tags come
+ * first, as in an append.
+ */
 Datum
 sierra_lock_streams(PG_FUNCTION_ARGS)
 {
+	SierraNewEvent tagged = {.tags = PG_GETARG_ARRAYTYPE_P(2)};
+	SierraTagLocks locks;
+	SierraStore *store;
 	int count;
 	int keys;
 	text **stream_ids = sierra_array_texts(PG_GETARG_ARRAYTYPE_P(0), &count);
@@ -36,7 +44,10 @@ sierra_lock_streams(PG_FUNCTION_ARGS)
 			ereport(ERROR, errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 					errmsg("argument \"stream_ids\" must not contain nulls"));
 	}
-	sierra_streams_lock(sierra_store_open(ACL_INSERT), stream_ids, partition_keys, count);
+	store = sierra_tag_locks_need_store(&tagged, 1, NULL) ? sierra_store_open_alone()
+														  : sierra_store_open(ACL_INSERT);
+	sierra_tag_locks_take(store, &tagged, 1, NULL, &locks);
+	sierra_streams_lock(store, stream_ids, partition_keys, count);
 	PG_RETURN_VOID();
 }
 

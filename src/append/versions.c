@@ -39,9 +39,28 @@ is_strict(const SierraRoute *route, const SierraAppendResult *results, int i)
 	return expected != SIERRA_EXPECT_ANY && expected != SIERRA_EXPECT_EXISTS;
 }
 
+/* Compares the versions that the condition expects of streams without events in the call. */
+static SierraAppendStatus
+check_streams(const SierraRoute *route, SierraRefusal *refusal)
+{
+	for (int i = 0; i < route->nstreams && route->nchecked > 0; i++)
+	{
+		const SierraRouteStream *stream = &route->streams[i];
+
+		if (!stream->is_checked || is_expected(stream->event->expected, stream->version))
+			continue;
+		refusal->event = stream->event;
+		refusal->current_version = stream->version;
+		return SIERRA_APPEND_WRONG_VERSION;
+	}
+	return SIERRA_APPEND_DONE;
+}
+
 SierraAppendStatus
 sierra_versions_number(SierraRoute *route, SierraAppendResult *results, SierraRefusal *refusal)
 {
+	if (check_streams(route, refusal) != SIERRA_APPEND_DONE)
+		return SIERRA_APPEND_WRONG_VERSION;
 	for (int i = 0; i < route->count; i++)
 	{
 		SierraRouteStream *stream = results[i].stream;

@@ -27,5 +27,7 @@
 #define ERRCODE_SIERRA_NO_SUBSCRIPTION MAKE_SQLSTATE('S', 'E', '0', '0', '7')
 /* the consumer does not hold the lease that its call needs */
 #define ERRCODE_SIERRA_STALE_LEASE MAKE_SQLSTATE('S', 'E', '0', '0', '8')
+/* an event that the condition of the append excludes has been appended */
+#define ERRCODE_SIERRA_CONDITION_FAILED MAKE_SQLSTATE('S', 'E', '0', '0', '9')
 
 #endif /* SIERRA_ERRORS_H */

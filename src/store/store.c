@@ -403,7 +403,7 @@ find_store(const NameData *name, AclMode rights)
  * changed meanwhile, as RangeVarGetRelid() does.
  */
 static StoreEntry *
-find_and_lock_store(const NameData *name, AclMode rights)
+find_and_lock_store(const NameData *name, AclMode rights, LOCKMODE mode)
 {
 	Oid locked = InvalidOid;
 
@@ -416,8 +416,8 @@ find_and_lock_store(const NameData *name, AclMode rights)
 		if (events == locked)
 			return entry;
 		if (OidIsValid(locked))
-			UnlockRelationOid(locked, RowExclusiveLock);
-		LockRelationOid(events, RowExclusiveLock);
+			UnlockRelationOid(locked, mode);
+		LockRelationOid(events, mode);
 		locked = events;
 		if (messages == SharedInvalidMessageCounter)
 			return entry;
@@ -430,8 +430,9 @@ sierra_store_open(AclMode rights)
 	return sierra_store_open_named(sierra_guc_store, rights);
 }
 
-SierraStore *
-sierra_store_open_named(const char *store_name, AclMode rights)
+/* Opens a store, locked in this mode. */
+static SierraStore *
+open_store(const char *store_name, AclMode rights, LOCKMODE mode)
 {
 	NameData name;
 	StoreEntry *entry;
@@ -442,14 +443,36 @@ sierra_store_open_named(const char *store_name, AclMode rights)
 
 	AcceptInvalidationMessages();
 	namestrcpy(&name, store_name);
-	entry =
-		(rights & ACL_INSERT) == 0 ? find_store(&name, rights) : find_and_lock_store(&name, rights);
+	entry = mode == NoLock ? find_store(&name, rights) : find_and_lock_store(&name, rights, mode);
 	store = palloc(entry->size);
 	memcpy(store, entry->store, entry->size);
+	return store;
+}
+
+SierraStore *
+sierra_store_open_named(const char *store_name, AclMode rights)
+{
+	SierraStore *store;
 
 	/* An append reads what others have not flushed, and its own flush includes that. */
-	if ((rights & ACL_INSERT) == 0)
-		sierra_flush_seen();
+	if ((rights & ACL_INSERT) != 0)
+		return open_store(store_name, rights, RowExclusiveLock);
+	store = open_store(store_name, rights, NoLock);
+	sierra_flush_seen();
+	return store;
+}
+
+/*
+ * This mode conflicts with that of an append and with itself, but not with that of readers.
+ * It is taken at once, and not after the other one: two calls that did so would
+ * wait for each other.
+ */
+SierraStore *
+sierra_store_open_alone(void)
+{
+	SierraStore *store = open_store(sierra_guc_store, ACL_INSERT, ShareRowExclusiveLock);
+
+	store->locked_alone = true;
 	return store;
 }
 

@@ -34,6 +34,7 @@ typedef struct SierraStore
 	int64 position_max; /* the largest that its sequence gives out */
 	bool plain_insert;	/* rows may be inserted without the executor, see insert.c */
 	bool subscribed;	/* logical replication writes to it */
+	bool locked_alone;	/* sierra_store_open_alone() has opened it */
 	int partitions;		/* how many there are */
 	Oid partition_oids[FLEXIBLE_ARRAY_MEMBER]; /* tables of the partitions, by partition id */
 } SierraStore;
@@ -49,7 +50,13 @@ typedef struct SierraStore
  */
 extern SierraStore *sierra_store_open(AclMode rights);
 
-/* The same for the store of this name. */
+/*
+ * The same with ACL_INSERT, but the lock also keeps out all other appends to the store, and
+ * waits for the transactions that have appended to it.
+ */
+extern SierraStore *sierra_store_open_alone(void);
+
+/* The same as sierra_store_open() for the store of this name. */
 extern SierraStore *sierra_store_open_named(const char *store_name, AclMode rights);
 
 /*

@@ -193,6 +193,25 @@ event_tags: unlogged | ALTER TABLE es.event_tags SET UNLOGGED
 [fewer] event_tags: row security | ALTER TABLE es.event_tags ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY
 event_tags: a rule | CREATE RULE nothing AS ON INSERT TO es.event_tags DO INSTEAD NOTHING
 event_ids: a foreign table | SELECT testing.replace_table('es', 'event_ids', 'CREATE FOREIGN TABLE %1$I.%2$I (event_id uuid NOT NULL, partition_id integer NOT NULL) SERVER nowhere')
+event_tags: dropped | SET LOCAL sierra_es.restore = on; DROP TABLE es.event_tags; SET LOCAL sierra_es.restore = off
+event_tags: primary key dropped | ALTER TABLE es.event_tags DROP CONSTRAINT event_tags_pkey
+event_tags: primary key in another order | ALTER TABLE es.event_tags DROP CONSTRAINT event_tags_pkey, ADD PRIMARY KEY (tag, partition_id, partition_sequence, global_position)
+event_tags: primary key on three columns | ALTER TABLE es.event_tags DROP CONSTRAINT event_tags_pkey, ADD PRIMARY KEY (tag, global_position, partition_id)
+event_tags: one more column | ALTER TABLE es.event_tags ADD COLUMN note text
+event_tags: a null tag | SELECT testing.unguard('es'); ALTER TABLE es.event_tags DROP CONSTRAINT event_tags_pkey, ALTER COLUMN tag DROP NOT NULL, ADD UNIQUE (tag, global_position, partition_id, partition_sequence); UPDATE es.event_tags SET tag = NULL
+[fewer] event_tags: null places | SELECT testing.unguard('es'); ALTER TABLE es.event_tags DROP CONSTRAINT event_tags_pkey, ALTER COLUMN global_position DROP NOT NULL, ALTER COLUMN partition_id DROP NOT NULL, ALTER COLUMN partition_sequence DROP NOT NULL, ADD UNIQUE (tag, global_position, partition_id, partition_sequence); UPDATE es.event_tags SET global_position = NULL, partition_id = NULL, partition_sequence = NULL
+[fewer] event_tags: no rows | SELECT testing.unguard('es'); TRUNCATE es.event_tags
+[fewer] event_tags: other partitions | SELECT testing.unguard('es'); UPDATE es.event_tags SET partition_id = 3 - partition_id
+[fewer] event_tags: partitions that do not exist | SELECT testing.unguard('es'); UPDATE es.event_tags SET partition_id = partition_id - 2147483648
+[fewer] event_tags: huge sequences | SELECT testing.unguard('es'); UPDATE es.event_tags SET partition_sequence = 9223372036854775807
+[fewer] event_tags: negative sequences | SELECT testing.unguard('es'); UPDATE es.event_tags SET partition_sequence = -9223372036854775808
+[fewer] event_tags: positions at the ends of bigint | SELECT testing.unguard('es'); UPDATE es.event_tags SET global_position = CASE WHEN partition_sequence % 2 = 0 THEN 9223372036854775807 ELSE -9223372036854775808 END
+event_tags: rows of events that do not exist | SELECT testing.unguard('es'); INSERT INTO es.event_tags SELECT t, p, i, s FROM unnest(ARRAY['t', 'u']) AS t, unnest(ARRAY[-1, 0, 3, 1000000]) AS p, unnest(ARRAY[-1, 0, 3, 4]) AS i, unnest(ARRAY[-1, 1, 9]) AS s ON CONFLICT DO NOTHING
+event_tags: a view | SELECT testing.replace_table('es', 'event_tags', 'CREATE VIEW %1$I.%2$I AS TABLE %1$I.was_table')
+event_tags: a foreign table | SELECT testing.replace_table('es', 'event_tags', 'CREATE FOREIGN TABLE %1$I.%2$I (tag text COLLATE "C" NOT NULL, global_position bigint NOT NULL, partition_id integer NOT NULL, partition_sequence bigint NOT NULL) SERVER nowhere')
+event_tags: unlogged | ALTER TABLE es.event_tags SET UNLOGGED
+[fewer] event_tags: row security | ALTER TABLE es.event_tags ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY
+[fewer] events: tags that no append takes | SELECT testing.unguard('es'); UPDATE es.events SET tags = ARRAY[ARRAY['t', 'u'], ARRAY['u', NULL]]
 # --- the sequence of positions
 sequence: increment | ALTER SEQUENCE es.global_position INCREMENT 2
 sequence: cache | ALTER SEQUENCE es.global_position CACHE 100

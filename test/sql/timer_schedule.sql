@@ -121,7 +121,8 @@ RESET ROLE;
 GRANT INSERT ON es.events TO regress_sierra_timer;
 SET ROLE regress_sierra_timer;
 -- Everybody may call what run_timers() calls; so that checks what it gets.
-SELECT outcome($$SELECT sierra_internal.lock_streams('{a, NULL}', '{NULL, NULL}')$$), outcome($$SELECT sierra_internal.lock_streams('{a}', '{NULL, b}')$$);
+SELECT outcome($$SELECT sierra_internal.lock_streams('{a, NULL}', '{NULL, NULL}', '{}')$$), outcome($$SELECT sierra_internal.lock_streams('{a}', '{NULL, b}', '{}')$$);
+SELECT outcome($$SELECT sierra_internal.lock_streams('{a}', '{NULL}', '{x, NULL}')$$);
 SELECT run_timers();
 RESET ROLE;
 SELECT event_name FROM escan('a');

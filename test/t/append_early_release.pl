@@ -129,7 +129,7 @@ is(outcome_of($log, 'prepared', [$on], q{COMMIT PREPARED 'early'}), 'flush locke
 # Nobody sees what is not flushed, whatever is called.  The calls are in transaction blocks,
 # so that none of them waits for its own commit.
 my %reads = map { $_ => 1 } qw(
-  eall eget ehead eload epeek eproject epscan epseq escan estates esver everify ewait ewait_projection edecide
+  eall eget equery ehead eload epeek eproject epscan epseq escan estates esver everify ewait ewait_projection edecide
   event_aggregates event_consumers event_failures event_leases event_partitions event_process_managers
   event_projections event_sagas event_stores event_subscriptions event_timers
 );

@@ -61,7 +61,7 @@ sub session_of {
 }
 
 # What a reader and the superuser call; the others are tried by the owner alone.
-my $of_readers = qr/^(?:eall|eappend|eget|ehead|eload|enext|epeek|epscan|epseq|eproject|escan|estates|esver|eupcast|everify|ewait\w*|event_\w+)$/;
+my $of_readers = qr/^(?:eall|eappend|eget|equery|ehead|eload|enext|epeek|epscan|epseq|eproject|escan|estates|esver|eupcast|everify|ewait\w*|event_\w+)$/;
 my $of_superuser = qr/^(?:eall|escan|everify|event_\w+|upgrade_event_store|guard_event_store)$/;
 
 # What has to do with a table, by the first word of a mutilation's name; all calls for any other word.
@@ -170,7 +170,7 @@ for my $mutilation (@chosen) {
     # A session that knew the store, and for what sessions keep also one that did not.
     my @complaints;
     for my $kind (qw(warm cold)) {
-        next if $kind eq 'cold' && $mutilation->{name} !~ /^(?:leaf|events|stream_keys|event_ids|sequence|guard|type): /;
+        next if $kind eq 'cold' && $mutilation->{name} !~ /^(?:leaf|events|stream_keys|event_ids|event_tags|sequence|guard|type): /;
         my $dbh = $kind eq 'warm' ? $warm : session_of($name_of_superuser);
         my $results = mutilate_and_call($dbh, $mutilation, map { [ $_, calls_for($mutilation, $_) ] } $kind eq 'warm' ? @roles : $roles[1]);
         if (!ref $results) {
