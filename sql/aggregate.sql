@@ -164,6 +164,29 @@ CREATE FUNCTION edecide(aggregate text,
 COMMENT ON FUNCTION edecide(text, text, sierra_function, sierra_json, integer, sierra_json, uuid) IS
     'handles a command: loads the state, calls a function, and appends the events that it returns';
 
+CREATE FUNCTION eload_query(aggregate text,
+                            query sierra_json,
+                            at_position bigint DEFAULT NULL,
+                            OUT state jsonb,
+                            OUT "position" bigint)
+    LANGUAGE c VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'sierra_eload_query';
+COMMENT ON FUNCTION eload_query(text, sierra_json, bigint) IS
+    'returns the state of the events that a query matches, and the position up to which it has them';
+
+CREATE FUNCTION edecide_query(aggregate text,
+                              query sierra_json,
+                              decide sierra_function,
+                              command sierra_json,
+                              retries integer DEFAULT 3,
+                              metadata sierra_json DEFAULT NULL,
+                              command_id uuid DEFAULT NULL)
+    RETURNS SETOF sierra_append_result
+    LANGUAGE c VOLATILE PARALLEL UNSAFE ROWS 1
+    AS 'MODULE_PATHNAME', 'sierra_edecide_query';
+COMMENT ON FUNCTION edecide_query(text, sierra_json, sierra_function, sierra_json, integer, sierra_json, uuid) IS
+    'handles a command with the state of a query, and appends if no other event matches by then';
+
 CREATE FUNCTION sierra_internal.event_aggregates_body(store name) RETURNS SETOF record
     LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp

@@ -20,10 +20,12 @@
 
 #include "aggregate/aggregate.h"
 #include "aggregate/fold.h"
+#include "read/read_all.h"
 #include "read/read_stream.h"
 #include "read/row_security.h"
 #include "store/event.h"
 #include "store/query.h"
+#include "store/scan.h"
 
 #include "access/xact.h"
 #include "access/xlog.h"
@@ -71,6 +73,9 @@ typedef struct Aggregate
 	TimestampTz newest;
 } Aggregate;
 
+/* Room for the positions of this number of events, before there is more. */
+#define FIRST_POSITIONS 64
+
 /* A state is jsonb. */
 static Datum
 copy_state(uint64 row, int column, MemoryContext context, bool *isnull)
@@ -85,18 +90,18 @@ copy_state(uint64 row, int column, MemoryContext context, bool *isnull)
 }
 
 static void
-find_aggregate(const SierraStore *store, const SierraLoad *load, MemoryContext context,
+find_aggregate(const SierraStore *store, text *name, Oid event_type, MemoryContext context,
 			   Aggregate *aggregate)
 {
-	Datum values[1] = {PointerGetDatum(load->aggregate)};
+	Datum values[1] = {PointerGetDatum(name)};
 
 	(void) sierra_store_table(store, "aggregates");
 	if (sierra_query(store, &aggregate_query, values, NULL, true) == 0)
 		ereport(ERROR, errcode(ERRCODE_UNDEFINED_OBJECT),
-				errmsg("no aggregate \"%s\"", text_to_cstring(load->aggregate)),
+				errmsg("no aggregate \"%s\"", text_to_cstring(name)),
 				errdetail("Store \"%s\" has no aggregate of this name.", NameStr(store->name)),
 				errhint("Make it with create_aggregate()."));
-	aggregate->fold = sierra_fold_function(sierra_query_cstring(0, 1), load->event_type);
+	aggregate->fold = sierra_fold_function(sierra_query_cstring(0, 1), event_type);
 	aggregate->initial = copy_state(0, 2, context, &aggregate->initial_null);
 	aggregate->definition = *DatumGetUUIDP(sierra_query_required(0, 3, UUIDOID));
 	aggregate->snapshot_every = sierra_query_int4(0, 4);
@@ -173,7 +178,7 @@ sierra_aggregate_load(const SierraStore *store, const SierraLoad *load, SierraLo
 	Aggregate aggregate;
 	SierraFold fold;
 
-	find_aggregate(store, load, context, &aggregate);
+	find_aggregate(store, load->aggregate, load->event_type, context, &aggregate);
 	/* A snapshot contains all events, so it could reveal some that a policy hides. */
 	find_start(store, load, !row_security && has_right(store, ACL_SELECT), context, &aggregate);
 	sierra_query_end();
@@ -197,4 +202,90 @@ sierra_aggregate_load(const SierraStore *store, const SierraLoad *load, SierraLo
 	loaded->version = Max(fold.version, aggregate.version);
 	if (!row_security && may_write_snapshot(store, load, &aggregate, &fold))
 		write_snapshot(store, load, &aggregate, &fold);
+}
+
+/* A sink that folds events and notes their positions. */
+typedef struct QueryFold
+{
+	SierraSink base;
+	SierraFold fold;
+	int64 *positions;
+	int count;
+	int capacity;
+} QueryFold;
+
+static void
+note_position(QueryFold *query_fold, int64 position)
+{
+	if (query_fold->count == query_fold->capacity)
+	{
+		query_fold->capacity *= 2;
+		query_fold->positions =
+			repalloc_huge(query_fold->positions, sizeof(int64) * query_fold->capacity);
+	}
+	query_fold->positions[query_fold->count++] = position;
+}
+
+static bool
+fold_slot(SierraSink *base, TupleTableSlot *slot)
+{
+	QueryFold *query_fold = (QueryFold *) base;
+
+	note_position(query_fold, sierra_event_position(slot));
+	return query_fold->fold.base.put(&query_fold->fold.base, slot);
+}
+
+static bool
+fold_values(void *arg, Datum *values, bool *nulls)
+{
+	QueryFold *query_fold = arg;
+
+	note_position(query_fold, DatumGetInt64(values[SIERRA_EVENT_POSITION]));
+	return sierra_fold_values(&query_fold->fold, values, nulls);
+}
+
+/* Reads the events into the fold; returns the position up to which none is missing. */
+static int64
+fold_query(const SierraStore *store, const SierraReadAll *request, QueryFold *query_fold)
+{
+	SierraSink *sink;
+	int64 position;
+
+	if (!sierra_store_has_row_security(store))
+		return sierra_read_all(store, request, &query_fold->base);
+	sink = sierra_row_security_sink(store, fold_values, query_fold, PG_INT64_MAX);
+	position = sierra_read_all(store, request, sink);
+	sierra_row_security_finish(sink);
+	return position;
+}
+
+void
+sierra_aggregate_load_query(const SierraStore *store, const SierraQueryLoad *load, bool seen_too,
+							SierraQueryLoaded *loaded)
+{
+	MemoryContext context = sierra_query_begin();
+	SierraReadAll request = {.after = SIERRA_NONE,
+							 .query = load->query,
+							 .bounded = load->bounded,
+							 .to = load->at_position,
+							 .past_horizon = seen_too,
+							 .expected_rows = FIRST_POSITIONS};
+	QueryFold query_fold = {.base = {fold_slot}, .capacity = FIRST_POSITIONS};
+	Aggregate aggregate;
+	int known = 0;
+
+	find_aggregate(store, load->aggregate, load->event_type, context, &aggregate);
+	sierra_query_end();
+	sierra_fold_begin(&query_fold.fold, aggregate.fold, load->event_type, aggregate.initial,
+					  aggregate.initial_null, DT_NOEND);
+	query_fold.fold.upcasters = aggregate.upcasters;
+	query_fold.positions = palloc(sizeof(int64) * query_fold.capacity);
+
+	loaded->position = fold_query(store, &request, &query_fold);
+	loaded->state = query_fold.fold.state;
+	loaded->isnull = query_fold.fold.isnull;
+	while (known < query_fold.count && query_fold.positions[known] <= loaded->position)
+		known++;
+	loaded->seen = query_fold.positions + known;
+	loaded->seen_count = query_fold.count - known;
 }

@@ -1,10 +1,11 @@
 /*
  * aggregate.h
- *		Aggregates: the state of a stream, folded from its events.
+ *		Aggregates: the state of a stream, or of a query, folded from events.
  */
 #ifndef SIERRA_AGGREGATE_H
 #define SIERRA_AGGREGATE_H
 
+#include "store/event_query.h"
 #include "store/store.h"
 
 #include "utils/timestamp.h"
@@ -33,5 +34,36 @@ typedef struct SierraLoaded
  */
 extern void sierra_aggregate_load(const SierraStore *store, const SierraLoad *load,
 								  SierraLoaded *loaded);
+
+/* A state that is folded from the events that a query matches, in the order of positions. */
+typedef struct SierraQueryLoad
+{
+	text *aggregate;
+	const SierraEventQuery *query;
+	Oid event_type; /* sierra_event */
+	bool bounded;	/* only events up to at_position */
+	int64 at_position;
+} SierraQueryLoad;
+
+typedef struct SierraQueryLoaded
+{
+	Datum state; /* jsonb */
+	bool isnull;
+	int64 position; /* each matching event up to this position is in the state */
+
+	/* Positions of the events above it that are in the state too; ascending. */
+	int64 *seen;
+	int seen_count;
+} SierraQueryLoaded;
+
+/*
+ * Folds the events that a query matches, up to the horizon of the active snapshot.
+ * With seen_too, folds all that the active snapshot sees: above the horizon, others that are
+ * to come can be between them, so the result says which ones it has.  Snapshots
+ * of states are not used.  The result is in the current memory context.  Errors as for
+ * sierra_aggregate_load().
+ */
+extern void sierra_aggregate_load_query(const SierraStore *store, const SierraQueryLoad *load,
+										bool seen_too, SierraQueryLoaded *loaded);
 
 #endif /* SIERRA_AGGREGATE_H */

@@ -1,6 +1,6 @@
 /*
  * aggregate_sql.c
- *		eload(), edecide() and eupcast().
+ *		eload() and edecide(), the same of queries, and eupcast().
  */
 #include "postgres.h"
 
@@ -26,6 +26,8 @@
 PG_FUNCTION_INFO_V1(sierra_eload);
 PG_FUNCTION_INFO_V1(sierra_edecide);
 PG_FUNCTION_INFO_V1(sierra_eupcast);
+PG_FUNCTION_INFO_V1(sierra_eload_query);
+PG_FUNCTION_INFO_V1(sierra_edecide_query);
 
 #define RETRIES_MAX 1000000
 
@@ -71,37 +73,99 @@ sierra_eload(PG_FUNCTION_ARGS)
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls)));
 }
 
-Datum
-sierra_edecide(PG_FUNCTION_ARGS)
+/* The query that an argument stands for. */
+static void
+get_query_load(FunctionCallInfo fcinfo, SierraQueryLoad *load, SierraEventQuery *query)
 {
-	SierraCommand command = {0};
-	SierraDecision decision;
-	SierraRefusal refusal;
-	SierraStore *store;
+	sierra_require_argument(fcinfo, 0, "aggregate");
+	sierra_event_query_parse(PG_ARGISNULL(1) ? NULL : PG_GETARG_TEXT_PP(1), query);
+	*load = (SierraQueryLoad){.aggregate = PG_GETARG_TEXT_PP(0),
+							  .query = query,
+							  .event_type = sierra_extension_event_type()};
+}
 
-	get_load(fcinfo, &command.load);
+Datum
+sierra_eload_query(PG_FUNCTION_ARGS)
+{
+	SierraEventQuery query;
+	SierraQueryLoad load;
+	SierraQueryLoaded loaded;
+	TupleDesc desc;
+	Datum values[2];
+	bool nulls[2];
+
+	get_query_load(fcinfo, &load, &query);
+	load.bounded = !PG_ARGISNULL(2);
+	if (load.bounded)
+		load.at_position = PG_GETARG_INT64(2);
+	if (load.bounded && load.at_position < SIERRA_NONE)
+		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				errmsg("at_position must not be less than -1"),
+				errdetail("It is %lld.", (long long) load.at_position),
+				errhint("-1 is the state before the first event."));
+	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "eload_query() must return a row");
+
+	sierra_aggregate_load_query(sierra_store_open(ACL_SELECT), &load, false, &loaded);
+	values[0] = loaded.state;
+	nulls[0] = loaded.isnull;
+	values[1] = Int64GetDatum(loaded.position);
+	nulls[1] = false;
+	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls)));
+}
+
+/* The arguments decide, command, retries, metadata and command_id, from argument 2 on. */
+static void
+get_command(FunctionCallInfo fcinfo, SierraCommand *command)
+{
 	sierra_require_argument(fcinfo, 2, "decide");
 	sierra_require_argument(fcinfo, 3, "command");
 	sierra_require_argument(fcinfo, 4, "retries");
-	command.decide = PG_GETARG_OID(2);
-	command.command = sierra_jsonb_of_json(PG_GETARG_TEXT_PP(3));
-	command.retries = PG_GETARG_INT32(4);
-	command.metadata = PG_ARGISNULL(5) ? NULL : PG_GETARG_TEXT_PP(5);
-	if (command.metadata != NULL)
-		sierra_event_check_metadata(command.metadata);
-	command.has_id = !PG_ARGISNULL(6);
-	if (command.has_id)
-		command.id = *PG_GETARG_UUID_P(6);
-	if (command.retries < 0 || command.retries > RETRIES_MAX)
+	command->decide = PG_GETARG_OID(2);
+	command->command = sierra_jsonb_of_json(PG_GETARG_TEXT_PP(3));
+	command->retries = PG_GETARG_INT32(4);
+	command->metadata = PG_ARGISNULL(5) ? NULL : PG_GETARG_TEXT_PP(5);
+	if (command->metadata != NULL)
+		sierra_event_check_metadata(command->metadata);
+	command->has_id = !PG_ARGISNULL(6);
+	if (command->has_id)
+		command->id = *PG_GETARG_UUID_P(6);
+	if (command->retries < 0 || command->retries > RETRIES_MAX)
 		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				errmsg("retries must be 0 to %d", RETRIES_MAX),
-				errdetail("The value is %d.", command.retries));
-	sierra_decide_check_function(command.decide);
+				errdetail("The value is %d.", command->retries));
+	sierra_decide_check_function(command->decide);
+}
 
-	/* Checked one at a time, so that an error names the missing right. */
-	(void) sierra_store_open(ACL_SELECT);
-	store = sierra_store_open(ACL_INSERT);
-	sierra_refusal_report(sierra_decide(store, &command, &decision, &refusal), &refusal);
+Datum
+sierra_edecide(PG_FUNCTION_ARGS)
+{
+	SierraLoad load;
+	SierraCommand command = {0};
+	SierraDecision decision;
+	SierraRefusal refusal;
+
+	get_load(fcinfo, &load);
+	get_command(fcinfo, &command);
+	sierra_refusal_report(
+		sierra_decide(sierra_store_open(ACL_SELECT), &load, &command, &decision, &refusal),
+		&refusal);
+	sierra_append_return(fcinfo, decision.events, decision.results, decision.count);
+	return (Datum) 0;
+}
+
+Datum
+sierra_edecide_query(PG_FUNCTION_ARGS)
+{
+	SierraEventQuery query;
+	SierraQueryLoad load;
+	SierraCommand command = {0};
+	SierraDecision decision;
+	SierraRefusal refusal;
+
+	get_query_load(fcinfo, &load, &query);
+	get_command(fcinfo, &command);
+	sierra_refusal_report(sierra_decide_query(&load, &command, &decision, &refusal), &refusal);
 	sierra_append_return(fcinfo, decision.events, decision.results, decision.count);
 	return (Datum) 0;
 }

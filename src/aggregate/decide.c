@@ -18,6 +18,7 @@
 #include "aggregate/decide.h"
 #include "append/append.h"
 #include "append/event_json.h"
+#include "append/tag_locks.h"
 #include "base/errors.h"
 #include "base/json_convert.h"
 #include "base/json_slice.h"
@@ -52,21 +53,29 @@ sierra_decide_check_function(Oid function)
 	sierra_function_check_execute(function);
 }
 
-/* Calls the function; NULL means that there is nothing to append. */
-static text *
-call_function(const SierraCommand *command, const SierraLoaded *loaded)
+static bool
+is_nothing(const text *answer)
+{
+	SierraJsonReader reader = sierra_json_begin(answer);
+
+	return sierra_slice_is(sierra_json_read(&reader), "null");
+}
+
+text *
+sierra_decide_call(const SierraCommand *command, Datum state, bool isnull)
 {
 	bool read_only = XactReadOnly;
 	FmgrInfo function;
 	LOCAL_FCINFO(fcinfo, 2);
 	Datum result;
+	text *answer;
 
 	fmgr_info(command->decide, &function);
-	if (loaded->isnull && function.fn_strict)
+	if (isnull && function.fn_strict)
 		return NULL;
 	InitFunctionCallInfoData(*fcinfo, &function, 2, InvalidOid, NULL, NULL);
-	fcinfo->args[0].value = loaded->state;
-	fcinfo->args[0].isnull = loaded->isnull;
+	fcinfo->args[0].value = state;
+	fcinfo->args[0].isnull = isnull;
 	fcinfo->args[1].value = command->command;
 	fcinfo->args[1].isnull = false;
 	/* If the function fails, the end of the (sub)transaction resets this. */
@@ -75,27 +84,35 @@ call_function(const SierraCommand *command, const SierraLoaded *loaded)
 	XactReadOnly = read_only;
 	if (fcinfo->isnull)
 		return NULL;
-	if (get_func_rettype(command->decide) == JSONBOID)
-		return sierra_json_of_jsonb(result);
-	return DatumGetTextPP(result);
+	answer = get_func_rettype(command->decide) == JSONBOID ? sierra_json_of_jsonb(result)
+														   : DatumGetTextPP(result);
+	return is_nothing(answer) ? NULL : answer;
 }
 
-static bool
-is_nothing(const text *answer)
+/*
+ * The store is opened to append only now, in the mode that the events need: it is not known
+ * before how many tags they have.
+ */
+SierraAppendStatus
+sierra_decide_append(SierraDecision *decision, const SierraCondition *condition,
+					 SierraRefusal *refusal)
 {
-	SierraJsonReader reader;
+	bool alone = sierra_tag_locks_need_store(decision->events, decision->count, condition);
+	SierraStore *store = alone ? sierra_store_open_alone() : sierra_store_open(ACL_INSERT);
 
-	if (answer == NULL)
-		return true;
-	reader = sierra_json_begin(answer);
-	return sierra_slice_is(sierra_json_read(&reader), "null");
+	if (decision->count == 0)
+		return SIERRA_APPEND_DONE;
+	decision->results =
+		MemoryContextAllocHuge(CurrentMemoryContext, sizeof(SierraAppendResult) * decision->count);
+	return sierra_append(store, NULL, decision->events, decision->count, condition,
+						 decision->results, refusal);
 }
 
 /* The events that an earlier command with this id appended. */
 typedef struct Repetition
 {
 	SierraSink base;
-	const SierraCommand *command;
+	text *stream_id;
 	bool found;			 /* an event with the id of the command is stored ... */
 	bool in_this_stream; /* ... and here */
 	pg_uuid_t transaction_id;
@@ -111,7 +128,7 @@ note_stored(SierraSink *base, TupleTableSlot *slot)
 
 	repetition->found = true;
 	repetition->in_this_stream =
-		sierra_slot_text_equal(slot, Anum_events_stream_id, repetition->command->load.stream_id);
+		sierra_slot_text_equal(slot, Anum_events_stream_id, repetition->stream_id);
 	repetition->version = sierra_slot_int8(slot, Anum_events_stream_version);
 	repetition->transaction_id = *sierra_slot_uuid(slot, Anum_events_transaction_id);
 	return false;
@@ -129,7 +146,7 @@ add_event(Repetition *repetition, const pg_uuid_t *event_id)
 		repetition->events =
 			repalloc_huge(repetition->events, sizeof(SierraNewEvent) * (repetition->count + 1));
 	event = &repetition->events[repetition->count++];
-	*event = (SierraNewEvent){.stream_id = repetition->command->load.stream_id,
+	*event = (SierraNewEvent){.stream_id = repetition->stream_id,
 							  .event_name = cstring_to_text("repeated"),
 							  .expected = before == SIERRA_NONE ? SIERRA_EXPECT_EMPTY : before,
 							  .has_event_id = true,
@@ -152,11 +169,10 @@ add_stored(SierraSink *base, TupleTableSlot *slot)
 
 /* The event with the id of the command is stored, but not where its stream is looked for. */
 static void
-report_lost(const SierraCommand *command)
+report_lost(const SierraLoad *load, const SierraCommand *command)
 {
 	ereport(ERROR, errcode(ERRCODE_SIERRA_NO_STORE),
-			errmsg("stream \"%s\" of the event store is damaged",
-				   text_to_cstring(command->load.stream_id)),
+			errmsg("stream \"%s\" of the event store is damaged", text_to_cstring(load->stream_id)),
 			errdetail("Event %s is stored, but is not found in its stream.",
 					  sierra_uuid_text(&command->id)),
 			errhint("Restore the store from a dump; everify() shows what is wrong."));
@@ -168,10 +184,10 @@ report_lost(const SierraCommand *command)
  * refuses an id of another stream and events that are hidden from the user.
  */
 static bool
-find_repetition(const SierraStore *store, const SierraCommand *command, SierraDecision *decision,
-				SierraAppendStatus *status, SierraRefusal *refusal)
+find_repetition(const SierraStore *store, const SierraLoad *load, const SierraCommand *command,
+				SierraDecision *decision, SierraAppendStatus *status, SierraRefusal *refusal)
 {
-	Repetition repetition = {.base = {note_stored}, .command = command};
+	Repetition repetition = {.base = {note_stored}, .stream_id = load->stream_id};
 	SierraRange range = {0, PG_INT64_MAX, false};
 
 	if (!command->has_id)
@@ -183,7 +199,7 @@ find_repetition(const SierraStore *store, const SierraCommand *command, SierraDe
 	{
 		repetition.base.put = add_stored;
 		range.from = repetition.version;
-		sierra_read_stream(store, command->load.stream_id, range, &repetition.base);
+		sierra_read_stream(store, load->stream_id, range, &repetition.base);
 	}
 	else
 		add_event(&repetition, &command->id);
@@ -191,15 +207,13 @@ find_repetition(const SierraStore *store, const SierraCommand *command, SierraDe
 	if (!repetition.found)
 		return false;
 	if (repetition.count == 0)
-		report_lost(command);
+		report_lost(load, command);
 
 	decision->events = repetition.events;
 	decision->count = repetition.count;
-	decision->results = palloc(sizeof(SierraAppendResult) * decision->count);
-	*status = sierra_append(store, NULL, decision->events, decision->count, NULL, decision->results,
-							refusal);
+	*status = sierra_decide_append(decision, NULL, refusal);
 	if (*status == SIERRA_APPEND_DONE)
-		report_lost(command);
+		report_lost(load, command);
 	return true;
 }
 
@@ -218,9 +232,24 @@ give_id(const SierraCommand *command, SierraNewEvent *event)
 	event->event_id = command->id;
 }
 
+void
+sierra_decide_complete(const SierraCommand *command, SierraDecision *decision)
+{
+	if (command->has_id && decision->count > 0)
+		give_id(command, &decision->events[0]);
+	for (int i = 0; i < decision->count; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (decision->events[i].metadata == NULL)
+			decision->events[i].metadata = command->metadata;
+		sierra_event_check(&decision->events[i]);
+	}
+}
+
 /* Loads the newest state and asks the function what to append to it. */
 static void
-decide_once(const SierraStore *store, const SierraCommand *command, SierraDecision *decision)
+decide_once(const SierraStore *store, const SierraLoad *load, const SierraCommand *command,
+			SierraDecision *decision)
 {
 	SierraLoaded loaded;
 	text *answer;
@@ -228,33 +257,26 @@ decide_once(const SierraStore *store, const SierraCommand *command, SierraDecisi
 	/* The snapshot sees what is committed now, and what this transaction has done so far. */
 	CommandCounterIncrement();
 	sierra_push_new_snapshot();
-	sierra_aggregate_load(store, &command->load, &loaded);
-	answer = call_function(command, &loaded);
+	sierra_aggregate_load(store, load, &loaded);
+	answer = sierra_decide_call(command, loaded.state, loaded.isnull);
 	PopActiveSnapshot();
 
 	decision->count = 0;
-	if (is_nothing(answer))
+	if (answer == NULL)
 		return;
-	decision->events =
-		sierra_event_json_read_of_stream(answer, command->load.stream_id, &decision->count);
-	if (command->has_id && decision->count > 0)
-		give_id(command, &decision->events[0]);
+	decision->events = sierra_event_json_read_of_stream(answer, load->stream_id, &decision->count);
 	for (int i = 0; i < decision->count; i++)
 	{
-		SierraNewEvent *event = &decision->events[i];
 		int64 version = loaded.version + i;
 
-		CHECK_FOR_INTERRUPTS();
-		event->expected = version == SIERRA_NONE ? SIERRA_EXPECT_EMPTY : version;
-		if (event->metadata == NULL)
-			event->metadata = command->metadata;
-		sierra_event_check(event);
+		decision->events[i].expected = version == SIERRA_NONE ? SIERRA_EXPECT_EMPTY : version;
 	}
+	sierra_decide_complete(command, decision);
 }
 
 SierraAppendStatus
-sierra_decide(const SierraStore *store, const SierraCommand *command, SierraDecision *decision,
-			  SierraRefusal *refusal)
+sierra_decide(const SierraStore *store, const SierraLoad *load, const SierraCommand *command,
+			  SierraDecision *decision, SierraRefusal *refusal)
 {
 	MemoryContext context =
 		AllocSetContextCreate(CurrentMemoryContext, "sierra_es decision", ALLOCSET_DEFAULT_SIZES);
@@ -266,23 +288,13 @@ sierra_decide(const SierraStore *store, const SierraCommand *command, SierraDeci
 		CHECK_FOR_INTERRUPTS();
 		MemoryContextReset(context);
 		old = MemoryContextSwitchTo(context);
-		if (find_repetition(store, command, decision, &status, refusal))
+		if (find_repetition(store, load, command, decision, &status, refusal))
 		{
 			MemoryContextSwitchTo(old);
 			return status;
 		}
-		decide_once(store, command, decision);
-		/*
-		 * The result of the attempt before does not matter if there is nothing
-		 * to append now.
-		 */
-		status = SIERRA_APPEND_DONE;
-		if (decision->count > 0)
-		{
-			decision->results = palloc(sizeof(SierraAppendResult) * decision->count);
-			status = sierra_append(store, NULL, decision->events, decision->count, NULL,
-								   decision->results, refusal);
-		}
+		decide_once(store, load, command, decision);
+		status = sierra_decide_append(decision, NULL, refusal);
 		MemoryContextSwitchTo(old);
 		if (status != SIERRA_APPEND_WRONG_VERSION)
 			break;
@@ -291,7 +303,7 @@ sierra_decide(const SierraStore *store, const SierraCommand *command, SierraDeci
 	{
 		/* It may have been the same command, in another session. */
 		old = MemoryContextSwitchTo(context);
-		(void) find_repetition(store, command, decision, &status, refusal);
+		(void) find_repetition(store, load, command, decision, &status, refusal);
 		MemoryContextSwitchTo(old);
 	}
 	return status;

@@ -5,6 +5,7 @@
 #ifndef SIERRA_DECIDE_H
 #define SIERRA_DECIDE_H
 
+#include "append/condition.h"
 #include "append/insert.h"
 #include "append/refusal.h"
 
@@ -12,7 +13,6 @@
 
 typedef struct SierraCommand
 {
-	SierraLoad load; /* at_version and until ask for the newest state */
 	Oid decide;
 	Datum command;	/* jsonb */
 	text *metadata; /* for events that have none of their own, or NULL */
@@ -35,15 +35,43 @@ typedef struct SierraDecision
 extern void sierra_decide_check_function(Oid function);
 
 /*
- * Handles a command.  If the command has an id, and the stream has an event with
- * this id, nothing is decided: the decision is what was appended then.  If another
- * transaction appends to the stream meanwhile, loads and decides again, at most
+ * Handles a command for a stream; load asks for its newest state.  If the command has an id, and
+ * the stream has an event with this id, nothing is decided: the decision is what was appended then.
+ * If another transaction appends to the stream meanwhile, loads and decides again, at most
  * command->retries times.  Returns the status
  * of the last sierra_append(), with the same locks held; *refusal is set as by
  * that.  *decision is allocated in a child of the current memory context.  The
- * caller has checked the rights to read and to append.
+ * store is open for reading; raises 42501 without the right to append.
  */
-extern SierraAppendStatus sierra_decide(const SierraStore *store, const SierraCommand *command,
-										SierraDecision *decision, SierraRefusal *refusal);
+extern SierraAppendStatus sierra_decide(const SierraStore *store, const SierraLoad *load,
+										const SierraCommand *command, SierraDecision *decision,
+										SierraRefusal *refusal);
+
+/*
+ * Handles a command for the state of a query.  The append succeeds only if there is no event
+ * by then that the query matches and that is not in the state; otherwise loads and decides
+ * again.  Opens the store to append.  All else is as for sierra_decide(), but a command with
+ * an id that is stored is a repetition whatever its stream is.
+ */
+extern SierraAppendStatus sierra_decide_query(const SierraQueryLoad *load,
+											  const SierraCommand *command,
+											  SierraDecision *decision, SierraRefusal *refusal);
+
+/*
+ * For both: calls the command handler with a state.  Returns the JSON text of its answer, or
+ * NULL if there is nothing to append.
+ */
+extern text *sierra_decide_call(const SierraCommand *command, Datum state, bool isnull);
+
+/*
+ * For both: opens the store to append, and appends the events of the decision, if there are
+ * any.  condition is NULL if they have none.
+ */
+extern SierraAppendStatus sierra_decide_append(SierraDecision *decision,
+											   const SierraCondition *condition,
+											   SierraRefusal *refusal);
+
+/* For both: completes the events of the answer with the id and the metadata of the command. */
+extern void sierra_decide_complete(const SierraCommand *command, SierraDecision *decision);
 
 #endif /* SIERRA_DECIDE_H */

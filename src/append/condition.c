@@ -212,8 +212,8 @@ sierra_condition_check(const SierraRoute *route, const SierraCondition *conditio
 					   SierraRefusal *refusal)
 {
 	if (condition == NULL || !condition->has_query ||
-		!sierra_query_find_first(route->store, &condition->query, condition->after,
-								 &refusal->found))
+		!sierra_query_find_first(route->store, &condition->query, condition->after, condition->seen,
+								 condition->seen_count, &refusal->found))
 		return SIERRA_APPEND_DONE;
 	refusal->event = NULL;
 	refusal->after = condition->after;

@@ -18,6 +18,10 @@ typedef struct SierraCondition
 	SierraEventQuery query; /* no event above this position may match */
 	int64 after;
 
+	/* Positions above it of events that may match all the same; ascending. */
+	const int64 *seen;
+	int seen_count;
+
 	/* Streams and their expected versions; of each event, only these two members are set. */
 	SierraNewEvent *streams;
 	int stream_count;

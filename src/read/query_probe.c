@@ -29,10 +29,32 @@ typedef struct Probe
 	const SierraStore *store;
 	const SierraEventQuery *query;
 	int64 after;
+	const int64 *seen;
+	int seen_count;
 	SierraReadPartition *partitions;
 	SierraEventLookup lookup;
 	SierraPlace found; /* its position is PG_INT64_MAX: nothing */
 } Probe;
+
+static int
+compare_positions(const void *a, const void *b)
+{
+	int64 left = *(const int64 *) a;
+	int64 right = *(const int64 *) b;
+
+	return (left > right) - (left < right);
+}
+
+/* Is the event in the slot one that is looked for? */
+static bool
+is_wanted(const Probe *probe, TupleTableSlot *slot)
+{
+	int64 position = sierra_event_position(slot);
+
+	return sierra_event_query_matches(probe->query, slot) &&
+		   (probe->seen_count == 0 || bsearch(&position, probe->seen, probe->seen_count,
+											  sizeof(int64), compare_positions) == NULL);
+}
 
 /* Looks at the entries of the tags of the query.  The first event that matches is the one. */
 static void
@@ -48,8 +70,7 @@ search_tags(Probe *probe)
 		TupleTableSlot *slot =
 			sierra_event_lookup_find(&probe->lookup, place.partition, place.sequence);
 
-		if (slot != NULL && sierra_event_position(slot) == place.position &&
-			sierra_event_query_matches(probe->query, slot))
+		if (slot != NULL && sierra_event_position(slot) == place.position && is_wanted(probe, slot))
 		{
 			probe->found = place;
 			break;
@@ -75,7 +96,7 @@ search_backward(Probe *probe, int id, int64 newest)
 
 		if (position <= probe->after)
 			break;
-		if (position < probe->found.position && sierra_event_query_matches(probe->query, scan.slot))
+		if (position < probe->found.position && is_wanted(probe, scan.slot))
 			probe->found = (SierraPlace){position, id, sierra_event_sequence(scan.slot)};
 	}
 	sierra_scan_end(&scan);
@@ -131,11 +152,13 @@ close_partitions(Probe *probe)
 
 bool
 sierra_query_find_first(const SierraStore *store, const SierraEventQuery *query, int64 after,
-						SierraFoundEvent *found)
+						const int64 *seen, int seen_count, SierraFoundEvent *found)
 {
 	Probe probe = {.store = store,
 				   .query = query,
 				   .after = after,
+				   .seen = seen,
+				   .seen_count = seen_count,
 				   .partitions = palloc0(sizeof(SierraReadPartition) * store->partitions),
 				   .found = {.position = PG_INT64_MAX}};
 	bool any;

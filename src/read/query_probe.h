@@ -24,14 +24,16 @@ typedef struct SierraFoundEvent
 
 /*
  * Finds the event with the lowest position above this one (SIERRA_NONE: of all) that the
- * query matches; false if there is none.  It sees what is committed by now, what this
- * transaction has written, also by the same command, and does not stop at the horizon.  So
- * the answer stays true only while the caller holds locks that exclude writers of events
- * which the query matches.  The events are those of the store, whoever may see them.
+ * query matches, except those at the positions seen, which ascend; false if there is none.  It sees
+ * what is committed by now, what this transaction has written, also by the same command, and does
+ * not stop at the horizon.  So the answer stays true only while the caller holds locks that exclude
+ * writers of events which the query matches.  The events are those of the store, whoever may see
+ * them.
  *
  * If an item of the query does not have tags, all events above the position are read.
  */
 extern bool sierra_query_find_first(const SierraStore *store, const SierraEventQuery *query,
-									int64 after, SierraFoundEvent *found);
+									int64 after, const int64 *seen, int seen_count,
+									SierraFoundEvent *found);
 
 #endif /* SIERRA_QUERY_PROBE_H */

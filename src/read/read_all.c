@@ -50,6 +50,7 @@ typedef struct Merge
 	int source_count;
 	int64 *passed; /* by partition: highest sequence at or below the position reached */
 	int64 horizon;
+	int64 limit; /* forward: the last position that is read, mostly the horizon */
 	bool has_results;
 	SierraSource **heap; /* sources with a current row, the one whose turn it is first */
 	int heap_size;
@@ -67,7 +68,7 @@ static bool
 is_beyond(const Merge *merge, int64 position)
 {
 	return merge->request->backward ? merge->request->bounded && position < merge->request->to
-									: position > merge->horizon;
+									: position > merge->limit;
 }
 
 static bool
@@ -116,8 +117,12 @@ open_partitions(Merge *merge)
 	sierra_read_partitions_open(&merge->opened, merge->store, merge->request->after_by_partition);
 	merge->partitions = merge->opened.partitions;
 	merge->horizon = merge->opened.horizon;
+	merge->limit = merge->request->past_horizon ? PG_INT64_MAX : merge->horizon;
 	if (merge->request->bounded && !merge->request->backward)
+	{
+		merge->limit = Min(merge->limit, merge->request->to);
 		merge->horizon = Min(merge->horizon, merge->request->to);
+	}
 	merge->category_indexes = palloc0(sizeof(Relation) * partitions);
 	merge->passed = palloc(sizeof(int64) * partitions);
 	for (int i = 0; i < partitions; i++)
@@ -389,7 +394,7 @@ sierra_read_all(const SierraStore *store, const SierraReadAll *request, SierraSi
 		start_all_forward(&merge);
 	build_heap(&merge);
 	end = merge_sources(&merge, sink);
-	if (!request->backward)
+	if (!request->backward && !request->past_horizon)
 		remember_page(&merge, end);
 	close_partitions(&merge);
 	return end;

@@ -23,6 +23,10 @@ typedef struct SierraReadAll
 	const SierraEventQuery *query; /* and that this matches */
 	bool bounded;				   /* ends at position to, included, in either direction */
 	int64 to;
+
+	/* Forward only: does not end at the horizon, above which events are to come in between. */
+	bool past_horizon;
+
 	/*
 	 * Forward only: used instead of after, by partition.  A partition with
 	 * SIERRA_NOT_READ is left out.

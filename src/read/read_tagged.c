@@ -71,7 +71,7 @@ find_bounds(Reading *reading, const SierraStore *store)
 	int64 after = lowest_start(store, request);
 
 	reading->low = 0;
-	reading->high = reading->opened.horizon;
+	reading->high = request->past_horizon ? PG_INT64_MAX : reading->opened.horizon;
 	if (request->backward)
 	{
 		if (after >= 0)
@@ -163,7 +163,7 @@ sierra_read_tagged(const SierraStore *store, const SierraReadAll *request,
 							request->backward ? BackwardScanDirection : ForwardScanDirection,
 							reading.low, reading.high);
 	if (read_places(&reading, sink, &end))
-		end = Max(reading.high, request->after);
+		end = Max(Min(reading.high, reading.opened.horizon), request->after);
 	sierra_tag_cursor_end(&reading.cursor);
 	sierra_event_lookup_end(&reading.lookup);
 	sierra_read_partitions_close(&reading.opened, reading.has_results);

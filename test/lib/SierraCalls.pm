@@ -93,6 +93,7 @@ CREATE FUNCTION handlers.object(state jsonb, e sierra_event) RETURNS jsonb LANGU
 CREATE FUNCTION handlers.see(e sierra_event) RETURNS void LANGUAGE plpgsql AS 'BEGIN END';
 CREATE FUNCTION handlers.see_all(e sierra_event[]) RETURNS void LANGUAGE plpgsql AS 'BEGIN END';
 CREATE FUNCTION handlers.up(payload json) RETURNS json LANGUAGE sql IMMUTABLE AS $$ SELECT json_build_object('was', $1) $$;
+CREATE FUNCTION handlers.decide_query(state jsonb, command jsonb) RETURNS json LANGUAGE sql AS $$ SELECT '[{"stream_id": "own", "event_name": "Decided", "tags": ["t"]}]'::json $$;
 CREATE FUNCTION handlers.decide(state jsonb, command jsonb) RETURNS json LANGUAGE sql AS $$ SELECT '[{"event_name": "Decided"}]'::json $$;
 CREATE FUNCTION handlers.act(data jsonb) RETURNS jsonb LANGUAGE sql AS $$ SELECT '{"acted": true}'::jsonb $$;
 CREATE FUNCTION handlers.fail(data jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$ BEGIN RAISE 'no'; END $$;
@@ -102,14 +103,15 @@ SQL
 my $store_sql = <<'SQL';
 SELECT count(*) FROM generate_series(1, 3) AS n, emappend(NULL, ARRAY['a', 'user-123', '€-stream', '€-stream', 'order-1'], array_fill('Happened'::text, ARRAY[5]), array_fill(json_build_object('n', n), ARRAY[5]),
     tags => ARRAY['["t", "u"]', '["u"]', NULL, '["t"]', '["t", "u"]']::sierra_json[]);
-SELECT count(*) FROM eappend('own', 'Happened', '{}', '{"by": "me"}', partition_key => 'partition key', event_id => '00000000-0000-4000-8000-000000000001');
-SELECT count(*) FROM eappend('user-123', 'Bytes', payload_bytes => '\x00ff', event_id => '00000000-0000-4000-8000-000000000002');
+SELECT count(*) FROM eappend('own', 'Happened', '{}', '{"by": "me"}', partition_key => 'partition key', event_id => '00000000-0000-4000-8000-000000000001', tags => ARRAY['own', 'user:123']);
+SELECT count(*) FROM eappend('user-123', 'Bytes', payload_bytes => '\x00ff', event_id => '00000000-0000-4000-8000-000000000002', tags => ARRAY['user:123']);
 SELECT create_aggregate('thing', 'handlers.object(jsonb, sierra_event)', snapshot_every => 1);
 SELECT create_upcaster('Happened', 1, 'handlers.up(json)');
 SELECT count(*) FROM edecide('thing', 'order-1', 'handlers.decide(jsonb, jsonb)', '{}');
 SELECT create_projection('counts', 'handlers.count(jsonb, sierra_event)', mode => 'manual', initial => '0', streams => ARRAY['user-*', 'a']);
 SELECT run_projection('counts', 2);
 SELECT create_projection('sees', 'handlers.see(sierra_event)', mode => 'manual', event_names => ARRAY['Happened'], batch_size => 10);
+SELECT create_projection('tagged', 'handlers.count(jsonb, sierra_event)', mode => 'manual', initial => '0', tags => ARRAY['user:123', 'late:1']);
 SELECT create_projection('sees_all', 'handlers.see_all(sierra_event[])', mode => 'manual');
 SELECT create_projection('at_once', 'handlers.count(jsonb, sierra_event)', mode => 'inline', initial => '0');
 SELECT create_projection('by_itself', 'handlers.count(jsonb, sierra_event)', key => 'e.event_name', initial => '0');
@@ -124,10 +126,11 @@ SELECT run_sagas();
 SELECT cancel_saga('saga-3', 'no');
 SELECT run_sagas();
 SELECT start_saga('saga', saga_id => 'saga-2');
-SELECT eschedule('2020-01-01', 'late', 'Due', '{}', timer_id => '00000000-0000-4000-8000-00000000000a');
+SELECT eschedule('2020-01-01', 'late', 'Due', '{}', timer_id => '00000000-0000-4000-8000-00000000000a', tags => ARRAY['late:1', 'due']);
 SELECT eschedule('2999-01-01', 'later', 'Due', partition_key => 'partition key', payload_bytes => '\x00', timer_id => '00000000-0000-4000-8000-00000000000b');
 SELECT esub('whole', start_from => 'earliest');
 SELECT esub('some', ARRAY['user-*', 'a'], ARRAY['Happened'], 'earliest', '{"a": 1}');
+SELECT esub('tagged', tags => ARRAY['user:123', 'late:1'], start_from => 'earliest');
 SELECT epsub('part', ARRAY[0, 1], 'earliest', '{"1": 1}');
 SELECT esub('group', start_from => 'earliest', max_attempts => 1);
 SELECT count(*) FROM enext('group', 3, consumer => 'c1');
@@ -145,7 +148,7 @@ SELECT create_projection('sees_all', 'handlers.see_all(sierra_event[])');
 SELECT create_process_manager('manager', 'handlers.object(jsonb, sierra_event)', key => 'e.stream_id', start_from => 'earliest');
 SELECT create_saga('saga', ARRAY[saga_step('one', 'handlers.act(jsonb)', 'handlers.act(jsonb)'), saga_step('two', 'handlers.act(jsonb)')], timeout => '1 day');
 SELECT start_saga('saga', saga_id => 'saga-1');
-SELECT eschedule('2020-01-01', 'late', 'Due', '{}', timer_id => '00000000-0000-4000-8000-00000000000a');
+SELECT eschedule('2020-01-01', 'late', 'Due', '{}', timer_id => '00000000-0000-4000-8000-00000000000a', tags => ARRAY['late:1', 'due']);
 SELECT eschedule('2999-01-01', 'later', 'Due', timer_id => '00000000-0000-4000-8000-00000000000b');
 SQL
 
@@ -176,9 +179,9 @@ my %calls = (
     eack                   => [q{eack('whole', 5)}, q{eack('group', 2, 'c1')}, q{eack('some', 2)}, q{eack('part', 3)}],
     eall                   => [ map { events("eall($_)") } q{-1, NULL}, q{5}, q{streams => ARRAY['user-*', 'a']},
                                 q{event_names => ARRAY['Bytes']}, q{-1, NULL, backward => true}, q{100, 4, backward => true},
-                                q{tags => ARRAY['t']} ],
+                                q{tags => ARRAY['t']}, q{tags => ARRAY['user:123', 'late:1']} ],
     eappend                => [ map { "r.stream_version FROM eappend($_) AS r" } q{'a', 'Again'}, q{'user-123', 'Again', '{}', expected_version => 3},
-                                q{'new', 'First', expected_version => 'empty'}, q{'newer', 'First', partition_key => 'a'},
+                                q{'new', 'First', expected_version => 'empty'}, q{'newer', 'First', partition_key => 'a', tags => ARRAY['user:123']},
                                 q{'own', 'Happened', event_id => '00000000-0000-4000-8000-000000000001'},
                                 q{'user-123', 'Bytes', payload_bytes => '\\x00ff', event_id => '00000000-0000-4000-8000-000000000002'},
                                 q{'own', 'Again', event_id => '00000000-0000-4000-8000-000000000003'}, q{'€-stream', 'Again', payload_bytes => '\\x01'},
@@ -188,10 +191,13 @@ my %calls = (
     ecancel                => [q{ecancel('00000000-0000-4000-8000-00000000000a')}],
     edecide                => [q{count(*) FROM edecide('thing', 'order-1', 'handlers.decide(jsonb, jsonb)', '{}')},
                                q{count(*) FROM edecide('thing', 'own', 'handlers.decide(jsonb, jsonb)', '{}', command_id => '00000000-0000-4000-8000-000000000001')}],
+    edecide_query          => [q{count(*) FROM edecide_query('thing', '[{"tags": ["t"]}]', 'handlers.decide_query(jsonb, jsonb)', '{}')},
+                               q{count(*) FROM edecide_query('thing', '[]', 'handlers.decide_query(jsonb, jsonb)', '{}', command_id => '00000000-0000-4000-8000-000000000001')}],
     eget                   => [ map { events("eget('00000000-0000-4000-8000-00000000000$_')") } 1, 2 ],
     ehead                  => [q{ehead()}],
     eleave                 => [q{eleave('group', 'c1')}],
     eload                  => [q{eload('thing', 'order-1')}, q{eload('thing', 'user-123', 1)}, q{eload('thing', 'a', at_time => now())}],
+    eload_query            => [q{eload_query('thing', '[{"tags": ["t"]}]')}, q{eload_query('thing', '[{"types": ["Bytes"]}]', 5)}],
     emappend               => [
         q{count(*) FROM emappend(NULL, '[{"stream_id": "a", "event_name": "x"}, {"stream_id": "user-123", "event_name": "x", "event_id": "00000000-0000-4000-8000-000000000009"}]')},
         q{count(*) FROM emappend(NULL, ARRAY['a', '€-stream', 'user-123', 'user-123'], array_fill('x'::text, ARRAY[4]))},
@@ -199,10 +205,10 @@ my %calls = (
         q{count(*) FROM emappend(NULL, '{"events": [{"stream_id": "a", "event_name": "x", "tags": ["x"]}], "condition": {"query": [{"tags": ["x"]}], "after": 1000}}')},
         q{count(*) FROM emappend(NULL, ARRAY['a'], ARRAY['x'], tags => ARRAY['["x"]']::sierra_json[], condition => '{"streams": {"own": "exists"}}')} ],
     enack                  => [q{enack('whole', 3)}, q{enack('group', 0, park => true, consumer => 'c1')}, q{enack('failing', 12, reason => 'bad')}],
-    enext                  => [ map { "count(*) FROM enext($_)" } q{'whole'}, q{'some'}, q{'part'}, q{'group', consumer => 'c1'}, q{'group', consumer => 'c2'},
+    enext                  => [ map { "count(*) FROM enext($_)" } q{'whole'}, q{'some'}, q{'tagged'}, q{'part'}, q{'group', consumer => 'c1'}, q{'group', consumer => 'c2'},
                                 q{'failing', 1000}, q{'whole', after => 5} ],
-    epeek                  => [ map { "count(*) FROM epeek('$_')" } qw(whole some part failing) ],
-    eproject               => [q{eproject('counts', 'a')}, q{eproject('at_once', 'a')}, q{eproject('by_itself', 'Happened')}],
+    epeek                  => [ map { "count(*) FROM epeek('$_')" } qw(whole some tagged part failing) ],
+    eproject               => [q{eproject('counts', 'a')}, q{eproject('tagged', 'own')}, q{eproject('at_once', 'a')}, q{eproject('by_itself', 'Happened')}],
     epscan                 => [ (map { events("epscan($_)") } 0 .. 3), events(q{epscan(partition_key => 'partition key')}), events(q{epscan(1, 1, 3)}),
                                 events(q{epscan(1, backward => true, max_count => 2)}) ],
     epseq                  => [ (map { "epseq($_)" } 0 .. 3), q{epseq(partition_key => 'partition key')} ],
@@ -212,11 +218,11 @@ my %calls = (
     eretry                 => [q{eretry('failing')}],
     escan                  => [ (map { events("escan('$_')") } qw(a user-123 €-stream own order-1 saga-1)), events(q{escan('user-123', 1, 2)}),
                                 events(q{escan('user-123', backward => true)}) ],
-    eschedule              => [q{eschedule(now(), 'a', 'Due')}, q{eschedule('2020-01-01', 'late', 'Due', '{}', timer_id => '00000000-0000-4000-8000-00000000000a')},
-        q{eschedule('2020-01-01', 'late', 'Due', tags => ARRAY['late:1', 'due'])}],
+    eschedule              => [q{eschedule(now(), 'a', 'Due')}, q{eschedule('2020-01-01', 'late', 'Due', '{}', timer_id => '00000000-0000-4000-8000-00000000000a', tags => ARRAY['late:1', 'due'])}],
     eskip                  => [q{eskip('failing', 'user-123')}],
     estates                => [ map { "string_agg(s::text, ' ' ORDER BY s.key) FROM estates('$_') AS s" } qw(counts at_once manager) ],
-    esub                   => [q{esub('new')}, q{esub('some', ARRAY['user-*', 'a'], ARRAY['Happened'], 'earliest', '{"a": 1}')}],
+    esub                   => [q{esub('new')}, q{esub('some', ARRAY['user-*', 'a'], ARRAY['Happened'], 'earliest', '{"a": 1}')},
+        q{esub('tagged', tags => ARRAY['user:123', 'late:1'], start_from => 'earliest')}],
     esver                  => [ map { "esver('$_')" } qw(a user-123 €-stream own order-1 nothing) ],
     eunsub                 => [ map { "eunsub('$_')" } qw(whole group failing) ],
     eupcast                => [q{count(u.payload) FROM escan('a') AS e, eupcast(e) AS u}],

@@ -92,6 +92,8 @@ INSERT INTO wanted VALUES
     ('drop_snapshots', 'aggregate text, stream_id text DEFAULT NULL::text', 'bigint', 'plpgsql', 'v', 'u', false, 0),
     ('eload', 'aggregate text, stream_id text, at_version bigint DEFAULT NULL::bigint, at_time timestamp with time zone DEFAULT NULL::timestamp with time zone, OUT state jsonb, OUT version bigint', 'record', 'c', 'v', 'u', false, 0),
     ('edecide', 'aggregate text, stream_id text, decide sierra_function, command sierra_json, retries integer DEFAULT 3, metadata sierra_json DEFAULT NULL::sierra_json, command_id uuid DEFAULT NULL::uuid', 'SETOF sierra_append_result', 'c', 'v', 'u', false, 1),
+    ('eload_query', 'aggregate text, query sierra_json, at_position bigint DEFAULT NULL::bigint, OUT state jsonb, OUT "position" bigint', 'record', 'c', 'v', 'u', false, 0),
+    ('edecide_query', 'aggregate text, query sierra_json, decide sierra_function, command sierra_json, retries integer DEFAULT 3, metadata sierra_json DEFAULT NULL::sierra_json, command_id uuid DEFAULT NULL::uuid', 'SETOF sierra_append_result', 'c', 'v', 'u', false, 1),
     ('event_aggregates', 'store name DEFAULT NULL::name', 'TABLE(aggregate text, fold text, initial jsonb, snapshot_every integer, fold_version integer, snapshots bigint, created_at timestamp with time zone)', 'c', 's', 'u', false, 1000),
     ('create_upcaster', 'event_name text, from_version integer, upcast sierra_function, replace boolean DEFAULT false', 'void', 'plpgsql', 'v', 'u', false, 0),
     ('drop_upcaster', 'event_name text, from_version integer', 'boolean', 'plpgsql', 'v', 'u', false, 0),

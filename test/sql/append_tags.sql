@@ -3,7 +3,7 @@
 SELECT create_event_store('append_tags', 4);
 SET sierra_es.store = append_tags;
 
--- One event; an empty array and NULL are no tags.
+-- One event.  An empty array, or NULL, means that it has none.
 SELECT stream_version FROM eappend('course-1', 'CourseDefined', tags => '{course:1}');
 SELECT stream_version FROM eappend('course-1', 'StudentSubscribed', '{"n": 1}', tags => '{student:7,course:1}');
 SELECT stream_version FROM eappend('course-1', 'Renamed', tags => '{}');
@@ -90,6 +90,7 @@ SELECT eappend('changed', 'n', tags => '{a,b}');
 SELECT eappend('changed', 'n');
 SELECT stream_version FROM eappend('changed', 'n', tags => '{b,a}');
 DROP TRIGGER change ON append_tags.events;
+DROP FUNCTION append_tags.change();
 SELECT count(*) FROM everify();
 
 -- What everify() finds.
