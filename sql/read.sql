@@ -46,7 +46,7 @@ COMMENT ON FUNCTION eall(bigint, bigint, text[], text[], boolean, text[]) IS
 
 CREATE FUNCTION equery(query sierra_json,
                        after_position bigint DEFAULT -1,
-                       max_count bigint DEFAULT 1000,
+                       max_count bigint DEFAULT NULL,
                        backward boolean DEFAULT false,
                        to_position bigint DEFAULT NULL)
     RETURNS SETOF sierra_event

@@ -213,26 +213,46 @@ write_append(SierraRoute *route, SierraAppendResult *results)
 
 /*
  * While the events of an append are written, a trigger must not append to the same
- * partitions: it would take numbers that these events have already.
+ * partitions: it would take numbers that these events have already.  Nor may it rely on what
+ * is there: the events that are still to be written are not found yet.  So that holds for
+ * partitions that are only looked at too, and a query can match events of any partition.
  */
 static void
-refuse_nested(const SierraRoute *route)
+refuse_nested(const SierraRoute *route, const SierraCondition *condition)
 {
+	const char *hint = "Append in an AFTER trigger.";
+
+	if (condition != NULL && condition->has_query &&
+		sierra_position_being_written(route->store) != PG_INT64_MAX)
+		ereport(
+			ERROR, errcode(ERRCODE_TRIGGERED_DATA_CHANGE_VIOLATION),
+			errmsg("cannot check a condition on event store \"%s\" while an append writes to it",
+				   NameStr(route->store->name)),
+			errdetail("A BEFORE trigger, policy, constraint or default of the append appends "
+					  "with a condition, which would not find the events of the append."),
+			errhint("%s", hint));
 	for (int i = 0; i < route->npartitions; i++)
 	{
 		const SierraAppendPartition *partition = &route->partitions[i];
 
-		if (!partition->is_written ||
-			!sierra_position_writes_partition(route->store, partition->id))
+		if (!sierra_position_writes_partition(route->store, partition->id))
 			continue;
 		ereport(
 			ERROR, errcode(ERRCODE_TRIGGERED_DATA_CHANGE_VIOLATION),
-			errmsg(
-				"cannot append to partition %d of event store \"%s\" while an append writes to it",
-				partition->id, NameStr(route->store->name)),
-			errdetail("A BEFORE trigger, policy, constraint or default of the append appends "
-					  "to the same partition."),
-			errhint("Append in an AFTER trigger."));
+			partition->is_written
+				? errmsg("cannot append to partition %d of event store \"%s\" while an append "
+						 "writes to it",
+						 partition->id, NameStr(route->store->name))
+				: errmsg("cannot look for streams in partition %d of event store \"%s\" while an "
+						 "append writes to it",
+						 partition->id, NameStr(route->store->name)),
+			partition->is_written
+				? errdetail("A BEFORE trigger, policy, constraint or default of the append appends "
+							"to the same partition.")
+				: errdetail("A BEFORE trigger, policy, constraint or default of the append appends "
+							"with a partition key or a condition, which depends on what is in the "
+							"same partition."),
+			errhint("%s", hint));
 	}
 }
 
@@ -292,7 +312,7 @@ decide(SierraRoute *route, const SierraCondition *condition, SierraAppendResult 
 {
 	SierraAppendStatus status;
 
-	refuse_nested(route);
+	refuse_nested(route, condition);
 	if (SessionReplicationRole == SESSION_REPLICATION_ROLE_REPLICA)
 		refuse_replica_role(route);
 	status = sierra_idempotency_check(route, results, refusal);

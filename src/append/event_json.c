@@ -298,6 +298,7 @@ static SierraJsonReader
 open_json(const text *json, SierraSlice *condition)
 {
 	SierraSlice events = sierra_json_member(json, "\"events\"");
+	SierraSlice given = {NULL, 0};
 	SierraJsonReader reader;
 	SierraJsonMember member;
 
@@ -307,13 +308,21 @@ open_json(const text *json, SierraSlice *condition)
 	(void) sierra_json_begin_object(&reader, json);
 	while (sierra_json_next_member(&reader, &member))
 	{
-		if (sierra_slice_is(member.name, "\"condition\""))
-			*condition = member.value;
-		else if (!sierra_slice_is(member.name, "\"events\""))
+		bool is_events = sierra_slice_is(member.name, "\"events\"");
+		SierraSlice *part = is_events ? &given : condition;
+
+		if (!is_events && !sierra_slice_is(member.name, "\"condition\""))
 			ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 					errmsg("an object with events has no member %.*s", member.name.length,
 						   member.name.start),
 					errhint("The members are events and condition."));
+		/* Of two conditions, both would have to hold. */
+		if (part->start != NULL)
+			ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					errmsg("member %.*s of an object with events occurs twice", member.name.length,
+						   member.name.start),
+					errhint("Pass each member once."));
+		*part = member.value;
 	}
 	return (SierraJsonReader){events.start, events.start + events.length};
 }

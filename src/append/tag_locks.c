@@ -120,6 +120,8 @@ sierra_tag_locks_need_store(const SierraNewEvent *events, int count,
 {
 	SierraTagLocks locks;
 
+	if (count == 0)
+		return false;
 	if (condition != NULL && condition->has_query &&
 		!sierra_event_query_is_tagged(&condition->query))
 		return true;

@@ -200,7 +200,8 @@ take_tags_apart(Facts *facts, struct varlena *stored)
 {
 	ArrayType *array;
 
-	if (VARATT_IS_SHORT(stored))
+	/* The header of a value that is stored elsewhere looks short too. */
+	if (VARATT_IS_SHORT(stored) && !VARATT_IS_EXTERNAL(stored))
 	{
 		Size length = VARSIZE_SHORT(stored) - VARHDRSZ_SHORT;
 

@@ -470,8 +470,12 @@ sierra_store_open_named(const char *store_name, AclMode rights)
 SierraStore *
 sierra_store_open_alone(void)
 {
-	SierraStore *store = open_store(sierra_guc_store, ACL_INSERT, ShareRowExclusiveLock);
+	SierraStore *store;
 
+	/* A standby refuses this lock with another error, and a reader must not wait for it. */
+	PreventCommandDuringRecovery("an append");
+	PreventCommandIfReadOnly("an append");
+	store = open_store(sierra_guc_store, ACL_INSERT, ShareRowExclusiveLock);
 	store->locked_alone = true;
 	return store;
 }

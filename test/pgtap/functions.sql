@@ -28,7 +28,7 @@ INSERT INTO wanted VALUES
     ('escan', 'stream_id text, from_version bigint DEFAULT 0, to_version bigint DEFAULT NULL::bigint, max_count bigint DEFAULT NULL::bigint, backward boolean DEFAULT false', 'SETOF sierra_event', 'c', 's', 'r', false, 100),
     ('epscan', 'partition integer DEFAULT NULL::integer, from_sequence bigint DEFAULT 0, to_sequence bigint DEFAULT NULL::bigint, max_count bigint DEFAULT NULL::bigint, backward boolean DEFAULT false, partition_key text DEFAULT NULL::text', 'SETOF sierra_event', 'c', 's', 'r', false, 1000),
     ('eall', 'after_position bigint DEFAULT ''-1''::integer, max_count bigint DEFAULT 1000, streams text[] DEFAULT NULL::text[], event_names text[] DEFAULT NULL::text[], backward boolean DEFAULT false, tags text[] DEFAULT NULL::text[]', 'SETOF sierra_event', 'c', 's', 'r', false, 1000),
-    ('equery', 'query sierra_json, after_position bigint DEFAULT ''-1''::integer, max_count bigint DEFAULT 1000, backward boolean DEFAULT false, to_position bigint DEFAULT NULL::bigint', 'SETOF sierra_event', 'c', 's', 'r', false, 1000),
+    ('equery', 'query sierra_json, after_position bigint DEFAULT ''-1''::integer, max_count bigint DEFAULT NULL::bigint, backward boolean DEFAULT false, to_position bigint DEFAULT NULL::bigint', 'SETOF sierra_event', 'c', 's', 'r', false, 1000),
     ('cancel_saga', 'saga_id text, reason text', 'boolean', 'plpgsql', 'v', 'u', false, 0),
     ('complete_saga_step', 'saga_id text, step text, data sierra_json DEFAULT ''{}''::sierra_json', 'boolean', 'plpgsql', 'v', 'u', false, 0),
     ('create_saga', 'saga text, steps sierra_saga_step[], timeout interval DEFAULT NULL::interval, search_path text DEFAULT current_setting(''search_path''::text)', 'integer', 'plpgsql', 'v', 'u', false, 0),

@@ -55,6 +55,12 @@ SELECT count(*) FROM edecide_query('list', '[{"tags": ["seat"]}]', 'at_most', '{
 SELECT count(*) FROM edecide_query('list', '[]', 'at_most', '{"most": 99, "events": null}');
 SELECT count(*) FROM edecide_query('list', '[]', 'at_most', '{"most": 99}');
 SELECT count(*) FROM edecide_query('list', '[]', 'at_most', '{"most": 99, "events": []}');
+-- So nobody is kept out, though the query is one of all events.
+BEGIN;
+SELECT count(*) FROM edecide_query('list', '[]', 'at_most', '{"most": 99, "events": []}');
+SELECT count(*) FROM emappend(NULL, '{"events": [], "condition": {"query": [], "after": -1}}');
+SELECT DISTINCT mode FROM pg_locks WHERE pid = pg_backend_pid() AND mode LIKE 'Share%';
+COMMIT;
 -- Expected versions hold too.
 SELECT count(*) FROM edecide_query('list', '[{"tags": ["x"]}]', 'at_most', '{"most": 99, "events": [{"stream_id": "a", "event_name": "n", "expected_version": 7}]}', retries => 1);
 -- A decision over all events, and over a type: these lock the store.

@@ -77,6 +77,12 @@ SELECT stream_id, stream_version
   FROM emappend(NULL, ARRAY['a', 's', 's'], ARRAY['E', 'E', 'E'], expected_versions => ARRAY['any', '1', '2']::expected_version[],
                 condition => '{"streams": {"t": "empty", "s": 1, "a": "any"}}');
 
+-- The JSON of emappend(): each member once, or one of two conditions would not be looked at.
+SELECT emappend(NULL, '{"condition": {"streams": {"s": 0}}, "events": [{"stream_id": "t", "event_name": "E"}], "condition": {"streams": {"s": 3}}}');
+:sqlstate
+SELECT emappend(NULL, '{"events": [{"stream_id": "t", "event_name": "E"}], "events": []}');
+SELECT stream_version FROM emappend(NULL, '{"condition": {"streams": {"s": 3}}, "events": [{"stream_id": "t", "event_name": "E"}]}');
+
 -- The condition is looked at before the rights, as all arguments are; the rights still hold.
 CREATE ROLE regress_sierra_none;
 SET ROLE regress_sierra_none;

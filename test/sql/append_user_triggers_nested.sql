@@ -56,6 +56,44 @@ END $$;
 SELECT try($$count(*) FROM emappend(NULL, ARRAY['a', 'a'], ARRAY['x', 'y'])$$);
 SELECT global_position, stream_id, stream_version, event_name FROM eall();
 SELECT count(*) FROM everify();
+DROP TRIGGER nest ON es.events;
+-- It cannot rely on what is not written yet either: not on a query, whose events can be in any
+-- partition, nor on the version of a stream, nor that a stream does not exist with another key.
+-- So no event is stored: among them would be one that another one's condition excludes.
+CREATE OR REPLACE FUNCTION nest() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    CASE NEW.event_name
+        WHEN 'tag' THEN PERFORM eappend('f', 'Nested', condition => '{"query": [{"tags": ["x"]}], "after": -1}');
+        WHEN 'type' THEN PERFORM eappend('f', 'Nested', condition => '{"query": [{"types": ["type"]}], "after": 9}');
+        WHEN 'stream' THEN PERFORM eappend('f', 'Nested', condition => '{"streams": {"a": 3}}');
+        WHEN 'other stream' THEN PERFORM eappend('f', 'Nested', condition => '{"streams": {"e": "exists"}}');
+        WHEN 'key' THEN PERFORM eappend(NEW.stream_id, 'Nested', partition_key => 'e');
+        ELSE NULL;
+    END CASE;
+    RETURN NEW;
+END $$;
+CREATE TRIGGER nest BEFORE INSERT ON es.events FOR EACH ROW EXECUTE FUNCTION nest();
+SELECT eappend('a', 'tag', tags => '{x}');
+:sqlstate
+SELECT eappend('a', 'type');
+:sqlstate
+SELECT eappend('a', 'stream');
+:sqlstate
+SELECT eappend('a2', 'key');
+:sqlstate
+SELECT stream_version FROM eappend('a', 'other stream');
+SELECT global_position, stream_id, stream_version, event_name FROM eall(9);
+SELECT count(*) FROM everify();
+-- In an AFTER trigger, a condition finds the events of the append.
+DROP TRIGGER nest ON es.events;
+CREATE TRIGGER nest AFTER INSERT ON es.events FOR EACH ROW EXECUTE FUNCTION nest();
+SELECT eappend('a', 'tag', tags => '{x}');
+:sqlstate
+SELECT eappend('a', 'stream');
+:sqlstate
+SELECT eappend('a2', 'key');
+:sqlstate
+SELECT count(*) FROM everify();
 SELECT drop_event_store('es', force => true);
 DROP FUNCTION try(text);
 DROP FUNCTION nest();

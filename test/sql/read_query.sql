@@ -124,5 +124,22 @@ SELECT refusal(format('[{"types": ["%s"]}]', repeat('€', 85))), refusal(format
 SELECT n, refusal((SELECT json_agg(json_build_object('tags', json_build_array('t' || i))) FROM generate_series(1, n) AS i)::text) FROM unnest(ARRAY[64, 65]) AS n;
 SELECT n, refusal(json_build_array('{}'::json, json_build_object('tags', (SELECT json_agg('t' || i) FROM generate_series(1, n) AS i)))::text) FROM unnest(ARRAY[32, 33]) AS n;
 SELECT n, refusal(json_build_array(json_build_object('types', (SELECT json_agg('t' || i) FROM generate_series(1, n) AS i)))::text) FROM unnest(ARRAY[64, 65]) AS n;
+
+-- Tags that are compressed, and tags that are stored out of line.
+CREATE FUNCTION long_tags(kind text) RETURNS text[] LANGUAGE sql
+    RETURN (SELECT array_agg(CASE WHEN kind = 'compressed' THEN rpad(kind || n, 255, 'x')
+                                  ELSE (SELECT left(string_agg(encode(sha512((n || '-' || i)::text::bytea), 'base64'), ''), 255) FROM generate_series(1, 3) AS i) END
+                             ORDER BY n) FROM generate_series(1, 31) AS n) || kind;
+SELECT count(*) FROM (SELECT eappend('long', 'Long', tags => (SELECT array_agg(translate(tag, E'\n', '')) FROM unnest(long_tags(kind)) AS tag))
+                        FROM unnest(ARRAY['compressed', 'out of line']) AS kind) AS appended;
+SELECT sum(pg_relation_size(c.reltoastrelid)) > 0 AS "out of line"
+  FROM pg_inherits AS i JOIN pg_class AS c ON c.oid = i.inhrelid WHERE i.inhparent = 'es.events'::regclass;
+SELECT stream_version, cardinality(tags) FROM equery('[{"tags": ["compressed"], "types": ["Long"]}]');
+SELECT stream_version, cardinality(tags) FROM equery('[{"tags": ["out of line"], "types": ["Long"]}]');
+SELECT stream_version, cardinality(tags) FROM equery('[{"types": ["Long"]}, {"tags": ["none"]}]');
+SELECT stream_version, cardinality(tags) FROM eall(tags => '{compressed, out of line}');
+SELECT eappend('t', 'E', condition => '{"query": [{"tags": ["out of line"]}], "after": -1}');
+DROP FUNCTION long_tags;
+
 SELECT drop_event_store('es', force => true);
 DROP FUNCTION found, refusal;

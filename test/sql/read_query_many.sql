@@ -79,6 +79,8 @@ SELECT n, (SELECT count(*) FROM eall(max_count => NULL, tags => (SELECT array_ag
 SELECT count(*) FROM eall(tags => ARRAY['even', NULL]);
 :sqlstate
 SELECT count(*) AS "1000 as ever" FROM eall(tags => ARRAY['all']);
+-- A decision with some of the events would be wrong, so there is no limit without max_count.
+SELECT count(*) AS "all of them" FROM equery('[{"tags": ["all"]}]');
 SELECT count(*) AS every FROM eall(max_count => NULL, tags => NULL);
 -- a page after the other, as if it were one
 SELECT count(*), count(DISTINCT global_position) FROM (

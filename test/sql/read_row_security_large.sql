@@ -17,10 +17,10 @@ SET ROLE regress_sierra_many;
 SET statement_timeout = '20s';
 CREATE TEMP TABLE plain AS SELECT * FROM es.events;
 SELECT count(*) FROM plain;
-SELECT (SELECT array_agg(e ORDER BY o) FROM eall(max_count => NULL) WITH ORDINALITY AS r (global_position, partition_id, partition_sequence, stream_id, stream_version, event_id, event_name, "timestamp", partition_key, transaction_id, metadata, payload, payload_bytes, o),
+SELECT (SELECT array_agg(e ORDER BY o) FROM eall(max_count => NULL) WITH ORDINALITY AS r (global_position, partition_id, partition_sequence, stream_id, stream_version, event_id, event_name, "timestamp", partition_key, transaction_id, metadata, payload, payload_bytes, tags, o),
                LATERAL (SELECT r.global_position || r.stream_id || r.stream_version || r.event_id || coalesce(r.payload::text, '-')) AS x (e))
      = (SELECT array_agg(global_position || stream_id || stream_version || event_id || coalesce(payload::text, '-') ORDER BY global_position) FROM plain) AS forwards;
-SELECT (SELECT array_agg(global_position ORDER BY o) FROM eall(max_count => NULL, backward => true) WITH ORDINALITY AS r (global_position, partition_id, partition_sequence, stream_id, stream_version, event_id, event_name, "timestamp", partition_key, transaction_id, metadata, payload, payload_bytes, o))
+SELECT (SELECT array_agg(global_position ORDER BY o) FROM eall(max_count => NULL, backward => true) WITH ORDINALITY AS r (global_position, partition_id, partition_sequence, stream_id, stream_version, event_id, event_name, "timestamp", partition_key, transaction_id, metadata, payload, payload_bytes, tags, o))
      = (SELECT array_agg(global_position ORDER BY global_position DESC) FROM plain) AS backwards;
 SELECT (SELECT array_agg(stream_version ORDER BY o) FROM (SELECT row_number() OVER () AS o, stream_version FROM escan('a-long')) AS r)
      = (SELECT array_agg(stream_version ORDER BY stream_version) FROM plain WHERE stream_id = 'a-long') AS stream_forwards,

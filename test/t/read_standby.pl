@@ -58,6 +58,8 @@ is(sqlstate_of($on_standby, q{SELECT * FROM eappend('shared-0', 'Happened')}),
     '25006', 'eappend() refuses on a standby');
 is(sqlstate_of($on_standby, q{SELECT * FROM emappend(NULL, '[{"stream_id": "s", "event_name": "e"}]')}),
     '25006', 'emappend() refuses on a standby');
+is(sqlstate_of($on_standby, q{SELECT * FROM eappend('shared-0', 'Happened', condition => '{"query": [], "after": -1}')}),
+    '25006', 'so does an append that would lock the store');
 
 # A prepared transaction is replicated with its lock.  It has a store of its
 # own: in the same store, appends to its partition would wait.
