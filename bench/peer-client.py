@@ -1,10 +1,13 @@
-"""Clients of a peer that is a server of its own: each a thread with a connection, in several processes.
+"""Clients that pgbench cannot be: each a thread with a connection, in several processes.
 
-usage: peer-client.py umadb|sierradb PORT append CLIENTS SECONDS STREAMS
+usage: peer-client.py umadb|sierradb PORT append CLIENTS SECONDS STREAMS RUN
+       peer-client.py umadb PORT append-condition CLIENTS SECONDS STREAMS RUN
+       peer-client.py sierra|message-db|umadb PORT decide CLIENTS SECONDS STREAMS RUN
        peer-client.py umadb|sierradb PORT count
        peer-client.py umadb PORT fill STREAMS VERSIONS
-       peer-client.py umadb PORT read-all|read-pages-random|read-pages-sequential SECONDS
+       peer-client.py umadb PORT read-all|read-pages-random|read-pages-sequential|read-tag SECONDS STREAMS
 
+PORT is "libpq" for sierra and message-db, whose address is in the environment.
 The event comes as JSON through standard input. Prints the units (events, pages) and the seconds that they took, or
 the number of events that are stored.
 Python runs the bytecode of one thread of a process at a time; it does not while a call to a server waits. With a
@@ -19,9 +22,11 @@ import socket
 import sys
 import threading
 import time
+import uuid
 
 PAGE = 1000
 PARTITIONS = 32
+HOT = "hot-1"
 
 
 class UmaDb:
@@ -43,6 +48,33 @@ class UmaDb:
     def append(self, stream):
         """Append one; returns when it is durable."""
         self.client.append([self.new(stream)])
+
+    def append_new(self, stream, tag):
+        """Append one with a tag that no event may have yet."""
+        event = self.umadb.Event(self.event["name"], self.data, [stream, tag], None, self.metadata)
+        self.client.append([event], self.condition(tag, None))
+
+    def query(self, tag):
+        """The events with this tag."""
+        return self.umadb.Query([self.umadb.QueryItem(tags=[tag])])
+
+    def condition(self, tag, after):
+        """No event with this tag above this position."""
+        return self.umadb.AppendCondition(self.query(tag), after)
+
+    def decide(self, stream):
+        """Read the last event of the hot tag, then append one if that is still the last; false if it is not."""
+        _, head = self.client.read(self.query(HOT), backwards=True, limit=1).collect_with_head()
+        event = self.umadb.Event(self.event["name"], self.data, [stream, HOT], None, self.metadata)
+        try:
+            self.client.append([event], self.condition(HOT, head))
+        except self.umadb.IntegrityError:
+            return False
+        return True
+
+    def tagged(self, tag):
+        """How many events have a tag."""
+        return len(self.client.read(self.query(tag)).next_batch())
 
     def append_all(self, streams):
         """Append one to each of these streams, at once."""
@@ -69,7 +101,7 @@ class SierraDb:
     """A connection by RESP; only the kind of a reply to an append is looked at."""
 
     def __init__(self, port, event):
-        self.socket = socket.create_connection(("127.0.0.1", port))
+        self.socket = socket.create_connection(("127.0.0.1", int(port)))
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.file = self.socket.makefile("rb")
         self.event = event
@@ -109,7 +141,51 @@ class SierraDb:
         return rest
 
 
-KINDS = {"umadb": UmaDb, "sierradb": SierraDb}
+class Sierra:
+    """A session that decides over the events of a tag."""
+
+    query = json.dumps([{"tags": [HOT]}])
+    # Both functions use the snapshot of the statement, so the event that is found is the last one up to the head.
+    read = """SELECT head, payload FROM ehead() AS head
+        LEFT JOIN LATERAL equery($1, after_position => head + 1, max_count => 1, backward => true) ON true"""
+    append = "SELECT (eappend($1, $2, $3, $4, tags => $5, condition => $6)).stream_version"
+
+    def __init__(self, _, event):
+        from lib.libpq import Session
+
+        self.event = event
+        self.session = Session(os.environ)
+
+    def decide(self, stream):
+        """Read the last event of the hot tag, then append one if that is still the last; false if it is not."""
+        head = int(self.session.query(self.read, self.query).value(0, 0))
+        condition = json.dumps({"query": [{"tags": [HOT]}], "after": head})
+        return self.session.query(self.append, stream, self.event["name"], self.event["payload"],
+                                  self.event["metadata"], f"{{{HOT}}}", condition, refusal="SE009") is not None
+
+
+class MessageDb:
+    """A session that decides over the events of a stream."""
+
+    read = "SELECT position, data FROM get_last_stream_message($1)"
+    append = "SELECT write_message($1, $2, $3, $4, $5, $6)"
+
+    def __init__(self, _, event):
+        from lib.libpq import Session
+
+        self.event = event
+        self.session = Session(os.environ)
+
+    def decide(self, _):
+        """Read the last message of the hot stream, then write one if that is still the last; false if it is not."""
+        rows = self.session.query(self.read, HOT)
+        version = rows.value(0, 0) if len(rows) else -1
+        # The only error that its functions raise by themselves is that of a wrong version.
+        return self.session.query(self.append, uuid.uuid4(), HOT, self.event["name"], self.event["payload"],
+                                  self.event["metadata"], version, refusal="P0001") is not None
+
+
+KINDS = {"umadb": UmaDb, "sierradb": SierraDb, "sierra": Sierra, "message-db": MessageDb}
 
 
 def run_clients(connect, numbers, work, barrier, results):
@@ -158,13 +234,20 @@ def run(connect, clients, work):
     print(sum(count for count, _, _ in done), max(elapsed for _, elapsed, _ in done))
 
 
-def append(connect, clients, seconds, streams):
-    """Each client appends to random streams of its own, so that no two share one."""
+def append(connect, what, clients, seconds, streams, number):
+    """Each client appends to random streams of its own, so that no two share one. Counts what was appended."""
     def work(connection, client):
-        count, end = 0, time.monotonic() + seconds
+        count, turn, end = 0, 0, time.monotonic() + seconds
         while time.monotonic() < end:
-            stream = random.randrange(streams // clients) * clients + client
-            connection.append(f"order-{stream}")
+            stream = f"order-{random.randrange(max(1, streams // clients)) * clients + client}"
+            turn += 1
+            if what == "decide":
+                count += connection.decide(stream)
+                continue
+            if what == "append-condition":
+                connection.append_new(stream, f"payment-{number}-{client}-{turn}")
+            else:
+                connection.append(stream)
             count += 1
         return count
 
@@ -182,14 +265,16 @@ def fill(connect, streams, versions):
     run(connect, 1, work)
 
 
-def read(connect, what, seconds):
-    """Read all, or pages of all, again and again. Units: events, or pages."""
+def read(connect, what, seconds, streams):
+    """Read all, or pages of all or of a tag, again and again. Units: events, or pages."""
     def work(connection, _):
         last = connection.head()
         units, turn, end = 0, 0, time.monotonic() + seconds
         while not units or time.monotonic() < end:
             if what == "read-all":
                 found, wanted = connection.everything(), last
+            elif what == "read-tag":
+                found, wanted = connection.tagged(f"order-{random.randrange(streams)}"), last // streams
             else:
                 step = random.randrange(last - PAGE) if what == "read-pages-random" else turn * PAGE % (last - PAGE)
                 found, wanted = connection.page(1 + step), PAGE
@@ -207,17 +292,17 @@ def main(kind, port, what, *numbers):
     event = json.load(sys.stdin)
 
     def connect():
-        return KINDS[kind](int(port), event)
+        return KINDS[kind](port, event)
 
-    if what == "append":
-        append(connect, int(numbers[0]), float(numbers[1]), int(numbers[2]))
+    if what in ("append", "append-condition", "decide"):
+        append(connect, what, int(numbers[0]), float(numbers[1]), *map(int, numbers[2:]))
     elif what == "fill":
         fill(connect, *map(int, numbers))
     elif what == "count":
         connection = connect()
         print(connection.head() or 0)
     else:
-        read(connect, what, float(numbers[0]))
+        read(connect, what, float(numbers[0]), int(numbers[1]))
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ class Contender:
     settings = {}
     constants = {}
     facts = None
+    client = sys.executable
 
     def __init__(self, cluster):
         self.cluster = cluster
@@ -47,6 +48,17 @@ class Contender:
     def options(self, dataset):
         """Settings of a session that works on the data set."""
         return dict(self.settings)
+
+    def address(self, dataset):
+        """Where clients find the data set; those of PostgreSQL have it in their environment."""
+        return "libpq"
+
+    def run_client(self, dataset, what, *numbers, options=None):
+        """Run bench/peer-client.py; return what it printed."""
+        event = {"name": events.NAME, "payload": events.PAYLOAD, "metadata": events.METADATA}
+        environment = self.cluster.environment(self.database(dataset), {**self.options(dataset), **(options or {})})
+        return run_peer([self.client, BENCH / "peer-client.py", self.key, self.address(dataset), what, *numbers],
+                        environment, json.dumps(event)).split()
 
     def create(self, dataset):
         """Create the empty data set."""
@@ -74,7 +86,7 @@ class Contender:
         """Load the events of the data set."""
         options = {**self.options(name), "synchronous_commit": "off"}
         variables = {**events.variables(), "streams": dataset.streams, "versions": dataset.versions,
-                     "rare": dataset.rare}
+                     "rare": dataset.rare, "tagged": int(dataset.tagged)}
         self.cluster.psql(self.database(name), file=f"fill-{self.key}.sql", options=options,
                           variables=variables)
         self.vacuum(name)
@@ -208,8 +220,6 @@ class Emmett(Contender):
 class Server(Contender):
     """Base: a peer that is a server of its own. Each data set has a server with a directory and a port."""
 
-    client = None
-
     def __init__(self, cluster):
         super().__init__(cluster)
         self.ports = {}
@@ -230,11 +240,8 @@ class Server(Contender):
     def set_up(self, name, dataset):
         """Nothing: these servers have no statements."""
 
-    def run_client(self, dataset, what, *numbers):
-        """Run the clients; return what they printed."""
-        event = {"name": events.NAME, "payload": events.PAYLOAD, "metadata": events.METADATA}
-        return run_peer([self.client, BENCH / "peer-client.py", self.key, self.ports[dataset], what, *numbers],
-                        text=json.dumps(event)).split()
+    def address(self, dataset):
+        return self.ports[dataset]
 
     def fill(self, name, dataset):
         self.run_client(name, "fill", dataset.streams, dataset.versions)

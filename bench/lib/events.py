@@ -45,6 +45,6 @@ def copy_chunk(first, spread):
         n = first + i
         stream, leaf = (f"order-{n}", i * 7 % 32) if spread else (f"order-{first}", first // BATCH % 32)
         row = (n, n, n, "2024-05-17 09:12:45.123456+00", f"{n:032d}", KEY, KEY, leaf,
-               stream, NAME, METADATA, PAYLOAD, r"\N")
+               stream, NAME, METADATA, PAYLOAD, r"\N", r"\N")
         lines.append("\t".join(map(str, row)) + "\n")
     return "".join(lines)

@@ -355,7 +355,7 @@ def table_pages(session, facts):
     after = int(facts["first_position"]) - 1
     while True:
         rows = session.query(f"""SELECT global_position, partition_id, partition_sequence, stream_id, stream_version,
-            event_id, event_name, "timestamp", partition_key, transaction_id, metadata, payload, payload_bytes
+            event_id, event_name, "timestamp", partition_key, transaction_id, metadata, payload, payload_bytes, tags
             FROM events WHERE global_position > $1 ORDER BY global_position LIMIT {PAGE}""", after)
         if not len(rows):
             return

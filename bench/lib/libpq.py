@@ -7,6 +7,7 @@ import time
 from .cluster import BenchError, pg_config
 
 CONNECTION_OK, COMMAND_OK, TUPLES_OK = 0, 1, 2
+SQLSTATE = ord("C")
 
 
 class Notify(ctypes.Structure):
@@ -32,6 +33,7 @@ def load():
             ("PQprepare", pointer, [pointer, text, text, ctypes.c_int, pointer]),
             ("PQexecPrepared", pointer, [pointer, text, ctypes.c_int, pointer, pointer, pointer, ctypes.c_int]),
             ("PQresultStatus", ctypes.c_int, [pointer]), ("PQclear", None, [pointer]),
+            ("PQresultErrorField", text, [pointer, ctypes.c_int]),
             ("PQntuples", ctypes.c_int, [pointer]), ("PQgetvalue", text, [pointer, ctypes.c_int, ctypes.c_int]),
             ("PQsocket", ctypes.c_int, [pointer]), ("PQconsumeInput", ctypes.c_int, [pointer]),
             ("PQnotifies", ctypes.POINTER(Notify), [pointer]), ("PQfreemem", None, [pointer])):
@@ -62,7 +64,7 @@ class Rows:
 
 
 class Session:
-    """A connection with prepared statements. Any error is fatal."""
+    """A connection with prepared statements. An error is fatal, unless it is one that is expected."""
 
     library = None
 
@@ -89,15 +91,18 @@ class Session:
             self.fail(sql)
         self.prepared.add(sql)
 
-    def query(self, sql, *values):
-        """Run a statement with its values as text."""
+    def query(self, sql, *values, refusal=None):
+        """Run a statement with its values as text. Nothing if it failed with the SQLSTATE `refusal`."""
         if sql not in self.prepared:
             self.prepare(sql)
         texts = (ctypes.c_char_p * max(1, len(values)))(*(str(value).encode() for value in values))
         result = self.library.PQexecPrepared(self.connection, sql.encode(), len(values), texts, None, None, 0)
         if self.library.PQresultStatus(result) not in (COMMAND_OK, TUPLES_OK):
+            state = self.library.PQresultErrorField(result, SQLSTATE)
             self.library.PQclear(result)
-            self.fail(sql)
+            if refusal is None or state != refusal.encode():
+                self.fail(sql)
+            return None
         return Rows(self.library, result)
 
     def notified(self, seconds):

@@ -149,7 +149,7 @@ class Copy:
 
 @dataclass(frozen=True)
 class Peer:
-    """Clients of a peer that is a server of its own; what they do is a word of bench/peer-client.py."""
+    """Clients of bench/peer-client.py; what they do is a word of it."""
 
     contender: str
     label: str
@@ -157,9 +157,12 @@ class Peer:
     dataset: str = "append"
     appends: bool = False
     returns: int = 0
+    options: dict = field(default_factory=dict)
 
     def run(self, contender, dataset, facts, setting):
-        """An error of any client is an error."""
-        numbers = [setting.clients, setting.seconds, facts["streams"]] if self.appends else [setting.seconds]
-        units, elapsed = contender.run_client(dataset, self.what, *numbers)
+        """An error of any client is an error. The server need not log the refusals that are part of a decision."""
+        numbers = [setting.clients, setting.seconds, facts["streams"], setting.run] if self.appends else \
+            [setting.seconds, facts["streams"]]
+        options = {**self.options, "synchronous_commit": setting.sync, "log_min_messages": "fatal"}
+        units, elapsed = contender.run_client(dataset, self.what, *numbers, options=options)
         return Sample(int(units) / float(elapsed), int(units))

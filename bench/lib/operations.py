@@ -15,10 +15,11 @@ DATASETS = {
     "short": Dataset(1_600, 10, facts=True, setup="counted"),
     "read": Dataset(800, 100, facts=True, setup="counted"),
     "long": Dataset(1, setup="long"),
+    "tagged": Dataset(200, 100, setup="tagged", tagged=True),
 }
 EVENT = """event.global_position, event.partition_id, event.partition_sequence, event.stream_id, event.stream_version,
     event.event_id, event.event_name, event."timestamp", event.partition_key, event.transaction_id, event.metadata,
-    event.payload, event.payload_bytes"""
+    event.payload, event.payload_bytes, event.tags"""
 
 
 @dataclass(frozen=True)
@@ -117,6 +118,11 @@ def new_stream(number, random, facts):
     return stream(int(facts["streams"]) + number)
 
 
+def new_tag(number, random, facts):
+    """A stream of the data set, and a tag that does not exist yet."""
+    return {**busy_stream(number, random, facts), "tag": number}
+
+
 def new_batch(number, random, facts):
     """Streams of a batch that do not exist yet."""
     return stream(1_000_000 + number)
@@ -161,6 +167,8 @@ def append_series():
                  insert, next_stream, 600, warm=200, appends=1)
     yield Series("append-new", "eappend, new stream", "short", ours(append % "'empty'"), insert, new_stream,
                  600, warm=200, appends=1)
+    yield Series("append-condition", "eappend, a tag and a condition", "short", ours("sierra-append-condition.sql"),
+                 insert, new_tag, 600, warm=200, appends=1)
 
 
 def batch_series():
@@ -181,6 +189,12 @@ def read_series():
         yield Series(f"all-{page}", f"eall of {page}", "read", ours("sierra-all-random.sql"),
                      flat("flat-all-random.sql"), some_position(page), count, again=True, returns=page, reads=EVENT,
                      page=page)
+
+
+def query_series():
+    """A hundred events with the same tag, which are far from each other."""
+    yield Series("query-100", "equery of 100", "tagged", ours("sierra-query-tag.sql"), flat("flat-query-tag.sql"),
+                 some_stream, 50, again=True, returns=100, reads=EVENT)
 
 
 def follow_series():
@@ -204,5 +218,5 @@ def state_series():
 
 def operations():
     """All of them in the order of the table. Those of one data set are counted in this order, appends last."""
-    return [*append_series(), *batch_series(), *read_series(), *follow_series(), *state_series(),
+    return [*append_series(), *batch_series(), *read_series(), *query_series(), *follow_series(), *state_series(),
             Difference("fold-step", "eload, one more event", "load-100", "load-10", 90)]

@@ -22,6 +22,7 @@ GENERIC = {"plan_cache_mode": "force_generic_plan"}
 class Dataset:
     """streams with `versions` events each; 0 versions: empty. facts: positions are needed too.
 
+    tagged: each event has a tag; as many tags as streams, each in events that are far from each other.
     rare: one event in this number has another name, a multiple of 1000; 0: none.
     setup: what is run once the data set is filled, setup-<contender>-<setup>.sql of bench/sql, if there is one.
     """
@@ -31,6 +32,7 @@ class Dataset:
     facts: bool = False
     rare: int = 0
     setup: str = ""
+    tagged: bool = False
 
 
 @dataclass(frozen=True)
@@ -111,6 +113,7 @@ def datasets(big, read_streams):
         "sagas": Dataset(1_000, setup="sagas"),
         "projected": Dataset(read_streams // 8, 50, facts=True, setup="projected"),
         "inline": Dataset(10_000, setup="inline"),
+        "tagged": Dataset(big // 10_000 * 100, 100, tagged=True, setup="tagged"),
         "rare": Dataset(read_streams, 100, facts=True, rare=1_000),
     }
 
@@ -175,6 +178,32 @@ def contention_rows():
     ), 16, preload=True)
 
 
+def condition_rows():
+    """Appends with a condition on a tag: one that nobody else has, and one that everybody has."""
+    for sync, numbers in (("on", (1, 16)), ("off", (1, 16))):
+        servers = (Rival(Peer("umadb", "UmaDB, the same condition", "append-condition", appends=True)),) \
+            if sync == "on" else ()
+        for clients in numbers:
+            yield Row("append-condition", "events/s", append("sierra", "eappend, a tag and a condition",
+                                                             "append-condition", dataset="append_condition"), (
+                Rival(append("sierra", "eappend", dataset="append_plain"), 0.8),
+                *servers,
+            ), clients, sync)
+
+    def decide(contender, label, **more):
+        return Peer(contender, label, "decide", "hot_decide", appends=True, **more)
+
+    yield Row("append-hot-tag", "events/s", decide("sierra", "equery, eappend with a condition"), (
+        Rival(decide("message-db", "message-db, expected version"), 1.0),
+        Rival(decide("umadb", "UmaDB, the same condition"), 1.0),
+    ), 16)
+    yield Row("append-hot-tag-early", "events/s", decide(
+        "sierra", "the same, early release", options={"sierra_es.early_lock_release": "on"}), (
+        Rival(decide("sierra", "equery, eappend with a condition")),
+        Rival(decide("umadb", "UmaDB, the same condition")),
+    ), 16, preload=True)
+
+
 def batch_rows():
     """A hundred events per call: into one stream, and into a hundred streams of all partitions."""
     for what, spread in (("stream", False), ("streams", True)):
@@ -201,6 +230,11 @@ def read_rows():
             Rival(read("message-db", "message-db category", what, 1000)),
             Rival(Peer("umadb", "UmaDB", f"read-pages-{order}", "read")),
         ))
+    yield Row("query-tag", "pages/s", read("sierra", "equery of 100", "query-tag", 100, "tagged"), (
+        Rival(read("sierra", "escan of 100", "scan", 100, "tagged"), 0.5),
+        Rival(read("flat", "one table, and one of tags", "query-tag", 100, "tagged")),
+        Rival(Peer("umadb", "UmaDB, 100 of a tag", "read-tag", "tagged")),
+    ))
     yield Row("read-all-pattern", "pages/s", read("sierra", "eall, order-*", "all-pattern", 1000), (
         Rival(read("message-db", "message-db category", "all-random", 1000)),
     ))
@@ -334,6 +368,6 @@ def projected_rows():
 
 def all_rows():
     """Every row, in the order of the table."""
-    for rows in (append_rows, expected_rows, contention_rows, batch_rows, read_rows, growth_rows, size_rows,
+    for rows in (append_rows, expected_rows, contention_rows, condition_rows, batch_rows, read_rows, growth_rows, size_rows,
                  followed_rows, latency_rows, catch_up_rows, derived_rows, projected_rows):
         yield from rows()

@@ -1,6 +1,6 @@
 \set after random(:first_position, :last_position - 1000) - 1
 SELECT global_position, partition_id, partition_sequence, stream_id, stream_version, event_id, event_name,
-       "timestamp", partition_key, transaction_id, metadata, payload, payload_bytes
+       "timestamp", partition_key, transaction_id, metadata, payload, payload_bytes, tags
 FROM events
 WHERE global_position > :after
 ORDER BY global_position

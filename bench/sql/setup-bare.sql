@@ -14,7 +14,8 @@ CREATE TABLE events (
     event_name         text NOT NULL,
     metadata           json,
     payload            json,
-    payload_bytes      bytea
+    payload_bytes      bytea,
+    tags               text[]
 ) PARTITION BY LIST (partition_id);
 
 SELECT format('CREATE TABLE events_%s PARTITION OF events

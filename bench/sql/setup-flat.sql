@@ -12,5 +12,6 @@ CREATE TABLE events (
     event_name         text NOT NULL,
     metadata           json,
     payload            json,
-    payload_bytes      bytea
+    payload_bytes      bytea,
+    tags               text[]
 );

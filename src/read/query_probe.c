@@ -15,10 +15,12 @@
 #include "read/query_probe.h"
 #include "read/tag_cursor.h"
 #include "store/event.h"
+#include "store/registry.h"
 #include "store/scan.h"
 
 #include "access/relation.h"
 #include "access/stratnum.h"
+#include "access/table.h"
 #include "access/tableam.h"
 #include "utils/builtins.h"
 #include "utils/rel.h"
@@ -56,6 +58,25 @@ is_wanted(const Probe *probe, TupleTableSlot *slot)
 											  sizeof(int64), compare_positions) == NULL);
 }
 
+/*
+ * Is it possible that an event matches?  Not if no item has an entry of its first tag, whose
+ * lock the append holds.
+ */
+static bool
+may_find_tags(const Probe *probe)
+{
+	Relation index;
+	Relation rel = sierra_registry_open_tags_index(probe->store, &index);
+	bool may = false;
+
+	for (int i = 0; i < probe->query->count && !may; i++)
+		may = sierra_scan_may_have_tag_after(rel, index, probe->query->items[i].tags[0],
+											 probe->after);
+	index_close(index, AccessShareLock);
+	table_close(rel, AccessShareLock);
+	return may;
+}
+
 /* Looks at the entries of the tags of the query.  The first event that matches is the one. */
 static void
 search_tags(Probe *probe)
@@ -63,6 +84,8 @@ search_tags(Probe *probe)
 	SierraTagCursor cursor;
 	SierraPlace place;
 
+	if (!may_find_tags(probe))
+		return;
 	sierra_tag_cursor_begin(&cursor, probe->store, probe->query, SnapshotSelf, ForwardScanDirection,
 							probe->after + 1, PG_INT64_MAX);
 	while (sierra_tag_cursor_next(&cursor, &place))

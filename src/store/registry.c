@@ -26,6 +26,18 @@
 #define ANUM_KEY 1
 #define ANUM_VALUE 2
 
+/*
+ * The table event_tags that this session has found to be plain: a row needs an entry in the
+ * index of the shape, and nothing else.  So the index need not be prepared for the executor by
+ * each append.
+ */
+static struct
+{
+	Oid relid;
+	Oid index;
+	uint64 changes; /* sierra_store_relation_changes() when it was found */
+} plain_tags;
+
 /* Opens a companion table; SE005 if it was dropped or altered since the store was looked up. */
 static Relation
 open_companion(const SierraStore *store, Oid relid, const SierraTableShape *shape, LOCKMODE lock)
@@ -187,6 +199,7 @@ open_writer(const SierraStore *store, Oid relid, const SierraTableShape *shape, 
 	writer->estate = estate;
 	writer->rel = open_companion(store, relid, shape, RowExclusiveLock);
 	writer->result = sierra_direct_insert_open(writer->rel);
+	writer->index = NULL;
 	writer->slot = table_slot_create(writer->rel, NULL);
 }
 
@@ -202,10 +215,46 @@ sierra_registry_open_ids(const SierraStore *store, EState *estate, SierraRegistr
 	open_writer(store, store->event_ids, &sierra_event_ids_shape, estate, writer);
 }
 
+/* Does the table do nothing for a new row but store it, which has only values that it allows? */
+static bool
+is_plain(const SierraRegistryWriter *writer)
+{
+	const TupleDesc desc = RelationGetDescr(writer->rel);
+	const TriggerDesc *triggers = writer->rel->trigdesc;
+
+	return writer->result->ri_NumIndices == 1 && desc->natts == Natts_event_tags &&
+		   (triggers == NULL || !triggers->trig_insert_after_row) &&
+		   (desc->constr == NULL ||
+			(desc->constr->num_check == 0 && !desc->constr->has_generated_stored)) &&
+		   sierra_shape_is_index(writer->result->ri_IndexRelationDescs[0],
+								 &sierra_event_tags_shape.indexes[0]);
+}
+
+/* The lock on the table keeps its index from being dropped. */
 void
 sierra_registry_open_tags(const SierraStore *store, EState *estate, SierraRegistryWriter *writer)
 {
-	open_writer(store, store->event_tags, &sierra_event_tags_shape, estate, writer);
+	const Oid relid = store->event_tags;
+	uint64 changes;
+
+	writer->estate = estate;
+	writer->rel = open_companion(store, relid, &sierra_event_tags_shape, RowExclusiveLock);
+	writer->result = NULL;
+	writer->slot = table_slot_create(writer->rel, NULL);
+	changes = sierra_store_relation_changes();
+	if (plain_tags.relid == relid && plain_tags.changes == changes)
+	{
+		writer->index = index_open(plain_tags.index, RowExclusiveLock);
+		return;
+	}
+	writer->index = NULL;
+	writer->result = sierra_direct_insert_open(writer->rel);
+	if (is_plain(writer))
+	{
+		plain_tags.relid = relid;
+		plain_tags.index = RelationGetRelid(writer->result->ri_IndexRelationDescs[0]);
+		plain_tags.changes = changes;
+	}
 }
 
 void
@@ -214,14 +263,30 @@ sierra_registry_close(SierraRegistryWriter *writer)
 	if (writer->rel == NULL)
 		return;
 	ExecDropSingleTupleTableSlot(writer->slot);
-	ExecCloseIndices(writer->result);
+	if (writer->result != NULL)
+		ExecCloseIndices(writer->result);
+	else
+		index_close(writer->index, RowExclusiveLock);
 	table_close(writer->rel, NoLock);
 	writer->rel = NULL;
 }
 
+/* Makes the index entry of a row of a plain table. */
+static void
+add_entry(SierraRegistryWriter *writer, const Datum *values)
+{
+	static bool nulls[Natts_event_tags] = {false};
+	MemoryContext caller = MemoryContextSwitchTo(GetPerTupleMemoryContext(writer->estate));
+
+	index_insert(writer->index, unconstify(Datum *, values), nulls, &writer->slot->tts_tid,
+				 writer->rel, UNIQUE_CHECK_YES, false, NULL);
+	MemoryContextSwitchTo(caller);
+	ResetPerTupleExprContext(writer->estate);
+}
+
 /*
  * Writes one row; returns when its index entries are there.  What that
- * allocates is freed by sierra_direct_insert_finish().
+ * allocates is freed by sierra_direct_insert_finish() or add_entry().
  */
 static void
 insert_row(SierraRegistryWriter *writer, const Datum *values, int count)
@@ -233,11 +298,14 @@ insert_row(SierraRegistryWriter *writer, const Datum *values, int count)
 	memcpy(slot->tts_values, values, sizeof(Datum) * count);
 	memset(slot->tts_isnull, false, sizeof(bool) * count);
 	ExecStoreVirtualTuple(slot);
-	if (RelationGetDescr(writer->rel)->constr != NULL)
+	if (writer->result != NULL && RelationGetDescr(writer->rel)->constr != NULL)
 		ExecConstraints(writer->result, slot, writer->estate);
 	table_tuple_insert(writer->rel, slot, GetCurrentCommandId(true), 0, NULL);
 	MemoryContextSwitchTo(caller);
-	sierra_direct_insert_finish(writer->result, slot, writer->estate);
+	if (writer->result != NULL)
+		sierra_direct_insert_finish(writer->result, slot, writer->estate);
+	else
+		add_entry(writer, values);
 }
 
 void

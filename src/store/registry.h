@@ -67,8 +67,9 @@ extern Relation sierra_registry_open_tags_index(const SierraStore *store, Relati
 typedef struct SierraRegistryWriter
 {
 	EState *estate;
-	Relation rel; /* NULL: not open; set it so before */
-	ResultRelInfo *result;
+	Relation rel;		   /* NULL: not open; set it so before */
+	ResultRelInfo *result; /* NULL: the table is plain, and this is its index */
+	Relation index;
 	TupleTableSlot *slot;
 } SierraRegistryWriter;
 

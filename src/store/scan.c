@@ -240,7 +240,7 @@ sierra_scan_newest(Relation rel, Relation sequence_index, Snapshot snapshot, int
 }
 
 /*
- * Two searches that read an entry of the index directly.  An index scan would find the same
+ * Searches that read an entry of the index directly.  An index scan would find the same
  * entry, but it copies all entries of a page that could follow first.
  */
 
@@ -287,14 +287,13 @@ sierra_scan_fetch_end(Relation rel, Relation index, Snapshot snapshot, TupleTabl
 }
 
 /*
- * The page and place of the first entry beyond all of a stream; the page is locked.  An
- * invalid buffer if the index is empty.
+ * The page and place of the first entry that is not below the values of all columns; the page
+ * is locked.  An invalid buffer if the index is empty.
  */
 static OffsetNumber
-find_beyond(Relation rel, Relation index, const text *stream_id, Buffer *buffer)
+find_beyond(Relation rel, Relation index, Datum *values, Buffer *buffer)
 {
-	Datum values[] = {PointerGetDatum(stream_id), Int64GetDatum(PG_INT64_MAX)};
-	bool nulls[] = {false, false};
+	bool nulls[INDEX_MAX_KEYS] = {false};
 	IndexTuple beyond = index_form_tuple(RelationGetDescr(index), values, nulls);
 	BTScanInsert key = _bt_mkscankey(index, beyond);
 	BTInsertStateData place = {.itup = beyond, .itup_key = key};
@@ -311,20 +310,21 @@ find_beyond(Relation rel, Relation index, const text *stream_id, Buffer *buffer)
 }
 
 static bool
-is_entry_of(Relation index, IndexTuple entry, const text *stream_id)
+is_entry_of(Relation index, IndexTuple entry, const text *first)
 {
 	bool isnull;
 	Datum value = index_getattr(entry, 1, RelationGetDescr(index), &isnull);
 
-	return !isnull && sierra_text_equal(DatumGetTextPP(value), stream_id);
+	return !isnull && sierra_text_equal(DatumGetTextPP(value), first);
 }
 
 SierraFound
 sierra_scan_newest_of_stream(Relation rel, Relation stream_index, const text *stream_id,
 							 TupleTableSlot *slot)
 {
+	Datum values[] = {PointerGetDatum(stream_id), Int64GetDatum(PG_INT64_MAX)};
 	Buffer buffer;
-	OffsetNumber at = find_beyond(rel, stream_index, stream_id, &buffer);
+	OffsetNumber at = find_beyond(rel, stream_index, values, &buffer);
 	SierraFound found = SIERRA_NOT_FOUND;
 	BTPageOpaque opaque;
 	Page page;
@@ -347,6 +347,35 @@ sierra_scan_newest_of_stream(Relation rel, Relation stream_index, const text *st
 	}
 	else if (!P_LEFTMOST(opaque))
 		found = SIERRA_UNKNOWN; /* the last entry of the stream may be in the page before */
+	UnlockReleaseBuffer(buffer);
+	return found;
+}
+
+bool
+sierra_scan_may_have_tag_after(Relation rel, Relation index, const text *tag, int64 after)
+{
+	Datum values[] = {PointerGetDatum(tag), Int64GetDatum(PG_INT64_MAX),
+					  Int32GetDatum(PG_INT32_MAX), Int64GetDatum(PG_INT64_MAX)};
+	Buffer buffer;
+	OffsetNumber at = find_beyond(rel, index, values, &buffer);
+	bool found = false;
+	BTPageOpaque opaque;
+	Page page;
+
+	if (!BufferIsValid(buffer))
+		return false;
+	page = BufferGetPage(buffer);
+	opaque = BTPageGetOpaque(page);
+	if (at > P_FIRSTDATAKEY(opaque))
+	{
+		IndexTuple entry = entry_at(page, OffsetNumberPrev(at));
+		bool isnull;
+		Datum position = index_getattr(entry, 2, RelationGetDescr(index), &isnull);
+
+		found = is_entry_of(index, entry, tag) && (isnull || DatumGetInt64(position) > after);
+	}
+	else
+		found = !P_LEFTMOST(opaque); /* the last entry of the tag may be in the page before */
 	UnlockReleaseBuffer(buffer);
 	return found;
 }

@@ -104,6 +104,13 @@ typedef enum SierraFound
 extern SierraFound sierra_scan_newest_of_stream(Relation rel, Relation stream_index,
 												const text *stream_id, TupleTableSlot *slot);
 
+/*
+ * Does table event_tags, of which this is the index, have entries of a tag above a position?
+ * False is certain, for a caller that holds the lock of the tag.
+ */
+extern bool sierra_scan_may_have_tag_after(Relation rel, Relation index, const text *tag,
+										   int64 after);
+
 /* Scan keys: comparisons of index columns, with strategies of btree. */
 extern void sierra_scan_key_int8(ScanKey key, AttrNumber column, StrategyNumber strategy,
 								 int64 value);

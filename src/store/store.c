@@ -88,6 +88,12 @@ relation_changed(Datum arg, Oid relid)
 	}
 }
 
+uint64
+sierra_store_relation_changes(void)
+{
+	return changes;
+}
+
 /* A schema, a sequence's settings or a subscription changed. */
 static void
 catalog_changed(Datum arg, int cacheid, uint32 hashvalue)

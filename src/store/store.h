@@ -85,4 +85,10 @@ extern bool sierra_store_has_row_security(const SierraStore *store);
 extern bool sierra_store_position_checked(const SierraStore *store);
 extern void sierra_store_set_position_checked(const SierraStore *store);
 
+/*
+ * Counts the changes to relations that this session has heard of since it opened its first
+ * store: while it stays the same, what is known about a table that is locked stays true.
+ */
+extern uint64 sierra_store_relation_changes(void);
+
 #endif /* SIERRA_STORE_H */

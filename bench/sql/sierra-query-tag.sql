@@ -1,0 +1,2 @@
+\set n random(0, :streams - 1)
+SELECT * FROM equery('[{"tags": ["customer-' || :n || '"]}]');
