@@ -7,24 +7,12 @@
 
 #include "store/store.h"
 
-#include "utils/jsonb.h"
-
 /*
  * How long a step waits for a lock, in milliseconds, if it is not the first
  * step of its transaction.  The steps before it hold locks for which others may
  * wait, and to give up early is cheaper than a deadlock.
  */
 #define SIERRA_SAGA_LOCK_TIMEOUT 100
-
-typedef struct SierraSagaCall
-{
-	const char *procedure; /* with schema, as in the definition */
-	Jsonb *data;
-	text *saga_id;
-	const char *search_path;
-	const char
-		*metadata; /* sierra_es.metadata during the call, for events that the action appends */
-} SierraSagaCall;
 
 /*
  * Takes an instance one step further, as the owner of its definition.  advance
@@ -37,12 +25,5 @@ typedef struct SierraSagaCall
  */
 extern bool sierra_saga_run(SierraStore *store, text *saga_id, bool patient, Oid owner,
 							Oid advance);
-
-/*
- * Calls an action or compensation as the current user.  Returns the object that
- * it returned, or NULL for null and void.  Raises 42883, 42P13 or 42501 if it
- * cannot be called, and 22023 if the result is not a JSON object.
- */
-extern Jsonb *sierra_saga_call(const SierraSagaCall *saga_call);
 
 #endif /* SIERRA_SAGA_H */
