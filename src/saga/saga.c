@@ -12,6 +12,7 @@
 
 #include "saga/saga.h"
 #include "saga/saga_step.h"
+#include "store/extension.h"
 #include "store/in_progress.h"
 #include "store/query.h"
 #include "store/run_as.h"
@@ -91,9 +92,21 @@ check_row(const Found *found, const SierraSagaState *state)
 		errhint("Use rebuild_saga_instances()."));
 }
 
+/* What is not an action is in SQL. */
+static void
+advance(const SierraStore *store, SierraSagaState *state)
+{
+	Oid types[] = {NAMEOID, sierra_extension_type("saga_state")};
+	Oid function = sierra_extension_function("advance_saga", lengthof(types), types);
+
+	sierra_saga_state_deform(
+		OidFunctionCall2(function, NameGetDatum(&store->name), sierra_saga_state_form(state)),
+		state);
+}
+
 /* Returns whether a step was taken. */
 static bool
-take_step(Oid advance, const SierraStore *store, text *saga_id, const Found *found)
+take_step(const SierraStore *store, text *saga_id, const Found *found)
 {
 	SierraSagaState state;
 	int64 before;
@@ -104,15 +117,13 @@ take_step(Oid advance, const SierraStore *store, text *saga_id, const Found *fou
 	if (sierra_saga_has_action(&state))
 		sierra_saga_run_action(store, &state);
 	else
-		sierra_saga_state_deform(
-			OidFunctionCall2(advance, NameGetDatum(&store->name), sierra_saga_state_form(&state)),
-			&state);
+		advance(store, &state);
 	sierra_saga_write_row(store, &state);
 	return DatumGetInt64(state.values[SAGA_STREAM_VERSION]) > before;
 }
 
 static bool
-take_step_in_time(Oid advance, const SierraStore *store, text *saga_id, const Found *found)
+take_step_in_time(const SierraStore *store, text *saga_id, const Found *found)
 {
 	MemoryContext context = CurrentMemoryContext;
 	SierraInProgress in_progress;
@@ -124,7 +135,7 @@ take_step_in_time(Oid advance, const SierraStore *store, text *saga_id, const Fo
 	sierra_time_limit_begin();
 	PG_TRY();
 	{
-		done = take_step(advance, store, saga_id, found);
+		done = take_step(store, saga_id, found);
 	}
 	PG_CATCH();
 	{
@@ -138,7 +149,7 @@ take_step_in_time(Oid advance, const SierraStore *store, text *saga_id, const Fo
 }
 
 bool
-sierra_saga_run(SierraStore *store, text *saga_id, bool patient, Oid owner, Oid advance)
+sierra_saga_run(SierraStore *store, text *saga_id, bool patient, Oid owner)
 {
 	Oid table_owner = sierra_run_as_table_owner(store, "saga_instances", ACL_UPDATE);
 	Oid definer = sierra_run_as_table_owner(store, "sagas", ACL_NO_RIGHTS);
@@ -160,7 +171,7 @@ sierra_saga_run(SierraStore *store, text *saga_id, bool patient, Oid owner, Oid 
 	if (!patient && (LockTimeout == 0 || LockTimeout > SIERRA_SAGA_LOCK_TIMEOUT))
 		(void) set_config_option("lock_timeout", psprintf("%d", SIERRA_SAGA_LOCK_TIMEOUT),
 								 PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
-	done = take_step_in_time(advance, store, saga_id, &found);
+	done = take_step_in_time(store, saga_id, &found);
 	sierra_run_as_end(&run_as);
 	return done;
 }

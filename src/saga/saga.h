@@ -15,15 +15,12 @@
 #define SIERRA_SAGA_LOCK_TIMEOUT 100
 
 /*
- * Takes an instance one step further, as the owner of its definition.  advance
- * is the function advance_saga().  Unless patient, waits at most
- * SIERRA_SAGA_LOCK_TIMEOUT for each lock.  Returns false if there was nothing
- * to do, if an action of this instance is the caller, or if "owner" is not InvalidOid and
- * the definition belongs to another role.  Raises 42704 if there is no such instance,
- * 42501 if the caller has not the right UPDATE on saga_instances.  Locks the row of the
- * instance until the transaction ends.
+ * Takes an instance one step further, as the owner of its definition.  Unless patient, waits at
+ * most SIERRA_SAGA_LOCK_TIMEOUT for each lock.  Returns false if there was nothing to do, if an
+ * action of this instance is the caller, or if "owner" is not InvalidOid and the definition belongs
+ * to another role.  Raises 42704 if there is no such instance, 42501 if the caller has not the
+ * right UPDATE on saga_instances.  Locks the row of the instance until the transaction ends.
  */
-extern bool sierra_saga_run(SierraStore *store, text *saga_id, bool patient, Oid owner,
-							Oid advance);
+extern bool sierra_saga_run(SierraStore *store, text *saga_id, bool patient, Oid owner);
 
 #endif /* SIERRA_SAGA_H */

@@ -23,21 +23,13 @@ PG_FUNCTION_INFO_V1(sierra_append_saga_event);
 PG_FUNCTION_INFO_V1(sierra_append_step_completed);
 PG_FUNCTION_INFO_V1(sierra_write_saga_instance);
 
-static Oid
-find_advance(void)
-{
-	Oid types[] = {NAMEOID, sierra_extension_type("saga_state")};
-
-	return sierra_extension_function("advance_saga", lengthof(types), types);
-}
-
 Datum
 sierra_run_saga(PG_FUNCTION_ARGS)
 {
 	PreventCommandDuringRecovery("run_sagas()");
 	PreventCommandIfReadOnly("run_sagas()");
 	PG_RETURN_BOOL(sierra_saga_run(sierra_store_open(ACL_NO_RIGHTS), PG_GETARG_TEXT_PP(0),
-								   PG_GETARG_BOOL(1), PG_GETARG_OID(2), find_advance()));
+								   PG_GETARG_BOOL(1), PG_GETARG_OID(2)));
 }
 
 Datum
