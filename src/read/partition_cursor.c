@@ -8,6 +8,9 @@
  * that.  So a source scans a window of sequences, and each window is twice as large
  * as the one before.
  *
+ * Mostly it needs no index: the next row is behind the current one on its page
+ * (page_rows.c).  If it is not, one window is scanned.
+ *
  * A source can also read the events of one category, by the category index.  Many windows
  * can have none of them, so after a window without events the next one is far larger.
  */
@@ -19,6 +22,7 @@
 #include "store/event.h"
 
 #include "access/stratnum.h"
+#include "miscadmin.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 
@@ -30,12 +34,19 @@
 void
 sierra_source_begin(SierraSource *source, int64 window)
 {
+	const SierraReadPartition *partition = &source->partition;
+	Snapshot snapshot = GetActiveSnapshot();
+
 	if (source->category != NULL)
-		sierra_scan_begin(&source->scan, source->partition.rel, source->category_index, false,
-						  GetActiveSnapshot(), 3);
+		sierra_scan_begin(&source->scan, partition->rel, source->category_index, false, snapshot,
+						  3);
 	else
-		sierra_scan_begin(&source->scan, source->partition.rel, source->partition.sequence_index,
-						  false, GetActiveSnapshot(), 2);
+	{
+		sierra_scan_begin(&source->scan, partition->rel, partition->sequence_index, false, snapshot,
+						  2);
+		if (partition->sequence != SIERRA_NONE)
+			sierra_page_rows_begin(&source->pages, partition->rel, snapshot, partition->block + 1);
+	}
 	source->scanning = true;
 	source->window = window;
 }
@@ -44,7 +55,10 @@ void
 sierra_source_end(SierraSource *source)
 {
 	if (source->scanning)
+	{
+		sierra_page_rows_end(&source->pages);
 		sierra_scan_end(&source->scan);
+	}
 	source->scanning = false;
 }
 
@@ -65,14 +79,31 @@ scan_sequences(SierraSource *source, int64 from, int64 to)
 	sierra_scan_rescan(&source->scan, keys);
 }
 
+static void
+look_at_row(SierraSource *source)
+{
+	source->sequence = sierra_event_sequence(source->scan.slot);
+	source->position = sierra_event_position(source->scan.slot);
+}
+
 static bool
 fetch(SierraSource *source, ScanDirection direction)
 {
 	if (!sierra_scan_next(&source->scan, direction))
 		return false;
-	source->sequence = sierra_event_sequence(source->scan.slot);
-	source->position = sierra_event_position(source->scan.slot);
+	look_at_row(source);
 	return true;
+}
+
+/* Makes the row with this sequence current if it is the next one on the pages. */
+static bool
+fetch_from_page(SierraSource *source, int64 sequence)
+{
+	CHECK_FOR_INTERRUPTS();
+	source->by_pages = sierra_page_rows_next(&source->pages, sequence, source->scan.slot);
+	if (source->by_pages)
+		look_at_row(source);
+	return source->by_pages;
 }
 
 static void
@@ -114,21 +145,50 @@ report_gap(const SierraSource *source)
 			errhint("Restore the store from a dump; everify() shows what is wrong."));
 }
 
+/* After a row that was found on its page. */
+static bool
+advance_from_page(SierraSource *source)
+{
+	if (source->sequence >= source->partition.sequence)
+		return false;
+	if (fetch_from_page(source, source->sequence + 1))
+		return true;
+	source->next = source->sequence + 1;
+	scan_next_window(source);
+	return sierra_source_advance(source);
+}
+
+/* After a window: the row behind its last one may be behind it on its page too. */
+static bool
+leave_window(SierraSource *source)
+{
+	if (source->category != NULL || source->pages.rel == NULL ||
+		!ScanDirectionIsForward(source->direction))
+		return false;
+	sierra_page_rows_follow(&source->pages, &source->row);
+	return fetch_from_page(source, source->next);
+}
+
 bool
 sierra_source_advance(SierraSource *source)
 {
+	if (source->by_pages)
+		return advance_from_page(source);
 	while (!fetch(source, source->direction))
 	{
 		if (source->window_is_last)
 			return false;
 		if (source->window_is_empty)
 		{
-			if (source->category == NULL)
+			if (source->category == NULL && !source->with_gaps)
 				report_gap(source);
 			source->window = Min(source->window, PG_INT64_MAX / WINDOW_GROWTH) * WINDOW_GROWTH;
 		}
+		else if (leave_window(source))
+			return true;
 		scan_next_window(source);
 	}
+	source->row = source->scan.slot->tts_tid;
 	source->window_is_empty = false;
 	return true;
 }
@@ -138,10 +198,29 @@ sierra_source_start(SierraSource *source, int64 sequence, ScanDirection directio
 {
 	source->direction = direction;
 	source->next = sequence;
+	source->by_pages = false;
 	if (sequence < 0 || sequence > source->partition.sequence)
 		return false;
 	scan_next_window(source);
 	return sierra_source_advance(source);
+}
+
+bool
+sierra_source_start_on_page(SierraSource *source, SierraPageKey key, int64 after, BlockNumber guess,
+							int64 *passed)
+{
+	int64 newest =
+		key == SIERRA_BY_SEQUENCE ? source->partition.sequence : source->partition.position;
+
+	source->direction = ForwardScanDirection;
+	return sierra_page_rows_search(&source->pages, key, after, newest, guess, passed) &&
+		   fetch_from_page(source, *passed + 1);
+}
+
+BlockNumber
+sierra_source_page(const SierraSource *source)
+{
+	return source->by_pages ? source->pages.block : InvalidBlockNumber;
 }
 
 /* The position of the event with this sequence, which the snapshot sees. */

@@ -24,13 +24,15 @@
 
 /*
  * Where the last page of this session ended: in partition i, the event with sequence
- * passed[i] is at or below position.  This is only a hint and is checked before use.
+ * passed[i] is at or below position.  This is only a hint and is checked before use.  It
+ * helps a reader that continues there: for a position further on it is of no use.
  */
 static struct
 {
 	Oid events;
 	int64 position;
 	int64 passed[SIERRA_PARTITIONS_MAX];
+	BlockNumber block[SIERRA_PARTITIONS_MAX]; /* where it ended in the table */
 } last_page;
 
 /* How many events are skipped between two calls of goes_on. */
@@ -210,12 +212,33 @@ step_past(SierraSource *source, int64 after, int64 limit, int64 *passed)
 	return true;
 }
 
+/* What is known of a partition from the last page; SIERRA_NONE and InvalidBlockNumber: nothing. */
+typedef struct Hint
+{
+	int64 passed;
+	BlockNumber block;
+} Hint;
+
+static Hint
+hint_for(const Merge *merge, int partition, int64 after)
+{
+	int64 near = (int64) SIERRA_SEARCH_ENOUGH * merge->store->partitions;
+
+	if (last_page.events != merge->store->events || after < last_page.position ||
+		after - last_page.position > near)
+		return (Hint){SIERRA_NONE, InvalidBlockNumber};
+	return (Hint){last_page.passed[partition], last_page.block[partition]};
+}
+
 /* Makes the first row above the request's position current; false if there is none. */
 static bool
-start_forward(SierraSource *source, int64 after, int64 hint, int64 *passed)
+start_forward(SierraSource *source, int64 after, Hint hint, int64 *passed)
 {
+	if (sierra_source_start_on_page(source, SIERRA_BY_POSITION, after, hint.block, passed))
+		return step_past(source, after, PG_INT64_MAX, passed);
+
 	/* The hint is right if its row is at or below the position and one of the next is not. */
-	if (hint >= 0 && sierra_source_start(source, hint, ForwardScanDirection))
+	if (hint.passed >= 0 && sierra_source_start(source, hint.passed, ForwardScanDirection))
 	{
 		*passed = SIERRA_NONE;
 		if (step_past(source, after, SIERRA_SEARCH_ENOUGH, passed) && *passed != SIERRA_NONE)
@@ -288,7 +311,6 @@ expected_rows(const Merge *merge)
 static void
 start_all_forward(Merge *merge)
 {
-	bool hinted = last_page.events == merge->store->events;
 	int placed = -1; /* the last partition with a category index whose place was found */
 
 	for (int i = 0; i < merge->source_count; i++)
@@ -296,8 +318,7 @@ start_all_forward(Merge *merge)
 		SierraSource *source = &merge->sources[i];
 		int64 *passed = &merge->passed[source->id];
 		int64 after = start_of(merge->request, source->id);
-		int64 hint =
-			hinted && last_page.position <= after ? last_page.passed[source->id] : SIERRA_NONE;
+		Hint hint = hint_for(merge, source->id, after);
 		bool started;
 
 		if (source->partition.position <= after)
@@ -311,7 +332,7 @@ start_all_forward(Merge *merge)
 		else
 		{
 			if (placed != source->id)
-				*passed = find_place(&source->partition, after, hint);
+				*passed = find_place(&source->partition, after, hint.passed);
 			placed = source->id;
 			started = start_category_forward(source, after, *passed);
 		}
@@ -350,9 +371,19 @@ remember_page(const Merge *merge, int64 position)
 	/* An error in between must not leave a mixture of two pages. */
 	last_page.events = InvalidOid;
 	for (int i = 0; i < merge->store->partitions; i++)
+	{
 		last_page.passed[i] = merge->partitions[i].position <= position
 								  ? merge->partitions[i].sequence
 								  : merge->passed[i];
+		last_page.block[i] = merge->partitions[i].block;
+	}
+	for (int i = 0; i < merge->source_count; i++)
+	{
+		const SierraSource *source = &merge->sources[i];
+
+		if (source->scanning)
+			last_page.block[source->id] = sierra_source_page(source);
+	}
 	last_page.position = position;
 	last_page.events = merge->store->events;
 }
