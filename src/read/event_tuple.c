@@ -24,8 +24,8 @@
 /* Columns of variable length: stream_id, event_name, metadata, payload, payload_bytes. */
 #define VARLENAS (Natts_events - SIERRA_EVENT_FIXED_COLUMNS)
 
-/* In a tuple of sierra_event there is padding before five values, of at most 7 bytes each. */
-#define SLACK (MAXALIGN(SizeofHeapTupleHeader + BITMAPLEN(Natts_events)) + 5 * MAXIMUM_ALIGNOF)
+/* In a tuple of sierra_event there is padding before five values; each time 8 bytes are set. */
+#define SLACK (MAXALIGN(SizeofHeapTupleHeader + BITMAPLEN(Natts_events)) + 6 * MAXIMUM_ALIGNOF)
 
 bool
 sierra_event_tuple_fits(TupleDesc desc)
@@ -83,11 +83,8 @@ find_varlenas(HeapTuple row, Varlenas *found)
 static char *
 align(char *data, char *end, int alignment)
 {
-	char *aligned = data + TYPEALIGN(alignment, end - data);
-
-	while (end < aligned)
-		*end++ = 0;
-	return aligned;
+	memset(end, 0, MAXIMUM_ALIGNOF);
+	return data + TYPEALIGN(alignment, end - data);
 }
 
 static char *

@@ -162,29 +162,33 @@ verify_locked(SierraPageRows *rows, int64 sequence)
 	return found;
 }
 
-bool
+/* Makes sure that there is a row with this sequence at the place next; false if not. */
+static bool
+find_next(SierraPageRows *rows, int64 sequence)
+{
+	Found found;
+
+	if (!BufferIsValid(rows->buffer))
+		return false;
+	found = verify_locked(rows, sequence);
+	if (found == FOUND_NONE && rows->block + 1 < rows->end)
+	{
+		move_to(rows, rows->block + 1, FirstOffsetNumber);
+		found = verify_locked(rows, sequence);
+	}
+	return found == FOUND;
+}
+
+const SierraEventFixed *
 sierra_page_rows_next(SierraPageRows *rows, int64 sequence, TupleTableSlot *slot)
 {
 	HeapTuple tuple = &((BufferHeapTupleTableSlot *) slot)->base.tupdata;
 
-	if (rows->next == rows->verified)
-	{
-		Found found;
-
-		if (!BufferIsValid(rows->buffer))
-			return false;
-		found = verify_locked(rows, sequence);
-		if (found == FOUND_NONE && rows->block + 1 < rows->end)
-		{
-			move_to(rows, rows->block + 1, FirstOffsetNumber);
-			found = verify_locked(rows, sequence);
-		}
-		if (found != FOUND)
-			return false;
-	}
+	if (rows->next == rows->verified && !find_next(rows, sequence))
+		return NULL;
 	get_tuple(rows, BufferGetPage(rows->buffer), rows->next++, tuple);
 	ExecStoreBufferHeapTuple(tuple, slot, rows->buffer);
-	return true;
+	return sierra_event_fixed_of(tuple);
 }
 
 /* A row that a search has seen. */

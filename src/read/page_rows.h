@@ -13,6 +13,8 @@
 #include "utils/relcache.h"
 #include "utils/snapshot.h"
 
+#include "store/event.h"
+
 /* The pages of a partition, one of which is pinned, and a place on it. */
 typedef struct SierraPageRows
 {
@@ -45,9 +47,11 @@ extern void sierra_page_rows_follow(SierraPageRows *rows, const ItemPointerData 
 
 /*
  * Puts the row with this sequence into the slot if it is the next one that the snapshot sees,
- * on this page or the one behind it.  False if it is not: then an index finds it.
+ * on this page or the one behind it, and returns its fixed columns.  NULL if it is not: then an
+ * index finds it.
  */
-extern bool sierra_page_rows_next(SierraPageRows *rows, int64 sequence, TupleTableSlot *slot);
+extern const SierraEventFixed *sierra_page_rows_next(SierraPageRows *rows, int64 sequence,
+													 TupleTableSlot *slot);
 
 /*
  * Searches a row that the snapshot sees, whose sequence or position is at most value, such

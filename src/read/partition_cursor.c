@@ -79,19 +79,13 @@ scan_sequences(SierraSource *source, int64 from, int64 to)
 	sierra_scan_rescan(&source->scan, keys);
 }
 
-static void
-look_at_row(SierraSource *source)
-{
-	source->sequence = sierra_event_sequence(source->scan.slot);
-	source->position = sierra_event_position(source->scan.slot);
-}
-
 static bool
 fetch(SierraSource *source, ScanDirection direction)
 {
 	if (!sierra_scan_next(&source->scan, direction))
 		return false;
-	look_at_row(source);
+	source->sequence = sierra_event_sequence(source->scan.slot);
+	source->position = sierra_event_position(source->scan.slot);
 	return true;
 }
 
@@ -99,11 +93,16 @@ fetch(SierraSource *source, ScanDirection direction)
 static bool
 fetch_from_page(SierraSource *source, int64 sequence)
 {
+	const SierraEventFixed *fixed;
+
 	CHECK_FOR_INTERRUPTS();
-	source->by_pages = sierra_page_rows_next(&source->pages, sequence, source->scan.slot);
-	if (source->by_pages)
-		look_at_row(source);
-	return source->by_pages;
+	fixed = sierra_page_rows_next(&source->pages, sequence, source->scan.slot);
+	source->by_pages = fixed != NULL;
+	if (fixed == NULL)
+		return false;
+	source->sequence = sequence;
+	source->position = fixed->global_position;
+	return true;
 }
 
 static void

@@ -38,6 +38,13 @@ static struct
 /* How many events are skipped between two calls of goes_on. */
 #define ASK_EVERY 1024
 
+/* A source, and the position of its current row, negated if the store is read backward. */
+typedef struct Turn
+{
+	int64 order;
+	SierraSource *source;
+} Turn;
+
 /* One reading of the whole store. */
 typedef struct Merge
 {
@@ -51,7 +58,7 @@ typedef struct Merge
 	int64 *passed; /* by partition: highest sequence at or below the position reached */
 	int64 horizon;
 	bool has_results;
-	SierraSource **heap; /* sources with a current row, the one whose turn it is first */
+	Turn *heap; /* sources with a current row, the one whose turn it is first */
 	int heap_size;
 } Merge;
 
@@ -75,40 +82,43 @@ is_left_out(const SierraReadAll *request, int partition)
 	return request->after_by_partition && request->after_by_partition[partition] == SIERRA_NOT_READ;
 }
 
-static bool
-is_before(const Merge *merge, const SierraSource *a, const SierraSource *b)
+static Turn
+turn_of(const Merge *merge, SierraSource *source)
 {
-	return merge->request->backward ? a->position > b->position : a->position < b->position;
+	int64 position = source->position;
+
+	return (Turn){merge->request->backward ? -position : position, source};
 }
 
-/* Moves a source of the heap down, to where both sources below it are behind it. */
 static void
-sift_down(Merge *merge, int place)
+add_to_heap(Merge *merge, SierraSource *source)
 {
-	SierraSource **heap = merge->heap;
-	SierraSource *source = heap[place];
+	merge->heap[merge->heap_size++] = turn_of(merge, source);
+}
 
-	for (;;)
+/* Puts a turn into this place of the heap, or below it, where both places below are behind it. */
+static void
+sift_down(Turn *heap, int size, int place, Turn turn)
+{
+	int below;
+
+	while ((below = 2 * place + 1) < size)
 	{
-		int below = 2 * place + 1;
-
-		if (below >= merge->heap_size)
-			break;
-		if (below + 1 < merge->heap_size && is_before(merge, heap[below + 1], heap[below]))
+		if (below + 1 < size && heap[below + 1].order < heap[below].order)
 			below++;
-		if (!is_before(merge, heap[below], source))
+		if (heap[below].order >= turn.order)
 			break;
 		heap[place] = heap[below];
 		place = below;
 	}
-	heap[place] = source;
+	heap[place] = turn;
 }
 
 static void
 build_heap(Merge *merge)
 {
 	for (int place = merge->heap_size / 2 - 1; place >= 0; place--)
-		sift_down(merge, place);
+		sift_down(merge->heap, merge->heap_size, place, merge->heap[place]);
 }
 
 /* Opens the partitions, and the category indexes of those that can be read by them. */
@@ -149,7 +159,7 @@ make_sources(Merge *merge)
 	int most = partitions * Max(1, merge->categories.count);
 
 	merge->sources = palloc0(sizeof(SierraSource) * most);
-	merge->heap = palloc(sizeof(SierraSource *) * most);
+	merge->heap = palloc(sizeof(Turn) * most);
 	for (int i = 0; i < partitions; i++)
 	{
 		bool by_category = merge->category_indexes[i] != NULL;
@@ -337,7 +347,7 @@ start_all_forward(Merge *merge)
 			started = start_category_forward(source, after, *passed);
 		}
 		if (started && source->position <= merge->horizon)
-			merge->heap[merge->heap_size++] = source;
+			add_to_heap(merge, source);
 	}
 }
 
@@ -360,7 +370,7 @@ start_all_backward(Merge *merge)
 			place = find_place(&source->partition, start, SIERRA_NONE);
 		placed = source->id;
 		if (start_backward(source, start, place))
-			merge->heap[merge->heap_size++] = source;
+			add_to_heap(merge, source);
 	}
 }
 
@@ -401,7 +411,8 @@ merge_sources(Merge *merge, SierraSink *sink)
 
 	while (merge->heap_size > 0)
 	{
-		SierraSource *first = merge->heap[0];
+		SierraSource *first = merge->heap[0].source;
+		Turn next;
 		bool stop;
 
 		merge->passed[first->id] = first->sequence;
@@ -418,10 +429,11 @@ merge_sources(Merge *merge, SierraSink *sink)
 			end = first->position;
 			break;
 		}
-		if (!sierra_source_advance(first) || first->position > merge->horizon)
-			merge->heap[0] = merge->heap[--merge->heap_size];
-		if (merge->heap_size > 0)
-			sift_down(merge, 0);
+		if (sierra_source_advance(first) && first->position <= merge->horizon)
+			next = turn_of(merge, first);
+		else
+			next = merge->heap[--merge->heap_size];
+		sift_down(merge->heap, merge->heap_size, 0, next);
 	}
 	return end;
 }
