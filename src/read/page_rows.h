@@ -54,9 +54,10 @@ extern const SierraEventFixed *sierra_page_rows_next(SierraPageRows *rows, int64
 													 TupleTableSlot *slot);
 
 /*
- * Searches a row that the snapshot sees, whose sequence or position is at most value, such
- * that the row behind it is above; *sequence is that of the row, or SIERRA_NONE if the first
- * row is above.  sierra_page_rows_next() continues behind it.  newest is the value of the
+ * Searches the row of which the sequence or position is the highest up to value, and puts its
+ * sequence into *sequence: SIERRA_NONE if the first row is above.  The snapshot sees this row,
+ * and it is not above value; but it is the highest one only if sierra_page_rows_next(), which
+ * continues behind it, finds the next sequence, and that is above.  newest is the value of the
  * last row; guess is the page where to begin, or InvalidBlockNumber.  False if it does not
  * find the place; then use an index.
  */

@@ -208,12 +208,14 @@ bool
 sierra_source_start_on_page(SierraSource *source, SierraPageKey key, int64 after, BlockNumber guess,
 							int64 *passed)
 {
-	int64 newest =
-		key == SIERRA_BY_SEQUENCE ? source->partition.sequence : source->partition.position;
+	bool by_sequence = key == SIERRA_BY_SEQUENCE;
+	int64 newest = by_sequence ? source->partition.sequence : source->partition.position;
 
 	source->direction = ForwardScanDirection;
-	return sierra_page_rows_search(&source->pages, key, after, newest, guess, passed) &&
-		   fetch_from_page(source, *passed + 1);
+	if (!sierra_page_rows_search(&source->pages, key, after, newest, guess, passed) ||
+		!fetch_from_page(source, *passed + 1))
+		return false;
+	return (by_sequence ? source->sequence : source->position) > after;
 }
 
 BlockNumber
@@ -251,7 +253,7 @@ interpolate(int64 low, int64 low_position, int64 high, int64 high_position, int6
  * step halves the range, which limits the number of steps for any positions.
  */
 int64
-sierra_source_search(SierraSource *source, int64 position)
+sierra_source_search_index(SierraSource *source, int64 position)
 {
 	int64 low = SIERRA_NONE;
 	int64 low_position = SIERRA_NONE;
@@ -289,4 +291,15 @@ sierra_source_search(SierraSource *source, int64 position)
 		}
 	}
 	return low;
+}
+
+int64
+sierra_source_search(SierraSource *source, int64 position)
+{
+	int64 passed;
+
+	if (sierra_source_start_on_page(source, SIERRA_BY_POSITION, position, InvalidBlockNumber,
+									&passed))
+		return passed;
+	return sierra_source_search_index(source, position);
 }

@@ -73,4 +73,7 @@ extern bool sierra_source_advance(SierraSource *source);
  */
 extern int64 sierra_source_search(SierraSource *source, int64 position);
 
+/* The same by the index alone. */
+extern int64 sierra_source_search_index(SierraSource *source, int64 position);
+
 #endif /* SIERRA_PARTITION_CURSOR_H */

@@ -245,7 +245,7 @@ static bool
 start_forward(SierraSource *source, int64 after, Hint hint, int64 *passed)
 {
 	if (sierra_source_start_on_page(source, SIERRA_BY_POSITION, after, hint.block, passed))
-		return step_past(source, after, PG_INT64_MAX, passed);
+		return true;
 
 	/* The hint is right if its row is at or below the position and one of the next is not. */
 	if (hint.passed >= 0 && sierra_source_start(source, hint.passed, ForwardScanDirection))
@@ -254,7 +254,7 @@ start_forward(SierraSource *source, int64 after, Hint hint, int64 *passed)
 		if (step_past(source, after, SIERRA_SEARCH_ENOUGH, passed) && *passed != SIERRA_NONE)
 			return true;
 	}
-	*passed = sierra_source_search(source, after);
+	*passed = sierra_source_search_index(source, after);
 	return sierra_source_start(source, *passed + 1, ForwardScanDirection) &&
 		   step_past(source, after, PG_INT64_MAX, passed);
 }

@@ -18,6 +18,12 @@ SELECT 'eall' AS reader, after AS start
   FROM generate_series(-1, (SELECT max(global_position) + 3 FROM es.events), 7) AS after, unnest(ARRAY[1, 40, NULL]) AS page
  WHERE (SELECT string_agg(global_position || ' ' || payload, ',') FROM eall(after, page)) IS DISTINCT FROM expected(after, page)
 UNION ALL
+SELECT 'eall, backward', before
+  FROM generate_series(-1, (SELECT max(global_position) + 3 FROM es.events), 7) AS before
+ WHERE (SELECT array_agg(global_position) FROM eall(before, 40, backward => true)) IS DISTINCT FROM
+       (SELECT array_agg(global_position) FROM (
+            SELECT global_position FROM es.events WHERE before = -1 OR global_position < before ORDER BY 1 DESC LIMIT 40) AS e)
+UNION ALL
 SELECT 'epscan', first
   FROM unnest(ARRAY[0, 1]) AS partition, generate_series(0, (SELECT max(partition_sequence) + 3 FROM es.events), 7) AS first,
        unnest(ARRAY[first, first + 40, 1000000]) AS last
