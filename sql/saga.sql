@@ -394,6 +394,20 @@ $$;
 COMMENT ON FUNCTION sierra_internal.check_saga_data(jsonb) IS
     'raises an error unless the data of a saga are an object';
 
+CREATE FUNCTION sierra_internal.newest_saga(store name, saga text) RETURNS jsonb
+    LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'sierra_newest_saga';
+COMMENT ON FUNCTION sierra_internal.newest_saga(name, text) IS
+    'returns the newest version of a saga, its time-out and first step, null if there is none';
+
+CREATE FUNCTION sierra_internal.add_saga_instance(store name, saga_id text, saga text, version integer, step text,
+                                                  at timestamptz, deadline timestamptz, correlation_id text)
+    RETURNS boolean
+    LANGUAGE c VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'sierra_add_saga_instance';
+COMMENT ON FUNCTION sierra_internal.add_saga_instance(name, text, text, integer, text, timestamptz, timestamptz, text) IS
+    'writes the row of a saga that starts, and returns false if there is one of this name';
+
 CREATE FUNCTION start_saga(saga text,
                            data sierra_json DEFAULT '{}',
                            saga_id text DEFAULT NULL,
@@ -409,51 +423,57 @@ DECLARE
                                                  @extschema@.sierra_event_id(gen_random_uuid())));
     now constant timestamptz := clock_timestamp();
     given constant jsonb := data::jsonb;
-    found record;
+    newest jsonb;
+    version integer;
+    first_step jsonb;
     correlation text;
     step_timeout jsonb;
     saga_timeout jsonb;
-    added bigint;
+    started @extschema@.sierra_append_result;
 BEGIN
-    PERFORM sierra_internal.require_value('saga', saga IS NULL);
-    PERFORM sierra_internal.check_saga_data(given);
+    -- PERFORM executes a query; a condition is only evaluated.
+    IF saga IS NULL OR jsonb_typeof(given) IS DISTINCT FROM 'object' THEN
+        PERFORM sierra_internal.require_value('saga', saga IS NULL);
+        PERFORM sierra_internal.check_saga_data(given);
+    END IF;
     PERFORM sierra_internal.check_new_event(id, 'SagaStarted', NULL, NULL, NULL, metadata);
     IF saga_id IS NOT NULL AND sierra_internal.saga_was_started(saga_id, saga, given) THEN
         RETURN saga_id;
     END IF;
-    EXECUTE format('SELECT d.version, d.timeout, d.steps -> 0 AS step FROM %I.sagas AS d WHERE d.saga = $1'
-                   ' ORDER BY d.version DESC LIMIT 1', store) INTO found USING saga;
-    IF found.version IS NULL THEN
+    newest := sierra_internal.newest_saga(store, saga);
+    IF newest IS NULL THEN
         PERFORM sierra_internal.report_no_saga(store, saga);
     END IF;
+    version := newest -> 'version';
+    first_step := newest -> 'step';
     correlation := coalesce(metadata ->> 'correlation_id',
                             nullif(current_setting('sierra_es.metadata'), '')::json ->> 'correlation_id', id);
-    saga_timeout := sierra_internal.schedule_saga_timeout(id, 'SagaTimedOut', '{}', correlation,
-                                                          found.timeout);
-    step_timeout := sierra_internal.schedule_saga_timeout(
-        id, 'SagaStepTimedOut', json_build_object('step', found.step ->> 'step'), correlation,
-        (found.step ->> 'timeout')::interval);
-    EXECUTE format('INSERT INTO %I.saga_instances (saga_id, saga, version, status, step, attempts, run_at,'
-                   ' deadline, correlation_id, started_at, updated_at)'
-                   ' VALUES ($1, $2, $3, ''running'', $4, 0, $5, $6, $7, $5, $5) ON CONFLICT DO NOTHING', store)
-      USING id, saga, found.version, found.step ->> 'step', now,
-            least((saga_timeout ->> 'deadline')::timestamptz, (step_timeout ->> 'deadline')::timestamptz),
-            correlation;
-    GET DIAGNOSTICS added = ROW_COUNT;
-    IF added = 0 AND sierra_internal.saga_was_started(id, saga, given) THEN
+    IF newest ->> 'timeout' IS NOT NULL THEN
+        saga_timeout := sierra_internal.schedule_saga_timeout(id, 'SagaTimedOut', '{}', correlation,
+                                                              (newest ->> 'timeout')::interval);
+    END IF;
+    IF first_step ->> 'timeout' IS NOT NULL THEN
+        step_timeout := sierra_internal.schedule_saga_timeout(
+            id, 'SagaStepTimedOut', json_build_object('step', first_step ->> 'step'), correlation,
+            (first_step ->> 'timeout')::interval);
+    END IF;
+    IF NOT sierra_internal.add_saga_instance(
+               store, id, saga, version, first_step ->> 'step', now,
+               least((saga_timeout ->> 'deadline')::timestamptz, (step_timeout ->> 'deadline')::timestamptz),
+               correlation)
+       AND sierra_internal.saga_was_started(id, saga, given) THEN
         -- Another session has just started it, with timers of its own.
         PERFORM @extschema@.ecancel((t.timeout ->> 'timer_id')::uuid)
            FROM unnest(ARRAY[saga_timeout, step_timeout]) AS t (timeout);
         RETURN id;
     END IF;
-    PERFORM FROM @extschema@.eappend(
+    started := @extschema@.eappend(
         id, 'SagaStarted',
-        (jsonb_build_object('saga', saga, 'version', found.version, 'data', given)
+        (jsonb_build_object('saga', saga, 'version', version, 'data', given)
          || jsonb_strip_nulls(jsonb_build_object('saga_timeout', saga_timeout,
                                                  'step_timeout', step_timeout))),
         coalesce(metadata::jsonb, '{}') || jsonb_build_object('correlation_id', correlation),
         'empty', "timestamp" => now);
-    PERFORM @extschema@.sierra_call_runners();
     RETURN id;
 END
 $$;

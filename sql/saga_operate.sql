@@ -34,6 +34,9 @@ DECLARE
     done text[];
     failed text[] := '{}';
     steps_before bigint := -1;
+    steps_at_start bigint := 0;
+    after timestamptz := '-infinity';
+    newest timestamptz;
 BEGIN
     PERFORM sierra_internal.require_value('max_count', max_count IS NULL);
     IF max_count < 0 THEN
@@ -44,20 +47,28 @@ BEGIN
     PERFORM sierra_internal.require_no_subscription(store);
     LOOP
         -- A few at a time, so that other sessions can take others meanwhile.
-        EXECUTE format('SELECT array_agg(d.saga_id), array_agg(d.interruptions > 0)'
-                       '  FROM (SELECT i.saga_id, i.interruptions FROM %I.saga_instances AS i'
-                       ' WHERE i.run_at <= clock_timestamp()'
+        EXECUTE format('SELECT array_agg(d.saga_id), array_agg(d.interruptions > 0), max(d.run_at)'
+                       '  FROM (SELECT i.saga_id, i.interruptions, i.run_at FROM %I.saga_instances AS i'
+                       ' WHERE i.run_at <= clock_timestamp() AND i.run_at >= $4'
                        '   AND NOT (i.saga_id = ANY ($3))'
                        '   AND ($2 IS NULL OR EXISTS (SELECT FROM %1$I.sagas AS s WHERE s.saga = i.saga'
                        '                                 AND s.version = i.version AND s.owner = $2))'
                        ' ORDER BY i.run_at, i.saga_id'
                        ' LIMIT $1 FOR NO KEY UPDATE SKIP LOCKED) AS d', store)
-           INTO due, interrupted USING least(max_count - steps, 10), owner, failed;
+           INTO due, interrupted, newest USING least(max_count - steps, 10), owner, failed, after;
+        IF due IS NULL AND steps < max_count AND steps > steps_at_start THEN
+            -- Others may have become due that come earlier: from the start again.
+            after := '-infinity';
+            steps_at_start := steps;
+            CONTINUE;
+        END IF;
         -- The same again and no step made: something, such as a trigger of the owner, keeps
         -- the rows as they are.
         IF due IS NULL OR (due = done AND steps = steps_before) THEN
             RETURN steps;
         END IF;
+        -- The index still has entries of rows that this call has changed: do not pass them each time.
+        after := newest;
         done := due;
         steps_before := steps;
         FOR i IN 1 .. cardinality(due) LOOP

@@ -103,21 +103,8 @@ COMMENT ON FUNCTION sierra_internal.missing_tables(name) IS
 
 -- For functions that need only the events, whatever else the store has lost.
 CREATE FUNCTION sierra_internal.find_store(store name) RETURNS name
-    LANGUAGE plpgsql STABLE
-    SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-    wanted constant name := coalesce(store, sierra_internal.current_store());
-BEGIN
-    IF NOT sierra_internal.is_store(wanted) THEN
-        RAISE EXCEPTION USING
-            ERRCODE = 'SE005',
-            MESSAGE = format('no event store "%s"', wanted),
-            HINT = 'event_stores() lists the stores of this database.';
-    END IF;
-    RETURN wanted;
-END
-$$;
+    LANGUAGE c STABLE
+    AS 'MODULE_PATHNAME', 'sierra_find_store';
 COMMENT ON FUNCTION sierra_internal.find_store(name) IS
     'returns the name of a store, by default that of sierra_es.store, if its event tables exist';
 
@@ -151,23 +138,8 @@ COMMENT ON FUNCTION sierra_internal.require_no_subscription(name) IS
     'raises an error if a subscription of logical replication writes to a store';
 
 CREATE FUNCTION sierra_internal.require_store(store name DEFAULT NULL) RETURNS name
-    LANGUAGE plpgsql STABLE
-    SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-    wanted constant name := sierra_internal.find_store(store);
-    missing constant text[] := sierra_internal.missing_tables(wanted);
-BEGIN
-    IF missing <> '{}' THEN
-        RAISE EXCEPTION USING
-            ERRCODE = 'SE005',
-            MESSAGE = format('event store "%s" is not complete', wanted),
-            DETAIL = format('Missing tables: %s.', array_to_string(missing, ', ')),
-            HINT = 'Restore the schema from a dump, or name another store in "sierra_es.store".';
-    END IF;
-    RETURN wanted;
-END
-$$;
+    LANGUAGE c STABLE
+    AS 'MODULE_PATHNAME', 'sierra_require_store';
 COMMENT ON FUNCTION sierra_internal.require_store(name) IS
     'returns the name of a store, by default that of sierra_es.store, if it is complete';
 

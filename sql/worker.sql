@@ -138,5 +138,5 @@ REVOKE EXECUTE ON FUNCTION
     sierra_internal.run_projections_body(bigint),
     sierra_internal.run_sagas_body(integer),
     sierra_internal.join_group(name, text, text),
-    sierra_internal.advance_saga(name, text, text, integer)
+    sierra_internal.advance_saga(name, sierra_internal.saga_state)
     FROM PUBLIC;

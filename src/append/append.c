@@ -349,6 +349,7 @@ sierra_append(const SierraStore *store, const pg_uuid_t *key, SierraNewEvent *ev
 		if (status == SIERRA_APPEND_DONE)
 		{
 			fill_results(&route, results);
+			sierra_condition_check_position(store, condition, results[0].global_position);
 			write_append(&route, results);
 		}
 		else

@@ -10,6 +10,7 @@
 #include "postgres.h"
 
 #include "append/condition.h"
+#include "base/errors.h"
 #include "base/json_slice.h"
 #include "base/stream_map.h"
 #include "read/query_probe.h"
@@ -220,4 +221,20 @@ sierra_condition_check(const SierraRoute *route, const SierraCondition *conditio
 	if (IsolationUsesXactSnapshot() && !sees(route->store, &refusal->found))
 		return SIERRA_APPEND_NOT_SERIALIZABLE;
 	return SIERRA_APPEND_CONDITION_FAILED;
+}
+
+void
+sierra_condition_check_position(const SierraStore *store, const SierraCondition *condition,
+								int64 position)
+{
+	if (condition == NULL || !condition->has_query || position > condition->after)
+		return;
+	ereport(ERROR, errcode(ERRCODE_SIERRA_CONDITION_FAILED), errmsg("append condition failed"),
+			errdetail("The condition is about events above position %lld, and the next position "
+					  "of the store is %lld.",
+					  (long long) condition->after, (long long) position),
+			errhint("Take the position from ehead(). If it was, the store has lost events since, "
+					"by a restore or a failover: read again, and decide again."),
+			err_generic_string(PG_DIAG_SCHEMA_NAME, NameStr(store->name)),
+			err_generic_string(PG_DIAG_CONSTRAINT_NAME, "append_condition"));
 }

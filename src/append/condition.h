@@ -43,4 +43,12 @@ extern SierraAppendStatus sierra_condition_check(const SierraRoute *route,
 												 const SierraCondition *condition,
 												 SierraRefusal *refusal);
 
+/*
+ * Raises SE009 if the first position that the append has taken is not above that of the
+ * condition (or NULL).  Then the store has lost events since the position was read: it has
+ * been restored, or a standby that was behind has been promoted.
+ */
+extern void sierra_condition_check_position(const SierraStore *store,
+											const SierraCondition *condition, int64 position);
+
 #endif /* SIERRA_CONDITION_H */

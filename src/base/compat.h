@@ -21,6 +21,7 @@
 #include "executor/executor.h"
 #include "mb/pg_wchar.h"
 #include "replication/output_plugin.h"
+#include "storage/bufmgr.h"
 #include "storage/lock.h"
 #include "storage/proc.h"
 #include "utils/acl.h"
@@ -112,6 +113,16 @@ sierra_compat_index_search(Relation heap, Relation index, BTScanInsert key, Buff
 	return _bt_search(index, heap, key, buffer, BT_READ, NULL);
 #else
 	return _bt_search(index, key, buffer, BT_READ, NULL);
+#endif
+}
+
+/* Raises 72000 if old_snapshot_threshold let rows of the page be removed; 17 dropped it
+ * (f691f5b80a) */
+static inline void
+sierra_compat_test_for_old_snapshot(Snapshot snapshot, Relation rel, Page page)
+{
+#if PG_VERSION_NUM < 170000
+	TestForOldSnapshot(snapshot, rel, page);
 #endif
 }
 

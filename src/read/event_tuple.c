@@ -20,8 +20,8 @@
 #include "access/htup_details.h"
 #include "catalog/pg_type.h"
 
-/* In a tuple of sierra_event there is padding before some values: less than this. */
-#define SLACK (MAXALIGN(SizeofHeapTupleHeader + BITMAPLEN(Natts_events)) + 6 * MAXIMUM_ALIGNOF)
+/* In a tuple of sierra_event there is padding before some values; each time 8 bytes are set. */
+#define SLACK (MAXALIGN(SizeofHeapTupleHeader + BITMAPLEN(Natts_events)) + 7 * MAXIMUM_ALIGNOF)
 
 bool
 sierra_event_tuple_fits(TupleDesc desc)
@@ -48,11 +48,8 @@ sierra_event_tuple_begin(SierraEventTuple *made, MemoryContext context)
 static char *
 align(char *data, char *end, int alignment)
 {
-	char *aligned = data + TYPEALIGN(alignment, end - data);
-
-	while (end < aligned)
-		*end++ = 0;
-	return aligned;
+	memset(end, 0, MAXIMUM_ALIGNOF);
+	return data + TYPEALIGN(alignment, end - data);
 }
 
 static char *

@@ -37,8 +37,8 @@ filter_passes_text(const SierraFilter *filter, TupleTableSlot *slot, AttrNumber 
 }
 
 bool
-sierra_filter_passes(const SierraFilter *streams, const SierraFilter *event_names,
-					 TupleTableSlot *slot)
+sierra_filter_matches(const SierraFilter *streams, const SierraFilter *event_names,
+					  TupleTableSlot *slot)
 {
 	return filter_passes_text(event_names, slot, Anum_events_event_name, false) &&
 		   filter_passes_text(streams, slot, Anum_events_stream_id, true);

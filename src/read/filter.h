@@ -16,12 +16,21 @@ typedef struct SierraFilter
 	text **items;
 } SierraFilter;
 
+/* What sierra_filter_passes() does if there is a filter. */
+extern bool sierra_filter_matches(const SierraFilter *streams, const SierraFilter *event_names,
+								  TupleTableSlot *slot);
+
 /*
  * Does the event in the slot pass both filters?  The items of streams are patterns,
  * see pattern.h.
  */
-extern bool sierra_filter_passes(const SierraFilter *streams, const SierraFilter *event_names,
-								 TupleTableSlot *slot);
+static inline bool
+sierra_filter_passes(const SierraFilter *streams, const SierraFilter *event_names,
+					 TupleTableSlot *slot)
+{
+	return (!streams->given && !event_names->given) ||
+		   sierra_filter_matches(streams, event_names, slot);
+}
 
 /* Does the event in the slot have one of these tags? */
 extern bool sierra_filter_passes_tags(const SierraFilter *tags, TupleTableSlot *slot);

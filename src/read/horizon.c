@@ -93,6 +93,14 @@ is_visible(Relation rel, TupleTableSlot *slot)
 	return table_tuple_satisfies_snapshot(rel, slot, GetActiveSnapshot());
 }
 
+void
+sierra_read_partition_set_newest(SierraReadPartition *partition, TupleTableSlot *slot)
+{
+	partition->sequence = sierra_event_sequence(slot);
+	partition->position = sierra_event_position(slot);
+	partition->block = ItemPointerGetBlockNumberNoCheck(&slot->tts_tid);
+}
+
 /*
  * Finds the highest sequence that the active snapshot sees, if it does not see the
  * newest one.  It sees all rows up to some sequence, so steps that double lead back
@@ -109,7 +117,7 @@ find_visible_end(Probe *probe, int64 newest, SierraReadPartition *partition)
 		if (fetch_sequence(probe, newest - step) && is_visible(probe->rel, probe->scan.slot))
 		{
 			seen = newest - step;
-			partition->position = sierra_event_position(probe->scan.slot);
+			sierra_read_partition_set_newest(partition, probe->scan.slot);
 			break;
 		}
 		unseen = newest - step;
@@ -121,12 +129,11 @@ find_visible_end(Probe *probe, int64 newest, SierraReadPartition *partition)
 		if (fetch_sequence(probe, middle) && is_visible(probe->rel, probe->scan.slot))
 		{
 			seen = middle;
-			partition->position = sierra_event_position(probe->scan.slot);
+			sierra_read_partition_set_newest(partition, probe->scan.slot);
 		}
 		else
 			unseen = middle;
 	}
-	partition->sequence = seen;
 }
 
 /*
@@ -204,8 +211,7 @@ bound_of_partition(SierraReadPartition *partition, int64 floor)
 		bound = floor;
 	else if (is_visible(partition->rel, newest))
 	{
-		partition->sequence = sierra_event_sequence(newest);
-		partition->position = sierra_event_position(newest);
+		sierra_read_partition_set_newest(partition, newest);
 		bound = Max(partition->position, floor);
 	}
 	else

@@ -8,6 +8,8 @@
 
 #include "store/store.h"
 
+#include "executor/tuptable.h"
+#include "storage/block.h"
 #include "utils/relcache.h"
 
 /* A partition that is open for reading. */
@@ -15,15 +17,19 @@ typedef struct SierraReadPartition
 {
 	Relation rel;
 	Relation sequence_index;
-	int64 sequence; /* of the newest event that the active snapshot sees, or SIERRA_NONE */
-	int64 position; /* of that event, or SIERRA_NONE */
+	int64 sequence;	   /* of the newest event that the active snapshot sees, or SIERRA_NONE */
+	int64 position;	   /* of that event, or SIERRA_NONE */
+	BlockNumber block; /* of that event, if there is one */
 } SierraReadPartition;
+
+/* The row in the slot, which is one of the partition, is its newest event. */
+extern void sierra_read_partition_set_newest(SierraReadPartition *partition, TupleTableSlot *slot);
 
 /*
  * The highest global position such that the active snapshot sees each event of these
  * partitions, also of transactions that are still to commit, up to this position.
  * The partitions are all of the store, or those that the caller reads.  Fills their
- * members sequence and position.
+ * members sequence, position and block.
  *
  * Under SERIALIZABLE the partitions count as read to their ends: an append to one of
  * them, before or after this call, is a conflict unless the snapshot sees it.

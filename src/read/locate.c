@@ -14,6 +14,21 @@
 #include "access/relation.h"
 #include "utils/snapmgr.h"
 
+static bool
+find_newest(SierraReadPartition *partition)
+{
+	SierraScan scan;
+	bool found;
+
+	sierra_scan_begin(&scan, partition->rel, partition->sequence_index, false, GetActiveSnapshot(),
+					  0);
+	found = sierra_scan_last(&scan, NULL);
+	if (found)
+		sierra_read_partition_set_newest(partition, scan.slot);
+	sierra_scan_end(&scan);
+	return found;
+}
+
 /* Opens a partition; false if the active snapshot sees no event in it. */
 static bool
 open_source(const SierraStore *store, int id, SierraSource *source)
@@ -24,8 +39,7 @@ open_source(const SierraStore *store, int id, SierraSource *source)
 	sierra_store_lock(store);
 	partition->rel = sierra_scan_open_partition(store, id, AccessShareLock);
 	partition->sequence_index = sierra_scan_open_index(partition->rel, SIERRA_INDEX_SEQUENCE);
-	if (!sierra_scan_newest(partition->rel, partition->sequence_index, GetActiveSnapshot(),
-							&partition->sequence, &partition->position))
+	if (!find_newest(partition))
 		return false;
 	sierra_source_begin(source, SIERRA_SEARCH_ENOUGH);
 	return true;
@@ -45,11 +59,17 @@ close_source(const SierraStore *store, SierraSource *source)
 static bool
 find_place(SierraSource *source, int64 position)
 {
-	int64 place = sierra_source_search(source, position - 1);
+	int64 place;
 
-	if (position > source->partition.position ||
-		!sierra_source_start(source, place + 1, ForwardScanDirection))
+	if (position > source->partition.position)
 		return false;
+	if (!sierra_source_start_on_page(source, SIERRA_BY_POSITION, position - 1, InvalidBlockNumber,
+									 &place))
+	{
+		place = sierra_source_search_index(source, position - 1);
+		if (!sierra_source_start(source, place + 1, ForwardScanDirection))
+			return false;
+	}
 	while (source->position < position)
 	{
 		if (!sierra_source_advance(source))

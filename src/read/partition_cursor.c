@@ -8,6 +8,9 @@
  * that.  So a source scans a window of sequences, and each window is twice as large
  * as the one before.
  *
+ * Mostly it needs no index: the next row is behind the current one on its page
+ * (page_rows.c).  If it is not, one window is scanned.
+ *
  * A source can also read the events of one category, by the category index.  Many windows
  * can have none of them, so after a window without events the next one is far larger.
  */
@@ -19,6 +22,7 @@
 #include "store/event.h"
 
 #include "access/stratnum.h"
+#include "miscadmin.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 
@@ -30,12 +34,19 @@
 void
 sierra_source_begin(SierraSource *source, int64 window)
 {
+	const SierraReadPartition *partition = &source->partition;
+	Snapshot snapshot = GetActiveSnapshot();
+
 	if (source->category != NULL)
-		sierra_scan_begin(&source->scan, source->partition.rel, source->category_index, false,
-						  GetActiveSnapshot(), 3);
+		sierra_scan_begin(&source->scan, partition->rel, source->category_index, false, snapshot,
+						  3);
 	else
-		sierra_scan_begin(&source->scan, source->partition.rel, source->partition.sequence_index,
-						  false, GetActiveSnapshot(), 2);
+	{
+		sierra_scan_begin(&source->scan, partition->rel, partition->sequence_index, false, snapshot,
+						  2);
+		if (partition->sequence != SIERRA_NONE)
+			sierra_page_rows_begin(&source->pages, partition->rel, snapshot, partition->block + 1);
+	}
 	source->scanning = true;
 	source->window = window;
 }
@@ -44,7 +55,10 @@ void
 sierra_source_end(SierraSource *source)
 {
 	if (source->scanning)
+	{
+		sierra_page_rows_end(&source->pages);
 		sierra_scan_end(&source->scan);
+	}
 	source->scanning = false;
 }
 
@@ -72,6 +86,22 @@ fetch(SierraSource *source, ScanDirection direction)
 		return false;
 	source->sequence = sierra_event_sequence(source->scan.slot);
 	source->position = sierra_event_position(source->scan.slot);
+	return true;
+}
+
+/* Makes the row with this sequence current if it is the next one on the pages. */
+static bool
+fetch_from_page(SierraSource *source, int64 sequence)
+{
+	const SierraEventFixed *fixed;
+
+	CHECK_FOR_INTERRUPTS();
+	fixed = sierra_page_rows_next(&source->pages, sequence, source->scan.slot);
+	source->by_pages = fixed != NULL;
+	if (fixed == NULL)
+		return false;
+	source->sequence = sequence;
+	source->position = fixed->global_position;
 	return true;
 }
 
@@ -114,21 +144,50 @@ report_gap(const SierraSource *source)
 			errhint("Restore the store from a dump; everify() shows what is wrong."));
 }
 
+/* After a row that was found on its page. */
+static bool
+advance_from_page(SierraSource *source)
+{
+	if (source->sequence >= source->partition.sequence)
+		return false;
+	if (fetch_from_page(source, source->sequence + 1))
+		return true;
+	source->next = source->sequence + 1;
+	scan_next_window(source);
+	return sierra_source_advance(source);
+}
+
+/* After a window: the row behind its last one may be behind it on its page too. */
+static bool
+leave_window(SierraSource *source)
+{
+	if (source->category != NULL || source->pages.rel == NULL ||
+		!ScanDirectionIsForward(source->direction))
+		return false;
+	sierra_page_rows_follow(&source->pages, &source->row);
+	return fetch_from_page(source, source->next);
+}
+
 bool
 sierra_source_advance(SierraSource *source)
 {
+	if (source->by_pages)
+		return advance_from_page(source);
 	while (!fetch(source, source->direction))
 	{
 		if (source->window_is_last)
 			return false;
 		if (source->window_is_empty)
 		{
-			if (source->category == NULL)
+			if (source->category == NULL && !source->with_gaps)
 				report_gap(source);
 			source->window = Min(source->window, PG_INT64_MAX / WINDOW_GROWTH) * WINDOW_GROWTH;
 		}
+		else if (leave_window(source))
+			return true;
 		scan_next_window(source);
 	}
+	source->row = source->scan.slot->tts_tid;
 	source->window_is_empty = false;
 	return true;
 }
@@ -138,10 +197,31 @@ sierra_source_start(SierraSource *source, int64 sequence, ScanDirection directio
 {
 	source->direction = direction;
 	source->next = sequence;
+	source->by_pages = false;
 	if (sequence < 0 || sequence > source->partition.sequence)
 		return false;
 	scan_next_window(source);
 	return sierra_source_advance(source);
+}
+
+bool
+sierra_source_start_on_page(SierraSource *source, SierraPageKey key, int64 after, BlockNumber guess,
+							int64 *passed)
+{
+	bool by_sequence = key == SIERRA_BY_SEQUENCE;
+	int64 newest = by_sequence ? source->partition.sequence : source->partition.position;
+
+	source->direction = ForwardScanDirection;
+	if (!sierra_page_rows_search(&source->pages, key, after, newest, guess, passed) ||
+		!fetch_from_page(source, *passed + 1))
+		return false;
+	return (by_sequence ? source->sequence : source->position) > after;
+}
+
+BlockNumber
+sierra_source_page(const SierraSource *source)
+{
+	return source->by_pages ? source->pages.block : InvalidBlockNumber;
 }
 
 /* The position of the event with this sequence, which the snapshot sees. */
@@ -173,7 +253,7 @@ interpolate(int64 low, int64 low_position, int64 high, int64 high_position, int6
  * step halves the range, which limits the number of steps for any positions.
  */
 int64
-sierra_source_search(SierraSource *source, int64 position)
+sierra_source_search_index(SierraSource *source, int64 position)
 {
 	int64 low = SIERRA_NONE;
 	int64 low_position = SIERRA_NONE;
@@ -211,4 +291,15 @@ sierra_source_search(SierraSource *source, int64 position)
 		}
 	}
 	return low;
+}
+
+int64
+sierra_source_search(SierraSource *source, int64 position)
+{
+	int64 passed;
+
+	if (sierra_source_start_on_page(source, SIERRA_BY_POSITION, position, InvalidBlockNumber,
+									&passed))
+		return passed;
+	return sierra_source_search_index(source, position);
 }

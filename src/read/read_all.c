@@ -28,14 +28,23 @@
 
 /*
  * Where the last page of this session ended: in partition i, the event with sequence
- * passed[i] is at or below position.  This is only a hint and is checked before use.
+ * passed[i] is at or below position.  This is only a hint and is checked before use.  It
+ * helps a reader that continues there: for a position further on it is of no use.
  */
 static struct
 {
 	Oid events;
 	int64 position;
 	int64 passed[SIERRA_PARTITIONS_MAX];
+	BlockNumber block[SIERRA_PARTITIONS_MAX]; /* where it ended in the table */
 } last_page;
+
+/* A source, and the position of its current row, negated if the store is read backward. */
+typedef struct Turn
+{
+	int64 order;
+	SierraSource *source;
+} Turn;
 
 /* One reading of the whole store. */
 typedef struct Merge
@@ -52,7 +61,7 @@ typedef struct Merge
 	int64 horizon;
 	int64 limit; /* forward: the last position that is read, mostly the horizon */
 	bool has_results;
-	SierraSource **heap; /* sources with a current row, the one whose turn it is first */
+	Turn *heap; /* sources with a current row, the one whose turn it is first */
 	int heap_size;
 } Merge;
 
@@ -71,40 +80,43 @@ is_beyond(const Merge *merge, int64 position)
 									: position > merge->limit;
 }
 
-static bool
-is_before(const Merge *merge, const SierraSource *a, const SierraSource *b)
+static Turn
+turn_of(const Merge *merge, SierraSource *source)
 {
-	return merge->request->backward ? a->position > b->position : a->position < b->position;
+	int64 position = source->position;
+
+	return (Turn){merge->request->backward ? -position : position, source};
 }
 
-/* Moves a source of the heap down, to where both sources below it are behind it. */
 static void
-sift_down(Merge *merge, int place)
+add_to_heap(Merge *merge, SierraSource *source)
 {
-	SierraSource **heap = merge->heap;
-	SierraSource *source = heap[place];
+	merge->heap[merge->heap_size++] = turn_of(merge, source);
+}
 
-	for (;;)
+/* Puts a turn into this place of the heap, or below it, where both places below are behind it. */
+static void
+sift_down(Turn *heap, int size, int place, Turn turn)
+{
+	int below;
+
+	while ((below = 2 * place + 1) < size)
 	{
-		int below = 2 * place + 1;
-
-		if (below >= merge->heap_size)
-			break;
-		if (below + 1 < merge->heap_size && is_before(merge, heap[below + 1], heap[below]))
+		if (below + 1 < size && heap[below + 1].order < heap[below].order)
 			below++;
-		if (!is_before(merge, heap[below], source))
+		if (heap[below].order >= turn.order)
 			break;
 		heap[place] = heap[below];
 		place = below;
 	}
-	heap[place] = source;
+	heap[place] = turn;
 }
 
 static void
 build_heap(Merge *merge)
 {
 	for (int place = merge->heap_size / 2 - 1; place >= 0; place--)
-		sift_down(merge, place);
+		sift_down(merge->heap, merge->heap_size, place, merge->heap[place]);
 }
 
 /* Opens the partitions, and the category indexes of those that can be read by them. */
@@ -141,7 +153,7 @@ make_sources(Merge *merge)
 	int most = partitions * Max(1, merge->categories.count);
 
 	merge->sources = palloc0(sizeof(SierraSource) * most);
-	merge->heap = palloc(sizeof(SierraSource *) * most);
+	merge->heap = palloc(sizeof(Turn) * most);
 	for (int i = 0; i < partitions; i++)
 	{
 		bool by_category = merge->category_indexes[i] != NULL;
@@ -192,18 +204,39 @@ step_past(SierraSource *source, int64 after, int64 limit, int64 *passed)
 	return true;
 }
 
+/* What is known of a partition from the last page; SIERRA_NONE and InvalidBlockNumber: nothing. */
+typedef struct Hint
+{
+	int64 passed;
+	BlockNumber block;
+} Hint;
+
+static Hint
+hint_for(const Merge *merge, int partition, int64 after)
+{
+	int64 near = (int64) SIERRA_SEARCH_ENOUGH * merge->store->partitions;
+
+	if (last_page.events != merge->store->events || after < last_page.position ||
+		after - last_page.position > near)
+		return (Hint){SIERRA_NONE, InvalidBlockNumber};
+	return (Hint){last_page.passed[partition], last_page.block[partition]};
+}
+
 /* Makes the first row above the request's position current; false if there is none. */
 static bool
-start_forward(SierraSource *source, int64 after, int64 hint, int64 *passed)
+start_forward(SierraSource *source, int64 after, Hint hint, int64 *passed)
 {
+	if (sierra_source_start_on_page(source, SIERRA_BY_POSITION, after, hint.block, passed))
+		return true;
+
 	/* The hint is right if its row is at or below the position and one of the next is not. */
-	if (hint >= 0 && sierra_source_start(source, hint, ForwardScanDirection))
+	if (hint.passed >= 0 && sierra_source_start(source, hint.passed, ForwardScanDirection))
 	{
 		*passed = SIERRA_NONE;
 		if (step_past(source, after, SIERRA_SEARCH_ENOUGH, passed) && *passed != SIERRA_NONE)
 			return true;
 	}
-	*passed = sierra_source_search(source, after);
+	*passed = sierra_source_search_index(source, after);
 	return sierra_source_start(source, *passed + 1, ForwardScanDirection) &&
 		   step_past(source, after, PG_INT64_MAX, passed);
 }
@@ -270,7 +303,6 @@ expected_rows(const Merge *merge)
 static void
 start_all_forward(Merge *merge)
 {
-	bool hinted = last_page.events == merge->store->events;
 	int placed = -1; /* the last partition with a category index whose place was found */
 
 	for (int i = 0; i < merge->source_count; i++)
@@ -278,8 +310,7 @@ start_all_forward(Merge *merge)
 		SierraSource *source = &merge->sources[i];
 		int64 *passed = &merge->passed[source->id];
 		int64 after = start_of(merge->request, source->id);
-		int64 hint =
-			hinted && last_page.position <= after ? last_page.passed[source->id] : SIERRA_NONE;
+		Hint hint = hint_for(merge, source->id, after);
 		bool started;
 
 		if (source->partition.position <= after)
@@ -293,12 +324,12 @@ start_all_forward(Merge *merge)
 		else
 		{
 			if (placed != source->id)
-				*passed = find_place(&source->partition, after, hint);
+				*passed = find_place(&source->partition, after, hint.passed);
 			placed = source->id;
 			started = start_category_forward(source, after, *passed);
 		}
 		if (started && !is_beyond(merge, source->position))
-			merge->heap[merge->heap_size++] = source;
+			add_to_heap(merge, source);
 	}
 }
 
@@ -321,7 +352,7 @@ start_all_backward(Merge *merge)
 			place = find_place(&source->partition, start, SIERRA_NONE);
 		placed = source->id;
 		if (start_backward(source, start, place) && !is_beyond(merge, source->position))
-			merge->heap[merge->heap_size++] = source;
+			add_to_heap(merge, source);
 	}
 }
 
@@ -332,9 +363,19 @@ remember_page(const Merge *merge, int64 position)
 	/* An error in between must not leave a mixture of two pages. */
 	last_page.events = InvalidOid;
 	for (int i = 0; i < merge->store->partitions; i++)
+	{
 		last_page.passed[i] = merge->partitions[i].position <= position
 								  ? merge->partitions[i].sequence
 								  : merge->passed[i];
+		last_page.block[i] = merge->partitions[i].block;
+	}
+	for (int i = 0; i < merge->source_count; i++)
+	{
+		const SierraSource *source = &merge->sources[i];
+
+		if (source->scanning)
+			last_page.block[source->id] = sierra_source_page(source);
+	}
 	last_page.position = position;
 	last_page.events = merge->store->events;
 }
@@ -352,7 +393,8 @@ merge_sources(Merge *merge, SierraSink *sink)
 
 	while (merge->heap_size > 0)
 	{
-		SierraSource *first = merge->heap[0];
+		SierraSource *first = merge->heap[0].source;
+		Turn next;
 		bool stop;
 
 		merge->passed[first->id] = first->sequence;
@@ -369,10 +411,11 @@ merge_sources(Merge *merge, SierraSink *sink)
 			end = first->position;
 			break;
 		}
-		if (!sierra_source_advance(first) || is_beyond(merge, first->position))
-			merge->heap[0] = merge->heap[--merge->heap_size];
-		if (merge->heap_size > 0)
-			sift_down(merge, 0);
+		if (sierra_source_advance(first) && !is_beyond(merge, first->position))
+			next = turn_of(merge, first);
+		else
+			next = merge->heap[--merge->heap_size];
+		sift_down(merge->heap, merge->heap_size, 0, next);
 	}
 	return end;
 }

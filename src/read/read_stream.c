@@ -8,6 +8,7 @@
 #include "postgres.h"
 
 #include "base/routing.h"
+#include "read/partition_cursor.h"
 #include "read/read_stream.h"
 #include "store/event.h"
 #include "store/registry.h"
@@ -15,7 +16,11 @@
 
 #include "access/relation.h"
 #include "access/stratnum.h"
+#include "access/tableam.h"
 #include "utils/snapmgr.h"
+
+/* How many rows of a partition are read by the index when the next one is not on its page. */
+#define FIRST_WINDOW 64
 
 /* Adds scan keys for a range of an index column behind nkeys others; returns their number. */
 static int
@@ -49,6 +54,45 @@ find_last(Relation rel, Relation index, SierraIndex kind, ScanKeyData *prefix)
 		last = sierra_slot_int8(scan.slot, numbers_of[kind].number);
 	sierra_scan_end(&scan);
 	return last;
+}
+
+/* Finds the newest event of a partition, which may be in progress.  False: it was rolled back. */
+static bool
+find_end(SierraReadPartition *partition)
+{
+	TupleTableSlot *slot = table_slot_create(partition->rel, NULL);
+	SnapshotData dirty;
+	bool found;
+
+	InitDirtySnapshot(dirty);
+	found = sierra_scan_fetch_end(partition->rel, partition->sequence_index, &dirty, slot);
+	if (found)
+		sierra_read_partition_set_newest(partition, slot);
+	ExecDropSingleTupleTableSlot(slot);
+	return found;
+}
+
+/*
+ * Puts the rows of a partition with these sequences into the sink, mostly without its index.
+ * False if they have to be read by the index alone.
+ */
+static bool
+put_pages(Relation rel, Relation index, SierraRange range, SierraSink *sink)
+{
+	SierraSource source = {.partition = {.rel = rel, .sequence_index = index}, .with_gaps = true};
+	bool found;
+	int64 passed;
+
+	if (!sierra_page_rows_usable(rel, GetActiveSnapshot()) || !find_end(&source.partition))
+		return false;
+	sierra_source_begin(&source, FIRST_WINDOW);
+	found = sierra_source_start_on_page(&source, SIERRA_BY_SEQUENCE, range.from - 1,
+										InvalidBlockNumber, &passed) ||
+			sierra_source_start(&source, range.from, ForwardScanDirection);
+	while (found && source.sequence <= range.to && sink->put(sink, source.scan.slot))
+		found = sierra_source_advance(&source);
+	sierra_source_end(&source);
+	return true;
 }
 
 /* Puts the rows of one index scan into the sink; true if there was any. */
@@ -127,7 +171,19 @@ sierra_read_stream(const SierraStore *store, const text *stream_id, SierraRange 
 void
 sierra_read_partition(const SierraStore *store, int partition, SierraRange range, SierraSink *sink)
 {
-	(void) scan_partition(store, partition, SIERRA_INDEX_SEQUENCE, NULL, range, sink);
+	Relation rel;
+	Relation index;
+	bool done;
+
+	sierra_store_lock(store);
+	rel = sierra_scan_open_partition(store, partition, AccessShareLock);
+	index = sierra_scan_open_index(rel, SIERRA_INDEX_SEQUENCE);
+	done = !range.backward && put_pages(rel, index, range, sink);
+	index_close(index, AccessShareLock);
+	/* Keep the locks: results may point into the TOAST table. */
+	relation_close(rel, NoLock);
+	if (!done)
+		(void) scan_partition(store, partition, SIERRA_INDEX_SEQUENCE, NULL, range, sink);
 }
 
 /* A generated id contains the hash of its partition; an id that a client chose is registered. */

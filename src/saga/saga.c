@@ -2,8 +2,8 @@
  * saga.c
  *		Runs sagas as the owner of their definition.
  *
- * What a saga does next is decided in SQL (advance_saga).  This file
- * decides with whose rights it runs; run_as.c says why that gives nobody
+ * saga_step.c calls actions, and advance_saga() in SQL does what else a saga needs.
+ * This file decides with whose rights they run; run_as.c says why that gives nobody
  * additional rights.  The row of an instance names a definition, but roles that
  * may run sagas can change that row.  So nothing is run unless the saga's
  * stream names the same definition.
@@ -11,13 +11,13 @@
 #include "postgres.h"
 
 #include "saga/saga.h"
+#include "saga/saga_step.h"
+#include "store/extension.h"
 #include "store/in_progress.h"
 #include "store/query.h"
 #include "store/run_as.h"
 #include "store/time_limit.h"
-#include "store/user_function.h"
 
-#include "catalog/pg_collation.h"
 #include "catalog/pg_type.h"
 #include "fmgr.h"
 #include "miscadmin.h"
@@ -25,8 +25,6 @@
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
-#include "utils/jsonb.h"
-#include "utils/lsyscache.h"
 
 static const SierraQuery find_query = {
 	"SELECT i.saga, i.version, d.owner::pg_catalog.oid FROM %1$s.saga_instances AS i"
@@ -76,15 +74,56 @@ find(const SierraStore *store, text *saga_id, Oid table_owner, Found *found)
 	return exists;
 }
 
+/* The row of an instance can be changed; its stream cannot. */
 static void
-set_until_end(const char *name, const char *value)
+check_row(const Found *found, const SierraSagaState *state)
 {
-	(void) set_config_option(name, value, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0,
-							 false);
+	char *saga = TextDatumGetCString(state->values[SAGA_NAME]);
+	int32 version = DatumGetInt32(state->values[SAGA_DEFINITION]);
+
+	if (strcmp(saga, text_to_cstring(found->saga)) == 0 && version == found->version)
+		return;
+	ereport(
+		ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+		errmsg("saga instance \"%s\" is not what its row says",
+			   TextDatumGetCString(state->values[SAGA_ID])),
+		errdetail("The stream began with saga \"%s\", version %d; the row says \"%s\", version %d.",
+				  saga, version, text_to_cstring(found->saga), found->version),
+		errhint("Use rebuild_saga_instances()."));
+}
+
+/* What is not an action is in SQL. */
+static void
+advance(const SierraStore *store, SierraSagaState *state)
+{
+	Oid types[] = {NAMEOID, sierra_extension_type("saga_state")};
+	Oid function = sierra_extension_function("advance_saga", lengthof(types), types);
+
+	sierra_saga_state_deform(
+		OidFunctionCall2(function, NameGetDatum(&store->name), sierra_saga_state_form(state)),
+		state);
+}
+
+/* Returns whether a step was taken. */
+static bool
+take_step(const SierraStore *store, text *saga_id, const Found *found)
+{
+	SierraSagaState state;
+	int64 before;
+
+	sierra_saga_load(NameStr(store->name), saga_id, &state);
+	check_row(found, &state);
+	before = DatumGetInt64(state.values[SAGA_STREAM_VERSION]);
+	if (sierra_saga_has_action(&state))
+		sierra_saga_run_action(store, &state);
+	else
+		advance(store, &state);
+	sierra_saga_write_row(store, &state);
+	return DatumGetInt64(state.values[SAGA_STREAM_VERSION]) > before;
 }
 
 static bool
-call_advance(Oid advance, const SierraStore *store, text *saga_id, const Found *found)
+take_step_in_time(const SierraStore *store, text *saga_id, const Found *found)
 {
 	MemoryContext context = CurrentMemoryContext;
 	SierraInProgress in_progress;
@@ -96,9 +135,7 @@ call_advance(Oid advance, const SierraStore *store, text *saga_id, const Found *
 	sierra_time_limit_begin();
 	PG_TRY();
 	{
-		done = DatumGetBool(OidFunctionCall4(advance, NameGetDatum(&store->name),
-											 PointerGetDatum(saga_id), PointerGetDatum(found->saga),
-											 Int32GetDatum(found->version)));
+		done = take_step(store, saga_id, found);
 	}
 	PG_CATCH();
 	{
@@ -112,7 +149,7 @@ call_advance(Oid advance, const SierraStore *store, text *saga_id, const Found *
 }
 
 bool
-sierra_saga_run(SierraStore *store, text *saga_id, bool patient, Oid owner, Oid advance)
+sierra_saga_run(SierraStore *store, text *saga_id, bool patient, Oid owner)
 {
 	Oid table_owner = sierra_run_as_table_owner(store, "saga_instances", ACL_UPDATE);
 	Oid definer = sierra_run_as_table_owner(store, "sagas", ACL_NO_RIGHTS);
@@ -132,87 +169,9 @@ sierra_saga_run(SierraStore *store, text *saga_id, bool patient, Oid owner, Oid 
 						psprintf("saga \"%s\"", text_to_cstring(found.saga)));
 	sierra_run_as_begin_as(&run_as, found.owner);
 	if (!patient && (LockTimeout == 0 || LockTimeout > SIERRA_SAGA_LOCK_TIMEOUT))
-		set_until_end("lock_timeout", psprintf("%d", SIERRA_SAGA_LOCK_TIMEOUT));
-	done = call_advance(advance, store, saga_id, &found);
+		(void) set_config_option("lock_timeout", psprintf("%d", SIERRA_SAGA_LOCK_TIMEOUT),
+								 PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	done = take_step_in_time(store, saga_id, &found);
 	sierra_run_as_end(&run_as);
 	return done;
-}
-
-/* The number of arguments of an action; raises 42P13 or 42501 if it cannot be called. */
-static int
-check_action(const char *procedure, Oid function)
-{
-	static const Oid args[2] = {JSONBOID, TEXTOID};
-	int nargs = get_func_nargs(function);
-
-	if ((nargs != 1 && nargs != 2) || (!sierra_function_fits(function, nargs, args, JSONBOID) &&
-									   !sierra_function_fits(function, nargs, args, VOIDOID)))
-		ereport(ERROR, errcode(ERRCODE_INVALID_FUNCTION_DEFINITION),
-				errmsg("function %s is not an action of a saga", procedure),
-				errhint("An action or compensation takes (data jsonb) or (data jsonb, saga_id "
-						"text) and returns jsonb or void."));
-	sierra_function_check_execute(function);
-	return nargs;
-}
-
-static Datum
-call(Oid function, int nargs, const SierraSagaCall *saga_call, bool *isnull)
-{
-	LOCAL_FCINFO(fcinfo, 2);
-	FmgrInfo info;
-	Datum result;
-
-	fmgr_info(function, &info);
-	InitFunctionCallInfoData(*fcinfo, &info, nargs, DEFAULT_COLLATION_OID, NULL, NULL);
-	fcinfo->args[0].value = JsonbPGetDatum(saga_call->data);
-	fcinfo->args[0].isnull = false;
-	fcinfo->args[1].value = PointerGetDatum(saga_call->saga_id);
-	fcinfo->args[1].isnull = false;
-	result = FunctionCallInvoke(fcinfo);
-	*isnull = fcinfo->isnull || get_func_rettype(function) == VOIDOID;
-	return result;
-}
-
-/* The same.  An action that takes too long fails; the step is tried again or given up. */
-static Datum
-call_in_time(Oid function, int nargs, const SierraSagaCall *saga_call, bool *isnull)
-{
-	MemoryContext context = CurrentMemoryContext;
-	volatile Datum result = (Datum) 0;
-
-	PG_TRY();
-	{
-		result = call(function, nargs, saga_call, isnull);
-	}
-	PG_CATCH();
-	{
-		sierra_time_limit_rethrow(context, false);
-	}
-	PG_END_TRY();
-	return result;
-}
-
-Jsonb *
-sierra_saga_call(const SierraSagaCall *saga_call)
-{
-	Oid function = sierra_function_of_text(saga_call->procedure);
-	int nargs = check_action(saga_call->procedure, function);
-	int settings = NewGUCNestLevel();
-	bool isnull;
-	Datum result;
-	Jsonb *answer;
-
-	sierra_run_as_set_path(saga_call->search_path);
-	set_until_end("sierra_es.metadata", saga_call->metadata);
-	result = call_in_time(function, nargs, saga_call, &isnull);
-	AtEOXact_GUC(false, settings);
-	if (isnull)
-		return NULL;
-	answer = DatumGetJsonbP(result);
-	if (!JB_ROOT_IS_OBJECT(answer))
-		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				errmsg("function %s returned no JSON object", saga_call->procedure),
-				errhint("What an action or compensation returns is merged into the data of the "
-						"saga: return an object, or null."));
-	return answer;
 }

@@ -128,20 +128,26 @@ extern char *sierra_expected_version_text(SierraExpectedVersion expected);
 extern bool sierra_expected_version_parse(const char *text, SierraExpectedVersion *expected);
 
 /*
- * The fixed columns of the row in a slot, in the memory of the slot.  NULL if they are not
- * stored as the struct is: if one of them is null all the same, or the row has been stored
- * before the table had all columns, or by another table access method.  Then look at the
- * columns one by one.
+ * The fixed columns of a row, in its memory.  NULL if they are not stored as the struct is: if
+ * one of them is null all the same, or the row has been stored before the table had all
+ * columns.  Then look at the columns one by one.
  */
+static inline const SierraEventFixed *
+sierra_event_fixed_of(HeapTuple row)
+{
+	if (HeapTupleHeaderGetNatts(row->t_data) < Natts_events ||
+		(HeapTupleHasNulls(row) && row->t_data->t_bits[0] != 0xff))
+		return NULL;
+	return (const SierraEventFixed *) ((char *) row->t_data + row->t_data->t_hoff);
+}
+
+/* The same of the row in a slot; NULL also if another table access method stores it. */
 static inline const SierraEventFixed *
 sierra_event_fixed(TupleTableSlot *slot)
 {
 	HeapTuple row = TTS_IS_BUFFERTUPLE(slot) ? ((HeapTupleTableSlot *) slot)->tuple : NULL;
 
-	if (row == NULL || HeapTupleHeaderGetNatts(row->t_data) < Natts_events ||
-		(HeapTupleHasNulls(row) && row->t_data->t_bits[0] != 0xff))
-		return NULL;
-	return (const SierraEventFixed *) ((char *) row->t_data + row->t_data->t_hoff);
+	return row != NULL ? sierra_event_fixed_of(row) : NULL;
 }
 
 /* The columns behind them: stream_id, event_name, metadata, payload, payload_bytes, tags. */

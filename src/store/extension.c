@@ -79,6 +79,19 @@ sierra_extension_event_type(void)
 	return type;
 }
 
+Oid
+sierra_extension_type(const char *name)
+{
+	Oid type = GetSysCacheOid2(TYPENAMENSP, Anum_pg_type_oid, CStringGetDatum(name),
+							   ObjectIdGetDatum(get_namespace_oid(SIERRA_INTERNAL, true)));
+
+	if (!OidIsValid(type))
+		ereport(ERROR, errcode(ERRCODE_UNDEFINED_OBJECT),
+				errmsg("type \"%s.%s\" does not exist", SIERRA_INTERNAL, name),
+				errhint("Create the extension with CREATE EXTENSION sierra_es."));
+	return type;
+}
+
 void
 sierra_extension_check_desc(TupleDesc desc, int columns)
 {

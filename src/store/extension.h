@@ -23,6 +23,9 @@ extern Oid sierra_extension_event_type(void);
 /* Its row type, copied into the current context; checked as below. */
 extern TupleDesc sierra_extension_event_desc(void);
 
+/* A type in sierra_internal; raises 42704 if there is none of this name. */
+extern Oid sierra_extension_type(const char *name);
+
 /*
  * Raises 42804 unless a row type of the extension has this many columns, none of
  * them dropped: a superuser may have altered it.

@@ -13,7 +13,7 @@
 
 #include "utils/timestamp.h"
 
-#define SIERRA_QUERY_ARGS_MAX 12
+#define SIERRA_QUERY_ARGS_MAX 13
 
 /*
  * A statement.  Each is a static variable, because its address is the key under

@@ -58,16 +58,27 @@ void
 sierra_scan_begin(SierraScan *scan, Relation relation, Relation index, bool owns_index,
 				  Snapshot snapshot, int nkeys)
 {
+	scan->rel = relation;
 	scan->index = index;
 	scan->owns_index = owns_index;
+	scan->snapshot = snapshot;
 	scan->nkeys = nkeys;
 	scan->slot = table_slot_create(relation, NULL);
-	scan->desc = sierra_compat_index_beginscan(relation, index, snapshot, nkeys);
+	scan->desc = NULL;
+}
+
+static void
+begin_desc(SierraScan *scan)
+{
+	if (scan->desc == NULL)
+		scan->desc =
+			sierra_compat_index_beginscan(scan->rel, scan->index, scan->snapshot, scan->nkeys);
 }
 
 void
 sierra_scan_rescan(SierraScan *scan, ScanKey keys)
 {
+	begin_desc(scan);
 	index_rescan(scan->desc, keys, scan->nkeys, NULL, 0);
 }
 
@@ -81,7 +92,8 @@ sierra_scan_next(SierraScan *scan, ScanDirection direction)
 void
 sierra_scan_end(SierraScan *scan)
 {
-	index_endscan(scan->desc);
+	if (scan->desc != NULL)
+		index_endscan(scan->desc);
 	ExecDropSingleTupleTableSlot(scan->slot);
 	if (scan->owns_index)
 		index_close(scan->index, AccessShareLock);
@@ -95,6 +107,7 @@ static bool
 move_to_end(SierraScan *scan, ScanKey keys, bool with_entry)
 {
 	CHECK_FOR_INTERRUPTS();
+	begin_desc(scan);
 	scan->desc->xs_want_itup = with_entry;
 	scan->desc->ignore_killed_tuples = false;
 	sierra_scan_rescan(scan, keys);
@@ -152,8 +165,7 @@ search_last(SierraScan *scan, ScanKey prefix, int64 highest)
 
 	for (int i = 0; i < scan->nkeys; i++)
 		keys[i] = prefix[i];
-	sierra_scan_begin(&probe, scan->desc->heapRelation, scan->index, false, scan->desc->xs_snapshot,
-					  scan->nkeys + 1);
+	sierra_scan_begin(&probe, scan->rel, scan->index, false, scan->snapshot, scan->nkeys + 1);
 	for (int64 step = 1; seen == SIERRA_NONE && unseen > 0; step = Min(step, PG_INT64_MAX / 8) * 8)
 	{
 		int64 number = Max(unseen - step, 0);
@@ -187,7 +199,7 @@ sierra_scan_last(SierraScan *scan, ScanKey prefix)
 	int64 number;
 
 	Assert(scan->nkeys <= PREFIX_MAX);
-	if (IsolationIsSerializable() && IsMVCCSnapshot(scan->desc->xs_snapshot))
+	if (IsolationIsSerializable() && IsMVCCSnapshot(scan->snapshot))
 	{
 		sierra_scan_rescan(scan, prefix);
 		return sierra_scan_next(scan, BackwardScanDirection);

@@ -29,9 +29,11 @@ typedef enum SierraIndex
 
 typedef struct SierraScan
 {
+	Relation rel;
 	Relation index;
 	bool owns_index;
-	IndexScanDesc desc;
+	Snapshot snapshot;
+	IndexScanDesc desc; /* NULL before sierra_scan_rescan(): its memory is large */
 	TupleTableSlot *slot;
 	int nkeys;
 } SierraScan;

@@ -486,6 +486,21 @@ sierra_store_open_alone(void)
 	return store;
 }
 
+bool
+sierra_store_is_kept(const char *store_name)
+{
+	NameData name;
+	StoreEntry *entry;
+
+	if (stores == NULL)
+		return false;
+	AcceptInvalidationMessages();
+	namestrcpy(&name, store_name);
+	entry = find_entry(&name);
+	return entry != NULL && entry->valid &&
+		   entry->store->schema == get_namespace_oid(store_name, true);
+}
+
 void
 sierra_store_lock(const SierraStore *store)
 {

@@ -60,6 +60,12 @@ extern SierraStore *sierra_store_open_alone(void);
 extern SierraStore *sierra_store_open_named(const char *store_name, AclMode rights);
 
 /*
+ * Does this session know that there is a store of this name?  That needs no lock and no right.  If
+ * not, there may be one all the same.
+ */
+extern bool sierra_store_is_kept(const char *store_name);
+
+/*
  * Each read calls this before it opens a partition.  Statements that change the events
  * table and all partitions lock the events table first, so a transaction that reads twice
  * must have it locked too: otherwise such a statement and the second read wait for each

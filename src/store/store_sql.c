@@ -5,21 +5,30 @@
 #include "postgres.h"
 
 #include "base/compat.h"
+#include "base/errors.h"
 #include "base/guc.h"
 #include "base/routing.h"
 #include "store/category_index.h"
 #include "store/event.h"
+#include "store/extension.h"
 #include "store/run_as.h"
 #include "store/store.h"
 #include "store/table_shape.h"
 
 #include "access/relation.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_type.h"
 #include "fmgr.h"
 #include "funcapi.h"
+#include "lib/stringinfo.h"
 #include "utils/builtins.h"
+#include "utils/lsyscache.h"
 #include "utils/rel.h"
 
 PG_FUNCTION_INFO_V1(sierra_current_store);
+PG_FUNCTION_INFO_V1(sierra_find_store);
+PG_FUNCTION_INFO_V1(sierra_require_store);
 PG_FUNCTION_INFO_V1(sierra_can_become);
 PG_FUNCTION_INFO_V1(sierra_stream_key);
 PG_FUNCTION_INFO_V1(sierra_partition_key);
@@ -35,6 +44,76 @@ sierra_current_store(PG_FUNCTION_ARGS)
 	Name store = palloc0(sizeof(NameData));
 
 	namestrcpy(store, sierra_guc_store);
+	PG_RETURN_NAME(store);
+}
+
+/* The store of this name, by default that of sierra_es.store; SE005 without its event tables. */
+static Name
+find_store(FunctionCallInfo fcinfo)
+{
+	static const Oid types[] = {NAMEOID};
+	Name store = palloc0(sizeof(NameData));
+
+	namestrcpy(store, PG_ARGISNULL(0) ? sierra_guc_store : NameStr(*PG_GETARG_NAME(0)));
+	/* A query over the catalogs takes longer than most calls that need a store. */
+	if (!sierra_store_is_kept(NameStr(*store)) &&
+		!DatumGetBool(
+			OidFunctionCall1(sierra_extension_function("is_store", 1, types), NameGetDatum(store))))
+		ereport(ERROR, errcode(ERRCODE_SIERRA_NO_STORE),
+				errmsg("no event store \"%s\"", NameStr(*store)),
+				errhint("event_stores() lists the stores of this database."));
+	return store;
+}
+
+static int
+compare_names(const ListCell *a, const ListCell *b)
+{
+	return strcmp(lfirst(a), lfirst(b));
+}
+
+/* The names of tables that the store has lost, in order; NULL if it has all. */
+static char *
+missing_tables(Name store)
+{
+	Oid schema = get_namespace_oid(NameStr(*store), true);
+	List *missing = NIL;
+	StringInfoData names;
+	ListCell *cell;
+
+	for (int i = 0; sierra_other_shapes[i] != NULL; i++)
+	{
+		Oid relid = get_relname_relid(sierra_other_shapes[i]->name, schema);
+
+		if (!OidIsValid(relid) || get_rel_relkind(relid) != RELKIND_RELATION)
+			missing = lappend(missing, (void *) sierra_other_shapes[i]->name);
+	}
+	if (missing == NIL)
+		return NULL;
+	list_sort(missing, compare_names);
+	initStringInfo(&names);
+	foreach (cell, missing)
+		appendStringInfo(&names, "%s%s", names.len == 0 ? "" : ", ", (char *) lfirst(cell));
+	return names.data;
+}
+
+Datum
+sierra_find_store(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_NAME(find_store(fcinfo));
+}
+
+Datum
+sierra_require_store(PG_FUNCTION_ARGS)
+{
+	Name store = find_store(fcinfo);
+	char *missing = missing_tables(store);
+
+	if (missing != NULL)
+		ereport(ERROR, errcode(ERRCODE_SIERRA_NO_STORE),
+				errmsg("event store \"%s\" is not complete", NameStr(*store)),
+				errdetail("Missing tables: %s.", missing),
+				errhint("Restore the schema from a dump, or name another store in "
+						"\"sierra_es.store\"."));
 	PG_RETURN_NAME(store);
 }
 

@@ -60,7 +60,10 @@ SELECT try(format('{"query": [{"tags": ["course:1"]}], "after": %s}', :head));
 SELECT try(json_build_object('query', '[]'::json, 'after', ehead()));
 -- white space, escapes, members in another order, the largest position
 SELECT try(E' { "after" :\t-1 ,\n "query" : [ { "tags" : [ "\\u0063ourse:1" ] } ] } ');
+-- A position that the store does not have yet: it has lost events since the position was read, or it was not read.
 SELECT try('{"query": [], "after": 9223372036854775807}');
+SELECT try(format('{"query": [{"tags": ["course:1"]}], "after": %s}', ehead() + 1000));
+SELECT eappend('behind', 'E', condition => '{"query": [], "after": 1000000}') \g /dev/null
 -- no condition
 SELECT try(NULL);
 

@@ -46,7 +46,11 @@ SELECT * FROM seen;
 SELECT saga_id, status FROM event_sagas();
 -- A direct call has the rights of the caller.
 SET ROLE regress_saga_runner;
-SELECT sierra_internal.advance_saga('es', 'x', 'see', 1);
+SELECT sierra_internal.advance_saga('es', sierra_internal.load_saga('es', 'x'));
+:sqlstate
+SELECT sierra_internal.append_saga_event(jsonb_populate_record(NULL::sierra_internal.saga_state, '{"saga_id": "x"}'), 'x', '{}');
+:sqlstate
+SELECT sierra_internal.write_saga_instance('es', sierra_internal.load_saga('es', 'x'));
 :sqlstate
 SELECT sierra_internal.call_saga_function('regress_saga.see(pg_catalog.jsonb)', '{}', 'x', 'regress_saga', '');
 :sqlstate

@@ -51,6 +51,8 @@ my %types = (
     text      => [ PG_TEXT,    PG_TEXTARRAY ],
     varchar   => [ PG_VARCHAR, PG_VARCHARARRAY ],
 );
+# Newer releases of DBD::Pg send parameters without a type instead of unknown.
+delete $types{unknown} unless eval { $dbh->prepare('SELECT $1::text')->bind_param(1, 'x', { pg_type => PG_UNKNOWN }); 1 };
 
 # The result of a statement whose parameters have these values and types; 0: the driver sends no type.
 sub call {
