@@ -226,7 +226,7 @@ def read_rows():
     for order in ("random", "sequential"):
         what = f"all-{order}"
         yield Row(f"read-{what}", "pages/s", read("sierra", "eall of 1000", what, 1000), (
-            Rival(read("flat", "one table", what, 1000), 0.667),
+            Rival(read("flat", "one table", what, 1000), 0.8),
             Rival(read("message-db", "message-db category", what, 1000)),
             Rival(Peer("umadb", "UmaDB", f"read-pages-{order}", "read")),
         ))
