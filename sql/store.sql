@@ -89,15 +89,8 @@ COMMENT ON FUNCTION sierra_internal.state_tables() IS
     'returns the names of the tables of a store that hold no events, in the order of locking';
 
 CREATE FUNCTION sierra_internal.missing_tables(store name) RETURNS text[]
-    LANGUAGE sql STABLE
-    SET search_path = pg_catalog, pg_temp
-AS $$
-    SELECT ARRAY(SELECT t.name FROM unnest(sierra_internal.state_tables()) AS t (name)
-                  WHERE NOT EXISTS (SELECT FROM pg_class AS c
-                                      JOIN pg_namespace AS n ON n.oid = c.relnamespace
-                                     WHERE n.nspname = $1 AND c.relname = t.name
-                                       AND c.relkind = 'r') ORDER BY t.name)
-$$;
+    LANGUAGE c STABLE STRICT
+    AS 'MODULE_PATHNAME', 'sierra_missing_tables';
 COMMENT ON FUNCTION sierra_internal.missing_tables(name) IS
     'returns the names of the tables that a store with events has lost';
 

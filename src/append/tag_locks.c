@@ -82,6 +82,7 @@ add_lock(SierraTagLocks *locks, Datum tag, LOCKMODE mode)
 	locks->count++;
 }
 
+/* lock_streams() passes the tags of many timers as those of one event, so they can be many. */
 static void
 add_tags(SierraTagLocks *locks, const SierraNewEvent *event)
 {

@@ -72,10 +72,7 @@ find_end(SierraReadPartition *partition)
 	return found;
 }
 
-/*
- * Puts the rows of a partition with these sequences into the sink, mostly without its index.
- * False if they have to be read by the index alone.
- */
+/* False if the rows have to be read by the index alone. */
 static bool
 put_pages(Relation rel, Relation index, SierraRange range, SierraSink *sink)
 {
@@ -93,6 +90,27 @@ put_pages(Relation rel, Relation index, SierraRange range, SierraSink *sink)
 		found = sierra_source_advance(&source);
 	sierra_source_end(&source);
 	return true;
+}
+
+/*
+ * Puts the rows of a partition with these sequences into the sink, mostly without its index.
+ * False if they have to be read by the index alone.
+ */
+static bool
+read_pages(const SierraStore *store, int partition, SierraRange range, SierraSink *sink)
+{
+	Relation rel;
+	Relation index;
+	bool done;
+
+	sierra_store_lock(store);
+	rel = sierra_scan_open_partition(store, partition, AccessShareLock);
+	index = sierra_scan_open_index(rel, SIERRA_INDEX_SEQUENCE);
+	done = put_pages(rel, index, range, sink);
+	index_close(index, AccessShareLock);
+	/* Keep the locks: results may point into the TOAST table. */
+	relation_close(rel, NoLock);
+	return done;
 }
 
 /* Puts the rows of one index scan into the sink; true if there was any. */
@@ -171,18 +189,7 @@ sierra_read_stream(const SierraStore *store, const text *stream_id, SierraRange 
 void
 sierra_read_partition(const SierraStore *store, int partition, SierraRange range, SierraSink *sink)
 {
-	Relation rel;
-	Relation index;
-	bool done;
-
-	sierra_store_lock(store);
-	rel = sierra_scan_open_partition(store, partition, AccessShareLock);
-	index = sierra_scan_open_index(rel, SIERRA_INDEX_SEQUENCE);
-	done = !range.backward && put_pages(rel, index, range, sink);
-	index_close(index, AccessShareLock);
-	/* Keep the locks: results may point into the TOAST table. */
-	relation_close(rel, NoLock);
-	if (!done)
+	if (range.backward || !read_pages(store, partition, range, sink))
 		(void) scan_partition(store, partition, SIERRA_INDEX_SEQUENCE, NULL, range, sink);
 }
 

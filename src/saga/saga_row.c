@@ -71,7 +71,7 @@ sierra_saga_write_row(const SierraStore *store, const SierraSagaState *state)
 {
 	bool ended = !state->nulls[SAGA_ENDED_AT];
 	text *step = ended ? NULL : sierra_jsonb_member_text(sierra_saga_step(state), "step");
-	TimestampTz deadline;
+	TimestampTz deadline = 0;
 	TimestampTz run_at;
 	bool has_deadline =
 		(sierra_saga_has_status(state, "running") || sierra_saga_has_status(state, "waiting")) &&

@@ -73,6 +73,7 @@ sierra_add_saga_instance(PG_FUNCTION_ARGS)
 	(void) sierra_query_begin();
 	added = sierra_query(store, &insert_query, values, nulls, false) > 0;
 	sierra_query_end();
+	/* Whoever has written the row: start_saga() continues unless the saga has started. */
 	sierra_doorbell_note_job(store);
 	PG_RETURN_BOOL(added);
 }

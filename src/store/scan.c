@@ -12,6 +12,7 @@
 #include "base/errors.h"
 #include "base/text.h"
 #include "store/event.h"
+#include "store/event_tags.h"
 #include "store/scan.h"
 #include "store/table_shape.h"
 
@@ -321,6 +322,26 @@ find_beyond(Relation rel, Relation index, Datum *values, Buffer *buffer)
 	return at;
 }
 
+/*
+ * The last entry that is below the values of all columns; its page is locked, unless the index
+ * is empty.  NULL if there is none on the page; *maybe: then there can be one on the page before.
+ */
+static IndexTuple
+last_below(Relation rel, Relation index, Datum *values, Buffer *buffer, bool *maybe)
+{
+	OffsetNumber at = find_beyond(rel, index, values, buffer);
+	BTPageOpaque opaque;
+
+	*maybe = false;
+	if (!BufferIsValid(*buffer))
+		return NULL;
+	opaque = BTPageGetOpaque(BufferGetPage(*buffer));
+	if (at > P_FIRSTDATAKEY(opaque))
+		return entry_at(BufferGetPage(*buffer), OffsetNumberPrev(at));
+	*maybe = !P_LEFTMOST(opaque);
+	return NULL;
+}
+
 static bool
 is_entry_of(Relation index, IndexTuple entry, const text *first)
 {
@@ -336,31 +357,19 @@ sierra_scan_newest_of_stream(Relation rel, Relation stream_index, const text *st
 {
 	Datum values[] = {PointerGetDatum(stream_id), Int64GetDatum(PG_INT64_MAX)};
 	Buffer buffer;
-	OffsetNumber at = find_beyond(rel, stream_index, values, &buffer);
-	SierraFound found = SIERRA_NOT_FOUND;
-	BTPageOpaque opaque;
-	Page page;
+	bool maybe;
+	IndexTuple entry = last_below(rel, stream_index, values, &buffer, &maybe);
+	bool found;
 
-	if (!BufferIsValid(buffer))
-		return SIERRA_NOT_FOUND;
-	page = BufferGetPage(buffer);
-	opaque = BTPageGetOpaque(page);
-	if (at > P_FIRSTDATAKEY(opaque))
+	if (entry != NULL && is_entry_of(stream_index, entry, stream_id))
 	{
-		IndexTuple entry = entry_at(page, OffsetNumberPrev(at));
-
-		if (is_entry_of(stream_index, entry, stream_id))
-		{
-			found =
-				fetch_entry(rel, buffer, entry, SnapshotSelf, slot) ? SIERRA_FOUND : SIERRA_UNKNOWN;
-			ReleaseBuffer(buffer);
-			return found;
-		}
+		found = fetch_entry(rel, buffer, entry, SnapshotSelf, slot);
+		ReleaseBuffer(buffer);
+		return found ? SIERRA_FOUND : SIERRA_UNKNOWN;
 	}
-	else if (!P_LEFTMOST(opaque))
-		found = SIERRA_UNKNOWN; /* the last entry of the stream may be in the page before */
-	UnlockReleaseBuffer(buffer);
-	return found;
+	if (BufferIsValid(buffer))
+		UnlockReleaseBuffer(buffer);
+	return maybe ? SIERRA_UNKNOWN : SIERRA_NOT_FOUND;
 }
 
 bool
@@ -369,27 +378,20 @@ sierra_scan_may_have_tag_after(Relation rel, Relation index, const text *tag, in
 	Datum values[] = {PointerGetDatum(tag), Int64GetDatum(PG_INT64_MAX),
 					  Int32GetDatum(PG_INT32_MAX), Int64GetDatum(PG_INT64_MAX)};
 	Buffer buffer;
-	OffsetNumber at = find_beyond(rel, index, values, &buffer);
-	bool found = false;
-	BTPageOpaque opaque;
-	Page page;
+	bool maybe;
+	IndexTuple entry = last_below(rel, index, values, &buffer, &maybe);
 
-	if (!BufferIsValid(buffer))
-		return false;
-	page = BufferGetPage(buffer);
-	opaque = BTPageGetOpaque(page);
-	if (at > P_FIRSTDATAKEY(opaque))
+	if (entry != NULL && is_entry_of(index, entry, tag))
 	{
-		IndexTuple entry = entry_at(page, OffsetNumberPrev(at));
 		bool isnull;
-		Datum position = index_getattr(entry, 2, RelationGetDescr(index), &isnull);
+		Datum position =
+			index_getattr(entry, Anum_event_tags_position, RelationGetDescr(index), &isnull);
 
-		found = is_entry_of(index, entry, tag) && (isnull || DatumGetInt64(position) > after);
+		maybe = isnull || DatumGetInt64(position) > after;
 	}
-	else
-		found = !P_LEFTMOST(opaque); /* the last entry of the tag may be in the page before */
-	UnlockReleaseBuffer(buffer);
-	return found;
+	if (BufferIsValid(buffer))
+		UnlockReleaseBuffer(buffer);
+	return maybe;
 }
 
 void

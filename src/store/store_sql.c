@@ -22,12 +22,14 @@
 #include "fmgr.h"
 #include "funcapi.h"
 #include "lib/stringinfo.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 
 PG_FUNCTION_INFO_V1(sierra_current_store);
 PG_FUNCTION_INFO_V1(sierra_find_store);
+PG_FUNCTION_INFO_V1(sierra_missing_tables);
 PG_FUNCTION_INFO_V1(sierra_require_store);
 PG_FUNCTION_INFO_V1(sierra_can_become);
 PG_FUNCTION_INFO_V1(sierra_stream_key);
@@ -71,14 +73,12 @@ compare_names(const ListCell *a, const ListCell *b)
 	return strcmp(lfirst(a), lfirst(b));
 }
 
-/* The names of tables that the store has lost, in order; NULL if it has all. */
-static char *
-missing_tables(Name store)
+/* The names of the tables that a schema would need to be a complete store, in order. */
+static List *
+missing_tables(const char *store)
 {
-	Oid schema = get_namespace_oid(NameStr(*store), true);
+	Oid schema = get_namespace_oid(store, true);
 	List *missing = NIL;
-	StringInfoData names;
-	ListCell *cell;
 
 	for (int i = 0; sierra_other_shapes[i] != NULL; i++)
 	{
@@ -87,13 +87,21 @@ missing_tables(Name store)
 		if (!OidIsValid(relid) || get_rel_relkind(relid) != RELKIND_RELATION)
 			missing = lappend(missing, (void *) sierra_other_shapes[i]->name);
 	}
-	if (missing == NIL)
-		return NULL;
 	list_sort(missing, compare_names);
-	initStringInfo(&names);
+	return missing;
+}
+
+Datum
+sierra_missing_tables(PG_FUNCTION_ARGS)
+{
+	List *missing = missing_tables(NameStr(*PG_GETARG_NAME(0)));
+	Datum *names = palloc(sizeof(Datum) * (list_length(missing) + 1));
+	int count = 0;
+	ListCell *cell;
+
 	foreach (cell, missing)
-		appendStringInfo(&names, "%s%s", names.len == 0 ? "" : ", ", (char *) lfirst(cell));
-	return names.data;
+		names[count++] = CStringGetTextDatum(lfirst(cell));
+	PG_RETURN_ARRAYTYPE_P(construct_array(names, count, TEXTOID, -1, false, TYPALIGN_INT));
 }
 
 Datum
@@ -106,14 +114,20 @@ Datum
 sierra_require_store(PG_FUNCTION_ARGS)
 {
 	Name store = find_store(fcinfo);
-	char *missing = missing_tables(store);
+	List *missing = missing_tables(NameStr(*store));
+	StringInfoData names;
+	ListCell *cell;
 
-	if (missing != NULL)
-		ereport(ERROR, errcode(ERRCODE_SIERRA_NO_STORE),
-				errmsg("event store \"%s\" is not complete", NameStr(*store)),
-				errdetail("Missing tables: %s.", missing),
-				errhint("Restore the schema from a dump, or name another store in "
-						"\"sierra_es.store\"."));
+	if (missing == NIL)
+		PG_RETURN_NAME(store);
+	initStringInfo(&names);
+	foreach (cell, missing)
+		appendStringInfo(&names, "%s%s", names.len == 0 ? "" : ", ", (char *) lfirst(cell));
+	ereport(ERROR, errcode(ERRCODE_SIERRA_NO_STORE),
+			errmsg("event store \"%s\" is not complete", NameStr(*store)),
+			errdetail("Missing tables: %s.", names.data),
+			errhint("Restore the schema from a dump, or name another store in "
+					"\"sierra_es.store\"."));
 	PG_RETURN_NAME(store);
 }
 

@@ -123,6 +123,11 @@ SET ROLE regress_sierra_timer;
 -- Everybody may call what run_timers() calls; so that checks what it gets.
 SELECT outcome($$SELECT sierra_internal.lock_streams('{a, NULL}', '{NULL, NULL}', '{}')$$), outcome($$SELECT sierra_internal.lock_streams('{a}', '{NULL, b}', '{}')$$);
 SELECT outcome($$SELECT sierra_internal.lock_streams('{a}', '{NULL}', '{x, NULL}')$$);
+-- More tags than one event can have: those of all timers of a call.
+BEGIN;
+SELECT sierra_internal.lock_streams('{a}', '{NULL}', (SELECT array_agg('t' || n) FROM generate_series(1, 40) AS n));
+SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 1512 AND pid = pg_backend_pid();
+ROLLBACK;
 SELECT run_timers();
 RESET ROLE;
 SELECT event_name FROM escan('a');
