@@ -1,6 +1,7 @@
 # sierra_es: an event store inside PostgreSQL
 
-EXTENSION   = sierra_es
+# The other extension is an interface for programs that were written for another store.
+EXTENSION   = sierra_es clients/message_store/sierra_message_store
 EXTVERSION := $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" sierra_es.control)
 
 MODULE_big  = sierra_es
@@ -9,14 +10,14 @@ OBJS        = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c src/*/*.c)))
 SQL_PARTS   = $(patsubst %,sql/%.sql,types routing retry store guard category_index append read verify subscription consumer_group failure \
               monitoring aggregate upcaster timer projection projection_run projection_operate process_manager \
               saga saga_engine saga_operate worker)
-DATA_built  = sql/$(EXTENSION)--$(EXTVERSION).sql
-DATA        = $(filter-out $(DATA_built),$(wildcard sql/$(EXTENSION)--*.sql))
+DATA_built  = sql/sierra_es--$(EXTVERSION).sql
+DATA        = $(filter-out $(DATA_built),$(wildcard sql/sierra_es--*.sql)) $(wildcard clients/message_store/*--*.sql)
 EXTRA_CLEAN = $(DATA_built) tmp_check tmp_check_iso
 PG_CPPFLAGS = -I$(srcdir)/src
 PG_CFLAGS   = -Wall -Wextra -Wno-unused-parameter -Wno-sign-compare -Werror=implicit-function-declaration -Werror=vla $(if $(WERROR),-Werror)
 
 # Tests.  Each needs a server of its own, which the suites start and stop.
-TEST_OPTS      = --inputdir=$(srcdir)/test --temp-config=$(srcdir)/test/sierra_es.conf --load-extension=$(EXTENSION) --encoding=UTF8 --no-locale
+TEST_OPTS      = --inputdir=$(srcdir)/test --temp-config=$(srcdir)/test/sierra_es.conf --load-extension=sierra_es --encoding=UTF8 --no-locale
 REGRESS       ?= $(sort $(basename $(notdir $(wildcard test/sql/*.sql))))
 REGRESS_OPTS   = $(TEST_OPTS) --temp-instance=tmp_check
 ISOLATION     ?= $(sort $(basename $(notdir $(wildcard test/specs/*.spec))))
@@ -36,7 +37,7 @@ PG_CONFIG ?= pg_config
 PGXS := $(shell $(PG_CONFIG) --pgxs)
 include $(PGXS)
 
-sql/$(EXTENSION)--$(EXTVERSION).sql: $(SQL_PARTS) sierra_es.control
+sql/sierra_es--$(EXTVERSION).sql: $(SQL_PARTS) sierra_es.control
 	cat $(SQL_PARTS) > $@
 
 $(OBJS): $(wildcard src/*/*.h)

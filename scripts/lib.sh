@@ -347,7 +347,7 @@ copy_postgres() {
     done
     pg_bin=$work/pg$("$pg_config" --bindir)
     as_server rm -f "$("$pg_bin/pg_config" --pkglibdir)/sierra_es.so"
-    as_server find "$("$pg_bin/pg_config" --sharedir)/extension" -name 'sierra_es*' -delete
+    as_server find "$("$pg_bin/pg_config" --sharedir)/extension" -name 'sierra_*' -delete
 }
 
 # Builds and installs the extension into the copy.

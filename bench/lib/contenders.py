@@ -204,6 +204,23 @@ class MessageDb(Contender):
         run_peer(["bash", str(script)], env)
 
 
+class MessageStore(Sierra):
+    """The interface of message-db over the extension: a store in a database of its own."""
+
+    key, label = "message-store", "message_store"
+    facts = POSITIONS
+    settings = {"search_path": "message_store,public", "sierra_es.store": "message_store"}
+
+    def install(self):
+        self.cluster.psql("postgres", 'CREATE DATABASE "message-store"')
+        self.cluster.psql("message-store", "CREATE EXTENSION sierra_message_store CASCADE")
+
+    database, options, create, vacuum = Contender.database, Contender.options, Contender.create, Contender.vacuum
+
+    def table(self, dataset):
+        return "message_store.messages"
+
+
 class Emmett(Contender):
     """Emmett's PostgreSQL event store, its schema as the package exports it."""
 
@@ -312,7 +329,7 @@ min_bytes = 1
 
 
 CONTENDERS = {kind.key: kind
-              for kind in (Sierra, Bare, BareNotify, BareCount, Flat, MessageDb, Emmett, UmaDb, SierraDb)}
+              for kind in (Sierra, Bare, BareNotify, BareCount, Flat, MessageDb, MessageStore, Emmett, UmaDb, SierraDb)}
 
 
 def run_peer(command, env=None, text=None):

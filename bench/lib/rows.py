@@ -240,6 +240,27 @@ def read_rows():
     ))
 
 
+def message_store_rows():
+    """The interface of message-db over sierra_es against message-db itself: the same statements in both."""
+    def both(label, what, bar, clients=1, sync="on", **more):
+        ours, theirs = (Script(contender, f"message-db-{what}.sql", contender, **more)
+                        for contender in ("message-store", "message-db"))
+        unit = "messages/s" if more.get("appends") else "pages/s"
+        return Row(f"message-store-{label}", unit, ours, (Rival(theirs, bar),), clients, sync)
+
+    for sync in ("on", "off"):
+        for clients in (1, 16):
+            yield both("write", "append", 1.3, clients, sync, appends=True)
+            yield both("write-expected", "append-expected", 1.3, clients, sync, appends=True)
+    yield both("read-stream", "scan", 1.3, dataset="read", returns=100)
+    yield both("read-category", "all-random", 1.0, dataset="read", returns=1000)
+    yield both("read-messages", "messages", 1.0, dataset="read", returns=1000)
+    yield Row("message-store-read-all", "pages/s",
+              Script("message-store", "message-store-all.sql", "get_all_messages", dataset="read", returns=1000), (
+                  Rival(Script("message-db", "message-db-messages.sql", "message-db", dataset="read", returns=1000), 1.0),
+              ))
+
+
 def growth_rows():
     """Does anything slow down as the store grows? The reads come first: they count on streams of five events."""
     def beside(name, unit, what, load):
@@ -368,6 +389,7 @@ def projected_rows():
 
 def all_rows():
     """Every row, in the order of the table."""
-    for rows in (append_rows, expected_rows, contention_rows, condition_rows, batch_rows, read_rows, growth_rows, size_rows,
+    for rows in (append_rows, expected_rows, contention_rows, condition_rows, batch_rows, read_rows,
+                 message_store_rows, growth_rows, size_rows,
                  followed_rows, latency_rows, catch_up_rows, derived_rows, projected_rows):
         yield from rows()

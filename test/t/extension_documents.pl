@@ -383,7 +383,7 @@ sub check_readme
 }
 
 my $node = PostgreSQL::Test::Cluster->new('readme');
-my @documents = ('README.md', sort glob 'docs/*.md');
+my @documents = ('README.md', sort(glob 'docs/*.md'), glob 'clients/message_store/*.md');
 my $checked = 0;
 
 $node->init(extra => [ '--locale=C', '--encoding=UTF8' ]);
@@ -392,7 +392,7 @@ $node->start;
 allow_plugin($node);
 foreach my $document (@documents)
 {
-	my ($database) = lc($document) =~ /(\w+)\.md$/;
+	my $database = $document =~ m{^clients/(\w+)} ? $1 : lc($document) =~ s{.*/|\.md$}{}gr;
 
 	$checked += check_document($node, $document, $database);
 }
