@@ -90,14 +90,18 @@ apt_as_root() {
 
 # Runs apt-get, in a shell of its own.  Debian's packages make and start a server when
 # they are installed first, and start servers that are stopped.  Both are prevented,
-# by files that exist only meanwhile.
+# by files that exist only meanwhile.  A pooler that is installed here is not started
+# with the machine later either.
 apt_without_server() {
     settings=/etc/postgresql-common/createcluster.d
     setting=$settings/zz_sierra_es.conf
     policy=/usr/sbin/policy-rc.d
     made_policy=
     made_settings=
+    had_pooler=
+    [ ! -e /usr/sbin/pgbouncer ] || had_pooler=1
     clean_up() {
+        [ -n "$had_pooler" ] || [ ! -e /usr/sbin/pgbouncer ] || update-rc.d pgbouncer disable
         rm -f "$setting" ${made_policy:+"$policy"}
         [ -z "$made_settings" ] || rmdir -p "$settings" 2>/dev/null
     }
@@ -113,7 +117,7 @@ apt_without_server() {
     if [ ! -e "$policy" ] || grep -q sierra_es "$policy"; then
         made_policy=1
         printf '%s\n' '#!/bin/sh' '# Made by sierra_es while it installs packages' \
-            'case $* in *postgresql*) exit 101 ;; esac' >"$policy"
+            'case $* in *postgresql* | *pgbouncer*) exit 101 ;; esac' >"$policy"
         chmod 755 "$policy"
     fi
     # Wait for other programs that install packages, as a new machine does by itself.

@@ -18,7 +18,7 @@ use POSIX ();
 use Time::HiRes qw(sleep time);
 
 our @EXPORT = qw(
-  new_server create_store connect_to dsn_of sqlstate_of connection_is_lost
+  new_server init_server create_store connect_to dsn_of sqlstate_of connection_is_lost
   all_rows one_value store_text same_text events_by_number number_faults everify_rows
   store_is_sound no_complaints append_continues wait_until kill_everything start_again
   fork_process wait_for_process work_until random_uuid
@@ -27,14 +27,25 @@ our @EXPORT = qw(
 my $settings = dirname(abs_path(__FILE__)) . '/../sierra_es.conf';
 
 # A server with the settings of all tests and the extension in database postgres.
-# Options are those of PostgreSQL::Test::Cluster::init.
+# Options are those of init_server().
 sub new_server {
     my ($name, %options) = @_;
-    my $node = PostgreSQL::Test::Cluster->new($name);
+    my $node = init_server($name, %options);
+    $node->start;
+    $node->safe_psql('postgres', 'CREATE EXTENSION sierra_es');
+    return $node;
+}
+
+# The same, but neither started nor with the extension.  Options: install_path, of another
+# PostgreSQL; initdb, more options of initdb; those of PostgreSQL::Test::Cluster::init.
+sub init_server {
+    my ($name, %options) = @_;
+    my $path = delete $options{install_path};
+    my $node = PostgreSQL::Test::Cluster->new($name, defined $path ? (install_path => $path) : ());
 
     # A store needs UTF8, whatever the locale of the user that runs the tests
     # is.
-    $node->init(extra => [ '--encoding=UTF8', '--no-locale' ], %options);
+    $node->init(extra => [ '--encoding=UTF8', '--no-locale', @{ delete $options{initdb} // [] } ], %options);
     $node->append_conf('postgresql.conf', slurp_file($settings));
     $node->append_conf('postgresql.conf', <<'CONF');
 log_statement = none
@@ -43,8 +54,6 @@ shared_buffers = 32MB
 restart_after_crash = on
 deadlock_timeout = 200ms
 CONF
-    $node->start;
-    $node->safe_psql('postgres', 'CREATE EXTENSION sierra_es');
     return $node;
 }
 
