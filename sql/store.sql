@@ -328,10 +328,11 @@ $$;
 COMMENT ON FUNCTION create_event_store(name, integer) IS
     'creates an event store in a schema of this name, owned by the caller';
 
+-- Locks the events of a store, and runs what locks its other tables.
 -- Appends lock events first, and then the tables that inline projections need.
 -- Runners lock the tables of a job first, and then events.  So no order is right for
 -- both: this gives up before a deadlock is detected, and tries the other order.
-CREATE FUNCTION sierra_internal.lock_store(store name) RETURNS void
+CREATE FUNCTION sierra_internal.lock_store(store name, lock_others text) RETURNS void
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -339,27 +340,22 @@ AS $$
 DECLARE
     patience constant text := current_setting('lock_timeout');
     began constant timestamptz := clock_timestamp();
-    -- In whole milliseconds, and at least 1, because 0 means no limit.
-    brief constant text := greatest(
-        1, floor(extract(epoch FROM current_setting('deadlock_timeout')::interval) * 500))::text;
-    events constant text := format('%I.events', store);
-    -- A store that has lost some of them can be dropped too.
-    others constant text := coalesce((
-        SELECT string_agg(format('%I.%I', store, t.name), ', ' ORDER BY t.place)
-          FROM unnest(sierra_internal.state_tables()) WITH ORDINALITY AS t (name, place)
-         WHERE t.name <> ALL (sierra_internal.missing_tables(store))), events);
+    -- In whole milliseconds, and at least 1, because 0 means no limit.  It grows, because
+    -- the shorter it is, the sooner the right order is tried.
+    longest constant integer := greatest(
+        1, floor(extract(epoch FROM current_setting('deadlock_timeout')::interval) * 500));
+    brief integer := greatest(1, longest / 16);
+    lock_events constant text := format('LOCK TABLE %I.events IN ACCESS EXCLUSIVE MODE', store);
     events_first boolean := true;
     half boolean;
 BEGIN
     LOOP
         half := false;
         BEGIN
-            EXECUTE format('LOCK TABLE %s IN ACCESS EXCLUSIVE MODE',
-                           CASE WHEN events_first THEN events ELSE others END);
+            EXECUTE CASE WHEN events_first THEN lock_events ELSE lock_others END;
             half := true;
-            PERFORM set_config('lock_timeout', brief, true);
-            EXECUTE format('LOCK TABLE %s IN ACCESS EXCLUSIVE MODE',
-                           CASE WHEN events_first THEN others ELSE events END);
+            PERFORM set_config('lock_timeout', brief::text, true);
+            EXECUTE CASE WHEN events_first THEN lock_others ELSE lock_events END;
             PERFORM set_config('lock_timeout', patience, true);
             RETURN;
         EXCEPTION WHEN lock_not_available OR deadlock_detected THEN
@@ -369,10 +365,26 @@ BEGIN
             END IF;
         END;
         events_first := NOT events_first;
+        brief := least(brief * 2, longest);
     END LOOP;
 END
 $$;
-COMMENT ON FUNCTION sierra_internal.lock_store(name) IS
+COMMENT ON FUNCTION sierra_internal.lock_store(name, text) IS
+    'locks the events of a store until the transaction ends, with what a statement locks';
+
+-- All other tables; a store that has lost some of them can be dropped too.
+CREATE FUNCTION sierra_internal.lock_store_to_drop(store name) RETURNS void
+    LANGUAGE sql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT sierra_internal.lock_store($1, (
+        SELECT format('LOCK TABLE %s IN ACCESS EXCLUSIVE MODE',
+                      coalesce(string_agg(format('%I.%I', $1, t.name), ', ' ORDER BY t.place),
+                               format('%I.events', $1)))
+          FROM unnest(sierra_internal.state_tables()) WITH ORDINALITY AS t (name, place)
+         WHERE t.name <> ALL (sierra_internal.missing_tables($1))))
+$$;
+COMMENT ON FUNCTION sierra_internal.lock_store_to_drop(name) IS
     'locks all tables of a store until the transaction ends';
 
 CREATE FUNCTION drop_event_store(name name, force boolean DEFAULT false) RETURNS void
@@ -390,7 +402,7 @@ BEGIN
     PERFORM sierra_internal.require_value('name', name IS NULL);
     PERFORM sierra_internal.find_store(name);
     -- Appends in flight end first, and no other append begins.
-    PERFORM sierra_internal.lock_store(name);
+    PERFORM sierra_internal.lock_store_to_drop(name);
     IF NOT coalesce(force, false) THEN
         -- An older snapshot would not see events that were committed since.
         IF current_setting('transaction_isolation') <> 'read committed' THEN

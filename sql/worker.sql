@@ -138,5 +138,7 @@ REVOKE EXECUTE ON FUNCTION
     sierra_internal.run_projections_body(bigint),
     sierra_internal.run_sagas_body(integer),
     sierra_internal.join_group(name, text, text),
+    sierra_internal.lock_store_to_clear(name),
+    sierra_internal.clear_state(name),
     sierra_internal.advance_saga(name, sierra_internal.saga_state)
     FROM PUBLIC;

@@ -12,6 +12,7 @@
 
 #include "access/genam.h"
 #include "access/nbtree.h"
+#include "catalog/index.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_database.h"
 #include "catalog/pg_namespace.h"
@@ -225,6 +226,30 @@ sierra_compat_set_sequence_record(xl_seq_rec *record, Relation rel)
 	record->locator = rel->rd_locator;
 #else
 	record->node = rel->rd_node;
+#endif
+}
+
+/* 16 renamed relfilenode (b0a55e4329) */
+static inline void
+sierra_compat_set_new_file(Relation rel)
+{
+#if PG_VERSION_NUM >= 160000
+	RelationSetNewRelfilenumber(rel, rel->rd_rel->relpersistence);
+#else
+	RelationSetNewRelfilenode(rel, rel->rd_rel->relpersistence);
+#endif
+}
+
+/* 17 added the statement, for event triggers (f21848de20) */
+static inline void
+sierra_compat_reindex_relation(Oid relid, int flags)
+{
+	ReindexParams params = {0};
+
+#if PG_VERSION_NUM >= 170000
+	(void) reindex_relation(NULL, relid, flags, &params);
+#else
+	(void) reindex_relation(relid, flags, &params);
 #endif
 }
 

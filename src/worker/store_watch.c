@@ -276,9 +276,12 @@ is_news(Watched *store, const SierraStoreLook *look)
 
 	if (!note.exhausted)
 		known = (SierraJobState){.events = 0, .readable = SIERRA_NONE};
-	news = look->events > known.events || look->readable > known.readable;
 
-	/* The numbers can also be lower: rows of a store can be lost. */
+	/*
+	 * If there are fewer, the store was cleared, or rows of it were lost.  What is there can
+	 * be new all the same.
+	 */
+	news = look->events != known.events || look->readable > known.readable;
 	if (!note.exhausted || note.error != 0 || look->events != known.events ||
 		look->readable != known.readable)
 	{

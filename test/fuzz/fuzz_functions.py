@@ -332,7 +332,8 @@ class Fuzz:
 
     def run_one(self, role, statement):
         session = self.session(role)
-        keep = self.random.random() < 0.1 and "drop_event_store" not in statement
+        keep = self.random.random() < 0.1 and not any(
+            name in statement for name in ("drop_event_store", "clear_event_store"))
         isolation = self.pick(["", "", "", " ISOLATION LEVEL REPEATABLE READ", " ISOLATION LEVEL SERIALIZABLE", " READ ONLY"])
         if self.log:
             self.log.write(f"{role}: {statement}\n")

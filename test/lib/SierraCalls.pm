@@ -158,6 +158,7 @@ my %calls = (
     cancel_saga            => [q{cancel_saga('saga-1', 'no')}],
     alter_projection_owner => [q{alter_projection_owner('counts', current_user::regrole)}, q{alter_projection_owner('at_once', current_user::regrole)}],
     alter_saga_owner       => [q{alter_saga_owner('saga', current_user::regrole)}],
+    clear_event_store      => [q{clear_event_store('{store}')}, q{clear_event_store('{store}', force => true)}],
     complete_saga_step     => [q{complete_saga_step('saga-1', 'two')}],
     create_aggregate       => [q{create_aggregate('thing', 'handlers.object(jsonb, sierra_event)', replace => true)},
                                q{create_aggregate('another', 'handlers.object(jsonb, sierra_event)')}],

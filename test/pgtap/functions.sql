@@ -15,6 +15,7 @@ CREATE TEMP TABLE wanted (
 INSERT INTO wanted VALUES
     ('create_event_store', 'name name DEFAULT ''es''::name, partitions integer DEFAULT 32', 'void', 'plpgsql', 'v', 'u', false, 0),
     ('drop_event_store', 'name name, force boolean DEFAULT false', 'void', 'plpgsql', 'v', 'u', false, 0),
+    ('clear_event_store', 'store name, force boolean DEFAULT false', 'bigint', 'c', 'v', 'u', false, 0),
     ('guard_event_store', 'store name DEFAULT NULL::name', 'integer', 'plpgsql', 'v', 'u', false, 0),
     ('create_category_index', 'store name DEFAULT NULL::name', 'void', 'plpgsql', 'v', 'u', false, 0),
     ('drop_category_index', 'store name DEFAULT NULL::name', 'boolean', 'plpgsql', 'v', 'u', false, 0),

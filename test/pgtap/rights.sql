@@ -28,7 +28,8 @@ SELECT results_eq(
     $$SELECT oid::regprocedure::text FROM functions WHERE pronamespace = 'sierra_internal'::regnamespace
          AND proname NOT LIKE '%\_body'
          AND NOT has_function_privilege('regress_sierra_stranger', oid, 'EXECUTE') ORDER BY oid::regprocedure::text COLLATE "C"$$,
-    ARRAY['sierra_internal.advance_saga(name,sierra_internal.saga_state)', 'sierra_internal.join_group(name,text,text)'],
+    ARRAY['sierra_internal.advance_saga(name,sierra_internal.saga_state)', 'sierra_internal.clear_state(name)',
+          'sierra_internal.join_group(name,text,text)', 'sierra_internal.lock_store_to_clear(name)'],
     'nobody else calls what only the library calls');
 SELECT is_empty(
     $$SELECT oid::regprocedure FROM functions
