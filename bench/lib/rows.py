@@ -178,6 +178,17 @@ def contention_rows():
     ), 16, preload=True)
 
 
+def early_rows():
+    """Appends with a flush by more sessions than the store has partitions for, with early lock release."""
+    for clients in (16, 64):
+        yield Row("append-early", "events/s", append(
+            "sierra", "eappend, early release", options={"sierra_es.early_lock_release": "on"}), (
+            Rival(append("sierra", "eappend")),
+            Rival(append("bare", "bare INSERT, spread", "append-spread", dataset="append_spread")),
+            Rival(Peer("umadb", "UmaDB", "append", appends=True)),
+        ), clients, preload=True)
+
+
 def condition_rows():
     """Appends with a condition on a tag: one that nobody else has, and one that everybody has."""
     for sync, numbers in (("on", (1, 16)), ("off", (1, 16))):
@@ -389,7 +400,6 @@ def projected_rows():
 
 def all_rows():
     """Every row, in the order of the table."""
-    for rows in (append_rows, expected_rows, contention_rows, condition_rows, batch_rows, read_rows,
-                 message_store_rows, growth_rows, size_rows,
-                 followed_rows, latency_rows, catch_up_rows, derived_rows, projected_rows):
+    for rows in (append_rows, expected_rows, contention_rows, early_rows, condition_rows, batch_rows, read_rows,
+                 growth_rows, size_rows, followed_rows, latency_rows, catch_up_rows, derived_rows, projected_rows):
         yield from rows()
