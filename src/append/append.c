@@ -51,9 +51,11 @@ static void
 fill_ids(SierraRoute *route, TimestampTz now, SierraAppendResult *results)
 {
 	pg_uuid_t ids[IDS_AT_ONCE];
-	pg_uuid_t *transaction_id = palloc(sizeof(pg_uuid_t));
+	pg_uuid_t *generated = palloc(sizeof(pg_uuid_t));
+	const pg_uuid_t *transaction_id =
+		route->transaction_id != NULL ? route->transaction_id : generated;
 
-	sierra_uuid_generate(now, sierra_uuid_hash(&results[0].stream->key), transaction_id, 1);
+	sierra_uuid_generate(now, sierra_uuid_hash(&results[0].stream->key), generated, 1);
 	for (int i = 0; i < route->count; i++)
 	{
 		SierraNewEvent *event = &route->events[i];
@@ -327,7 +329,19 @@ SierraAppendStatus
 sierra_append(const SierraStore *store, const pg_uuid_t *key, SierraNewEvent *events, int count,
 			  const SierraCondition *condition, SierraAppendResult *results, SierraRefusal *refusal)
 {
-	SierraRoute route = {.store = store, .key = key, .events = events, .count = count};
+	return sierra_append_with_id(store, key, events, count, condition, NULL, results, refusal);
+}
+
+SierraAppendStatus
+sierra_append_with_id(const SierraStore *store, const pg_uuid_t *key, SierraNewEvent *events,
+					  int count, const SierraCondition *condition, const pg_uuid_t *transaction_id,
+					  SierraAppendResult *results, SierraRefusal *refusal)
+{
+	SierraRoute route = {.store = store,
+						 .key = key,
+						 .events = events,
+						 .count = count,
+						 .transaction_id = transaction_id};
 	SierraTagLocks tags;
 	SierraAppendStatus status;
 

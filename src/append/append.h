@@ -35,4 +35,10 @@ extern SierraAppendStatus sierra_append(const SierraStore *store, const pg_uuid_
 										const SierraCondition *condition,
 										SierraAppendResult *results, SierraRefusal *refusal);
 
+/* The same with the id that the events of the call share; NULL generates one. */
+extern SierraAppendStatus
+sierra_append_with_id(const SierraStore *store, const pg_uuid_t *key, SierraNewEvent *events,
+					  int count, const SierraCondition *condition, const pg_uuid_t *transaction_id,
+					  SierraAppendResult *results, SierraRefusal *refusal);
+
 #endif /* SIERRA_APPEND_H */

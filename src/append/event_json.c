@@ -1,6 +1,6 @@
 /*
  * event_json.c
- *		Reads events from JSON, for emappend() and command handlers.
+ *		Reads events from JSON, for emappend(), command handlers and imports.
  *
  * Payload and metadata are stored byte for byte as they are in the array, so they are
  * cut out of it, not parsed and written again.
@@ -12,6 +12,7 @@
 #include "postgres.h"
 
 #include "append/event_json.h"
+#include "base/compat.h"
 #include "base/json_slice.h"
 #include "base/routing.h"
 #include "store/event_tags.h"
@@ -27,8 +28,9 @@
 typedef struct Reader
 {
 	SierraJsonReader json;
-	int element;		   /* index of the element of the array, from 0, for messages */
+	int element;		   /* of the array, for messages */
 	text *stream_id;	   /* of all events, which a command handler returned; else NULL */
+	SierraLineEvent *line; /* the event is a line of an import; else NULL */
 	char *room;			   /* where the next text of an event goes */
 	MemoryContext context; /* of the events */
 } Reader;
@@ -44,19 +46,34 @@ typedef enum Member
 	MEMBER_EVENT_ID,
 	MEMBER_TIMESTAMP,
 	MEMBER_TAGS,
+
+	/* Only lines of an import have these. */
+	MEMBER_PAYLOAD_TEXT,
+	MEMBER_METADATA_TEXT,
+	MEMBER_PARTITION_KEY,
+	MEMBER_STREAM_VERSION,
+	MEMBER_TRANSACTION_ID,
+	MEMBER_GLOBAL_POSITION,
+	MEMBER_PARTITION_ID,
+	MEMBER_PARTITION_SEQUENCE,
 	MEMBER_COUNT
 } Member;
 
+#define MEMBERS_OF_APPEND MEMBER_PAYLOAD_TEXT
+
 static const char *const member_names[MEMBER_COUNT] = {
-	"stream_id",		"event_name", "payload",   "metadata", "payload_bytes",
-	"expected_version", "event_id",	  "timestamp", "tags"};
+	"stream_id",		"event_name",		 "payload",		   "metadata",		 "payload_bytes",
+	"expected_version", "event_id",			 "timestamp",	   "tags",			 "payload_text",
+	"metadata_text",	"partition_key",	 "stream_version", "transaction_id", "global_position",
+	"partition_id",		"partition_sequence"};
 
 static void
 refuse(const Reader *reader, const char *message, const char *detail)
 {
 	ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("%s", message),
 			errdetail("%s", detail),
-			reader->stream_id != NULL
+			reader->line != NULL ? errhint("Pass lines such as those of export_events().")
+			: reader->stream_id != NULL
 				? errhint("Return [{\"event_name\": \"...\", \"payload\": ...}, ...].")
 				: errhint("Pass [{\"stream_id\": \"...\", \"event_name\": \"...\", \"payload\": "
 						  "...}, ...]."));
@@ -108,16 +125,19 @@ read_member_name(Reader *reader)
 {
 	SierraSlice name = sierra_slice_unescape(sierra_json_read(&reader->json));
 
-	for (int member = 0; member < MEMBER_COUNT; member++)
+	for (int member = 0; member < (reader->line != NULL ? MEMBER_COUNT : MEMBERS_OF_APPEND);
+		 member++)
 	{
-		if (sierra_slice_is(name, member_names[member]))
+		if (sierra_slice_is(name, member_names[member]) &&
+			!(reader->line != NULL && member == MEMBER_EXPECTED_VERSION))
 			return member;
 	}
 	ereport(
 		ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 		errmsg("an event has no member \"%.*s\"", name.length, name.start),
 		errdetail("Element %d of the array has it.", reader->element),
-		reader->stream_id != NULL
+		reader->line != NULL ? errhint("The members are those of the lines of export_events().")
+		: reader->stream_id != NULL
 			? errhint("The members are event_name, payload, metadata, payload_bytes, event_id, "
 					  "timestamp and tags.")
 			: errhint("The members are stream_id, event_name, payload, metadata, payload_bytes, "
@@ -197,9 +217,72 @@ read_tags(const Reader *reader, SierraSlice slice)
 	return copy;
 }
 
+/* A document in a string, byte for byte. */
+static text *
+read_document(Reader *reader, Member member, SierraSlice slice)
+{
+	char *value = value_of(slice);
+
+	if (!sierra_compat_is_json(value))
+		ereport(ERROR, errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),
+				errmsg("member \"%s\" of an event is not JSON", member_names[member]),
+				errdetail("It is in element %d of the array.", reader->element));
+	return keep(reader, (SierraSlice){value, strlen(value)});
+}
+
+static void
+read_version(Reader *reader, SierraSlice slice)
+{
+	int64 version = DatumGetInt64(DirectFunctionCall1(int8in, CStringGetDatum(value_of(slice))));
+
+	if (version < 0)
+		refuse(reader, "member \"stream_version\" of an event must not be negative",
+			   psprintf("In element %d of the array it is %lld.", reader->element,
+						(long long) version));
+	reader->line->has_version = true;
+	reader->line->version = version;
+}
+
+/* A member that only lines of an import have.  The numbers that a store gives are left out. */
+static void
+read_member_of_line(Reader *reader, Member member, SierraSlice slice, SierraNewEvent *event)
+{
+	if (member < MEMBER_STREAM_VERSION || member == MEMBER_TRANSACTION_ID)
+		require_string(reader, member, slice);
+	switch (member)
+	{
+		case MEMBER_PAYLOAD_TEXT:
+			event->payload = read_document(reader, member, slice);
+			break;
+		case MEMBER_METADATA_TEXT:
+			event->metadata = read_document(reader, member, slice);
+			break;
+		case MEMBER_PARTITION_KEY:
+			reader->line->has_key = true;
+			sierra_event_parse_key(sierra_slice_text(sierra_slice_unescape(slice)),
+								   &reader->line->key);
+			break;
+		case MEMBER_STREAM_VERSION:
+			read_version(reader, slice);
+			break;
+		case MEMBER_TRANSACTION_ID:
+			reader->line->has_transaction = true;
+			reader->line->transaction_id =
+				*DatumGetUUIDP(DirectFunctionCall1(uuid_in, CStringGetDatum(value_of(slice))));
+			break;
+		default:
+			break;
+	}
+}
+
 static void
 read_member(Reader *reader, Member member, SierraSlice slice, SierraNewEvent *event)
 {
+	if (member >= MEMBERS_OF_APPEND)
+	{
+		read_member_of_line(reader, member, slice, event);
+		return;
+	}
 	if (member != MEMBER_PAYLOAD && member != MEMBER_METADATA &&
 		member != MEMBER_EXPECTED_VERSION && member != MEMBER_TIMESTAMP && member != MEMBER_TAGS)
 		require_string(reader, member, slice);
@@ -235,21 +318,34 @@ read_member(Reader *reader, Member member, SierraSlice slice, SierraNewEvent *ev
 		case MEMBER_TAGS:
 			event->tags = read_tags(reader, slice);
 			break;
-		case MEMBER_COUNT:
+		default:
 			break;
 	}
+}
+
+static void
+refuse_both(const Reader *reader, const bool *given, Member member, Member other)
+{
+	if (given[member] && given[other])
+		refuse(reader,
+			   psprintf("members \"%s\" and \"%s\" of an event exclude each other",
+						member_names[member], member_names[other]),
+			   psprintf("Both are in element %d of the array.", reader->element));
 }
 
 static void
 read_event(Reader *reader, SierraNewEvent *event)
 {
 	bool seen[MEMBER_COUNT] = {false};
+	bool given[MEMBER_COUNT] = {false}; /* and not null */
 
 	memset(event, 0, sizeof(*event));
 	event->expected = SIERRA_EXPECT_ANY;
 	event->stream_id = reader->stream_id;
 	if (!sierra_json_accept(&reader->json, '{'))
-		refuse(reader, "events must be a JSON array of objects",
+		refuse(reader,
+			   reader->line != NULL ? "a line must be a JSON object"
+									: "events must be a JSON array of objects",
 			   psprintf("Element %d of the array is not an object.", reader->element));
 
 	while (!sierra_json_accept(&reader->json, '}'))
@@ -276,11 +372,14 @@ read_event(Reader *reader, SierraNewEvent *event)
 					errdetail("It is null in element %d of the array.", reader->element),
 					errhint("Use \"empty\" for a stream that must not have events; leave the "
 							"member out for no expectation."));
-		if (!sierra_slice_is(slice, "null"))
+		given[member] = !sierra_slice_is(slice, "null");
+		if (given[member])
 			read_member(reader, member, slice, event);
 		(void) sierra_json_accept(&reader->json, ',');
 	}
 
+	refuse_both(reader, given, MEMBER_PAYLOAD, MEMBER_PAYLOAD_TEXT);
+	refuse_both(reader, given, MEMBER_METADATA, MEMBER_METADATA_TEXT);
 	for (Member member = MEMBER_STREAM_ID; member <= MEMBER_EVENT_NAME; member++)
 	{
 		if ((member == MEMBER_STREAM_ID ? event->stream_id : event->event_name) == NULL)
@@ -375,4 +474,17 @@ SierraNewEvent *
 sierra_event_json_read_of_stream(const text *json, text *stream_id, int *count)
 {
 	return read_events(json, sierra_json_begin(json), stream_id, count);
+}
+
+void
+sierra_event_json_read_line(const text *json, int element, SierraLineEvent *line)
+{
+	Reader reader = {.json = sierra_json_begin(json),
+					 .element = element,
+					 .line = line,
+					 .context = CurrentMemoryContext};
+
+	line->has_key = line->has_version = line->has_transaction = false;
+	reader.room = MemoryContextAllocHuge(CurrentMemoryContext, VARSIZE_ANY_EXHDR(json));
+	read_event(&reader, &line->event);
 }

@@ -30,4 +30,22 @@ extern SierraNewEvent *sierra_event_json_read(const text *json, int *count, text
 extern SierraNewEvent *sierra_event_json_read_of_stream(const text *json, text *stream_id,
 														int *count);
 
+/* An event as a line of an import has it. */
+typedef struct SierraLineEvent
+{
+	SierraNewEvent event;
+	bool has_key;
+	bool has_version;
+	bool has_transaction;
+	pg_uuid_t key;
+	int64 version;
+	pg_uuid_t transaction_id;
+} SierraLineEvent;
+
+/*
+ * Reads a line, the element of this number of an array, into the current context.
+ * Errors as for sierra_event_json_read().
+ */
+extern void sierra_event_json_read_line(const text *json, int element, SierraLineEvent *line);
+
 #endif /* SIERRA_EVENT_JSON_H */

@@ -41,7 +41,7 @@ typedef struct SierraAppendResult
 } SierraAppendResult;
 
 /*
- * The caller sets store, key, events, count, checked, nchecked and estate;
+ * The caller sets store, key, events, count, transaction_id, checked, nchecked and estate;
  * sierra_route_open() the rest.
  */
 typedef struct SierraRoute
@@ -50,6 +50,7 @@ typedef struct SierraRoute
 	const pg_uuid_t *key; /* of the call, or NULL */
 	SierraNewEvent *events;
 	int count;
+	const pg_uuid_t *transaction_id; /* of the call, or NULL to generate one */
 
 	/* Streams whose versions the condition expects; only stream_id and expected are set. */
 	const SierraNewEvent *checked;

@@ -50,11 +50,15 @@ typedef struct SierraEventFixed
 
 /* Columns of type sierra_event, as indexes of an array of values; only those the code uses. */
 #define SIERRA_EVENT_POSITION 0
+#define SIERRA_EVENT_PARTITION 1
+#define SIERRA_EVENT_SEQUENCE 2
 #define SIERRA_EVENT_STREAM 3
 #define SIERRA_EVENT_VERSION 4
 #define SIERRA_EVENT_ID 5
 #define SIERRA_EVENT_NAME 6
 #define SIERRA_EVENT_TIMESTAMP 7
+#define SIERRA_EVENT_KEY 8
+#define SIERRA_EVENT_TRANSACTION 9
 #define SIERRA_EVENT_METADATA 10
 #define SIERRA_EVENT_PAYLOAD 11
 #define SIERRA_EVENT_PAYLOAD_BYTES 12

@@ -172,6 +172,10 @@ my %calls = (
                                q{create_upcaster('Happened', 2, 'handlers.up(json)')}],
     drop_aggregate         => [q{drop_aggregate('thing')}],
     drop_category_index    => [q{drop_category_index('{store}')}],
+    export_events          => [ map { "count(*) || ' ' || coalesce(md5(string_agg(l, '|')), '') FROM export_events($_) AS l" } q{'{store}'}, q{'{store}', 3, 10, false} ],
+    event_hashes           => [q{string_agg(h::text, ' ' ORDER BY h.range) FROM event_hashes('{store}', 8) AS h}],
+    import_events          => [q{import_events(ARRAY['{"stream_id": "order-1", "event_name": "Happened", "payload_text": "1 "}', '{"stream_id": "imported", "event_name": "Happened", "partition_key": "k", "tags": ["t"]}'], '{store}')},
+                               q{import_events(ARRAY(SELECT l::sierra_json FROM export_events('{store}') AS l), '{store}')}],
     drop_event_store       => [q{drop_event_store('{store}')}, q{drop_event_store('{store}', force => true)}],
     drop_projection        => [ map { qq{drop_projection('$_')} } qw(counts sees at_once) ],
     drop_saga              => [q{drop_saga('saga')}],
@@ -267,7 +271,7 @@ sub events {
 }
 
 # Must such a call give what it gave before the store was damaged, if it gives anything?
-sub is_read { return $_[0] =~ /^(?:eall|eget|equery|escan|epscan|epseq|esver)$/ }
+sub is_read { return $_[0] =~ /^(?:eall|eget|equery|escan|epscan|epseq|esver|export_events|event_hashes)$/ }
 
 # The database of a node, with its roles.
 sub prepare_database {

@@ -16,6 +16,10 @@ INSERT INTO wanted VALUES
     ('create_event_store', 'name name DEFAULT ''es''::name, partitions integer DEFAULT 32', 'void', 'plpgsql', 'v', 'u', false, 0),
     ('drop_event_store', 'name name, force boolean DEFAULT false', 'void', 'plpgsql', 'v', 'u', false, 0),
     ('clear_event_store', 'store name, force boolean DEFAULT false', 'bigint', 'c', 'v', 'u', false, 0),
+    ('export_events', 'store name DEFAULT NULL::name, after_position bigint DEFAULT ''-1''::integer, to_position bigint DEFAULT NULL::bigint, numbers boolean DEFAULT true', 'SETOF text', 'c', 's', 'r', false, 1000),
+    ('event_hashes', 'store name DEFAULT NULL::name, ranges integer DEFAULT 1, to_position bigint DEFAULT NULL::bigint', 'TABLE(range integer, events bigint, hash text)', 'c', 's', 'r', false, 1),
+    ('import_events', 'lines sierra_json[], store name DEFAULT NULL::name', 'bigint', 'c', 'v', 'u', false, 0),
+    ('import_events_from', 'IN relation regclass, IN store name DEFAULT NULL::name, IN batch_size integer DEFAULT 1000', NULL, 'plpgsql', 'v', 'u', false, 0),
     ('guard_event_store', 'store name DEFAULT NULL::name', 'integer', 'plpgsql', 'v', 'u', false, 0),
     ('create_category_index', 'store name DEFAULT NULL::name', 'void', 'plpgsql', 'v', 'u', false, 0),
     ('drop_category_index', 'store name DEFAULT NULL::name', 'boolean', 'plpgsql', 'v', 'u', false, 0),
@@ -134,8 +138,8 @@ SELECT is((SELECT ROW (f.result, f.language, f.provolatile, f.proparallel, f.pro
 SELECT is_empty(
     $$SELECT name, arguments FROM functions EXCEPT SELECT name, arguments FROM wanted$$,
     'there are no others in the schema of the extension');
-SELECT is_empty($$SELECT name FROM functions WHERE (prokind = 'p') <> (name = 'run_event_jobs') OR prokind NOT IN ('f', 'p')$$,
-                'all are plain functions, but for the procedure run_event_jobs()');
+SELECT is_empty($$SELECT name FROM functions WHERE (prokind = 'p') <> (name IN ('run_event_jobs', 'import_events_from')) OR prokind NOT IN ('f', 'p')$$,
+                'all are plain functions, but for the procedures');
 
 SELECT * FROM finish();
 ROLLBACK;

@@ -1,0 +1,21 @@
+/*
+ * import.h
+ *		Imports events that export_events() or another program wrote.
+ */
+#ifndef SIERRA_IMPORT_H
+#define SIERRA_IMPORT_H
+
+#include "append/event_json.h"
+#include "store/store.h"
+
+/*
+ * Appends the events of all lines in their order.  Those that are stored already are left
+ * out; returns how many were not.  Raises the errors of an append, and 23505 if a
+ * stored event has another version than its line.
+ */
+extern int64 sierra_import(const SierraStore *store, SierraLineEvent *lines, int count);
+
+/* Does a call of the import need a store that sierra_store_open_alone() has opened? */
+extern bool sierra_import_needs_store(SierraLineEvent *lines, int count);
+
+#endif /* SIERRA_IMPORT_H */
