@@ -108,7 +108,7 @@ SQL
     return;
 }
 
-# The test compares by itself, row by row; verify() is tested too.
+# The test compares by itself, row by row, up to the last message; verify() is tested too.
 sub differences {
     my ($messages, $store) = @_;
     my $dbh = connect_to($node, $messages->{database});
@@ -116,7 +116,8 @@ sub differences {
     return @{ $dbh->selectcol_arrayref(<<"SQL") };
 SELECT coalesce(m.global_position, e.global_position + 1) || ': ' || coalesce(m::text, 'none') || ' became ' || coalesce(e::text, 'none')
   FROM $old AS m
-  FULL JOIN $store.events AS e ON e.global_position = m.global_position - 1
+  FULL JOIN (SELECT * FROM $store.events WHERE global_position < (SELECT max(global_position) FROM $old)) AS e
+    ON e.global_position = m.global_position - 1
  WHERE (m.global_position IS NULL) OR (e.global_position IS NULL)
     OR (m.stream_name, m.position, m.id, m.type, m.time, m.data::text, m.metadata::text)
        IS DISTINCT FROM (e.stream_id, e.stream_version, e.event_id, e.event_name, e."timestamp" AT TIME ZONE 'utc',
@@ -318,34 +319,67 @@ is("@movable", '8 13 15', 'what check_source() finds cannot be moved, and all el
 # The switch-over within one database
 # ---------------------------------------------------------------------------
 
+# Clients write while it happens.  Each notes the ids of messages that were acknowledged.
+my $notes         = PostgreSQL::Test::Utils::tempdir();
+my $has_extension = one_value($dbh, q{SELECT count(*) FROM pg_available_extensions WHERE name = 'sierra_message_store'});
+
+sub start_client {
+    my ($number) = @_;
+    return fork_process(
+        sub {
+            my ($session, $failures) = (connect_to_stock(), 0);
+            srand $number;
+            open my $note, '>', "$notes/$number" or die $!;
+            until (-e "$notes/stop" || (!$has_extension && $failures > 3)) {
+                my $id = random_uuid();
+                if (eval { one_value($session, q{SELECT write_message(?, ?, 'Acknowledged', '{}')}, $id, "client$number-" . int rand 5); 1 }) {
+                    syswrite $note, "$id\n";
+                } else {
+                    $failures++;
+                }
+            }
+        });
+}
+
+sub acknowledged {
+    return map { split /\n/, slurp_file("$notes/$_") } 1, 2;
+}
+
 write_messages($stock_dbh = connect_to_stock(), 300, 0.99);
-$messages = one_value($stock_dbh, 'SELECT count(*) FROM messages');
+my @clients = map { start_client($_) } 1, 2;
+wait_until('clients write', sub { -s "$notes/1" && -s "$notes/2" });
 $dbh->do(q{SELECT sierra_moving.map_message_db('message_store.messages')});
+$dbh->do("CALL sierra_moving.move('$source', 'moved', 100)");
 $dbh->do('BEGIN');
 $dbh->do('ALTER TABLE message_store.messages ADD CONSTRAINT moved_to_sierra_es CHECK (false) NOT VALID');
 $dbh->do("CALL sierra_moving.move('$source', 'moved', 100, true)");
-verified($dbh, 'moved', $messages, 'before the switch-over');
+verified($dbh, 'moved', one_value($dbh, 'SELECT count(*) FROM message_store.messages'), 'before the switch-over');
 $dbh->do('ALTER SCHEMA message_store RENAME TO message_store_old');
 $dbh->do('ALTER SCHEMA moved RENAME TO message_store');
+$dbh->do('CREATE EXTENSION sierra_message_store') if $has_extension;
 $dbh->do('COMMIT');
+my $after = one_value($dbh, 'SELECT max(global_position) FROM message_store.events');
+wait_until('clients write to the store', sub { one_value($dbh, 'SELECT max(global_position) FROM message_store.events') > $after + 50 }) if $has_extension;
+append_to_file("$notes/stop", '');
+ok(wait_for_process($_), 'a client has written') foreach @clients;
 no_complaints([ differences({ database => 'old', table => 'message_store_old.messages' }, 'message_store') ],
     'after the switch-over the store has every message');
 store_is_sound($dbh, 'after the switch-over', 'message_store');
+my %stored = map { $_ => 1 } @{ $dbh->selectcol_arrayref(q{SELECT event_id FROM message_store.events WHERE event_name = 'Acknowledged'}) };
+no_complaints([ grep { !$stored{$_} } acknowledged() ], 'the store has all that was acknowledged to clients');
 $stock_dbh->do('SET search_path = message_store_old, public');
 is(sqlstate_of($stock_dbh, q{SELECT write_message(gen_random_uuid()::text, 'late-1', 'Late', '{}')}),
     '23514', 'nothing can be written to the old table');
 
 SKIP: {
-    skip 'extension sierra_message_store is not installed', 1
-      unless one_value($dbh, q{SELECT count(*) FROM pg_available_extensions WHERE name = 'sierra_message_store'});
-    $dbh->do('CREATE EXTENSION sierra_message_store');
+    skip 'extension sierra_message_store is not installed', 1 unless $has_extension;
     my $read = sub {
         my ($schema) = @_;
         my $session = connect_to($node, 'old');
         $session->do("SET search_path = $schema, public");
         return join "\n", @{ $session->selectcol_arrayref(<<"SQL") };
 SELECT m::text
-  FROM (SELECT DISTINCT stream_name FROM message_store_old.messages ORDER BY 1 LIMIT 100) AS s,
+  FROM (SELECT DISTINCT stream_name FROM message_store_old.messages WHERE stream_name LIKE '%-%' AND stream_name NOT LIKE 'client%' ORDER BY 1 LIMIT 100) AS s,
        get_stream_messages(s.stream_name) AS m
 UNION ALL
 SELECT m::text FROM get_category_messages('account') AS m
@@ -354,12 +388,13 @@ SQL
     same_text($read->('message_store'), $read->('message_store_old'), 'clients read the same messages from the store');
 }
 
-# Back, for the part that follows.
+# The old table is needed for the part that follows.
 $dbh->do('ALTER TABLE message_store_old.messages DROP CONSTRAINT moved_to_sierra_es');
 $dbh->do('DROP EXTENSION IF EXISTS sierra_message_store');
 $dbh->do('ALTER SCHEMA message_store RENAME TO moved');
 $dbh->do('ALTER SCHEMA message_store_old RENAME TO message_store');
 $stock_dbh = connect_to_stock();
+create_store_in('old', 'again', 1);
 
 # ---------------------------------------------------------------------------
 # From another database, while messages are written
@@ -400,8 +435,8 @@ sub an_open_transaction {
         [ 'quick-1', 'slow-1' ], "$database: both events are there, in the order of their numbers");
     return;
 }
-$dbh->do("CALL sierra_moving.move('$source', 'moved')");
-an_open_transaction($dbh, 'old', 'moved');
+$dbh->do("CALL sierra_moving.move('$source', 'again')");
+an_open_transaction($dbh, 'old', 'again');
 $target->do("CALL sierra_moving.move('$source', 'message_store')");
 an_open_transaction($target, 'postgres', 'message_store');
 
