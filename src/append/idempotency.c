@@ -163,7 +163,7 @@ look_in_partition(Check *check, int id, int first, const int *next)
 	relation_close(rel, AccessShareLock);
 }
 
-/* An id that a server generated is looked for in the partition that it names. */
+/* An id that a server can have generated is looked for in the partition that it names. */
 static void
 look_in_other_partitions(Check *check)
 {
@@ -179,7 +179,8 @@ look_in_other_partitions(Check *check)
 		int id = sierra_uuid_partition(&route->events[i].event_id, partitions);
 
 		CHECK_FOR_INTERRUPTS();
-		if (!is_wanted(check, i) || id == check->results[i].stream->partition)
+		if (!is_wanted(check, i) || id == check->results[i].stream->partition ||
+			!sierra_uuid_may_be_generated(&route->events[i].event_id))
 			continue;
 		next[i] = first[id];
 		first[id] = i;

@@ -41,6 +41,13 @@ sierra_uuid_partition(const pg_uuid_t *uuid, int partitions)
  */
 extern void sierra_uuid_generate(TimestampTz now, uint16 hash, pg_uuid_t *ids, int count);
 
+/* Can a server have generated this id?  Version and variant are those of generated ids. */
+static inline bool
+sierra_uuid_may_be_generated(const pg_uuid_t *id)
+{
+	return (id->data[6] & 0xf0) == 0x70 && (id->data[8] & 0xc0) == 0x80;
+}
+
 /* Replaces the hash in a generated id. */
 extern void sierra_uuid_set_hash(pg_uuid_t *id, uint16 hash);
 

@@ -75,7 +75,7 @@ check_condition_allowed(void)
 		raise_exception("Retrieval with SQL condition is not activated");
 }
 
-/* How many messages a batch size allows; -1 is no limit. */
+/* How many messages a batch size allows; -1 does not limit them. */
 static int64
 limit_of(int64 batch_size)
 {

@@ -385,7 +385,7 @@ sub check_limits {
     my $write = q{SELECT write_message(gen_random_uuid()::varchar, $1, $2, '{}', $3)};
     is(sqlstate_of($dbh, $write, @$_), '22023', 'a limit of ours: ' . join ' ', map { substr(($_ // 'NULL'), 0, 20) =~ s/\n/newline/r } @$_)
       for [ '', 'T', undef ], [ 'a-1', '', undef ], [ 'a-' . 'x' x 254, 'T', undef ], [ "a-\n", 'T', undef ], [ 'a-1', 'T', '[1]' ], [ 'a-1', 'T', '7' ];
-    is(sqlstate_of($dbh, $write, 'limit-1', 'T', 'null'), '', 'metadata that are null are no metadata');
+    is(sqlstate_of($dbh, $write, 'limit-1', 'T', 'null'), '', 'metadata that are null are stored as none');
     is(one_value($dbh, q{SELECT count(*) FROM get_stream_messages('limit-1') WHERE metadata IS NULL}), 1, 'and come back as NULL');
     $dbh->do('SET default_transaction_read_only = on');
     is(sqlstate_of($dbh, $write, 'a-1', 'T', undef), '25006', 'nothing is written in a read-only transaction');
