@@ -328,7 +328,7 @@ own_work() {
 copy_tree() {
     as_server mkdir -p "$work/src"
     tar -C "$root" -cf - --exclude=./.git --exclude='*.o' --exclude='*.bc' --exclude='*.so' \
-        --exclude=node_modules --exclude=./bench/venv --exclude=__pycache__ --exclude='./tmp_check*' --exclude=./output_iso \
+        --exclude=node_modules --exclude=./bench/venv --exclude=./docs/examples/python/venv --exclude=./docs/examples/rust/target --exclude=__pycache__ --exclude='./tmp_check*' --exclude=./output_iso \
         --exclude=./results --exclude=./regression.\* --exclude=./log . |
         as_server tar -C "$work/src" --no-same-owner -xf -
 }
