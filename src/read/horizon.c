@@ -34,6 +34,7 @@
  */
 #include "postgres.h"
 
+#include "base/compat.h"
 #include "read/horizon.h"
 #include "store/event.h"
 #include "store/partition_lock.h"
@@ -47,6 +48,8 @@
 #include "access/tableam.h"
 #include "access/xact.h"
 #include "access/xlog.h"
+#include "miscadmin.h"
+#include "storage/lock.h"
 #include "storage/predicate.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
@@ -134,20 +137,6 @@ find_visible_end(Probe *probe, int64 newest, SierraReadPartition *partition)
 		else
 			unseen = middle;
 	}
-}
-
-/*
- * Rule b: all that the writer of a partition has still to write is above this position.
- * PG_INT64_MAX if there is no writer.
- */
-static int64
-floor_of_writer(const SierraStore *store, Oid partition)
-{
-	VirtualTransactionId writer;
-
-	if (!sierra_partition_written_by_other(partition, &writer))
-		return PG_INT64_MAX;
-	return sierra_announced(store, writer);
 }
 
 /* Rule a: the bound of the first row that the snapshot does not see. */
@@ -241,8 +230,46 @@ note_conflicts(const SierraReadPartition *partition)
 	sierra_scan_end(&scan);
 }
 
+/*
+ * Waits until this writer of a partition has written or ended, and returns the bound by
+ * then.  Another writer after it takes positions above S.
+ */
+static int64
+wait_for_first_row(SierraReadPartition *partition, VirtualTransactionId writer)
+{
+	for (;;)
+	{
+		VirtualTransactionId other = writer;
+		bool written = sierra_partition_written_by_other(RelationGetRelid(partition->rel), &other);
+		int64 bound = bound_of_partition(partition, PG_INT64_MAX);
+
+		if (bound != PG_INT64_MAX || !written || !VirtualTransactionIdEquals(writer, other))
+			return bound;
+		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, 1,
+						 PG_WAIT_EXTENSION);
+		ResetLatch(MyLatch);
+		CHECK_FOR_INTERRUPTS();
+	}
+}
+
+/* Step 2; an earlier horizon was reached. */
+static int64
+bound_with_writer(const SierraStore *store, SierraReadPartition *partition, int64 reached)
+{
+	VirtualTransactionId writer;
+	int64 bound;
+
+	if (!sierra_partition_written_by_other(RelationGetRelid(partition->rel), &writer))
+		return bound_of_partition(partition, PG_INT64_MAX);
+	bound = bound_of_partition(partition, sierra_announced(store, writer));
+	if (bound >= reached)
+		return bound;
+	return wait_for_first_row(partition, writer);
+}
+
 int64
-sierra_horizon(const SierraStore *store, SierraReadPartition *const *partitions, int count)
+sierra_horizon(const SierraStore *store, SierraReadPartition *const *partitions, int count,
+			   int64 reached)
 {
 	int64 last;
 	int64 newest = SIERRA_NONE;
@@ -252,11 +279,14 @@ sierra_horizon(const SierraStore *store, SierraReadPartition *const *partitions,
 	for (int i = 0; i < count && IsolationIsSerializable(); i++)
 		PredicateLockRelation(partitions[i]->sequence_index, GetActiveSnapshot());
 	last = sierra_position_last(store);
+
+	/* No horizon was above the last position. */
+	if (reached > last)
+		reached = SIERRA_NONE;
 	for (int i = 0; i < count; i++)
 	{
 		/* Not inside Min(), which would evaluate it twice, with results that may differ. */
-		int64 floor = floor_of_writer(store, RelationGetRelid(partitions[i]->rel));
-		int64 bound = bound_of_partition(partitions[i], floor);
+		int64 bound = bound_with_writer(store, partitions[i], reached);
 
 		horizon = Min(horizon, bound);
 		newest = Max(newest, partitions[i]->position);

@@ -34,11 +34,17 @@ extern void sierra_read_partition_set_newest(SierraReadPartition *partition, Tup
  * Under SERIALIZABLE the partitions count as read to their ends: an append to one of
  * them, before or after this call, is a conflict unless the snapshot sees it.
  *
+ * Horizons of one store do not ascend where writers announce nothing, because the server
+ * does not preload the library: a writer that has not written yet may write anywhere above
+ * the newest row of its partition.  So a caller that relies on an earlier horizon passes it
+ * as reached, otherwise SIERRA_NONE.  Then the result is not below it: the call waits until
+ * such writers have written or ended, which is a moment.
+ *
  * Raises 0A000 where writers do not hold partition locks: on a physical standby, and
  * in a store that logical replication writes to.
  */
 extern int64 sierra_horizon(const SierraStore *store, SierraReadPartition *const *partitions,
-							int count);
+							int count, int64 reached);
 
 /*
  * Is another transaction writing an event, at this position or below, that the active

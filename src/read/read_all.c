@@ -126,7 +126,8 @@ open_partitions(Merge *merge)
 	int partitions = merge->store->partitions;
 	bool by_category = sierra_filter_categories(&merge->request->streams, &merge->categories);
 
-	sierra_read_partitions_open(&merge->opened, merge->store, merge->request->after_by_partition);
+	sierra_read_partitions_open(&merge->opened, merge->store, merge->request->after_by_partition,
+								sierra_read_request_reached(merge->request));
 	merge->partitions = merge->opened.partitions;
 	merge->horizon = merge->opened.horizon;
 	merge->limit = merge->request->past_horizon ? PG_INT64_MAX : merge->horizon;
@@ -448,7 +449,7 @@ sierra_read_horizon(const SierraStore *store)
 {
 	SierraReadPartitions opened;
 
-	sierra_read_partitions_open(&opened, store, NULL);
+	sierra_read_partitions_open(&opened, store, NULL, SIERRA_NONE);
 	sierra_read_partitions_close(&opened, false);
 	return opened.horizon;
 }

@@ -13,7 +13,7 @@
 
 void
 sierra_read_partitions_open(SierraReadPartitions *opened, const SierraStore *store,
-							const int64 *after)
+							const int64 *after, int64 reached)
 {
 	SierraReadPartition **read = palloc(sizeof(SierraReadPartition *) * store->partitions);
 	int count = 0;
@@ -32,7 +32,7 @@ sierra_read_partitions_open(SierraReadPartitions *opened, const SierraStore *sto
 		partition->sequence_index = sierra_scan_open_index(partition->rel, SIERRA_INDEX_SEQUENCE);
 		read[count++] = partition;
 	}
-	opened->horizon = sierra_horizon(store, read, count);
+	opened->horizon = sierra_horizon(store, read, count, reached);
 	pfree(read);
 }
 

@@ -19,10 +19,10 @@ typedef struct SierraReadPartitions
 
 /*
  * Opens the partitions except those i with after[i] == SIERRA_NOT_READ; after can be NULL.
- * Errors as for sierra_horizon().
+ * reached and errors are those of sierra_horizon().
  */
 extern void sierra_read_partitions_open(SierraReadPartitions *opened, const SierraStore *store,
-										const int64 *after);
+										const int64 *after, int64 reached);
 
 /* Keeps the locks if there are results. */
 extern void sierra_read_partitions_close(SierraReadPartitions *opened, bool has_results);

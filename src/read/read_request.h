@@ -42,6 +42,12 @@ typedef struct SierraReadAll
 /* How many events are skipped between two calls of goes_on. */
 #define SIERRA_ASK_EVERY 1024
 
+/*
+ * The position up to which the caller relies on the read, because an earlier read said that
+ * it can be read, or SIERRA_NONE.
+ */
+extern int64 sierra_read_request_reached(const SierraReadAll *request);
+
 /* Is the event in the slot one of those that are requested, except for its position? */
 extern bool sierra_read_request_wants(const SierraReadAll *request, TupleTableSlot *slot);
 

@@ -156,7 +156,8 @@ sierra_read_tagged(const SierraStore *store, const SierraReadAll *request,
 	Snapshot snapshot = GetActiveSnapshot();
 	int64 end;
 
-	sierra_read_partitions_open(&reading.opened, store, request->after_by_partition);
+	sierra_read_partitions_open(&reading.opened, store, request->after_by_partition,
+								sierra_read_request_reached(request));
 	find_bounds(&reading, store);
 	sierra_event_lookup_begin(&reading.lookup, store, reading.opened.partitions, snapshot);
 	sierra_tag_cursor_begin(&reading.cursor, store, tagged, snapshot,

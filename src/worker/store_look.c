@@ -49,7 +49,7 @@ look_as_owner(SierraStoreLook *look)
 	}
 	look->readable = PG_INT64_MAX;
 	if (!store->subscribed)
-		look->readable = sierra_horizon(store, partitions, store->partitions);
+		look->readable = sierra_horizon(store, partitions, store->partitions, SIERRA_NONE);
 
 	look->position = SIERRA_NONE;
 	look->events = 0;
