@@ -2,10 +2,11 @@
  * clear.c
  *		Empties the event tables of a store.
  *
- * TRUNCATE would make new files for six relations of each partition, which takes longer
- * than a test.  So the rows of small tables are deleted, and only large tables get new
- * files.  All tables of a store are treated alike: a transaction whose snapshot is older
- * finds all events or none, but not those of some partitions only.
+ * TRUNCATE makes new files for six relations of each partition, and flushes those of
+ * indexes to the disk, which takes longer than a test.  So the rows of small tables are
+ * deleted, and only large tables get new files.  All tables of a store are treated alike: a
+ *transaction whose snapshot is older finds all events or none, but not those of some partitions
+ *only.
  *
  * What sessions know about a store stays true.  They keep no numbers of events, and appends
  * look for the newest rows each time, under a lock that is not free while a store is cleared.
@@ -41,7 +42,7 @@
 #include "utils/snapmgr.h"
 
 /* If the event tables of a store have more pages than this, they get new files. */
-#define DELETE_BLOCKS_MAX 1024
+#define DELETE_BLOCKS_MAX 4096
 
 /* The number of events in a partition: sequences have no gaps. */
 static int64

@@ -15,6 +15,7 @@
 #include "append/import.h"
 #include "append/route.h"
 #include "append/tag_locks.h"
+#include "base/compat.h"
 #include "base/routing.h"
 
 #include "miscadmin.h"

@@ -4,6 +4,7 @@
  */
 #include "postgres.h"
 
+#include "base/compat.h"
 #include "base/json_write.h"
 #include "read/event_line.h"
 #include "store/event.h"

@@ -5,6 +5,7 @@
 #include "postgres.h"
 
 #include "base/args.h"
+#include "base/compat.h"
 #include "base/guc.h"
 #include "read/export.h"
 #include "read/read_all.h"
