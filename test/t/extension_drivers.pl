@@ -107,6 +107,20 @@ foreach my $name (sort keys %numbers) {
 }
 is(one_value($dbh, q{SELECT string_agg(DISTINCT upcast, ' ') FROM es.upcasters}), 'public.act(pg_catalog.jsonb)', 'and is stored with the types of its arguments');
 
+# Statements that the server has prepared survive a change of the function, as by an update of the
+# extension, but not DROP EXTENSION.
+my $append = $dbh->prepare('SELECT stream_version FROM eappend($1, $2, $3)');
+my $prepared_version = sub { ($dbh->selectrow_array($append, undef, 'prepared', 'x', '{}'))[0] };
+$prepared_version->() for 1 .. 3;
+$dbh->do(one_value($dbh, q{SELECT pg_get_functiondef('eappend'::regproc)}));
+is($prepared_version->(), 3, 'a prepared statement calls a function that was replaced');
+$dbh->do('SET client_min_messages = error; DROP EXTENSION sierra_es CASCADE; CREATE EXTENSION sierra_es; SELECT guard_event_store()');
+ok(!eval { $prepared_version->(); 1 }, 'a statement that was prepared before DROP EXTENSION fails');
+like($@, qr/cache lookup failed for type/, 'since the types have other numbers');
+$dbh->disconnect;
+$dbh = connect_to($node);
+is(one_value($dbh, 'SELECT stream_version FROM eappend($1, $2, $3)', 'prepared', 'x', '{}'), 4, 'a new session appends');
+
 $dbh->disconnect;
 $node->stop;
 done_testing();
