@@ -102,7 +102,8 @@ wait_for_effects(60);
 my $sessions = one_value($dbh, q{SELECT count(*) FROM pg_stat_activity WHERE application_name IN ('sierra load', 'sierra consumer')});
 cmp_ok($sessions, '<=', 6, '12 clients share 6 sessions of the server');
 
-for my $signal (qw(TERM KILL TERM KILL)) {
+# INT lets transactions end, and then closes all connections.
+for my $signal (qw(INT KILL INT KILL)) {
     end_pooler($signal);
     start_pooler();
     $load->wait_for(20);
@@ -201,5 +202,5 @@ store_is_sound($dbh, 'at the end');
 # Sessions end before the pooler: it does not wait for them.
 undef $append;
 $_->disconnect for $first, $second, $appender;
-end_pooler('TERM');
+end_pooler('INT');
 done_testing();
