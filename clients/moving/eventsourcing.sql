@@ -17,12 +17,12 @@ END
 $$;
 
 -- The state as JSON, if it is the text of a JSON object or array: then events can be read in SQL.
--- NULL for any other state.
+-- NULL for any other state.  (This function and the next are called for each event, and a SET
+-- clause would take longer than all that they do; their callers have one.)
 CREATE OR REPLACE FUNCTION sierra_moving.json_of(state bytea)
 RETURNS json
 LANGUAGE plpgsql
 IMMUTABLE STRICT PARALLEL SAFE
-SET search_path FROM CURRENT
 AS $$
 BEGIN
     IF octet_length(state) = 0 OR get_byte(state, 0) NOT IN (ascii('{'), ascii('[')) THEN
@@ -41,19 +41,23 @@ CREATE OR REPLACE FUNCTION sierra_moving.time_of(state bytea)
 RETURNS timestamptz
 LANGUAGE plpgsql
 STABLE STRICT PARALLEL SAFE
-SET search_path FROM CURRENT
 AS $$
 DECLARE
-    document CONSTANT json := sierra_moving.json_of(state);
-    found text := coalesce(document #>> '{timestamp,_data_}', document ->> 'timestamp');
+    document json;
+    found text;
 BEGIN
-    -- A time without zone, or a word such as "now", is not a point in time.
-    IF found !~ '^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$' THEN
+    IF octet_length(state) = 0 OR get_byte(state, 0) <> ascii('{') THEN
         RETURN NULL;
     END IF;
-    RETURN found::timestamptz;
+    document := convert_from(state, 'UTF8')::json;
+    found := coalesce(document #>> '{timestamp,_data_}', document ->> 'timestamp');
+    -- A time without zone, or a word such as "now", is not a point in time.
+    IF found ~ '^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$' THEN
+        RETURN found::timestamptz;
+    END IF;
+    RETURN NULL;
 EXCEPTION
-    WHEN data_exception THEN
+    WHEN data_exception OR statement_too_complex THEN
         RETURN NULL;
 END
 $$;
@@ -63,10 +67,7 @@ CREATE OR REPLACE FUNCTION sierra_moving.id_of(VARIADIC place text[])
 RETURNS uuid
 LANGUAGE sql
 IMMUTABLE PARALLEL SAFE
-SET search_path FROM CURRENT
-AS $$
-    SELECT sierra_stream_key('eventsourcing:' || array_to_string(place, ':'))
-$$;
+RETURN sierra_stream_key('eventsourcing:' || array_to_string(place, ':'));
 
 -- Has the table this column?
 CREATE OR REPLACE FUNCTION sierra_moving.has_column(events regclass, name name)

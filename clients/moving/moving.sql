@@ -44,8 +44,8 @@ $$;
 -- A source in another database
 -- ---------------------------------------------------------------------------
 
--- Makes foreign tables for a table of a server of postgres_fdw, and for the views that show who
--- writes to it.
+-- Makes a foreign table for a table of a server of postgres_fdw, and others for the views that show
+-- its writers.
 CREATE OR REPLACE FUNCTION sierra_moving.attach_source(server name, remote_schema name, remote_table name)
 RETURNS regclass
 LANGUAGE plpgsql
@@ -54,6 +54,13 @@ AS $$
 DECLARE
     attached regclass;
 BEGIN
+    -- Writers can be seen at one server only.
+    IF EXISTS (SELECT FROM pg_foreign_table AS f JOIN pg_foreign_server AS s ON s.oid = f.ftserver
+                WHERE f.ftrelid = to_regclass('sierra_moving.source_locks') AND s.srvname <> server) THEN
+        RAISE EXCEPTION USING ERRCODE = 'object_not_in_prerequisite_state',
+            MESSAGE = 'sources of another server are attached',
+            HINT = 'Use DROP SCHEMA sierra_moving CASCADE, and load the scripts again.';
+    END IF;
     EXECUTE format('IMPORT FOREIGN SCHEMA %I LIMIT TO (%I) FROM SERVER %I INTO sierra_moving',
                    remote_schema, remote_table, server);
     attached := to_regclass(format('sierra_moving.%I', remote_table));
@@ -61,19 +68,20 @@ BEGIN
         RAISE EXCEPTION USING ERRCODE = 'undefined_table',
             MESSAGE = format('server "%s" has no table "%s" in schema "%s"', server, remote_table, remote_schema);
     END IF;
-    EXECUTE format('ALTER FOREIGN TABLE %s OPTIONS (ADD fetch_size ''1000'')', attached);
+    -- The server knows its indexes, and how many rows there are.
+    EXECUTE format('ALTER FOREIGN TABLE %s OPTIONS (ADD fetch_size ''1000'', ADD use_remote_estimate ''true'')', attached);
 
-    EXECUTE format('CREATE FOREIGN TABLE sierra_moving.source_locks (locktype text, database oid, relation oid, '
+    EXECUTE format('CREATE FOREIGN TABLE IF NOT EXISTS sierra_moving.source_locks (locktype text, database oid, relation oid, '
                    'virtualtransaction text, mode text, granted boolean) '
                    'SERVER %I OPTIONS (schema_name ''pg_catalog'', table_name ''pg_locks'')', server);
-    EXECUTE format('CREATE FOREIGN TABLE sierra_moving.source_classes (oid oid, relname name, relnamespace oid) '
+    EXECUTE format('CREATE FOREIGN TABLE IF NOT EXISTS sierra_moving.source_classes (oid oid, relname name, relnamespace oid) '
                    'SERVER %I OPTIONS (schema_name ''pg_catalog'', table_name ''pg_class'')', server);
-    EXECUTE format('CREATE FOREIGN TABLE sierra_moving.source_namespaces (oid oid, nspname name) '
+    EXECUTE format('CREATE FOREIGN TABLE IF NOT EXISTS sierra_moving.source_namespaces (oid oid, nspname name) '
                    'SERVER %I OPTIONS (schema_name ''pg_catalog'', table_name ''pg_namespace'')', server);
-    EXECUTE format('CREATE FOREIGN TABLE sierra_moving.source_databases (oid oid, datname name) '
+    EXECUTE format('CREATE FOREIGN TABLE IF NOT EXISTS sierra_moving.source_databases (oid oid, datname name) '
                    'SERVER %I OPTIONS (schema_name ''pg_catalog'', table_name ''pg_database'')', server);
-    EXECUTE format('CREATE FOREIGN TABLE sierra_moving.source_catalog_name (catalog_name name) SERVER %I '
-                   'OPTIONS (schema_name ''information_schema'', table_name ''information_schema_catalog_name'')',
+    EXECUTE format('CREATE FOREIGN TABLE IF NOT EXISTS sierra_moving.source_catalog_name (catalog_name name) '
+                   'SERVER %I OPTIONS (schema_name ''information_schema'', table_name ''information_schema_catalog_name'')',
                    server);
     RETURN attached;
 END
@@ -202,6 +210,23 @@ BEGIN
 END
 $$;
 
+-- The number of the last event of a batch, NULL if there are no more events.  A query for the bare
+-- number reaches another server as a whole, with its LIMIT; one for events may not.
+CREATE OR REPLACE FUNCTION sierra_moving.end_of_batch(source regclass, after bigint, up_to bigint, batch_size integer)
+RETURNS bigint
+LANGUAGE plpgsql
+SET search_path FROM CURRENT
+AS $$
+DECLARE
+    last bigint;
+BEGIN
+    EXECUTE format('SELECT max(position) FROM (SELECT position FROM %s WHERE position > $1 AND position <= $2 '
+                   'ORDER BY position LIMIT $3) AS batch', source)
+       INTO last USING after, up_to, batch_size;
+    RETURN last;
+END
+$$;
+
 -- Moves the next events, up to a number; returns how many.
 CREATE OR REPLACE FUNCTION sierra_moving.move_batch(source regclass, store name, up_to bigint, batch_size integer)
 RETURNS bigint
@@ -212,6 +237,7 @@ SET sierra_es.metadata = ''
 AS $$
 DECLARE
     positions CONSTANT regclass := format('%I.global_position', store);
+    last bigint;
     moved bigint := 0;
     other bigint;
     run record;
@@ -219,6 +245,7 @@ BEGIN
     PERFORM set_config('sierra_es.store', store, true);
     -- Nothing else may append before this batch is committed: positions are set below.
     EXECUTE format('LOCK TABLE %I.events IN SHARE ROW EXCLUSIVE MODE', store);
+    last := sierra_moving.last_moved(source, store);
 
     -- A run is a part of the batch without gaps: one call gives it positions without gaps.
     FOR run IN EXECUTE format($query$
@@ -234,11 +261,10 @@ BEGIN
                array_agg(payload_bytes ORDER BY position) AS payload_bytes,
                array_agg(to_json(tags) ORDER BY position) AS tags
           FROM (SELECT *, position - row_number() OVER (ORDER BY position) AS run
-                  FROM (SELECT * FROM %s WHERE position > $1 AND position <= $2 ORDER BY position LIMIT $3) AS batch)
-            AS numbered
+                  FROM (SELECT * FROM %s WHERE position > $1 AND position <= $2) AS batch) AS numbered
          GROUP BY run
          ORDER BY 1
-    $query$, source) USING sierra_moving.last_moved(source, store), up_to, batch_size
+    $query$, source) USING last, sierra_moving.end_of_batch(source, last, up_to, batch_size)
     LOOP
         PERFORM setval(positions, run.first - 1, false);
         SELECT count(*) INTO other
@@ -371,6 +397,7 @@ AS $$
 DECLARE
     last CONSTANT bigint := sierra_moving.last_moved(source, store);
     done bigint := 0;
+    part_end bigint;
     part record;
 BEGIN
     PERFORM set_config('sierra_es.store', store, true);
@@ -379,13 +406,13 @@ BEGIN
     source_digest := md5('');
     store_digest := source_digest;
     WHILE done < last LOOP
+        part_end := coalesce(sierra_moving.end_of_batch(source, done, last, batch_size), last);
         EXECUTE format($query$
             WITH old AS MATERIALIZED (
-                SELECT * FROM %s WHERE position > $1 AND position <= $2 ORDER BY position LIMIT $3
+                SELECT * FROM %s WHERE position > $1 AND position <= $2
             ), fresh AS (
                 SELECT *, global_position + 1 AS position
-                  FROM equery(NULL, after_position => $1 - 1,
-                              to_position => (SELECT coalesce(max(position), $2) - 1 FROM old))
+                  FROM equery(NULL, after_position => $1 - 1, to_position => $2 - 1)
             ), compared AS (
                 SELECT o.position AS old_position, n.position AS fresh_position, coalesce(o.position, n.position) AS position,
                        CASE WHEN o.position IS NOT NULL
@@ -400,19 +427,19 @@ BEGIN
                   FROM old AS o
                   FULL JOIN fresh AS n ON n.position = o.position
             )
-            SELECT max(old_position) AS last, count(old_position) AS source_events, count(fresh_position) AS store_events,
+            SELECT count(old_position) AS source_events, count(fresh_position) AS store_events,
                    min(position) FILTER (WHERE old IS DISTINCT FROM fresh) AS difference,
                    coalesce(string_agg(md5(old), '' ORDER BY position), '') AS source_digests,
                    coalesce(string_agg(md5(fresh), '' ORDER BY position), '') AS store_digests
               FROM compared
-        $query$, source) INTO part USING done, last, batch_size;
+        $query$, source) INTO part USING done, part_end;
 
         source_events := source_events + part.source_events;
         store_events := store_events + part.store_events;
         source_digest := md5(source_digest || part.source_digests);
         store_digest := md5(store_digest || part.store_digests);
         first_difference := coalesce(first_difference, part.difference);
-        done := coalesce(part.last, last);
+        done := part_end;
     END LOOP;
     EXECUTE format('SELECT count(*) FROM %s WHERE position > $1', source) INTO not_moved USING last;
     same := source_digest = store_digest AND source_events = store_events;

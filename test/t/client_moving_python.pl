@@ -52,10 +52,15 @@ run_bank('fill', @stock);
 my $shown = run_bank('show', @stock);
 like($shown, qr/^Vault \d+$/m, 'the library has filled its tables');
 
-IPC::Run::run([
-    'psql', '-X', '-q', '-d', $node->connstr('bank'), '-f', "$clients/moving/moving.sql", '-f',
-    "$clients/moving/eventsourcing.sql"
-]) or die 'cannot load the scripts';
+sub load_scripts {
+    my ($database) = @_;
+    IPC::Run::run([
+        'psql', '-X', '-q', '-d', $node->connstr($database), '-f', "$clients/moving/moving.sql", '-f',
+        "$clients/moving/eventsourcing.sql"
+    ]) or die "cannot load the scripts into $database";
+    return;
+}
+load_scripts('bank');
 
 my $dbh = connect_to($node, 'bank');
 $dbh->do('SET client_min_messages = warning');
@@ -131,6 +136,26 @@ SKIP: {
     skip 'the package eventsourcing_sierra_es is not in clients/python', 1 unless -e "$clients/python/eventsourcing_sierra_es/__init__.py";
     same_text(run_bank('show', ('eventsourcing_sierra_es') x 2), $shown, 'the applications read the same from the stores as from the tables');
 }
+
+# From another database: several tables of one server.
+$node->safe_psql('postgres', sprintf <<'SQL', $node->host, $node->port);
+CREATE EXTENSION postgres_fdw;
+CREATE SERVER old FOREIGN DATA WRAPPER postgres_fdw OPTIONS (host '%s', port '%s', dbname 'bank');
+CREATE USER MAPPING FOR current_user SERVER old;
+CREATE SERVER other FOREIGN DATA WRAPPER postgres_fdw OPTIONS (dbname 'other');
+SQL
+my $here = $dbh;
+$dbh = connect_to($node);
+$dbh->do('SET client_min_messages = warning');
+load_scripts('postgres');
+foreach my $table (qw(bank_events vault_events)) {
+    $dbh->do(q{SELECT sierra_moving.attach_source('old', 'public', ?)}, undef, $table);
+    move('map_eventsourcing', "sierra_moving.$table", 'sierra_moving.eventsourcing', $table);
+    no_complaints([ differences("sierra_moving.$table", $table) ], "$table: from another database every event is there, once, with all that it says");
+}
+is(sqlstate_of($dbh, q{SELECT sierra_moving.attach_source('old', 'public', 'nothing')}), '42P01', 'a table that is not there is refused');
+is(sqlstate_of($dbh, q{SELECT sierra_moving.attach_source('other', 'public', 'bank_events')}), '55000', 'a second server is refused');
+$dbh = $here;
 
 # Version 10: ids are text, and an event can have an id and metadata.
 $dbh->do(<<'SQL');
