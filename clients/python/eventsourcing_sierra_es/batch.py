@@ -10,19 +10,12 @@ from uuid import UUID, uuid4
 from eventsourcing.persistence import IntegrityError
 
 from .compat import ProgrammingError, id_of, metadata_of
+from .metadata import DEFAULT_FIRST_VERSION, FIRST_VERSION, OWN_PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from eventsourcing.persistence import StoredEvent
-
-# A stream begins with this version, unless the metadata of its events say otherwise.
-DEFAULT_FIRST_VERSION = 1
-
-# Members of metadata that are not the application's.
-OWN_PREFIX = "eventsourcing_"
-FIRST_VERSION = OWN_PREFIX + "first_version"
-EVENT_UUID = OWN_PREFIX + "uuid"
 
 
 class Batch:
@@ -133,13 +126,6 @@ def checked_metadata(metadata: Mapping[str, str]) -> dict[str, Any]:
             msg = f"Metadata must not have a key that begins with {OWN_PREFIX!r}: {key!r}"
             raise ProgrammingError(msg)
     return dict(metadata)
-
-
-def own_metadata_of(metadata: Mapping[str, Any] | None) -> dict[str, str]:
-    """What the application has put into metadata, and the setting sierra_es.metadata."""
-    if metadata is None:
-        return {}
-    return {key: str(value) for key, value in metadata.items() if not key.startswith(OWN_PREFIX)}
 
 
 def json_text(state: bytes) -> str | None:

@@ -12,8 +12,12 @@ from uuid import UUID
 
 from eventsourcing.persistence import Notification, StoredEvent
 
+from .metadata import own_metadata_of
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from .metadata import Metadata
 
 # mypy is called with --always-true or --always-false for this name.
 EVENTSOURCING_10 = int(version("eventsourcing").partition(".")[0]) >= 10
@@ -36,6 +40,9 @@ if EVENTSOURCING_10:
         ListenNotifyApplicationRecorderSubscription as ListenNotifySubscription,
     )
 
+    # Columns of an event that the library has fields for, after all others.
+    OWN_COLUMNS = "metadata, event_id"
+
     InsertedIds: TypeAlias = int | None
 
     def inserted_ids(ids: range) -> InsertedIds:
@@ -56,8 +63,8 @@ if EVENTSOURCING_10:
         version: int,
         topic: str,
         state: bytes,
+        metadata: Metadata,
         event_id: UUID,
-        metadata: dict[str, str],
     ) -> StoredEvent:
         return StoredEvent(
             originator_id=stream_id,
@@ -65,7 +72,7 @@ if EVENTSOURCING_10:
             topic=topic,
             state=state,
             uuid=event_id,
-            metadata=metadata,
+            metadata=own_metadata_of(metadata),
         )
 
     def notification(
@@ -75,8 +82,8 @@ if EVENTSOURCING_10:
         version: int,
         topic: str,
         state: bytes,
+        metadata: Metadata,
         event_id: UUID,
-        metadata: dict[str, str],
     ) -> Notification:
         return Notification(
             id=notification_id,
@@ -85,7 +92,7 @@ if EVENTSOURCING_10:
             topic=topic,
             state=state,
             uuid=event_id,
-            metadata=metadata,
+            metadata=own_metadata_of(metadata),
         )
 
     def dcb_event(
@@ -120,6 +127,8 @@ else:
         ProgrammingError,
     )
 
+    OWN_COLUMNS = "metadata"
+
     InsertedIds: TypeAlias = "Sequence[int] | None"
 
     def inserted_ids(ids: range) -> InsertedIds:
@@ -140,8 +149,7 @@ else:
         version: int,
         topic: str,
         state: bytes,
-        event_id: UUID,
-        metadata: dict[str, str],
+        metadata: Metadata,
     ) -> StoredEvent:
         return StoredEvent(originator_id(stream_id, id_type), version, topic, state)
 
@@ -152,8 +160,7 @@ else:
         version: int,
         topic: str,
         state: bytes,
-        event_id: UUID,
-        metadata: dict[str, str],
+        metadata: Metadata,
     ) -> Notification:
         return Notification(
             originator_id(stream_id, id_type), version, topic, state, notification_id
@@ -171,6 +178,7 @@ else:
 
 __all__ = [
     "EVENTSOURCING_10",
+    "OWN_COLUMNS",
     "DcbAppendCondition",
     "DcbEvent",
     "DcbListenNotifySubscription",

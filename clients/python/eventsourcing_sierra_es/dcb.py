@@ -7,13 +7,14 @@ first tag names, so that events about different things do not wait for each othe
 from __future__ import annotations
 
 import json
+from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from eventsourcing.utils import retry
 from psycopg.types.numeric import Int8
 
-from .batch import EVENT_UUID, checked_metadata, event_json, json_text, own_metadata_of
+from .batch import checked_metadata, event_json, json_text
 from .compat import (
     DcbAppendCondition,
     DcbEvent,
@@ -32,7 +33,8 @@ from .compat import (
 )
 from .datastore import SierraDatastore, refusals_as_integrity_errors
 from .factory import partitions_of, store_of
-from .recorders import STATE, SierraRecorder, int8_or_none, one_value
+from .metadata import EVENT_UUID, own_metadata_of
+from .recorders import IN_FLIGHT_SECONDS, STATE, SierraRecorder, int8_or_none, one_value
 from .subscription import HeadWatcher
 
 if TYPE_CHECKING:
@@ -126,7 +128,9 @@ class SierraDCBRecorder(DcbRecorder, SierraRecorder):
         return events, None if head is None or head < 0 else head + 1
 
     def _wait_for(self, position: int) -> None:
-        self.wait_for_head(position - 1, READ_OWN_SECONDS)
+        deadline = monotonic() + READ_OWN_SECONDS
+        while self.read_head() < position and monotonic() < deadline:
+            sleep(IN_FLIGHT_SECONDS)
 
     @retry((InterfaceError, OperationalError), max_attempts=10, wait=0.2)
     def head(self) -> int | None:

@@ -22,8 +22,9 @@ from eventsourcing.postgres import PostgresRecorder, PostgresTrackingRecorder
 from eventsourcing.utils import retry
 from psycopg.types.numeric import Int8
 
-from .batch import DEFAULT_FIRST_VERSION, FIRST_VERSION, Batch, own_metadata_of
+from .batch import Batch
 from .compat import (
+    OWN_COLUMNS,
     InsertedIds,
     InterfaceError,
     OperationalError,
@@ -32,6 +33,7 @@ from .compat import (
     stored_event,
 )
 from .datastore import SierraDatastore, fast_cursor, refusals_as_integrity_errors, sqlstate_of
+from .metadata import DEFAULT_FIRST_VERSION, first_version_of
 from .subscription import SierraSubscription
 
 if TYPE_CHECKING:
@@ -46,6 +48,7 @@ CANNOT_WAIT_IN_SNAPSHOT = "25001"
 WRONG_VERSION = "SE001"
 
 POLL_SECONDS = 0.1
+IN_FLIGHT_SECONDS = 0.01
 
 # How many first versions a recorder remembers; then it forgets all of them.
 REMEMBERED = 100_000
@@ -61,11 +64,11 @@ FIRST_EVENTS = (
     " FROM unnest(%s::text[]) AS s (stream_id), escan(s.stream_id, 0, 0) AS e"
 )
 SELECT_EVENTS = (
-    f"SELECT stream_version, event_name, {STATE}, event_id, metadata"
+    f"SELECT stream_version, event_name, {STATE}, {OWN_COLUMNS}"
     " FROM escan(%s, %s, %s, %s, %s)"
 )
 SELECT_NOTIFICATIONS = (
-    f"SELECT global_position, stream_id, stream_version, event_name, {STATE}, event_id, metadata"
+    f"SELECT global_position, stream_id, stream_version, event_name, {STATE}, {OWN_COLUMNS}"
     " FROM eall(%s, %s, NULL, %s)"
 )
 MAX_POSITION = "SELECT global_position FROM eall(max_count => 1, backward => true)"
@@ -92,16 +95,22 @@ class SierraRecorder(PostgresRecorder):
 
         After this time it is returned anyway.
         """
+        there = False
         try:
             with self.datastore.store_cursor() as curs:
                 curs.execute(WAIT_FOR_POSITION, [Int8(head + 1), f"{seconds}s"], prepare=True)
+                there = bool(one_value(curs))
         except (OperationalError, InternalError) as e:
             if sqlstate_of(e) not in (TOO_MANY_WAIT, CANNOT_WAIT_IN_SNAPSHOT):
                 raise
             sleep(POLL_SECONDS)
         # Asked whatever the answer was: an append that was rolled back leaves its position
         # unused, and then nothing ends the wait for it.
-        return self.read_head()
+        reached = self.read_head()
+        if there and reached == head:
+            # The event is there, and cannot be read before an append in flight has ended.
+            sleep(IN_FLIGHT_SECONDS)
+        return reached
 
     def read_head(self) -> int:
         """The position up to which the store can be read, -1 if it is empty."""
@@ -234,20 +243,15 @@ class SierraApplicationRecorder(SierraRecorder, ApplicationRecorder):
                 prepare=True,
             )
             rows = curs.fetchall()
-        if rows and stream not in self._first_versions:
-            self._remember({stream: first_version_of(rows[0][-1])})
+        if not rows:
+            return []
+        # All events of a stream say the same.
+        first_version = first_version_of(rows[0][3])
+        self._remember({stream: first_version})
         id_type = self.datastore.originator_id_type
         return [
-            stored_event(
-                stream,
-                id_type,
-                version + first_version_of(metadata),
-                topic,
-                state,
-                event_id,
-                own_metadata_of(metadata),
-            )
-            for version, topic, state, event_id, metadata in rows
+            stored_event(stream, id_type, version + first_version, *more)
+            for version, *more in rows
         ]
 
     @retry((InterfaceError, OperationalError), max_attempts=10, wait=0.2)
@@ -274,13 +278,10 @@ class SierraApplicationRecorder(SierraRecorder, ApplicationRecorder):
                 position + 1,
                 stream,
                 id_type,
-                version + first_version_of(metadata),
-                topic,
-                state,
-                event_id,
-                own_metadata_of(metadata),
+                version + (DEFAULT_FIRST_VERSION if more[2] is None else first_version_of(more[2])),
+                *more,
             )
-            for position, stream, version, topic, state, event_id, metadata in rows
+            for position, stream, version, *more in rows
             if stop is None or position < stop
         ]
 
@@ -332,14 +333,6 @@ def append(curs: Cursor[TupleRow], batch: Batch, first_versions: Mapping[str, in
         else:
             curs.execute(APPEND_MANY, [batch.json(first_versions)], prepare=True)
         return one_value(curs)
-
-
-def first_version_of(metadata: Mapping[str, Any] | None) -> int:
-    """The version of the first event of a stream, of whose events one has these metadata."""
-    if metadata is None:
-        return DEFAULT_FIRST_VERSION
-    version: int = metadata.get(FIRST_VERSION, DEFAULT_FIRST_VERSION)
-    return version
 
 
 def one_value(curs: Cursor[TupleRow]) -> int:
