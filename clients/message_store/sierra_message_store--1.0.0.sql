@@ -56,6 +56,8 @@ BEGIN
           FROM pg_depend AS d
          CROSS JOIN LATERAL pg_identify_object(d.classid, d.objid, d.objsubid) AS o
          WHERE d.refclassid = 'pg_extension'::regclass AND d.refobjid = extension AND d.deptype = 'e'
+           -- Since PostgreSQL 17, the row type of a table is a member too, and goes with the table.
+           AND d.classid <> 'pg_type'::regclass
     LOOP
         EXECUTE format('ALTER EXTENSION sierra_message_store DROP %s %s', member.type, member.identity);
     END LOOP;

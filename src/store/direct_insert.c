@@ -20,6 +20,14 @@ sierra_direct_insert_open(Relation rel)
 
 	InitResultRelInfo(result, rel, 0, NULL, 0);
 	ExecOpenIndices(result, false);
+	for (int i = 0; i < result->ri_NumIndices; i++)
+	{
+		IndexInfo *info = result->ri_IndexRelationInfo[i];
+
+		/* The relation cache has simplified them, which the executor would do once more. */
+		if (info->ii_Expressions != NIL)
+			info->ii_ExpressionsState = ExecInitExprList(info->ii_Expressions, NULL);
+	}
 	return result;
 }
 
