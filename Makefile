@@ -7,7 +7,7 @@ EXTVERSION := $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" sierra_es.co
 MODULE_big  = sierra_es
 OBJS        = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c src/*/*.c)))
 # The install script is built from parts, in this order.
-SQL_PARTS   = $(patsubst %,sql/%.sql,types routing retry store guard category_index append read verify subscription consumer_group failure \
+SQL_PARTS   = $(patsubst %,sql/%.sql,types routing retry store guard category_index append read trace verify subscription consumer_group failure \
               monitoring aggregate upcaster timer projection projection_run projection_operate process_manager \
               saga saga_engine saga_operate clear export worker)
 DATA_built  = sql/sierra_es--$(EXTVERSION).sql

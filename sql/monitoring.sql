@@ -2,20 +2,57 @@
 -- Views of subscriptions, their consumers and leases.
 -- ---------------------------------------------------------------------------
 
+CREATE FUNCTION sierra_internal.oldest_pending(store name, subscription text, partition integer,
+                                               until timestamptz)
+    RETURNS timestamptz
+    LANGUAGE c STABLE STRICT PARALLEL RESTRICTED
+    AS 'MODULE_PATHNAME', 'sierra_oldest_pending';
+COMMENT ON FUNCTION sierra_internal.oldest_pending(name, text, integer, timestamptz) IS
+    'returns the time of the next event of a subscription in a partition (-1: all); infinity if not known by then';
+
+CREATE FUNCTION sierra_internal.count_pending(store name, subscription text, consumer text DEFAULT NULL) RETURNS bigint
+    LANGUAGE c VOLATILE PARALLEL RESTRICTED
+    AS 'MODULE_PATHNAME', 'sierra_count_pending';
+COMMENT ON FUNCTION sierra_internal.count_pending(name, text, text) IS
+    'returns how many events are after the cursors of a subscription or consumer; null under row-level security';
+
+CREATE FUNCTION sierra_internal.lag_since(oldest timestamptz) RETURNS interval
+    LANGUAGE sql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$ SELECT CASE WHEN isfinite($1) THEN clock_timestamp() - $1 END $$;
+COMMENT ON FUNCTION sierra_internal.lag_since(timestamptz) IS
+    'returns the time since a result of oldest_pending(); null if there was none, or it is not known';
+
+CREATE FUNCTION sierra_internal.list_leases(store name)
+    RETURNS TABLE (subscription text, partition_id integer, cursor bigint, lag_events bigint,
+                   lag interval, consumer text, epoch bigint, acknowledged_at timestamptz)
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY EXECUTE format(
+        'SELECT c.subscription, c.partition_id, c.cursor, behind.events,'
+        '       sierra_internal.lag_since(CASE WHEN behind.events > 0 THEN'
+        '           sierra_internal.oldest_pending($1, c.subscription, c.partition_id, $2) END),'
+        '       c.consumer, c.epoch, c.acknowledged_at'
+        '  FROM %I.subscription_cursors AS c'
+        ' CROSS JOIN LATERAL sierra_internal.count_events_after($1, c.partition_id, c.cursor) AS behind (events)'
+        ' WHERE c.partition_id >= 0'
+        ' ORDER BY c.subscription, c.partition_id', store)
+      USING store, clock_timestamp() + interval '1 second';
+END
+$$;
+COMMENT ON FUNCTION sierra_internal.list_leases(name) IS
+    'returns the rows of event_leases(); looks for the oldest events for at most a second';
+
 CREATE FUNCTION sierra_internal.event_leases_body(store name) RETURNS SETOF record
     LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
-DECLARE
-    wanted constant name := sierra_internal.require_store(store);
 BEGIN
-    RETURN QUERY EXECUTE format(
-        'SELECT c.subscription, c.partition_id, c.cursor,'
-        '       sierra_internal.count_events_after($1, c.partition_id, c.cursor), c.consumer, c.epoch,'
-        '       c.acknowledged_at'
-        '  FROM %I.subscription_cursors AS c WHERE c.partition_id >= 0'
-        ' ORDER BY c.subscription, c.partition_id', wanted) USING wanted;
+    RETURN QUERY SELECT * FROM sierra_internal.list_leases(sierra_internal.require_store(store));
 END
 $$;
 COMMENT ON FUNCTION sierra_internal.event_leases_body(name) IS
@@ -23,11 +60,11 @@ COMMENT ON FUNCTION sierra_internal.event_leases_body(name) IS
 
 CREATE FUNCTION event_leases(store name DEFAULT NULL)
     RETURNS TABLE (subscription text, partition_id integer, cursor bigint, lag_events bigint,
-                   consumer text, epoch bigint, acknowledged_at timestamptz)
+                   lag interval, consumer text, epoch bigint, acknowledged_at timestamptz)
     LANGUAGE c STABLE
     AS 'MODULE_PATHNAME', 'sierra_show';
 COMMENT ON FUNCTION event_leases(name) IS
-    'returns the partitions of consumer groups: cursor, events behind, and the consumer that holds the lease';
+    'returns the partitions of consumer groups: cursor, lag, and the consumer that holds the lease';
 
 CREATE FUNCTION sierra_internal.event_consumers_body(store name) RETURNS SETOF record
     LANGUAGE plpgsql STABLE
@@ -38,14 +75,18 @@ DECLARE
     wanted constant name := sierra_internal.require_store(store);
 BEGIN
     RETURN QUERY EXECUTE format(
-        'SELECT m.subscription, m.consumer,'
-        '       ARRAY(SELECT c.partition_id FROM %1$I.subscription_cursors AS c'
-        '              WHERE c.subscription = m.subscription AND c.consumer = m.consumer ORDER BY 1),'
-        '       m.acknowledged, m.delivered, m.seen_at >= clock_timestamp() - s.lease_time,'
+        'SELECT m.subscription, m.consumer, coalesce(l.partitions, ''{}''), m.acknowledged, m.delivered,'
+        '       coalesce(l.lag_events, 0), l.lag, m.seen_at >= clock_timestamp() - s.lease_time,'
         '       m.joined_at, m.seen_at'
         '  FROM %1$I.subscription_consumers AS m'
         '  JOIN %1$I.subscriptions AS s ON s.subscription = m.subscription'
-        ' ORDER BY m.subscription, m.consumer', wanted);
+        '  LEFT JOIN (SELECT c.subscription, c.consumer,'
+        '                    array_agg(c.partition_id ORDER BY c.partition_id) AS partitions,'
+        '                    sum(c.lag_events)::bigint AS lag_events, max(c.lag) AS lag'
+        '               FROM sierra_internal.list_leases($1) AS c'
+        '              GROUP BY c.subscription, c.consumer) AS l'
+        '    ON l.subscription = m.subscription AND l.consumer = m.consumer'
+        ' ORDER BY m.subscription, m.consumer', wanted) USING wanted;
 END
 $$;
 COMMENT ON FUNCTION sierra_internal.event_consumers_body(name) IS
@@ -53,11 +94,11 @@ COMMENT ON FUNCTION sierra_internal.event_consumers_body(name) IS
 
 CREATE FUNCTION event_consumers(store name DEFAULT NULL)
     RETURNS TABLE (subscription text, consumer text, partitions integer[], acknowledged bigint,
-                   delivered bigint, alive boolean, joined_at timestamptz, seen_at timestamptz)
+                   delivered bigint, lag_events bigint, lag interval, alive boolean, joined_at timestamptz, seen_at timestamptz)
     LANGUAGE c STABLE
     AS 'MODULE_PATHNAME', 'sierra_show';
 COMMENT ON FUNCTION event_consumers(name) IS
-    'returns the consumers of groups: their partitions, progress, and when they were last seen';
+    'returns the consumers of groups: their partitions, progress, lag, and when they were last seen';
 
 -- The query returns a row for each subscription; %1$I is the store.  A subscription
 -- without a group has its cursor under partition -1.

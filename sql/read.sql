@@ -73,6 +73,28 @@ CREATE FUNCTION ehead() RETURNS bigint
 COMMENT ON FUNCTION ehead() IS
     'returns the highest global position that can be read now without skipping an event, -1 if there is none';
 
+CREATE FUNCTION event_streams(store name DEFAULT NULL,
+                              prefix text DEFAULT '',
+                              after text DEFAULT NULL,
+                              max_count bigint DEFAULT 100,
+                              newest_first boolean DEFAULT false,
+                              max_events bigint DEFAULT 10000)
+    RETURNS TABLE (stream_id text, partition_id integer, events bigint, last_version bigint,
+                   last_position bigint, last_event_name text, first_at timestamptz,
+                   last_at timestamptz)
+    LANGUAGE c STABLE PARALLEL RESTRICTED ROWS 100
+    AS 'MODULE_PATHNAME', 'sierra_event_streams';
+COMMENT ON FUNCTION event_streams(name, text, text, bigint, boolean, bigint) IS
+    'returns streams by name, or those of the newest events: how many events, the last one, first and last time';
+
+CREATE FUNCTION event_names(store name DEFAULT NULL, max_events bigint DEFAULT 100000)
+    RETURNS TABLE (event_name text, events bigint, last_position bigint, first_at timestamptz,
+                   last_at timestamptz)
+    LANGUAGE c STABLE PARALLEL RESTRICTED ROWS 100
+    AS 'MODULE_PATHNAME', 'sierra_event_names';
+COMMENT ON FUNCTION event_names(name, bigint) IS
+    'returns the names of the newest events: how many have each, and the first and last time';
+
 CREATE FUNCTION sierra_internal.count_events_after(store name, partition integer, "position" bigint)
     RETURNS bigint
     LANGUAGE c STABLE STRICT PARALLEL RESTRICTED

@@ -131,6 +131,7 @@ REVOKE EXECUTE ON FUNCTION
     sierra_internal.event_projections_body(name),
     sierra_internal.event_sagas_body(name, text),
     sierra_internal.estates_body(text),
+    sierra_internal.etrace_body(text, text, bigint),
     sierra_internal.run_job_body(name, text, text, integer, bigint, oid),
     sierra_internal.run_timers_body(integer),
     sierra_internal.append_timers_body(name, uuid[]),

@@ -51,6 +51,7 @@ static const struct
 } contents[] = {
 	{"everify", {"events"}},
 	{"estates", {"projections", "projection_states"}},
+	{"etrace", {"events"}},
 };
 
 /* The function that is called, and its body. */

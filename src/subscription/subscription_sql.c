@@ -16,6 +16,7 @@
 #include "subscription/acknowledge.h"
 #include "subscription/await.h"
 #include "subscription/delivery.h"
+#include "subscription/pending.h"
 #include "subscription/subscription.h"
 
 #include "catalog/pg_type.h"
@@ -36,6 +37,8 @@ PG_FUNCTION_INFO_V1(sierra_await_subscription);
 PG_FUNCTION_INFO_V1(sierra_ehead);
 PG_FUNCTION_INFO_V1(sierra_events_after);
 PG_FUNCTION_INFO_V1(sierra_lock_subscription);
+PG_FUNCTION_INFO_V1(sierra_oldest_pending);
+PG_FUNCTION_INFO_V1(sierra_count_pending);
 PG_FUNCTION_INFO_V1(sierra_require_public_subscription);
 
 static int64
@@ -232,6 +235,48 @@ sierra_events_after(PG_FUNCTION_ARGS)
 		PG_RETURN_INT64(sierra_locate_count_after(store, partition, position));
 	first = sierra_locate_first_after(store, partition, position);
 	PG_RETURN_INT64(first == SIERRA_NONE ? 0 : sierra_row_security_count(store, partition, first));
+}
+
+/*
+ * The time of the oldest event that a subscription has still to process, in a partition or
+ * in all: NULL if there is none, infinity if that was not found out by the time given.
+ */
+Datum
+sierra_oldest_pending(PG_FUNCTION_ARGS)
+{
+	SierraStore *store = sierra_store_open_named(NameStr(*PG_GETARG_NAME(0)), ACL_SELECT);
+	int32 partition = PG_GETARG_INT32(2);
+	SierraTime give_up = sierra_time_of_wall(sierra_now(), PG_GETARG_TIMESTAMPTZ(3));
+	TimestampTz at;
+
+	if (partition != SIERRA_WHOLE)
+		sierra_check_partition(store, partition);
+	switch (sierra_pending_find(store, PG_GETARG_TEXT_PP(1), partition, give_up, &at))
+	{
+		case SIERRA_PENDING_NONE:
+			PG_RETURN_NULL();
+		case SIERRA_PENDING_FOUND:
+			PG_RETURN_TIMESTAMPTZ(at);
+		case SIERRA_PENDING_UNKNOWN:
+			break;
+	}
+	PG_RETURN_TIMESTAMPTZ(DT_NOEND);
+}
+
+Datum
+sierra_count_pending(PG_FUNCTION_ARGS)
+{
+	SierraStore *store;
+	int64 count;
+
+	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
+		PG_RETURN_NULL();
+	store = sierra_store_open_named(NameStr(*PG_GETARG_NAME(0)), ACL_SELECT);
+	count = sierra_pending_count(store, PG_GETARG_TEXT_PP(1),
+								 PG_ARGISNULL(2) ? NULL : PG_GETARG_TEXT_PP(2));
+	if (count < 0)
+		PG_RETURN_NULL();
+	PG_RETURN_INT64(count);
 }
 
 /*

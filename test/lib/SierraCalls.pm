@@ -168,14 +168,12 @@ my %calls = (
     create_projection      => [q{create_projection('another', 'handlers.count(jsonb, sierra_event)')},
                                q{create_projection('another', 'handlers.count(jsonb, sierra_event)', mode => 'inline', initial => '0')}],
     create_saga            => [ map { qq{create_saga('$_', ARRAY[saga_step('one', 'handlers.act(jsonb)')])} } qw(saga another) ],
+    create_trace_index     => [q{create_trace_index('{store}')}],
     create_upcaster        => [q{create_upcaster('Happened', 1, 'handlers.up(json)', replace => true)},
                                q{create_upcaster('Happened', 2, 'handlers.up(json)')}],
     drop_aggregate         => [q{drop_aggregate('thing')}],
     drop_category_index    => [q{drop_category_index('{store}')}],
-    export_events          => [ map { "count(*) || ' ' || coalesce(md5(string_agg(l, '|')), '') FROM export_events($_) AS l" } q{'{store}'}, q{'{store}', 3, 10, false} ],
-    event_hashes           => [q{string_agg(h::text, ' ' ORDER BY h.range) FROM event_hashes('{store}', 8) AS h}],
-    import_events          => [q{import_events(ARRAY['{"stream_id": "order-1", "event_name": "Happened", "payload_text": "1 "}', '{"stream_id": "imported", "event_name": "Happened", "partition_key": "k", "tags": ["t"]}'], '{store}')},
-                               q{import_events(ARRAY(SELECT l::sierra_json FROM export_events('{store}') AS l), '{store}')}],
+    drop_trace_index       => [q{drop_trace_index('{store}')}],
     drop_event_store       => [q{drop_event_store('{store}')}, q{drop_event_store('{store}', force => true)}],
     drop_projection        => [ map { qq{drop_projection('$_')} } qw(counts sees at_once) ],
     drop_saga              => [q{drop_saga('saga')}],
@@ -253,6 +251,8 @@ my %calls = (
     skip_projection_event  => [q{skip_projection_event('counts')}, q{skip_projection_event('counts', 'a')}],
     skip_saga_step         => [q{skip_saga_step('saga-3', 'no')}],
     start_saga             => [q{start_saga('saga')}, q{start_saga('saga', saga_id => 'saga-1')}],
+    etrace                 => [ events(q{etrace('trace')}), events(q{etrace(causation_id => 'trace', max_count => 2)}) ],
+    event_streams          => [ q{count(*) FROM event_streams('{store}')}, q{count(*) FROM event_streams('{store}', newest_first => true)} ],
     # Public helpers without a store.
     sierra_call_runners    => [q{sierra_call_runners()}],
     sierra_event_id        => [q{sierra_event_id(sierra_partition_key('a'))}],
@@ -261,7 +261,7 @@ my %calls = (
     sierra_stream_key      => [q{sierra_stream_key('a')}],
     (map { $_ => ["count(*) FROM $_()"] } qw(event_databases event_runners event_stores)),
     (map { $_ => ["count(*) FROM $_('{store}')"] } qw(event_aggregates event_consumers event_failures event_leases
-        event_partitions event_process_managers event_projections event_sagas event_subscriptions event_timers everify)),
+        event_names event_partitions event_process_managers event_projections event_sagas event_subscriptions event_timers everify)),
 );
 
 # How many events a call reads, and all of each.

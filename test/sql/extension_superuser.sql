@@ -55,7 +55,7 @@ BEGIN
         'event_consumers(''es'')', 'event_projections(''es'')', 'event_process_managers(''es'')', 'event_aggregates(''es'')', 'event_sagas(''es'')', 'event_timers(''es'')',
         'sierra_internal.list_jobs(''es'')', 'run_timers()', 'run_sagas()', 'run_projection(''p'')', 'run_projections()', 'eproject(''p'', ''a'')', 'estates(''p'')',
         'enext(''s'', consumer => ''c'')', 'eack(''s'', 0)', 'enack(''s'', 0)', 'ewait(''s'', 0, ''0'')', 'eload(''g'', ''a'')',
-        'eall()', 'escan(''a'')', 'epscan(0)', 'eget(''00000000-0000-4000-8000-000000000001'')', 'enext(''s'')', 'epeek(''s'')'] LOOP
+        'eall()', 'escan(''a'')', 'epscan(0)', 'eget(''00000000-0000-4000-8000-000000000001'')', 'etrace(''a'')', 'event_streams(''es'')', 'event_streams(''es'', newest_first => true)', 'event_names(''es'')', 'enext(''s'')', 'epeek(''s'')'] LOOP
         BEGIN
             PERFORM change_indexes();
             EXECUTE 'SELECT FROM ' || call;

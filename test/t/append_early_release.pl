@@ -129,9 +129,9 @@ is(outcome_of($log, 'prepared', [$on], q{COMMIT PREPARED 'early'}), 'flush locke
 # Nobody sees what is not flushed, whatever is called.  The calls are in transaction blocks,
 # so that none of them waits for its own commit.
 my %reads = map { $_ => 1 } qw(
-  eall eget equery ehead eload epeek eproject epscan epseq escan estates esver everify ewait ewait_projection edecide
-  event_aggregates event_consumers event_failures event_leases event_partitions event_process_managers
-  event_projections event_sagas event_stores event_subscriptions event_timers
+  eall eget equery etrace ehead eload epeek eproject epscan epseq escan estates esver everify ewait ewait_projection edecide
+  event_aggregates event_consumers event_failures event_leases event_names event_partitions event_process_managers
+  event_projections event_sagas event_stores event_streams event_subscriptions event_timers
 );
 my $event = outcome_of($log, 'on', [ $on, q{sierra_es.store = 'es'} ], q{SELECT eappend('a', 'Unflushed')});
 is($event, 'flush free 2', 'the event that nobody must see is visible in the table');
