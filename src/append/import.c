@@ -61,7 +61,8 @@ length_of_call(const SierraLineEvent *lines, int count)
 static SierraNewEvent *
 events_of(SierraLineEvent *lines, int count)
 {
-	SierraNewEvent *events = palloc(sizeof(SierraNewEvent) * count);
+	SierraNewEvent *events =
+		MemoryContextAllocHuge(CurrentMemoryContext, sizeof(SierraNewEvent) * Max(count, 1));
 
 	for (int i = 0; i < count; i++)
 	{
@@ -73,20 +74,14 @@ events_of(SierraLineEvent *lines, int count)
 	return events;
 }
 
+/* The calls of an import share a transaction, which keeps the tag locks of all of them. */
 bool
 sierra_import_needs_store(SierraLineEvent *lines, int count)
 {
-	bool needs = false;
+	SierraNewEvent *events = events_of(lines, count);
+	bool needs = sierra_tag_locks_need_store(events, count, NULL);
 
-	for (int i = 0; i < count && !needs;)
-	{
-		int length = length_of_call(&lines[i], count - i);
-		SierraNewEvent *events = events_of(&lines[i], length);
-
-		needs = sierra_tag_locks_need_store(events, length, NULL);
-		pfree(events);
-		i += length;
-	}
+	pfree(events);
 	return needs;
 }
 

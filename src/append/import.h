@@ -15,7 +15,7 @@
  */
 extern int64 sierra_import(const SierraStore *store, SierraLineEvent *lines, int count);
 
-/* Does a call of the import need a store that sierra_store_open_alone() has opened? */
+/* Does the import need a store that sierra_store_open_alone() has opened? */
 extern bool sierra_import_needs_store(SierraLineEvent *lines, int count);
 
 #endif /* SIERRA_IMPORT_H */

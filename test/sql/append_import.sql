@@ -111,6 +111,15 @@ SELECT stream_id FROM same.stream_keys;
 SELECT import_events(ARRAY(SELECT json_build_object('stream_id', 'tagged', 'event_name', 'x', 'transaction_id', '00000000-0000-4000-8000-0000000000ff', 'tags', json_build_array('t' || i, 'u' || i)) FROM generate_series(1, 100) AS i));
 SELECT count(*), count(DISTINCT transaction_id) FROM escan('tagged');
 SELECT count(*) FROM equery('[{"tags": ["t50"]}]');
+-- Tags of many calls are not locked one by one either: the table of locks is shared by all.
+BEGIN;
+SELECT import_events(ARRAY(SELECT json_build_object('stream_id', 'each', 'event_name', 'x', 'tags', json_build_array('v' || i)) FROM generate_series(1, 100) AS i));
+SELECT count(*) FROM pg_locks WHERE pid = pg_backend_pid() AND locktype = 'advisory' AND objsubid = 1512;
+ROLLBACK;
+BEGIN;
+SELECT import_events(ARRAY(SELECT json_build_object('stream_id', 'each', 'event_name', 'x', 'tags', json_build_array('v' || i % 50)) FROM generate_series(1, 100) AS i));
+SELECT count(*) FROM pg_locks WHERE pid = pg_backend_pid() AND locktype = 'advisory' AND objsubid = 1512;
+ROLLBACK;
 -- The session's settings leave no trace, and come back.
 SET sierra_es.metadata = '{"session": 1}';
 SET sierra_es.strict_versioning = on;
