@@ -46,6 +46,9 @@ sub init_server {
     # A store needs UTF8, whatever the locale of the user that runs the tests
     # is.
     $node->init(extra => [ '--encoding=UTF8', '--no-locale', @{ delete $options{initdb} // [] } ], %options);
+
+    # init() of the new PostgreSQL writes it, and an older server does not know it.
+    $node->adjust_conf('postgresql.conf', 'autovacuum_worker_slots', undef) if defined $path;
     $node->append_conf('postgresql.conf', slurp_file($settings));
     $node->append_conf('postgresql.conf', <<'CONF');
 log_statement = none

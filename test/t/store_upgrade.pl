@@ -21,7 +21,6 @@ my ($from, $to) = map { major_version($_) } $old_path, undef;
 note("from PostgreSQL $from to $to");
 my $files = PostgreSQL::Test::Utils::tempdir();
 my $old   = new_server('old', allows_streaming => 'logical', install_path => $old_path);
-my $moves = SierraMoves->new($old);
 
 # An empty server of the new version, with runners.  pg_upgrade wants data checksums on both
 # sides or on none; initdb makes them by default since 18.
@@ -67,12 +66,23 @@ sub new_database {
     return $node->connstr($database);
 }
 
+my $fresh = new_version('fresh');
+$fresh->start;
+
+# A minor version can be too old for what a newer one of the older major version writes: then
+# no table can be moved.
+$old->safe_psql('postgres', 'CREATE TABLE plain (a integer)');
+run_command([ 'pg_dump', '-d', $old->connstr('postgres'), '-t', 'plain', '-f', "$files/plain" ]);
+my (undef, $refusal) = run_command([ 'psql', '-Xq', '-o', "$files/out", '-d', $fresh->connstr('postgres'), '-f', "$files/plain" ]);
+plan skip_all => "this PostgreSQL $to cannot load a plain table of this PostgreSQL $from: $refusal" if $refusal =~ /ERROR/;
+$_->safe_psql('postgres', 'DROP TABLE plain') for $old, $fresh;
+
+my $moves = SierraMoves->new($old);
+
 # ---------------------------------------------------------------------------
 # Logical replication to the new version, and switch-over
 # ---------------------------------------------------------------------------
 
-my $fresh = new_version('fresh');
-$fresh->start;
 copy_roles($fresh);
 my $switched = new_database($fresh, 'switched');
 command_ok([ 'psql', '-Xq', '-o', "$files/out", '-v', 'ON_ERROR_STOP=1', '-d', $switched, '-f', dump_old('schema', '--schema-only') ],
