@@ -23,7 +23,7 @@ sub install_library {
       or return (undef, 'eventsourcing needs Python 3.11');
     IPC::Run::run([ '/usr/bin/python3', '-m', 'venv', $directory ], '>&', \$output)
       or return (undef, 'Python cannot make a virtual environment');
-    IPC::Run::run([ "$directory/bin/pip", 'install', '--quiet', '--no-cache-dir', '--retries', '1', "eventsourcing[postgres]==$version" ],
+    IPC::Run::run([ "$directory/bin/pip", 'install', '--quiet', '--no-cache-dir', '--retries', '1', '--timeout', '30', "eventsourcing[postgres]==$version" ],
         '>&', \$output)
       or return (undef, "pip cannot install eventsourcing $version");
     return ("$directory/bin/python", undef);
