@@ -131,9 +131,10 @@ def checked_metadata(metadata: Mapping[str, str]) -> dict[str, Any]:
 def json_text(state: bytes) -> str | None:
     """The state as text, if it is a JSON object or array: the store keeps it as it is.
 
-    Then events can be read and queried in SQL.
+    Then events can be read and queried in SQL.  White space around it would get lost in an
+    array of events, so a state that has some is kept as bytes.
     """
-    if state[:1] not in (b"{", b"["):
+    if state[:1] not in (b"{", b"[") or state[-1:] not in (b"}", b"]"):
         return None
     try:
         text = state.decode()
