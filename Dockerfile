@@ -17,6 +17,7 @@ WORKDIR /usr/src/sierra_es
 COPY Makefile sierra_es.control ./
 COPY sql sql
 COPY src src
+COPY clients/message_store clients/message_store
 RUN set -eux; \
     set -- PG_CONFIG="/usr/lib/postgresql/$PG_MAJOR/bin/pg_config" with_llvm=no; \
     make -j "$(nproc)" "$@"; \

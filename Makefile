@@ -16,13 +16,15 @@ EXTRA_CLEAN = $(DATA_built) tmp_check tmp_check_iso
 PG_CPPFLAGS = -I$(srcdir)/src
 PG_CFLAGS   = -Wall -Wextra -Wno-unused-parameter -Wno-sign-compare -Werror=implicit-function-declaration -Werror=vla $(if $(WERROR),-Werror)
 
-# Tests.  Each needs a server of its own, which the suites start and stop.
-TEST_OPTS      = --inputdir=$(srcdir)/test --temp-config=$(srcdir)/test/sierra_es.conf --load-extension=sierra_es --encoding=UTF8 --no-locale
+# Tests.  Each suite starts and stops a server of its own.  With RUNNING_SERVER=1, pg_regress and
+# isolation take the server of PGHOST and PGPORT, with the settings of test/sierra_es.conf.
+TEST_OPTS      = --inputdir=$(srcdir)/test --load-extension=sierra_es --encoding=UTF8 --no-locale
+own_server     = $(if $(RUNNING_SERVER),,--temp-config=$(srcdir)/test/sierra_es.conf --temp-instance=$(1))
 REGRESS       ?= $(sort $(basename $(notdir $(wildcard test/sql/*.sql))))
-REGRESS_OPTS   = $(TEST_OPTS) --temp-instance=tmp_check
+REGRESS_OPTS   = $(TEST_OPTS) $(call own_server,tmp_check)
 ISOLATION     ?= $(sort $(basename $(notdir $(wildcard test/specs/*.spec))))
 # --outputdir: PostgreSQL 15 looks for expected files below it
-ISOLATION_OPTS = $(TEST_OPTS) --temp-instance=tmp_check_iso --outputdir=.
+ISOLATION_OPTS = $(TEST_OPTS) $(call own_server,tmp_check_iso) --outputdir=.
 TAP_TESTS      = 1
 PROVE_TESTS   ?= $(sort $(wildcard test/t/*.pl))
 export PGISOLATIONTIMEOUT = 60

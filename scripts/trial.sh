@@ -72,3 +72,11 @@ timer_fires() {
     done
     return 1
 }
+
+# The extension for programs that were written for message-db.
+write_message() {
+    sql "CREATE EXTENSION sierra_message_store"
+    same "$(sql "SELECT message_store.write_message(gen_random_uuid()::text, 'account-1', 'Opened', '{}')")" 0
+    sql "DROP EXTENSION sierra_message_store"
+    sql "SELECT drop_event_store('message_store', force => true)"
+}
