@@ -9,7 +9,7 @@ OBJS        = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c src/*/*.c)))
 # The install script is built from parts, in this order.
 SQL_PARTS   = $(patsubst %,sql/%.sql,types routing retry store guard category_index append read trace verify subscription consumer_group failure \
               monitoring aggregate upcaster timer projection projection_run projection_operate process_manager \
-              saga saga_engine saga_operate clear export worker)
+              saga saga_engine saga_operate clear export worker metrics)
 DATA_built  = sql/sierra_es--$(EXTVERSION).sql
 DATA        = $(filter-out $(DATA_built),$(wildcard sql/sierra_es--*.sql)) $(wildcard clients/message_store/*--*.sql)
 EXTRA_CLEAN = $(DATA_built) tmp_check tmp_check_iso

@@ -176,6 +176,36 @@ $$;
 COMMENT ON FUNCTION sierra_internal.verify_structure(name) IS
     'returns what everify() finds in the catalogs';
 
+CREATE FUNCTION sierra_internal.begin_progress(operation text, store text, total bigint, phase text) RETURNS void
+    LANGUAGE c VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'sierra_begin_progress';
+COMMENT ON FUNCTION sierra_internal.begin_progress(text, text, bigint, text) IS
+    'lets event_progress() show that this session does something that takes long, and in which phase it is';
+
+CREATE FUNCTION sierra_internal.add_progress(steps bigint) RETURNS boolean
+    LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'sierra_add_progress';
+COMMENT ON FUNCTION sierra_internal.add_progress(bigint) IS
+    'counts steps of what begin_progress() began; returns true';
+
+CREATE FUNCTION sierra_internal.end_progress() RETURNS void
+    LANGUAGE c VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'sierra_end_progress';
+COMMENT ON FUNCTION sierra_internal.end_progress() IS
+    'ends what begin_progress() began; the end of the transaction does that too';
+
+CREATE FUNCTION event_progress(
+    OUT pid integer, OUT database name, OUT store name, OUT operation text, OUT subject text,
+    OUT phase text, OUT done bigint, OUT total bigint, OUT started_at timestamptz,
+    OUT phase_started_at timestamptz)
+    RETURNS SETOF record
+    LANGUAGE c VOLATILE PARALLEL RESTRICTED ROWS 1
+    AS 'MODULE_PATHNAME', 'sierra_event_progress';
+COMMENT ON FUNCTION event_progress() IS
+    'returns the calls of the server that take long, while they run: what they do, and how far they are';
+REVOKE EXECUTE ON FUNCTION event_progress() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION event_progress() TO pg_read_all_stats;
+
 -- Queries over the events.  They are arguments of format(): %1$I is the store, %2$s
 -- its number of partitions, and %%s what they format themselves.
 
@@ -195,7 +225,8 @@ WITH event AS MATERIALIZED (
            AND isfinite("timestamp")
            AND (payload IS NULL OR payload_bytes IS NULL)
            AND sierra_internal.are_tags(tags) AS within_bounds
-      FROM %1$I.events),
+      FROM %1$I.events
+     WHERE sierra_internal.add_progress(1)),
 numbered AS (
     SELECT e.partition_id, e.partition_sequence, e.stream_id, e.stream_version,
            e.global_position, e.event_id,
@@ -438,6 +469,7 @@ DECLARE
     wanted constant name := sierra_internal.find_store(store);
     parent constant regclass := to_regclass(format('%I.events', wanted));
     partitions integer;
+    events bigint;
 BEGIN
     IF row_security_active(parent) THEN
         RAISE insufficient_privilege USING
@@ -447,10 +479,22 @@ BEGIN
     END IF;
     partitions := coalesce(sierra_internal.partition_count(wanted),
                            (SELECT count(*)::integer FROM pg_inherits WHERE inhparent = parent));
+    BEGIN
+        SELECT n.events INTO events FROM sierra_internal.store_numbers(wanted) AS n;
+    EXCEPTION WHEN OTHERS THEN
+        -- What is damaged is found below; here it only means that the total is not known.
+        IF SQLSTATE LIKE '40%' THEN
+            RAISE;
+        END IF;
+    END;
+    PERFORM sierra_internal.begin_progress('everify', wanted, NULL, 'structure');
     RETURN QUERY SELECT s.problem, NULL::integer, NULL::bigint, NULL::text, NULL::bigint,
                         NULL::uuid, s.detail
                    FROM sierra_internal.verify_structure(wanted) AS s;
+    -- The events are read first, once.  After the last one they are compared.
+    PERFORM sierra_internal.begin_progress('everify', wanted, events, 'events');
     RETURN QUERY EXECUTE sierra_internal.verify_query(wanted, partitions);
+    PERFORM sierra_internal.end_progress();
 END
 $$;
 COMMENT ON FUNCTION sierra_internal.everify_body(name) IS

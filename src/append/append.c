@@ -35,6 +35,7 @@
 #include "store/extension.h"
 #include "store/position.h"
 #include "store/registry.h"
+#include "wakeup/counters.h"
 #include "wakeup/doorbell.h"
 
 #include "access/xact.h"
@@ -189,6 +190,26 @@ write_events(SierraRoute *route, SierraAppendResult *results)
 	pfree(fill);
 }
 
+/* The bytes of the data that a call appends, for the counters. */
+static int64
+bytes_of(const SierraRoute *route)
+{
+	int64 bytes = 0;
+
+	for (int i = 0; i < route->count; i++)
+	{
+		const SierraNewEvent *event = &route->events[i];
+
+		if (event->payload != NULL)
+			bytes += VARSIZE_ANY_EXHDR(event->payload);
+		if (event->payload_bytes != NULL)
+			bytes += VARSIZE_ANY_EXHDR(event->payload_bytes);
+		if (event->metadata != NULL)
+			bytes += VARSIZE_ANY_EXHDR(event->metadata);
+	}
+	return bytes;
+}
+
 static void
 write_append(SierraRoute *route, SierraAppendResult *results)
 {
@@ -208,6 +229,8 @@ write_append(SierraRoute *route, SierraAppendResult *results)
 	sierra_position_end_writing();
 	sierra_early_release_note();
 	sierra_doorbell_note_append(route->store, results[route->count - 1].global_position);
+	if (sierra_shared != NULL)
+		sierra_counters_note_append(route->store, route->count, bytes_of(route));
 	AfterTriggerEndQuery(route->estate);
 	ExecResetTupleTable(route->estate->es_tupleTable, false);
 	ExecCloseResultRelations(route->estate);
@@ -325,6 +348,32 @@ decide(SierraRoute *route, const SierraCondition *condition, SierraAppendResult 
 	return status;
 }
 
+/* Counts an append that writes nothing. */
+static void
+count_refusal(const SierraStore *store, SierraAppendStatus status)
+{
+	switch (status)
+	{
+		case SIERRA_APPEND_DONE:
+			return;
+		case SIERRA_APPEND_REPEATED:
+			sierra_counters_count(store, SIERRA_COUNT_REPEATED);
+			return;
+		case SIERRA_APPEND_WRONG_VERSION:
+		case SIERRA_APPEND_NOT_SERIALIZABLE:
+			sierra_counters_count(store, SIERRA_COUNT_CONFLICTS);
+			return;
+		case SIERRA_APPEND_CONDITION_FAILED:
+			sierra_counters_count(store, SIERRA_COUNT_CONDITIONS);
+			return;
+		case SIERRA_APPEND_KEY_MISMATCH:
+		case SIERRA_APPEND_DUPLICATE_EVENT:
+		case SIERRA_APPEND_NOT_STRICT:
+			sierra_counters_count(store, SIERRA_COUNT_REFUSED);
+			return;
+	}
+}
+
 SierraAppendStatus
 sierra_append(const SierraStore *store, const pg_uuid_t *key, SierraNewEvent *events, int count,
 			  const SierraCondition *condition, SierraAppendResult *results, SierraRefusal *refusal)
@@ -372,6 +421,7 @@ sierra_append_with_id(const SierraStore *store, const pg_uuid_t *key, SierraNewE
 	}
 	if (status != SIERRA_APPEND_DONE)
 		sierra_tag_locks_release(store, &tags);
+	count_refusal(store, status);
 	sierra_hidden_censor(&route, results, status, refusal);
 	FreeExecutorState(route.estate);
 	return status;

@@ -25,6 +25,8 @@
 #include "store/time_limit.h"
 #include "subscription/acknowledge.h"
 #include "subscription/delivery.h"
+#include "subscription/pending.h"
+#include "wakeup/progress.h"
 
 #include "access/xact.h"
 #include "catalog/pg_type.h"
@@ -339,6 +341,7 @@ run_batches(Running *running)
 		}
 		done = handle_range(running, 0, running->batch.count, &error);
 		running->handled += done;
+		sierra_progress_add(done);
 		if (done < running->batch.count)
 		{
 			record_progress(running);
@@ -367,6 +370,19 @@ describe(const SierraProjection *projection)
 					text_to_cstring(projection->name));
 }
 
+/*
+ * A version that is being built can have the whole store before it.  How many events it has to
+ * read is known, but not how many of them it wants.
+ */
+static void
+begin_progress(const SierraProjection *projection)
+{
+	int64 total = sierra_pending_count(projection->store, projection->subscription, NULL);
+
+	sierra_progress_begin("rebuild", NameStr(projection->store->name), describe(projection));
+	sierra_progress_phase("handling events", total);
+}
+
 int64
 sierra_run_projection(SierraStore *store, const SierraRun *run)
 {
@@ -391,8 +407,12 @@ sierra_run_projection(SierraStore *store, const SierraRun *run)
 		sierra_projection_enter(projection, run->event_type);
 		/* Opened again as the owner, whose rights decide which events are read. */
 		projection->store = sierra_store_open_named(NameStr(store->name), ACL_SELECT);
+		if (!projection->live)
+			begin_progress(projection);
 		run_batches(&running);
 		record_progress(&running);
+		if (!projection->live)
+			sierra_progress_end();
 		sierra_projection_leave(projection);
 	}
 	PG_FINALLY();

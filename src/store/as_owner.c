@@ -40,6 +40,7 @@
 
 PG_FUNCTION_INFO_V1(sierra_show);
 PG_FUNCTION_INFO_V1(sierra_show_contents);
+PG_FUNCTION_INFO_V1(sierra_show_quickly);
 PG_FUNCTION_INFO_V1(sierra_run_as_owner);
 PG_FUNCTION_INFO_V1(sierra_call_in_time);
 
@@ -200,6 +201,53 @@ Datum
 sierra_show_contents(PG_FUNCTION_ARGS)
 {
 	return show(fcinfo, true);
+}
+
+/* How long sierra_show_quickly() may take in all, and wait for a lock. */
+#define QUICK_MS 1000
+#define QUICK_LOCK_TIMEOUT "100ms"
+
+static Datum
+show_in_time(FunctionCallInfo fcinfo)
+{
+	MemoryContext context = CurrentMemoryContext;
+	volatile Datum result = (Datum) 0;
+	ErrorData *error;
+
+	sierra_time_limit_begin_job(QUICK_MS);
+	PG_TRY();
+	{
+		result = show(fcinfo, false);
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		FlushErrorState();
+		(void) sierra_time_limit_take(error);
+		sierra_time_limit_end_job();
+		ReThrowError(error);
+	}
+	PG_END_TRY();
+	sierra_time_limit_end_job();
+	return result;
+}
+
+/*
+ * For what is asked every few seconds about stores of all owners: neither a lock nor a large
+ * table of one of them may hold up the answer for the others.  If it takes too long, it fails.
+ */
+Datum
+sierra_show_quickly(PG_FUNCTION_ARGS)
+{
+	int settings = NewGUCNestLevel();
+	Datum result;
+
+	(void) set_config_option("lock_timeout", QUICK_LOCK_TIMEOUT, PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+	result = sierra_time_limit_is_set() ? show(fcinfo, false) : show_in_time(fcinfo);
+	AtEOXact_GUC(false, settings);
+	return result;
 }
 
 Datum

@@ -94,6 +94,12 @@ sierra_time_limit_end_job(void)
 }
 
 bool
+sierra_time_limit_is_set(void)
+{
+	return limit != 0;
+}
+
+bool
 sierra_time_limit_is_over(void)
 {
 	return limit != 0 && sierra_now() >= job_end;

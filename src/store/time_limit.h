@@ -24,6 +24,9 @@ extern void sierra_time_limit_end_job(void);
 extern void sierra_time_limit_begin(void);
 extern void sierra_time_limit_end(void);
 
+/* Is there a limit: is this a runner in a job, or another call that set one? */
+extern bool sierra_time_limit_is_set(void);
+
 /* Is the time of the job over?  Then it should end after the part that it is in. */
 extern bool sierra_time_limit_is_over(void);
 

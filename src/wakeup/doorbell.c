@@ -29,6 +29,7 @@
 #include "base/guc.h"
 #include "store/early_release.h"
 #include "store/event.h"
+#include "wakeup/counters.h"
 #include "wakeup/doorbell.h"
 #include "wakeup/notify.h"
 
@@ -234,6 +235,7 @@ ring_after_locks(ResourceReleasePhase phase, bool commits, bool top_level, void 
 		ring_noted(end == COMMITTED);
 	else if (progressed && end == COMMITTED)
 		ring_for_progress();
+	sierra_counters_end(end == COMMITTED);
 	forget_noted();
 }
 
@@ -254,6 +256,8 @@ note_end(XactEvent event, void *arg)
 			end = ABORTED;
 			break;
 		case XACT_EVENT_PREPARE:
+			/* No callback says how it ends; most are committed. */
+			sierra_counters_end(true);
 			forget_noted();
 			break;
 		default:

@@ -1,7 +1,7 @@
 /*
  * shared.c
  *		All shared memory of the extension: a slot for each database, for each runner
- *		and for each backend.
+ *		and for each backend, and counters of stores.
  *
  * One LWLock protects it and is not taken often: commits use only atomics and the
  * spinlock of the slot of their database.
@@ -16,6 +16,8 @@
 
 SierraShared *sierra_shared = NULL;
 SierraDatabaseSlot *sierra_slots = NULL;
+SierraCounters *sierra_counters = NULL;
+SierraProgress *sierra_progress_places = NULL;
 
 static shmem_request_hook_type next_shmem_request_hook = NULL;
 static shmem_startup_hook_type next_shmem_startup_hook = NULL;
@@ -30,9 +32,23 @@ slots_offset(void)
 }
 
 static Size
+counters_offset(void)
+{
+	return MAXALIGN(
+		add_size(slots_offset(), mul_size(sierra_guc_max_databases, sizeof(SierraDatabaseSlot))));
+}
+
+static Size
+progress_offset(void)
+{
+	return MAXALIGN(
+		add_size(counters_offset(), mul_size(sierra_guc_max_databases, sizeof(SierraCounters))));
+}
+
+static Size
 memory_size(void)
 {
-	return add_size(slots_offset(), mul_size(sierra_guc_max_databases, sizeof(SierraDatabaseSlot)));
+	return add_size(progress_offset(), mul_size(MaxBackends, sizeof(SierraProgress)));
 }
 
 static void
@@ -53,10 +69,36 @@ init_slot(SierraDatabaseSlot *slot)
 	pg_atomic_init_u64(&slot->wakeups_handled, 0);
 	pg_atomic_init_u64(&slot->jobs_made, 0);
 	pg_atomic_init_u64(&slot->woken_at, 0);
+	pg_atomic_init_u64(&slot->jobs_run, 0);
+	pg_atomic_init_u64(&slot->jobs_failed, 0);
+	pg_atomic_init_u64(&slot->jobs_handled, 0);
 	pg_atomic_init_u32(&slot->progress_waiters, 0);
 	pg_atomic_init_u32(&slot->demand.called, 0);
 	ConditionVariableInit(&slot->waiters);
 	SpinLockInit(&slot->mutex);
+}
+
+static void
+init_arrays(void)
+{
+	for (int i = 0; i < sierra_guc_max_databases; i++)
+	{
+		init_slot(&sierra_slots[i]);
+		pg_atomic_init_u64(&sierra_counters[i].owner, 0);
+		for (int j = 0; j < SIERRA_COUNTERS; j++)
+			pg_atomic_init_u64(&sierra_counters[i].value[j], 0);
+	}
+	for (int i = 0; i < SIERRA_RUNNERS_MAX; i++)
+	{
+		pg_atomic_init_u32(&sierra_shared->runner[i].leave, 0);
+		pg_atomic_init_u32(&sierra_shared->runner[i].stuck, SIERRA_NOT_STUCK);
+		pg_atomic_init_u64(&sierra_shared->runner[i].active_at, 0);
+	}
+	for (int i = 0; i < MaxBackends; i++)
+	{
+		pg_atomic_init_u32(&sierra_shared->announcement[i].transaction, InvalidLocalTransactionId);
+		SpinLockInit(&sierra_progress_places[i].mutex);
+	}
 }
 
 static void
@@ -71,6 +113,8 @@ attach_memory(void)
 	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
 	sierra_shared = ShmemInitStruct("sierra_es doorbell", memory_size(), &found);
 	sierra_slots = (SierraDatabaseSlot *) ((char *) sierra_shared + slots_offset());
+	sierra_counters = (SierraCounters *) ((char *) sierra_shared + counters_offset());
+	sierra_progress_places = (SierraProgress *) ((char *) sierra_shared + progress_offset());
 	if (!found)
 	{
 		memset(sierra_shared, 0, memory_size());
@@ -78,17 +122,7 @@ attach_memory(void)
 		SpinLockInit(&sierra_shared->mutex);
 		pg_atomic_init_u32(&sierra_shared->waiting, 0);
 		pg_atomic_init_u32(&sierra_shared->list_databases, 0);
-		for (int i = 0; i < sierra_guc_max_databases; i++)
-			init_slot(&sierra_slots[i]);
-		for (int i = 0; i < SIERRA_RUNNERS_MAX; i++)
-		{
-			pg_atomic_init_u32(&sierra_shared->runner[i].leave, 0);
-			pg_atomic_init_u32(&sierra_shared->runner[i].stuck, SIERRA_NOT_STUCK);
-			pg_atomic_init_u64(&sierra_shared->runner[i].active_at, 0);
-		}
-		for (int i = 0; i < MaxBackends; i++)
-			pg_atomic_init_u32(&sierra_shared->announcement[i].transaction,
-							   InvalidLocalTransactionId);
+		init_arrays();
 	}
 	sierra_early_release_attach(&sierra_shared->early.release, found);
 	LWLockRelease(AddinShmemInitLock);
@@ -132,6 +166,9 @@ take_free_slot(Oid database)
 	slot->demand.backlog = slot->demand.visit_pause_ms = 0;
 	slot->demand.next = slot->demand.last = (SierraJobOwner){InvalidOid, InvalidOid};
 	pg_atomic_write_u32(&slot->demand.called, 0);
+	pg_atomic_write_u64(&slot->jobs_run, 0);
+	pg_atomic_write_u64(&slot->jobs_failed, 0);
+	pg_atomic_write_u64(&slot->jobs_handled, 0);
 	slot->round_due = slot->sweep_due = 0;
 	slot->database = database;
 	pg_atomic_write_u32(&slot->listeners, SIERRA_LISTEN_LAUNCHER);

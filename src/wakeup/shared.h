@@ -1,7 +1,7 @@
 /*
  * shared.h
  *		All shared memory of the extension: a slot for each database, for each runner
- *		and for each backend.
+ *		and for each backend, and counters of stores.
  *
  * It exists only if shared_preload_libraries names the library.  Without it, sessions
  * that wait for events look for them again and again, and there are no runners.
@@ -37,6 +37,8 @@
 /* Sizes of texts, in bytes with the final NUL. */
 #define SIERRA_RUNNER_JOB_MAX 320
 #define SIERRA_ERROR_MAX 256
+#define SIERRA_PHASE_MAX 32
+#define SIERRA_SUBJECT_MAX 256
 
 /* A store whose transactions rang the doorbell. */
 typedef struct SierraRing
@@ -144,12 +146,15 @@ typedef struct SierraRounds
 /* The slot of a database: what its sessions and its runners share. */
 typedef struct SierraDatabaseSlot
 {
-	Oid database;					   /* InvalidOid: free; under sierra_shared->lock */
-	pg_atomic_uint64 wakeups;		   /* counts how often the doorbell rang */
-	pg_atomic_uint32 listeners;		   /* SIERRA_LISTEN_*: whom the next ring wakes */
-	pg_atomic_uint64 wakeups_handled;  /* wakeups when a runner last took the rings */
-	pg_atomic_uint64 jobs_made;		   /* counts transactions that made jobs */
-	pg_atomic_uint64 woken_at;		   /* SierraTime when a ring last woke the waiters */
+	Oid database;					  /* InvalidOid: free; under sierra_shared->lock */
+	pg_atomic_uint64 wakeups;		  /* counts how often the doorbell rang */
+	pg_atomic_uint32 listeners;		  /* SIERRA_LISTEN_*: whom the next ring wakes */
+	pg_atomic_uint64 wakeups_handled; /* wakeups when a runner last took the rings */
+	pg_atomic_uint64 jobs_made;		  /* counts transactions that made jobs */
+	pg_atomic_uint64 woken_at;		  /* SierraTime when a ring last woke the waiters */
+	pg_atomic_uint64 jobs_run;		  /* by runners; the next two count the same jobs */
+	pg_atomic_uint64 jobs_failed;
+	pg_atomic_uint64 jobs_handled;	   /* events, steps of sagas and timers */
 	pg_atomic_uint32 progress_waiters; /* sessions that wait for consumers; may be too high */
 	ConditionVariable waiters;		   /* sessions that wait, and runners that are idle */
 
@@ -211,6 +216,44 @@ typedef struct SierraSharedNote
 	SierraJobNote note;
 } SierraSharedNote;
 
+/* What counters.c counts. */
+typedef enum SierraCounter
+{
+	SIERRA_COUNT_APPENDS, /* these three are counted at the commit */
+	SIERRA_COUNT_EVENTS,
+	SIERRA_COUNT_BYTES,
+	SIERRA_COUNT_ROLLED_BACK, /* appends */
+	SIERRA_COUNT_REPEATED,	  /* appends that were stored before */
+	SIERRA_COUNT_CONFLICTS,	  /* refused: the stream has another version, or not serializable */
+	SIERRA_COUNT_CONDITIONS,  /* refused: the condition failed */
+	SIERRA_COUNT_REFUSED,	  /* refused for another reason */
+} SierraCounter;
+
+#define SIERRA_COUNTERS (SIERRA_COUNT_REFUSED + 1)
+
+/* The counters of a store. */
+typedef struct SierraCounters
+{
+	pg_atomic_uint64 owner; /* database << 32 | schema; 0: free */
+	pg_atomic_uint64 value[SIERRA_COUNTERS];
+} SierraCounters;
+
+/* What a backend reports of a call that takes long, see progress.c. */
+typedef struct SierraProgress
+{
+	slock_t mutex;
+	int pid; /* 0: there is none */
+	Oid database;
+	char operation[SIERRA_PHASE_MAX];
+	char store[NAMEDATALEN];
+	char subject[SIERRA_SUBJECT_MAX];
+	char phase[SIERRA_PHASE_MAX];
+	int64 done;
+	int64 total; /* -1: unknown */
+	TimestampTz started_at;
+	TimestampTz phase_started_at;
+} SierraProgress;
+
 typedef struct SierraShared
 {
 	/* A line of the cache of its own: many commits write to it. */
@@ -227,6 +270,7 @@ typedef struct SierraShared
 	pg_atomic_uint32 list_databases; /* 1: there may be databases that the launcher does not know */
 	bool no_room;					 /* all of max_worker_processes are in use */
 	int slots_used;					 /* slots from this one on were never used */
+	int counters_used;				 /* the same for counters of stores */
 	Oid refused[SIERRA_REFUSED_MAX]; /* databases that got no slot, because none is free */
 	SierraHold hold[SIERRA_HOLDS_MAX];
 	SierraRunner runner[SIERRA_RUNNERS_MAX];
@@ -239,6 +283,10 @@ extern SierraShared *sierra_shared;
 
 /* The sierra_es.max_databases slots; those from sierra_shared->slots_used on are free. */
 extern SierraDatabaseSlot *sierra_slots;
+
+/* As many counters of stores, and a place for the progress of each of MaxBackends backends. */
+extern SierraCounters *sierra_counters;
+extern SierraProgress *sierra_progress_places;
 
 /* Requests shared memory; called while preloaded libraries are loaded. */
 extern void sierra_shared_request(void);

@@ -19,6 +19,7 @@
 #include "postgres.h"
 
 #include "base/compat.h"
+#include "wakeup/counters.h"
 #include "wakeup/doorbell.h"
 #include "worker/process_utility.h"
 #include "worker/runner_pool.h"
@@ -310,7 +311,10 @@ finish_transaction(XactEvent event, void *arg)
 	if (event != XACT_EVENT_COMMIT && event != XACT_EVENT_ABORT && event != XACT_EVENT_PREPARE)
 		return;
 	if (event == XACT_EVENT_COMMIT && OidIsValid(dropped_database))
+	{
 		sierra_shared_forget_slot(dropped_database);
+		sierra_counters_forget(dropped_database);
+	}
 	if (event == XACT_EVENT_COMMIT && extension_created)
 		sierra_doorbell_want_runner(sierra_shared_own_slot());
 	if (event == XACT_EVENT_COMMIT && database_created)

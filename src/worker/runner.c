@@ -293,6 +293,9 @@ run_job(SierraJob *job)
 		sierra_own_runner->last_error_at = GetCurrentTimestamp();
 	}
 	LWLockRelease(sierra_shared->lock);
+	pg_atomic_fetch_add_u64(&sierra_own_database->jobs_run, 1);
+	pg_atomic_fetch_add_u64(&sierra_own_database->jobs_failed, result.failed ? 1 : 0);
+	pg_atomic_fetch_add_u64(&sierra_own_database->jobs_handled, Max(result.handled, 0));
 	loop.changed |= result.handled > 0;
 }
 

@@ -253,13 +253,14 @@ my %calls = (
     start_saga             => [q{start_saga('saga')}, q{start_saga('saga', saga_id => 'saga-1')}],
     etrace                 => [ events(q{etrace('trace')}), events(q{etrace(causation_id => 'trace', max_count => 2)}) ],
     event_streams          => [ q{count(*) FROM event_streams('{store}')}, q{count(*) FROM event_streams('{store}', newest_first => true)} ],
+    event_metrics_text     => [q{event_metrics_text('store') IS NOT NULL}],
     # Public helpers without a store.
     sierra_call_runners    => [q{sierra_call_runners()}],
     sierra_event_id        => [q{sierra_event_id(sierra_partition_key('a'))}],
     sierra_partition_id    => [q{sierra_partition_id(sierra_partition_key('a'), 4)}],
     sierra_partition_key   => [q{sierra_partition_key('a')}],
     sierra_stream_key      => [q{sierra_stream_key('a')}],
-    (map { $_ => ["count(*) FROM $_()"] } qw(event_databases event_runners event_stores)),
+    (map { $_ => ["count(*) FROM $_()"] } qw(event_databases event_metrics event_progress event_runners event_stores)),
     (map { $_ => ["count(*) FROM $_('{store}')"] } qw(event_aggregates event_consumers event_failures event_leases
         event_names event_partitions event_process_managers event_projections event_sagas event_subscriptions event_timers everify)),
 );

@@ -19,9 +19,9 @@ SELECT is_empty(
     'functions in SQL pin their search_path, or were parsed at their creation');
 SELECT is_empty(
     $$SELECT oid::regprocedure FROM functions
-       WHERE proname NOT IN ('event_databases', 'event_runners') AND pronamespace <> 'sierra_internal'::regnamespace
+       WHERE proname NOT IN ('event_databases', 'event_runners', 'event_metrics', 'event_metrics_text', 'event_progress') AND pronamespace <> 'sierra_internal'::regnamespace
          AND NOT has_function_privilege('regress_sierra_stranger', oid, 'EXECUTE')$$,
-    'everybody may call the interface: rights are those of the tables; runners are visible only to roles that may see them');
+    'everybody may call the interface: rights are those of the tables; runners and metrics are visible only to roles that may see them');
 -- What the interface calls runs as the caller, and checks its arguments itself.  A body runs what a function in C has
 -- checked the rights for.
 SELECT results_eq(
@@ -38,7 +38,7 @@ SELECT is_empty(
 SELECT is_empty(
     $$SELECT oid::regprocedure FROM functions WHERE pronamespace = 'sierra_internal'::regnamespace
          AND prolang = (SELECT oid FROM pg_language WHERE lanname = 'c') AND NOT proisstrict AND pronargs > 0
-         AND proname NOT IN ('are_tags', 'find_store', 'require_store', 'append_saga_event', 'add_saga_instance', 'check_new_event', 'complete_metadata', 'peek_subscription', 'run_projection_version', 'append_timers', 'run_job', 'park_event', 'await_subscription', 'count_pending')$$,
+         AND proname NOT IN ('are_tags', 'find_store', 'require_store', 'append_saga_event', 'add_saga_instance', 'check_new_event', 'complete_metadata', 'peek_subscription', 'run_projection_version', 'append_timers', 'run_job', 'park_event', 'await_subscription', 'count_pending', 'begin_progress')$$,
     'a private function in C gets no nulls, or checks for them');
 SELECT ok(has_schema_privilege('regress_sierra_stranger', 'sierra_internal', 'USAGE')
           AND NOT has_schema_privilege('regress_sierra_stranger', 'sierra_internal', 'CREATE'), 'nobody may create anything in sierra_internal');

@@ -13,7 +13,7 @@ SELECT count(*) > 50 AS has_private, bool_or(prosecdef) AS has_security_definer 
 SELECT proname FROM functions WHERE NOT has_function_privilege('regress_sierra_anybody', oid, 'EXECUTE') ORDER BY 1;
 -- A function that shows or runs what belongs to a store has its body out of reach.
 SELECT f.proname FROM functions AS f
-  JOIN pg_proc AS p ON p.oid = f.oid AND p.prosrc IN ('sierra_show', 'sierra_show_contents', 'sierra_run_as_owner')
+  JOIN pg_proc AS p ON p.oid = f.oid AND p.prosrc IN ('sierra_show', 'sierra_show_contents', 'sierra_show_quickly', 'sierra_run_as_owner')
  WHERE NOT EXISTS (SELECT FROM functions AS b JOIN pg_proc AS q ON q.oid = b.oid
                     WHERE b.private AND b.proname = f.proname || '_body' AND q.proargtypes = p.proargtypes
                       AND NOT has_function_privilege('regress_sierra_anybody', b.oid, 'EXECUTE'));

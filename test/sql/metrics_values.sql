@@ -1,0 +1,115 @@
+-- event_metrics(): what is in the tables of stores, and their text format.  What is counted in shared memory is in
+-- test/t/metrics_counters.pl.
+\set SHOW_CONTEXT never
+\set sqlstate '\\echo SQLSTATE :LAST_ERROR_SQLSTATE'
+SELECT create_event_store('es', 4);
+CREATE VIEW shown AS SELECT metric, labels - 'database' AS labels, value FROM event_metrics();
+-- Every metric is defined once, and its name is one of Prometheus: a counter ends with _total.
+SELECT metric FROM sierra_internal.metric_definitions() GROUP BY subject, metric HAVING count(*) > 1;
+SELECT subject, metric FROM sierra_internal.metric_definitions()
+ WHERE format('sierra_es_%s_%s', subject, metric) !~ '^[a-z]+(_[a-z]+)*$' OR (type = 'counter') <> (metric LIKE '%\_total') OR type NOT IN ('counter', 'gauge')
+    OR help !~ '^[A-Z01].*\.$' OR help ~ '\\|\n';
+SELECT DISTINCT labels ->> 'database' = current_database() FROM event_metrics();
+-- a store without anything
+SELECT metric, labels, value FROM shown WHERE metric NOT LIKE '%database%' AND metric NOT LIKE '%bytes' ORDER BY 1, labels::text;
+
+SELECT count(*) FROM emappend(NULL, '[
+    {"stream_id": "a", "event_name": "Wanted", "timestamp": "2026-01-01 00:00Z"}, {"stream_id": "b", "event_name": "Other", "timestamp": "2020-01-01 00:00Z"},
+    {"stream_id": "b", "event_name": "Wanted", "timestamp": "2025-01-01 00:00Z"}, {"stream_id": "c", "event_name": "Wanted", "timestamp": "2026-01-01 00:00Z"}]');
+SELECT metric, value FROM shown WHERE metric IN ('sierra_es_store_events', 'sierra_es_store_last_position', 'sierra_es_store_partitions') ORDER BY 1;
+SELECT value > 8192 AS has_bytes FROM shown WHERE metric = 'sierra_es_store_bytes';
+
+-- Subscriptions: the oldest event that is wanted is that at position 0, then that at 2, then that at 3, then none.
+SELECT esub('mails', event_names => '{Wanted}', start_from => 'earliest');
+CREATE FUNCTION lag(OUT events double precision, OUT since timestamptz, OUT is_zero boolean) LANGUAGE plpgsql AS $$
+BEGIN
+    SELECT value INTO events FROM event_metrics('subscription') WHERE metric = 'sierra_es_subscription_lag_events';
+    SELECT date_trunc('day', clock_timestamp() - make_interval(secs => value) + interval '1 hour') AT TIME ZONE 'UTC', value = 0 INTO since, is_zero
+      FROM event_metrics('subscription') WHERE metric = 'sierra_es_subscription_lag_seconds';
+END $$;
+SET timezone = 'UTC';
+SELECT * FROM lag();
+SELECT eack('mails', 0) FROM enext('mails', 1);
+SELECT * FROM lag();
+SELECT eack('mails', 2) FROM enext('mails', 1);
+SELECT * FROM lag();
+SELECT eack('mails', 3) FROM enext('mails', 1);
+SELECT events, is_zero FROM lag();
+-- Events that are not wanted are after the cursor, and nothing lags.
+SELECT count(eappend('b', 'Other')) FROM generate_series(1, 5);
+SELECT events, is_zero FROM lag();
+SELECT metric, value > extract(epoch FROM now() - interval '1 hour') AS recently FROM shown WHERE metric LIKE '%acknowledged_timestamp%';
+-- It continues from where it was, and a subscription of the same name that is made again begins at its start.
+SELECT eunsub('mails');
+SELECT esub('mails', event_names => '{Wanted}', start_from => 'earliest');
+SELECT * FROM lag();
+-- failures
+SELECT enack('mails', global_position, park => true) FROM enext('mails', 1);
+SELECT enack('mails', global_position, retry_after => '1 hour') FROM enext('mails', 1);
+SELECT metric, labels, value FROM shown WHERE metric ~ 'subscription_(parked|retrying)' ORDER BY 1;
+-- a group
+SELECT epsub('group', start_from => 'earliest');
+SELECT count(*) FROM enext('group', consumer => 'one "\');
+SELECT metric, labels, value FROM shown WHERE metric LIKE '%consumer%' ORDER BY 1, labels::text;
+
+-- projections
+CREATE FUNCTION fails(state jsonb, event sierra_event) RETURNS jsonb LANGUAGE plpgsql AS $$
+BEGIN
+    IF event.event_name = 'Other' THEN RAISE EXCEPTION 'no'; END IF;
+    RETURN '{}';
+END $$;
+SELECT create_projection('stops', 'fails', mode => 'manual', max_attempts => 1), create_projection('parks', 'fails', mode => 'manual', max_attempts => 1, on_error => 'park'),
+       create_process_manager('reacts', 'fails', mode => 'manual', start_from => 'earliest');
+SET client_min_messages = error;
+SELECT run_projection('stops'), run_projection('parks');
+RESET client_min_messages;
+SELECT pause_projection('reacts');
+SELECT replace(metric, 'sierra_es_projection_', ''), labels ->> 'projection' AS projection, labels ->> 'kind' AS kind, labels ->> 'live' AS live, labels ->> 'version' AS version, value
+  FROM shown WHERE metric LIKE '%projection%' AND metric NOT LIKE '%seconds' ORDER BY 2, 1;
+SELECT labels ->> 'projection', value > 86400 FROM shown WHERE metric = 'sierra_es_projection_lag_seconds' ORDER BY 1;
+-- Their subscriptions are not shown a second time.
+SELECT DISTINCT labels ->> 'subscription' FROM shown WHERE metric LIKE '%subscription%' ORDER BY 1;
+
+-- sagas and timers
+CREATE FUNCTION act(data jsonb) RETURNS jsonb LANGUAGE sql AS $$ SELECT '{}'::jsonb $$;
+SELECT create_saga('order', ARRAY[saga_step('one', 'act'), saga_step('two', 'act', waits => true)]);
+SELECT count(start_saga('order')) FROM generate_series(1, 3);
+SELECT run_sagas(2) > 0;
+SELECT labels ->> 'saga', labels ->> 'status', value FROM shown WHERE metric = 'sierra_es_saga_instances' ORDER BY 2;
+SELECT value > 0 AS due FROM shown WHERE metric = 'sierra_es_saga_overdue_seconds';
+SELECT count(eschedule(t, 'timed', 'Rang')) FROM unnest(ARRAY[now() - interval '1 day', now() - interval '1 hour', now() + interval '1 day']) AS t;
+SELECT metric, CASE WHEN metric LIKE '%seconds' THEN trunc(value / 86400) ELSE value END FROM shown WHERE metric LIKE '%timer%' AND metric NOT LIKE '%readable%' ORDER BY 1;
+
+-- The text format: HELP and TYPE once for each metric, before its values; labels with quotes are escaped.
+SELECT l FROM regexp_split_to_table(event_metrics_text('consumer'), '\n') AS l WHERE l ~ 'consumer_(alive|partitions)';
+SELECT count(*) FILTER (WHERE l LIKE '# HELP %') = count(*) FILTER (WHERE l LIKE '# TYPE %') AS pairs,
+       count(*) FILTER (WHERE l <> '' AND l !~ '^# (HELP|TYPE) sierra_es_[a-z_]+ .+$' AND l !~ '^sierra_es_[a-z_]+\{[a-z]+="([^"\\]|\\\\|\\")*"(,[a-z]+="([^"\\]|\\\\|\\")*")*\} [-0-9.e+]+$') AS odd,
+       bool_or(l = '') AS ends_with_newline
+  FROM regexp_split_to_table(event_metrics_text(), '\n') AS l;
+
+-- subjects
+SELECT DISTINCT split_part(metric, '_', 3) FROM event_metrics('timer');
+SELECT DISTINCT labels ->> 'subject' FROM event_metrics('readable') ORDER BY 1;
+SELECT count(*) > 0 FROM event_metrics('database');
+SELECT event_metrics('weather');
+:sqlstate
+-- a second store, and a role that is a monitor
+SELECT create_event_store('other', 2);
+CREATE ROLE regress_sierra_monitor IN ROLE pg_monitor;
+CREATE ROLE regress_sierra_stranger;
+SET ROLE regress_sierra_monitor;
+SELECT labels ->> 'store' AS store, count(*) FROM event_metrics() WHERE metric = 'sierra_es_readable_stores' AND value = 1 GROUP BY 1 ORDER BY 1;
+SELECT labels ->> 'store' AS store, value FROM event_metrics('store') WHERE metric = 'sierra_es_store_events' ORDER BY 1;
+SET ROLE regress_sierra_stranger;
+SELECT event_metrics();
+:sqlstate
+SELECT event_metrics_text();
+:sqlstate
+SELECT event_progress();
+:sqlstate
+RESET ROLE;
+DROP ROLE regress_sierra_monitor, regress_sierra_stranger;
+DROP VIEW shown;
+DROP FUNCTION lag();
+SELECT drop_event_store('es', force => true), drop_event_store('other');
+DROP FUNCTION fails(jsonb, sierra_event), act(jsonb);
