@@ -1,4 +1,4 @@
-"""What the tests share: an empty store, and an empty schema for tables, for each test.
+"""What the tests share: for each test an empty store, and a schema of its own for tables.
 
 The server is named by POSTGRES_DBNAME, POSTGRES_HOST, POSTGRES_PORT, POSTGRES_USER and
 POSTGRES_PASSWORD, the number of partitions by SIERRA_ES_PARTITIONS.
@@ -6,6 +6,7 @@ POSTGRES_PASSWORD, the number of partitions by SIERRA_ES_PARTITIONS.
 
 from __future__ import annotations
 
+import atexit
 import os
 from typing import Any
 from unittest import TestCase
@@ -17,6 +18,9 @@ from eventsourcing.utils import Environment
 from eventsourcing_sierra_es import SierraDatastore, SierraFactory
 
 PERSISTENCE_MODULE = "eventsourcing_sierra_es"
+
+# One store for all tests of a run: to clear it is faster than to make another one.
+STORE = f"t_{uuid4().hex[:12]}_store"
 
 
 def connect() -> psycopg.Connection[tuple[Any, ...]]:
@@ -39,13 +43,27 @@ def in_store(statement: str, *arguments: Any) -> list[tuple[Any, ...]]:
         return conn.execute(statement, arguments).fetchall()
 
 
+def stores_of_tests() -> list[str]:
+    with connect() as conn:
+        rows = conn.execute(
+            "SELECT store FROM event_stores() WHERE starts_with(store, %s)", [STORE]
+        ).fetchall()
+        return [store for (store,) in rows]
+
+
+@atexit.register
+def drop_stores() -> None:
+    with connect() as conn:
+        for store in stores_of_tests():
+            conn.execute("SELECT drop_event_store(%s, true)", [store])
+
+
 class StoreTestCase(TestCase):
     """Each test gets an empty store; at its end everify() must find nothing."""
 
     def setUp(self) -> None:
-        name = f"t_{uuid4().hex[:12]}"
-        self.schema = os.environ["POSTGRES_SCHEMA"] = f"{name}_tables"
-        self.store = os.environ["SIERRA_ES_STORE"] = f"{name}_store"
+        self.schema = os.environ["POSTGRES_SCHEMA"] = f"t_{uuid4().hex[:12]}"
+        self.store = os.environ["SIERRA_ES_STORE"] = STORE
         os.environ["PERSISTENCE_MODULE"] = PERSISTENCE_MODULE
         self.env = Environment(env=dict(os.environ))
         self.factories: list[SierraFactory] = []
@@ -57,14 +75,12 @@ class StoreTestCase(TestCase):
         super().tearDown()
         for factory in self.factories:
             factory.close()
+        problems = []
         with connect() as conn:
-            stores = conn.execute(
-                "SELECT store FROM event_stores() WHERE starts_with(store, %s)", [self.store]
-            ).fetchall()
-            problems = []
-            for (store,) in stores:
+            for store in stores_of_tests():
                 problems += conn.execute("SELECT * FROM everify(%s)", [store]).fetchall()
-                conn.execute("SELECT drop_event_store(%s, true)", [store])
+                end = "clear_event_store" if store == STORE else "drop_event_store"
+                conn.execute(f"SELECT {end}(%s, true)", [store])
             conn.execute(f"DROP SCHEMA {self.schema} CASCADE")
         self.assertEqual([], problems)
         for variable in "POSTGRES_SCHEMA", "SIERRA_ES_STORE", "PERSISTENCE_MODULE":
