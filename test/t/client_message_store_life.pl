@@ -394,6 +394,21 @@ sub check_limits {
     return;
 }
 
+# The store is emptied as its users empty theirs, and begins again with 1.
+sub check_clear {
+    my $dbh = client();
+    write_to($dbh, 'cleared-1') for 1 .. 3;
+    is(streams($dbh, 'messages'), 'cleared-1:0 cleared-1:1 cleared-1:2', 'a store begins');
+    $owner->do(q{SELECT clear_event_store('message_store', force => true)});
+    is(streams($dbh, 'messages'), '', 'it is empty again');
+    write_to($dbh, 'cleared-1', -1);
+    is(one_value($dbh, 'SELECT min(global_position) FROM messages'), 1, 'and begins with 1');
+    is(streams($dbh, q{get_category_messages('cleared')}), 'cleared-1:0', 'which a category finds');
+    $owner->do(q{SELECT clear_event_store('message_store', force => true)});
+    return;
+}
+
+check_clear();
 check_horizon();
 check_pages();
 check_race();
