@@ -52,6 +52,9 @@ sub make_case {
     };
 }
 
+# Programs that were started; none outlives the test, whatever it dies of.
+my @runs;
+
 # Starts a program; it connects to the port of the server, or to another one.
 sub start_program {
     my ($case, $arguments, $port) = @_;
@@ -60,6 +63,7 @@ sub start_program {
     $port //= $node->port;
     local $ENV{DATABASE_URL} = "postgresql://127.0.0.1:$port/$case->{database}?user=ada$case->{options}";
     local @ENV{qw(PGHOST PGPORT PGUSER PGDATABASE)} = ('127.0.0.1', $port, 'ada', $case->{database});
+    push @runs, \%run;
     $run{run} = IPC::Run::start([ $case->{program}, @$arguments ], '<', \undef, '>', \$run{out}, '2>', \$run{err});
     return \%run;
 }
@@ -87,6 +91,12 @@ sub kill_program {
     my ($run) = @_;
     $run->{run}->kill_kill(grace => 0);
     return;
+}
+
+END {
+    my $status = $?;
+    eval { kill_program($_) } foreach grep { $_->{run} && eval { $_->{run}->pumpable } } @runs;
+    $? = $status;
 }
 
 # Waits until the program has printed this, or something else.
