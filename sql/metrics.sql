@@ -134,7 +134,9 @@ BEGIN
         RETURN NULL;
     END IF;
     IF events > 0 THEN
-        oldest := sierra_internal.oldest_pending(store, subscription, -1, until);
+        -- One that wants few of many events must not take the time of all others.
+        oldest := sierra_internal.oldest_pending(store, subscription, -1,
+                                                 least(until, clock_timestamp() + interval '50 milliseconds'));
     END IF;
     RETURN CASE WHEN oldest IS NULL THEN 0
                 WHEN isfinite(oldest) THEN greatest(extract(epoch FROM clock_timestamp() - oldest), 0) END;

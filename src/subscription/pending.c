@@ -142,8 +142,7 @@ sierra_pending_find(const SierraStore *store, text *name, int partition, SierraT
 	Known *entry = NULL;
 	int64 end;
 
-	if (RecoveryInProgress() || store->subscribed || sierra_store_has_row_security(store) ||
-		sierra_now() >= give_up)
+	if (RecoveryInProgress() || store->subscribed || sierra_store_has_row_security(store))
 		return SIERRA_PENDING_UNKNOWN;
 	context = sierra_query_begin();
 	sink.subscription = sierra_subscription_load(store, name, context, true);

@@ -21,7 +21,8 @@ typedef enum SierraPending
 /*
  * Looks for the first event after the cursor that the subscription wants, in a partition or
  * in all (SIERRA_WHOLE), until a time; *at is the time of the event.  Events of streams
- * that wait behind a failure do not count.  Raises SE007 if there is no such subscription.
+ * that wait behind a failure do not count.  It always passes over SIERRA_ASK_EVERY events, so
+ * that one that comes soon is found.  Raises SE007 if there is no such subscription.
  *
  * If the subscription wants few of many events, the look can take long.  For SIERRA_WHOLE
  * the session remembers how far it came, and the next call continues there.

@@ -87,6 +87,27 @@ SELECT count(*) FILTER (WHERE l LIKE '# HELP %') = count(*) FILTER (WHERE l LIKE
        bool_or(l = '') AS ends_with_newline
   FROM regexp_split_to_table(event_metrics_text(), '\n') AS l;
 
+-- A subscription that wants few of many events: without time it passes over some, and the session continues there.
+SELECT count(*) FROM emappend(NULL, array_fill('b'::text, '{5000}'), array_fill('Other'::text, '{5000}'));
+SELECT esub('rare', event_names => '{Rare}', start_from => 'earliest');
+CREATE FUNCTION calls_until_known(OUT calls integer, OUT oldest timestamptz) LANGUAGE plpgsql AS $$
+BEGIN
+    FOR n IN 1 .. 100 LOOP
+        calls := n;
+        oldest := sierra_internal.oldest_pending('es', 'rare', -1, '-infinity');
+        EXIT WHEN oldest IS NULL OR isfinite(oldest);
+    END LOOP;
+END $$;
+SELECT calls BETWEEN 2 AND 6 AS few, oldest FROM calls_until_known();
+SELECT * FROM calls_until_known();
+SELECT eappend('b', 'Rare', "timestamp" => '2026-03-01 00:00Z') IS NOT NULL;
+SELECT * FROM calls_until_known();
+-- One that wants the next event finds it without time.
+SELECT esub('soon', start_from => 'earliest');
+SELECT sierra_internal.oldest_pending('es', 'soon', -1, '-infinity');
+SELECT eunsub('soon');
+SELECT eunsub('rare');
+DROP FUNCTION calls_until_known();
 -- subjects
 SELECT DISTINCT split_part(metric, '_', 3) FROM event_metrics('timer');
 SELECT DISTINCT labels ->> 'subject' FROM event_metrics('readable') ORDER BY 1;
