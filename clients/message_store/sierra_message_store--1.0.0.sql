@@ -12,6 +12,10 @@
 -- Bodies of functions name tables that a dump restores later.
 SET LOCAL check_function_bodies = off;
 
+-- This script runs as a superuser.  Functions and operators that others have made in the schema
+-- of an extension, or in message_store, must not take the place of those that it means.
+SET LOCAL search_path = pg_catalog, pg_temp;
+
 DO $$
 BEGIN
     IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'message_store') THEN
@@ -30,7 +34,7 @@ DECLARE
     member record;
 BEGIN
     IF to_regnamespace('message_store') IS NULL THEN
-        EXECUTE format('SELECT %I.create_event_store(''message_store'', 8)', core);
+        EXECUTE format('SELECT %I.create_event_store(''message_store''::name, 8)', core);
     ELSIF sierra_internal.is_store('message_store') THEN
         -- What is taken out again below loses the privileges that would count as those of the
         -- extension, and so would not be dumped.
@@ -41,7 +45,7 @@ BEGIN
     END IF;
     IF NOT EXISTS (SELECT FROM sierra_internal.category_indexes('message_store') AS c
                     WHERE c.relation = 'message_store.events'::regclass) THEN
-        EXECUTE format('SELECT %I.create_category_index(''message_store'')', core);
+        EXECUTE format('SELECT %I.create_category_index(''message_store''::name)', core);
     END IF;
     -- By this index, view messages is read in the order of global_position.
     IF to_regclass('message_store.events_message_position') IS NULL THEN
@@ -185,7 +189,8 @@ COMMENT ON FUNCTION message_store.get_all_messages(bigint, bigint) IS
     'returns messages of all categories by global position, and never skips a committed one';
 
 -- Reads page after page until the batch is full.  A condition sees the columns of a relation
--- "messages" with those types that the table of message-db has.
+-- "messages" with those types that the table of message-db has.  It means what it means in the
+-- search_path of the caller, so all other names are qualified here.
 CREATE FUNCTION message_store.sierra_filter(of_category boolean,
                                             name varchar,
                                             start bigint,
@@ -199,39 +204,40 @@ CREATE FUNCTION message_store.sierra_filter(of_category boolean,
 AS $filter$
 #variable_conflict use_variable
 DECLARE
-    page_size constant bigint := 1000;
+    page_size constant pg_catalog.int8 := 1000;
     -- Not format(), which would take each % of the condition for its own.
-    command constant text := '
+    command constant pg_catalog.text := '
         SELECT (sierra_message).*
           FROM (SELECT m AS sierra_message FROM pg_catalog.unnest($1) AS m) AS sierra_messages
          CROSS JOIN LATERAL
                (SELECT (sierra_message).global_position AS global_position,
                        (sierra_message)."position" AS "position",
                        (sierra_message)."time" AS "time",
-                       (sierra_message).stream_name::text AS stream_name,
-                       (sierra_message).type::text AS type,
-                       (sierra_message).data::jsonb AS data,
-                       (sierra_message).metadata::jsonb AS metadata,
-                       (sierra_message).id::uuid AS id) AS messages
-         WHERE true AND (' || condition || ')
+                       (sierra_message).stream_name::pg_catalog.text AS stream_name,
+                       (sierra_message).type::pg_catalog.text AS type,
+                       (sierra_message).data::pg_catalog.jsonb AS data,
+                       (sierra_message).metadata::pg_catalog.jsonb AS metadata,
+                       (sierra_message).id::pg_catalog.uuid AS id) AS messages
+         WHERE true AND (' OPERATOR(pg_catalog.||) condition OPERATOR(pg_catalog.||) ')
          ORDER BY (sierra_message).global_position
          LIMIT $2';
-    wanted bigint := CASE WHEN batch_size <> -1 THEN batch_size END;
+    wanted pg_catalog.int8 := CASE WHEN batch_size OPERATOR(pg_catalog.<>) -1 THEN batch_size END;
     page message_store.message[];
-    found bigint;
+    found pg_catalog.int8;
 BEGIN
     LOOP
         IF of_category THEN
             page := ARRAY(SELECT m FROM message_store.get_category_messages(
-                name, start, page_size, correlation, member, size) AS m);
+                name, start, page_size, correlation, member, size, NULL::pg_catalog.varchar) AS m);
         ELSE
-            page := ARRAY(SELECT m FROM message_store.get_stream_messages(name, start, page_size) AS m);
+            page := ARRAY(SELECT m FROM message_store.get_stream_messages(
+                name, start, page_size, NULL::pg_catalog.varchar) AS m);
         END IF;
         RETURN QUERY EXECUTE command USING page, wanted;
         GET DIAGNOSTICS found = ROW_COUNT;
-        wanted := wanted - found;
-        EXIT WHEN wanted <= 0 OR cardinality(page) < page_size;
-        start := 1 + CASE WHEN of_category THEN page[page_size].global_position ELSE page[page_size]."position" END;
+        wanted := wanted OPERATOR(pg_catalog.-) found;
+        EXIT WHEN wanted OPERATOR(pg_catalog.<=) 0 OR pg_catalog.cardinality(page) OPERATOR(pg_catalog.<) page_size;
+        start := 1 OPERATOR(pg_catalog.+) CASE WHEN of_category THEN page[page_size].global_position ELSE page[page_size]."position" END;
     END LOOP;
 END
 $filter$;
@@ -305,7 +311,7 @@ CREATE VIEW message_store.type_stream_summary AS
 CREATE VIEW message_store.category_type_summary AS
     SELECT c.category, c.type, c.message_count,
            round(c.message_count / sum(c.message_count) OVER () * 100, 2) AS percent
-      FROM (SELECT message_store.category(stream_name) AS category, type, count(id) AS message_count
+      FROM (SELECT message_store.category(stream_name::varchar) AS category, type, count(id) AS message_count
               FROM message_store.messages GROUP BY 1, type) AS c
      ORDER BY c.category, c.type;
 

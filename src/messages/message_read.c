@@ -13,6 +13,7 @@
 #include "read/read_all.h"
 #include "read/read_stream.h"
 #include "store/event.h"
+#include "store/extension.h"
 #include "store/scan.h"
 
 #include "catalog/pg_collation.h"
@@ -225,21 +226,57 @@ read_messages(FunctionCallInfo fcinfo, int64 position, int64 limit, Choice *choi
 /* The arguments of sierra_filter(). */
 #define NARGS_FILTER 8
 
+static const Oid filter_types[NARGS_FILTER] = {BOOLOID,	   VARCHAROID, INT8OID, INT8OID,
+											   VARCHAROID, INT8OID,	   INT8OID, VARCHAROID};
+
+/* The owner of the schema can rename it, and make another one with a function of this name. */
+static void
+check_filter(void)
+{
+	if (!OidIsValid(sierra_extension_function_in("sierra_message_store", SIERRA_MESSAGE_STORE,
+												 "sierra_filter", NARGS_FILTER, filter_types)))
+		ereport(ERROR, errcode(ERRCODE_UNDEFINED_FUNCTION),
+				errmsg("extension \"sierra_message_store\" has no function %s.sierra_filter",
+					   SIERRA_MESSAGE_STORE),
+				errhint("If its schema was renamed, undo that."));
+}
+
+/* Its rows become rows of the caller, so they must have the same types. */
+static void
+check_filter_desc(TupleDesc found, TupleDesc wanted)
+{
+	bool fits = found->natts == wanted->natts;
+
+	for (int i = 0; i < wanted->natts && fits; i++)
+	{
+		FormData_pg_attribute *attribute = TupleDescAttr(found, i);
+
+		fits =
+			!attribute->attisdropped && attribute->atttypid == TupleDescAttr(wanted, i)->atttypid;
+	}
+	if (!fits)
+		ereport(ERROR, errcode(ERRCODE_DATATYPE_MISMATCH),
+				errmsg("function %s.sierra_filter returns other columns than its caller",
+					   SIERRA_MESSAGE_STORE));
+}
+
 /* Reads with a condition; the values are the arguments of sierra_filter(), NULL those not given. */
 static Datum
 read_with_condition(FunctionCallInfo fcinfo, Datum *values, const char *nulls)
 {
-	static Oid types[NARGS_FILTER] = {BOOLOID,	  VARCHAROID, INT8OID, INT8OID,
-									  VARCHAROID, INT8OID,	  INT8OID, VARCHAROID};
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	Oid types[NARGS_FILTER];
 
 	check_condition_allowed();
+	check_filter();
 	InitMaterializedSRF(fcinfo, 0);
+	memcpy(types, filter_types, sizeof(types));
 	SPI_connect();
 	if (SPI_execute_with_args("SELECT * FROM " SIERRA_MESSAGE_STORE
 							  ".sierra_filter($1, $2, $3, $4, $5, $6, $7, $8)",
 							  NARGS_FILTER, types, values, nulls, false, 0) != SPI_OK_SELECT)
 		elog(ERROR, "sierra_filter() failed");
+	check_filter_desc(SPI_tuptable->tupdesc, rsinfo->setDesc);
 	for (uint64 i = 0; i < SPI_processed; i++)
 		tuplestore_puttuple(rsinfo->setResult, SPI_tuptable->vals[i]);
 	SPI_finish();

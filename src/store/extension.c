@@ -116,10 +116,11 @@ sierra_extension_event_desc(void)
 }
 
 Oid
-sierra_extension_find_function(const char *name, int nargs, const Oid *arguments)
+sierra_extension_function_in(const char *extension_name, const char *schema_name, const char *name,
+							 int nargs, const Oid *arguments)
 {
-	Oid schema = get_namespace_oid(SIERRA_INTERNAL, true);
-	Oid extension = get_extension_oid("sierra_es", true);
+	Oid schema = get_namespace_oid(schema_name, true);
+	Oid extension = get_extension_oid(extension_name, true);
 	Oid function;
 
 	if (!OidIsValid(schema) || !OidIsValid(extension))
@@ -130,6 +131,12 @@ sierra_extension_find_function(const char *name, int nargs, const Oid *arguments
 	if (!OidIsValid(function) || getExtensionOfObject(ProcedureRelationId, function) != extension)
 		return InvalidOid;
 	return function;
+}
+
+Oid
+sierra_extension_find_function(const char *name, int nargs, const Oid *arguments)
+{
+	return sierra_extension_function_in("sierra_es", SIERRA_INTERNAL, name, nargs, arguments);
 }
 
 Oid

@@ -32,6 +32,10 @@ extern Oid sierra_extension_type(const char *name);
  */
 extern void sierra_extension_check_desc(TupleDesc desc, int columns);
 
+/* A function that belongs to an extension; InvalidOid if there is none in this schema. */
+extern Oid sierra_extension_function_in(const char *extension_name, const char *schema_name,
+										const char *name, int nargs, const Oid *arguments);
+
 /* A function in sierra_internal; InvalidOid if there is none with this name and arguments. */
 extern Oid sierra_extension_find_function(const char *name, int nargs, const Oid *arguments);
 

@@ -380,6 +380,67 @@ sub check_other_beginnings {
     return;
 }
 
+# A role that may create objects where the extension comes to gets no rights by that.
+sub check_hostile_owner {
+    my $database = new_database();
+    my $superuser = connect_to($node, $database);
+    $superuser->do($_) for split /;;\n/, <<"SQL";
+CREATE ROLE regress_sierra_mallory LOGIN;;
+CREATE EXTENSION sierra_es;;
+GRANT CREATE ON DATABASE $database TO regress_sierra_mallory;;
+GRANT CREATE ON SCHEMA public TO regress_sierra_mallory
+SQL
+    my $mallory = connect_to($node, $database, 'regress_sierra_mallory');
+    $mallory->do($_) for split /;;\n/, <<'SQL';
+SELECT create_event_store('message_store', 2);;
+CREATE FUNCTION public.take_rights() RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    IF (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) THEN
+        ALTER ROLE regress_sierra_mallory SUPERUSER;
+    END IF;
+END$$;;
+CREATE FUNCTION public.equal(a oid, b regclass) RETURNS boolean LANGUAGE plpgsql AS
+    $$BEGIN PERFORM public.take_rights(); RETURN a = b::oid; END$$;;
+CREATE OPERATOR public.= (LEFTARG = oid, RIGHTARG = regclass, FUNCTION = public.equal);;
+CREATE FUNCTION public.different(a oid, b regclass) RETURNS boolean LANGUAGE plpgsql AS
+    $$BEGIN PERFORM public.take_rights(); RETURN a <> b::oid; END$$;;
+CREATE OPERATOR public.<> (LEFTARG = oid, RIGHTARG = regclass, FUNCTION = public.different);;
+CREATE FUNCTION public.equal(a regclass, b regclass) RETURNS boolean LANGUAGE plpgsql AS
+    $$BEGIN PERFORM public.take_rights(); RETURN a::oid = b::oid; END$$;;
+CREATE OPERATOR public.= (LEFTARG = regclass, RIGHTARG = regclass, FUNCTION = public.equal);;
+CREATE FUNCTION public.share(a bigint, b numeric) RETURNS numeric LANGUAGE plpgsql AS
+    $$BEGIN PERFORM public.take_rights(); RETURN 1; END$$;;
+CREATE OPERATOR public./ (LEFTARG = bigint, RIGHTARG = numeric, FUNCTION = public.share);;
+CREATE FUNCTION public.create_category_index(store text) RETURNS void LANGUAGE sql AS 'SELECT public.take_rights()';;
+CREATE FUNCTION public.create_event_store(name text, partitions integer) RETURNS void LANGUAGE sql AS 'SELECT public.take_rights()';;
+CREATE FUNCTION message_store.category(stream_name text) RETURNS varchar LANGUAGE plpgsql AS
+    $$BEGIN PERFORM public.take_rights(); RETURN stream_name; END$$;;
+CREATE FUNCTION message_store.get_stream_messages(varchar, bigint, bigint) RETURNS SETOF text LANGUAGE sql AS 'SELECT public.take_rights()'
+SQL
+    $superuser->do('CREATE EXTENSION sierra_message_store');
+    $superuser->do(q{SELECT message_store.write_message(gen_random_uuid()::varchar, 'a-1', 'T', '{}')});
+    $superuser->do('SET message_store.sql_condition = on');
+    is(streams($superuser, q{message_store.get_stream_messages('a-1', 0, 10, 'true')}), 'a-1:0', 'a condition finds messages');
+    is(one_value($superuser, 'SELECT category FROM message_store.category_type_summary'), 'a', 'and a view its categories');
+    ok(!one_value($superuser, q{SELECT rolsuper FROM pg_roles WHERE rolname = 'regress_sierra_mallory'}),
+        'functions and operators of another role do not run as the superuser who creates the extension or uses it');
+
+    # The owner of the schema renames it, and puts a function with other columns in its place.
+    $mallory->do($_) for split /;;\n/, <<'SQL';
+ALTER SCHEMA message_store RENAME TO renamed;;
+SELECT create_event_store('message_store'::name, 2);;
+CREATE FUNCTION message_store.sierra_filter(boolean, varchar, bigint, bigint, varchar, bigint, bigint, varchar)
+RETURNS TABLE (a bigint, b bigint, c bigint, d bigint, e bigint, f bigint, g bigint, h bigint) LANGUAGE sql
+AS 'SELECT 1::bigint, 2::bigint, 3::bigint, 4::bigint, 5::bigint, 6::bigint, 7::bigint, 8::bigint';;
+SET message_store.sql_condition = on
+SQL
+    is(sqlstate_of($mallory, q{SELECT * FROM renamed.get_stream_messages('a-1', 0, 10, 'true')}), '42883',
+        'a function of this name that does not belong to the extension is not called');
+    is(sqlstate_of($mallory, q{SELECT * FROM renamed.get_category_messages('a', condition => 'true')}), '42883', 'not for a category either');
+    $mallory->disconnect;
+    return;
+}
+
 sub check_limits {
     my $dbh = client();
     my $write = q{SELECT write_message(gen_random_uuid()::varchar, $1, $2, '{}', $3)};
@@ -423,6 +484,7 @@ store_is_sound($owner, 'after all that', $store);
 check_dumps();
 check_extension_again();
 check_other_beginnings();
+check_hostile_owner();
 store_is_sound($owner, 'in the end', $store);
 
 $node->stop;
