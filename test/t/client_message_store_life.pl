@@ -345,7 +345,7 @@ sub check_extension_again {
     return;
 }
 
-# The user makes the store, with another number of partitions; or an empty schema; or has message-db there.
+# The user makes the store, with another number of partitions; makes the extension twice; has an empty schema; or has message-db there.
 sub check_other_beginnings {
     my $database = new_database();
     my $dbh = connect_to($node, $database);
@@ -365,6 +365,14 @@ sub check_other_beginnings {
     my $restored = new_database();
     $node->command_ok([ 'pg_restore', '--exit-on-error', '-d', $restored, "$files/two" ], 'restored: a store that the user has made');
     is_alive($node, $restored, text_of($dbh), 'a store that the user has made, restored');
+
+    # The extension is not in the schema message_store, also if that is where the session makes things.
+    $database = new_database();
+    $dbh = connect_to($node, $database);
+    $dbh->do('SET search_path = message_store, public; CREATE EXTENSION sierra_message_store CASCADE');
+    write_to($dbh, 'kept-1');
+    $dbh->do("$_ EXTENSION sierra_message_store") for 'DROP', 'CREATE';
+    is(write_to($dbh, 'kept-1'), 1, 'dropped and made again, with message_store first in search_path');
 
     $database = new_database();
     $dbh = connect_to($node, $database);
