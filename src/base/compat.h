@@ -25,6 +25,8 @@
 #include "storage/bufmgr.h"
 #include "storage/lock.h"
 #include "storage/proc.h"
+#include "storage/procarray.h"
+#include "storage/sinvaladt.h"
 #include "utils/acl.h"
 #include "utils/regproc.h"
 #include "utils/rel.h"
@@ -216,6 +218,19 @@ sierra_compat_backend_of(VirtualTransactionId transaction)
 #else
 	return transaction.backendId - 1;
 #endif
+}
+
+/* The process that runs a transaction; 0 if there is none. */
+static inline int
+sierra_compat_process_of(VirtualTransactionId transaction)
+{
+#if PG_VERSION_NUM >= 170000
+	PGPROC *process = ProcNumberGetProc(transaction.procNumber);
+#else
+	PGPROC *process = BackendIdGetProc(transaction.backendId);
+#endif
+
+	return process != NULL ? process->pid : 0;
 }
 
 /* 16 renamed the parts of a relation file's name (b0a55e4329) */

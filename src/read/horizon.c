@@ -51,8 +51,12 @@
 #include "miscadmin.h"
 #include "storage/lock.h"
 #include "storage/predicate.h"
+#include "storage/proc.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
+#include "utils/timestamp.h"
 
 static void
 refuse_replicas(const SierraStore *store)
@@ -231,12 +235,46 @@ note_conflicts(const SierraReadPartition *partition)
 }
 
 /*
+ * The server does not see that a session waits here.  So it does not find out that the
+ * writer waits for this session, if a trigger or a policy of the table waits for a lock.
+ */
+static void
+refuse_deadlock(VirtualTransactionId writer)
+{
+	int writing = sierra_compat_process_of(writer);
+	List *waiting = list_make1_int(writing);
+
+	for (int i = 0; i < list_length(waiting); i++)
+	{
+		ArrayType *blocking = DatumGetArrayTypeP(
+			DirectFunctionCall1(pg_blocking_pids, Int32GetDatum(list_nth_int(waiting, i))));
+		const int32 *pids = (const int32 *) ARR_DATA_PTR(blocking);
+		int count = ArrayGetNItems(ARR_NDIM(blocking), ARR_DIMS(blocking));
+
+		for (int n = 0; n < count; n++)
+		{
+			if (pids[n] == MyProcPid)
+				ereport(ERROR, errcode(ERRCODE_T_R_DEADLOCK_DETECTED), errmsg("deadlock detected"),
+						errdetail("Process %d waits for this session, which waits for the first "
+								  "event that it appends.",
+								  writing),
+						errhint("End the transaction before you read, or release the lock."));
+			waiting = list_append_unique_int(waiting, pids[n]);
+		}
+		pfree(blocking);
+	}
+	list_free(waiting);
+}
+
+/*
  * Waits until this writer of a partition has written or ended, and returns the bound by
  * then.  Another writer after it takes positions above S.
  */
 static int64
 wait_for_first_row(SierraReadPartition *partition, VirtualTransactionId writer)
 {
+	TimestampTz looked = GetCurrentTimestamp();
+
 	for (;;)
 	{
 		VirtualTransactionId other = writer;
@@ -245,6 +283,11 @@ wait_for_first_row(SierraReadPartition *partition, VirtualTransactionId writer)
 
 		if (bound != PG_INT64_MAX || !written || !VirtualTransactionIdEquals(writer, other))
 			return bound;
+		if (TimestampDifferenceExceeds(looked, GetCurrentTimestamp(), DeadlockTimeout))
+		{
+			refuse_deadlock(writer);
+			looked = GetCurrentTimestamp();
+		}
 		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, 1,
 						 PG_WAIT_EXTENSION);
 		ResetLatch(MyLatch);

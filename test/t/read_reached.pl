@@ -65,5 +65,19 @@ for my $n (0 .. $#reads) {
 }
 is(one_value($dbh, 'SELECT ehead()'), 3, 'and the writer has written behind them');
 
+# A reader that holds the lock for which the writer waits would wait for itself.
+$dbh->do('SELECT pg_advisory_lock(42)');
+$dbh->do(q{SELECT eappend($1, 'Happened')}, undef, $new);
+$writer = fork_process(sub {
+    my $session = connect_to($node);
+    $session->do(q{SELECT eappend($1, 'Slow')}, undef, $old);
+    $session->disconnect;
+});
+wait_until('the writer waits again', sub { one_value($dbh, q{SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = 42 AND NOT granted}) });
+$dbh->do(q{SET deadlock_timeout = '10ms'});
+is(sqlstate_of($dbh, $_), '40P01', "a deadlock is found: $_") for 'SELECT count(*) FROM equery(NULL, to_position => 4)', 'SELECT count(*) FROM eall(5, backward => true)';
+$dbh->do('SELECT pg_advisory_unlock(42)');
+ok(wait_for_process($writer), 'the writer has written');
+
 $dbh->disconnect;
 done_testing();
