@@ -74,7 +74,7 @@ CREATE OR REPLACE FUNCTION sierra_moving.has_column(events regclass, name name)
 RETURNS boolean
 LANGUAGE sql
 STABLE
-SET search_path FROM CURRENT
+SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT EXISTS (SELECT FROM pg_attribute WHERE attrelid = events AND attname = name AND NOT attisdropped)
 $$;

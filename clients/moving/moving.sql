@@ -26,7 +26,9 @@ BEGIN;
 CREATE SCHEMA IF NOT EXISTS sierra_moving;
 COMMENT ON SCHEMA sierra_moving IS 'moves events into an event store; drop it when all are moved';
 
--- What the functions below find by name: the extension's functions, and nothing of other roles.
+-- What those functions below find by name that call functions of the extension.  Operators of other
+-- roles in the schema of the extension must not fit better than those of the server: all operands
+-- have the types of an operator of the server.
 DO $$
 DECLARE
     extension_schema name;
@@ -49,7 +51,7 @@ $$;
 CREATE OR REPLACE FUNCTION sierra_moving.attach_source(server name, remote_schema name, remote_table name)
 RETURNS regclass
 LANGUAGE plpgsql
-SET search_path FROM CURRENT
+SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     attached regclass;
@@ -96,7 +98,7 @@ CREATE OR REPLACE FUNCTION sierra_moving.tables_of(source regclass)
 RETURNS TABLE (relation regclass, is_foreign boolean)
 LANGUAGE sql
 STABLE
-SET search_path FROM CURRENT
+SET search_path = pg_catalog, pg_temp
 AS $$
     WITH RECURSIVE used (relation) AS (
         SELECT source::oid
@@ -117,7 +119,7 @@ $$;
 CREATE OR REPLACE FUNCTION sierra_moving.writers_of(source regclass)
 RETURNS text[]
 LANGUAGE plpgsql
-SET search_path FROM CURRENT
+SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     modes CONSTANT text[] := '{RowExclusiveLock, ShareRowExclusiveLock, ExclusiveLock, AccessExclusiveLock}';
@@ -215,7 +217,7 @@ $$;
 CREATE OR REPLACE FUNCTION sierra_moving.end_of_batch(source regclass, after bigint, up_to bigint, batch_size integer)
 RETURNS bigint
 LANGUAGE plpgsql
-SET search_path FROM CURRENT
+SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     last bigint;
@@ -342,7 +344,7 @@ $$;
 CREATE OR REPLACE FUNCTION sierra_moving.check_source(source regclass)
 RETURNS TABLE (problem text, events bigint, first_position bigint, first_stream text)
 LANGUAGE plpgsql
-SET search_path FROM CURRENT
+SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
     RETURN QUERY EXECUTE format($query$
