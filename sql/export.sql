@@ -27,6 +27,13 @@ CREATE FUNCTION import_events(lines sierra_json[], store name DEFAULT NULL) RETU
 COMMENT ON FUNCTION import_events(sierra_json[], name) IS
     'appends the events of lines of JSON, or none, and returns how many were not stored already';
 
+-- Texts, so that an error in one of them is found while its number is known.
+CREATE FUNCTION sierra_internal.import_lines(lines text[], store name, first bigint) RETURNS bigint
+    LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'sierra_import_lines';
+COMMENT ON FUNCTION sierra_internal.import_lines(text[], name, bigint) IS
+    'does what import_events() does; the number of the first line is for messages';
+
 -- A procedure that commits cannot set a search_path.  So the name of every function,
 -- type and operator is qualified here.
 CREATE PROCEDURE import_events_from(relation regclass,
@@ -49,11 +56,12 @@ BEGIN
     END IF;
     -- A table that was loaded by one COPY has its rows in the order of the file.
     FOR batch IN EXECUTE pg_catalog.format(
-        'SELECT pg_catalog.array_agg(n.line::@extschema@.sierra_json ORDER BY n.place) AS lines'
+        'SELECT pg_catalog.array_agg(n.line ORDER BY n.place) AS lines'
         '  FROM (SELECT l.line::pg_catalog.text, pg_catalog.row_number() OVER (ORDER BY l.ctid) AS place FROM %s AS l) AS n'
         ' GROUP BY (n.place OPERATOR(pg_catalog.-) 1) OPERATOR(pg_catalog./) $1'
         ' ORDER BY (n.place OPERATOR(pg_catalog.-) 1) OPERATOR(pg_catalog./) $1', relation) USING batch_size LOOP
-        imported := imported OPERATOR(pg_catalog.+) @extschema@.import_events(batch.lines, wanted);
+        imported := imported OPERATOR(pg_catalog.+) sierra_internal.import_lines(
+            batch.lines, wanted, read OPERATOR(pg_catalog.+) 1);
         read := read OPERATOR(pg_catalog.+) pg_catalog.cardinality(batch.lines);
         COMMIT;
     END LOOP;

@@ -128,18 +128,18 @@ append_call(const SierraStore *store, SierraLineEvent *lines, int count)
 	return status == SIERRA_APPEND_DONE ? count : 0;
 }
 
-static void
-add_line_to_error(void *arg)
+void
+sierra_import_context(void *arg)
 {
-	errcontext("import of line %d", *(int *) arg + 1);
+	errcontext("import of line %lld", (long long) *(int64 *) arg);
 }
 
 int64
-sierra_import(const SierraStore *store, SierraLineEvent *lines, int count)
+sierra_import(const SierraStore *store, SierraLineEvent *lines, int64 number, int count)
 {
 	int first = 0;
 	ErrorContextCallback context = {
-		.previous = error_context_stack, .callback = add_line_to_error, .arg = &first};
+		.previous = error_context_stack, .callback = sierra_import_context, .arg = &number};
 	MemoryContext memory =
 		AllocSetContextCreate(CurrentMemoryContext, "sierra_es import", ALLOCSET_DEFAULT_SIZES);
 	MemoryContext caller = MemoryContextSwitchTo(memory);
@@ -154,6 +154,7 @@ sierra_import(const SierraStore *store, SierraLineEvent *lines, int count)
 		added += append_call(store, &lines[first], length);
 		MemoryContextReset(memory);
 		first += length;
+		number += length;
 	}
 	error_context_stack = context.previous;
 	MemoryContextSwitchTo(caller);

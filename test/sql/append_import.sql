@@ -154,6 +154,21 @@ CALL import_events_from('loaded', 'same');
 :sqlstate
 ROLLBACK;
 
+-- An error says in which line of the table it is.
+\set SHOW_CONTEXT always
+CREATE TABLE faulty (line text);
+INSERT INTO faulty SELECT '{"stream_id": "counted", "event_name": "x"}' FROM generate_series(1, 7);
+INSERT INTO faulty VALUES ('{"stream_id": "counted", "event": "x"}');
+CALL import_events_from('faulty', 'same', batch_size => 3);
+UPDATE faulty SET line = '{"stream_id": "counted"' WHERE line ~ '"event"';
+CALL import_events_from('faulty', 'same', batch_size => 3);
+UPDATE faulty SET line = NULL WHERE line !~ '}';
+CALL import_events_from('faulty', 'same', batch_size => 3);
+UPDATE faulty SET line = '{"stream_id": "counted", "event_name": "x", "stream_version": 5}' WHERE line IS NULL;
+CALL import_events_from('faulty', 'same', batch_size => 3);
+\set SHOW_CONTEXT errors
+DROP TABLE faulty;
+
 -- rights
 CREATE ROLE regress_sierra_writer;
 SET ROLE regress_sierra_writer;
