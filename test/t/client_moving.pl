@@ -476,6 +476,13 @@ no_complaints([ differences({ database => 'postgres', table => 'messages' }, 'me
     'from another database every message is there, once, with all that it says');
 store_is_sound($target, 'from another database', 'message_store');
 
+# An operator in the schema of the extension that fits better than that of the server.
+$target->do($_) foreach 'CREATE TABLE public.used ()',
+  'CREATE FUNCTION public.equal(a oid, b regclass) RETURNS boolean LANGUAGE sql AS $$INSERT INTO public.used DEFAULT VALUES; SELECT a = b::oid$$',
+  'CREATE OPERATOR public.= (LEFTARG = oid, RIGHTARG = regclass, FUNCTION = public.equal)';
+one_value($target, "SELECT sierra_moving.writers_of('$source')");
+is(one_value($target, 'SELECT count(*) FROM public.used'), 0, 'an operator that others have made is not used');
+
 $target->do('DROP SCHEMA sierra_moving CASCADE');
 is(one_value($target, q{SELECT count(*) FROM everify('message_store')}), 0, 'the store does not need what moved the events');
 
