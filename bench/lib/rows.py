@@ -401,5 +401,6 @@ def projected_rows():
 def all_rows():
     """Every row, in the order of the table."""
     for rows in (append_rows, expected_rows, contention_rows, early_rows, condition_rows, batch_rows, read_rows,
-                 growth_rows, size_rows, followed_rows, latency_rows, catch_up_rows, derived_rows, projected_rows):
+                 message_store_rows, growth_rows, size_rows, followed_rows, latency_rows, catch_up_rows, derived_rows,
+                 projected_rows):
         yield from rows()
