@@ -470,12 +470,25 @@ DECLARE
     parent constant regclass := to_regclass(format('%I.events', wanted));
     partitions integer;
     events bigint;
+    unreadable text;
 BEGIN
     IF row_security_active(parent) THEN
         RAISE insufficient_privilege USING
             MESSAGE = format('cannot check store "%s" under row-level security', wanted),
             DETAIL = 'Rows that a policy hides would look like gaps.',
             HINT = 'Run everify() as the owner of the store.';
+    END IF;
+    -- Without this, the error would show the whole query below.
+    SELECT string_agg(r.relation::text, ', ' ORDER BY r.number) INTO unreadable
+      FROM (SELECT n.number, to_regclass(format('%I.%I', wanted, n.name)) AS relation
+              FROM unnest(ARRAY['events', 'stream_keys', 'event_ids', 'event_tags',
+                                'global_position']) WITH ORDINALITY AS n (name, number)) AS r
+     WHERE NOT has_table_privilege(r.relation, 'SELECT');
+    IF unreadable IS NOT NULL THEN
+        RAISE insufficient_privilege USING
+            MESSAGE = format('permission denied to check store "%s"', wanted),
+            DETAIL = format('Role "%s" lacks SELECT on: %s.', current_user, unreadable),
+            HINT = 'Run everify() as the owner of the store, or let the owner grant these rights.';
     END IF;
     partitions := coalesce(sierra_internal.partition_count(wanted),
                            (SELECT count(*)::integer FROM pg_inherits WHERE inhparent = parent));

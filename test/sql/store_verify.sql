@@ -201,7 +201,24 @@ ROLLBACK;
 
 -- All of that was rolled back.
 SELECT count(*) FROM everify();
+
+-- It reads more than the events: what a role must have, one right after the other.
+CREATE ROLE regress_sierra_verifier;
+GRANT USAGE ON SCHEMA es TO regress_sierra_verifier;
+SET ROLE regress_sierra_verifier;
+SELECT count(*) FROM everify();
+:sqlstate
+RESET ROLE;
+GRANT SELECT ON es.events, es.stream_keys, es.event_ids, es.event_tags TO regress_sierra_verifier;
+SET ROLE regress_sierra_verifier;
+SELECT count(*) FROM everify();
+RESET ROLE;
+GRANT SELECT ON es.global_position TO regress_sierra_verifier;
+SET ROLE regress_sierra_verifier;
+SELECT count(*) FROM everify();
+RESET ROLE;
 DROP VIEW damage;
 DROP PROCEDURE unlock;
 SELECT drop_event_store('es', force => true);
 DROP FUNCTION id;
+DROP ROLE regress_sierra_verifier;
