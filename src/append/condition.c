@@ -54,7 +54,7 @@ read_member_name(SierraSlice quoted)
 			return member;
 	}
 	ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			errmsg("a condition has no member \"%.*s\"", name.length, name.start),
+			errmsg("a condition has no member \"%s\"", sierra_slice_shown(name)),
 			errdetail("The members are query, after and streams."), errhint(HINT_CONDITION));
 }
 

@@ -134,7 +134,7 @@ read_member_name(Reader *reader)
 	}
 	ereport(
 		ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-		errmsg("an event has no member \"%.*s\"", name.length, name.start),
+		errmsg("an event has no member \"%s\"", sierra_slice_shown(name)),
 		errdetail("Element %d of the array has it.", reader->element),
 		reader->line != NULL ? errhint("The members are those of the lines of export_events().")
 		: reader->stream_id != NULL
@@ -411,10 +411,10 @@ open_json(const text *json, SierraSlice *condition)
 		SierraSlice *part = is_events ? &given : condition;
 
 		if (!is_events && !sierra_slice_is(member.name, "\"condition\""))
-			ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					errmsg("an object with events has no member %.*s", member.name.length,
-						   member.name.start),
-					errhint("The members are events and condition."));
+			ereport(
+				ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				errmsg("an object with events has no member %s", sierra_slice_shown(member.name)),
+				errhint("The members are events and condition."));
 		/* Of two conditions, both would have to hold. */
 		if (part->start != NULL)
 			ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),

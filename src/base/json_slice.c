@@ -16,10 +16,14 @@
 
 #include "catalog/pg_type.h"
 #include "fmgr.h"
+#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
+
+/* Bytes of a text of the caller that a message shows. */
+#define SHOWN_MAX 80
 
 static void
 skip_space(SierraJsonReader *reader)
@@ -141,6 +145,14 @@ text *
 sierra_slice_text(SierraSlice slice)
 {
 	return cstring_to_text_with_len(slice.start, slice.length);
+}
+
+char *
+sierra_slice_shown(SierraSlice slice)
+{
+	int length = pg_mbcliplen(slice.start, slice.length, SHOWN_MAX);
+
+	return psprintf("%.*s%s", length, slice.start, length < slice.length ? "..." : "");
 }
 
 SierraSlice

@@ -54,6 +54,9 @@ extern bool sierra_slice_is(SierraSlice slice, const char *text);
 /* A copy of the bytes, palloc'd. */
 extern text *sierra_slice_text(SierraSlice slice);
 
+/* The bytes as a message shows them, palloc'd: the first 80 and "..." if there are more. */
+extern char *sierra_slice_shown(SierraSlice slice);
+
 /*
  * A string without quotes and escapes, any other value as it is.  Points into the same
  * text, or, if there were escapes, to palloc'd memory.

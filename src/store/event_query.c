@@ -61,7 +61,7 @@ read_member_name(Reader *reader)
 			return member;
 	}
 	ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			errmsg("an item of a query has no member \"%.*s\"", name.length, name.start),
+			errmsg("an item of a query has no member \"%s\"", sierra_slice_shown(name)),
 			errdetail("Element %d of the query has it.", reader->element),
 			errhint("The members are types and tags."));
 }
@@ -76,8 +76,8 @@ read_text(Reader *reader, Member member)
 
 	if (*slice.start != '"')
 		refuse(psprintf("a %s of a query must be a string", what),
-			   psprintf("Element %d of the query has %.*s.", reader->element,
-						pg_mbcliplen(slice.start, slice.length, 40), slice.start));
+			   psprintf("Element %d of the query has %s.", reader->element,
+						sierra_slice_shown(slice)));
 	value = sierra_slice_text(sierra_slice_unescape(slice));
 	if (!sierra_event_is_name(value))
 		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),

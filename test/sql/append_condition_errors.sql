@@ -83,6 +83,14 @@ SELECT emappend(NULL, '{"condition": {"streams": {"s": 0}}, "events": [{"stream_
 SELECT emappend(NULL, '{"events": [{"stream_id": "t", "event_name": "E"}], "events": []}');
 SELECT stream_version FROM emappend(NULL, '{"condition": {"streams": {"s": 3}}, "events": [{"stream_id": "t", "event_name": "E"}]}');
 
+-- a text of the caller that is long, here with a letter of two bytes at byte 80, is cut
+SELECT repeat('n', 79) || repeat('é', 100) AS long \gset
+SELECT eappend('s', 'E', condition => json_build_object(:'long', 1)::text::sierra_json);
+SELECT eappend('s', 'E', condition => json_build_object('query', json_build_array(json_build_object(:'long', 1)), 'after', 0)::text::sierra_json);
+SELECT eappend('s', 'E', condition => json_build_object('query', json_build_array(json_build_object('tags', json_build_array(json_build_array(:'long')))), 'after', 0)::text::sierra_json);
+SELECT emappend(NULL, json_build_object('events', '[]'::json, :'long', 1)::text::sierra_json);
+SELECT emappend('k', json_build_array(json_build_object('stream_id', 't', 'event_name', 'E', :'long', 1))::text::sierra_json);
+
 -- The condition is looked at before the rights, as all arguments are; the rights still hold.
 CREATE ROLE regress_sierra_none;
 SET ROLE regress_sierra_none;
