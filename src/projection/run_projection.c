@@ -15,6 +15,7 @@
 #include "postgres.h"
 
 #include "base/clock.h"
+#include "base/subtransaction.h"
 #include "base/transient.h"
 #include "projection/handler.h"
 #include "projection/run_projection.h"
@@ -28,13 +29,11 @@
 #include "subscription/pending.h"
 #include "wakeup/progress.h"
 
-#include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
-#include "utils/resowner.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 #include "utils/tuplestore.h"
@@ -129,19 +128,32 @@ next_batch(Running *running, int max_count)
 	tuplestore_end(rows);
 }
 
-/* Handles and acknowledges the events of the batch from index "from" to "to" - 1. */
-static void
-handle_part(Running *running, int from, int to)
+/* The events of the batch from index "from" to "to" - 1. */
+typedef struct Part
 {
-	SierraProjection *projection = running->projection;
-	SierraBatch part;
+	Running *running;
+	int from;
+	int to;
+	MemoryContext context; /* of what is needed only while they are handled */
+} Part;
 
+/* Handles and acknowledges a part. */
+static void
+handle_part(void *arg)
+{
+	Part *part = arg;
+	Running *running = part->running;
+	SierraProjection *projection = running->projection;
+	SierraBatch batch;
+
+	MemoryContextSwitchTo(part->context);
+	sierra_time_limit_begin();
 	sierra_push_new_snapshot();
-	part = sierra_batch_part(projection, &running->batch, from, to);
-	sierra_project(projection, &part);
+	batch = sierra_batch_part(projection, &running->batch, part->from, part->to);
+	sierra_project(projection, &batch);
 	PopActiveSnapshot();
 	sierra_acknowledge(projection->store, projection->subscription,
-					   running->batch.positions[to - 1], NULL);
+					   running->batch.positions[part->to - 1], NULL);
 }
 
 /*
@@ -152,31 +164,12 @@ handle_part(Running *running, int from, int to)
 static ErrorData *
 try_part(Running *running, int from, int to)
 {
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	MemoryContext part =
-		AllocSetContextCreate(context, "sierra_es part of a batch", ALLOCSET_DEFAULT_SIZES);
-	ErrorData *volatile error = NULL;
+	Part part = {running, from, to,
+				 AllocSetContextCreate(CurrentMemoryContext, "sierra_es part of a batch",
+									   ALLOCSET_DEFAULT_SIZES)};
+	ErrorData *error = sierra_subtransaction(handle_part, &part, true);
 
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(part);
-	sierra_time_limit_begin();
-	PG_TRY();
-	{
-		handle_part(running, from, to);
-		ReleaseCurrentSubTransaction();
-	}
-	PG_CATCH();
-	{
-		MemoryContextSwitchTo(context);
-		error = CopyErrorData();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(context);
-	MemoryContextDelete(part);
-	CurrentResourceOwner = owner;
+	MemoryContextDelete(part.context);
 	if (error != NULL && sierra_time_limit_take(error))
 		running->timed_out = true;
 	sierra_time_limit_end();

@@ -9,6 +9,7 @@
 #include "base/errors.h"
 #include "base/json_convert.h"
 #include "base/routing.h"
+#include "base/subtransaction.h"
 #include "base/transient.h"
 #include "saga/saga_action.h"
 #include "saga/saga_step.h"
@@ -21,7 +22,6 @@
 #include "lib/stringinfo.h"
 #include "utils/builtins.h"
 #include "utils/json.h"
-#include "utils/resowner.h"
 #include "utils/snapmgr.h"
 
 /* Pushes a member of an object that is built. */
@@ -274,33 +274,30 @@ do_step(SierraSagaState *state, Jsonb *step)
 	sierra_saga_append(state, "SagaStepStarted", end_payload(&object), NULL);
 }
 
+typedef struct Step
+{
+	SierraSagaState *state;
+	Jsonb *step;
+} Step;
+
+static void
+do_step_of(void *arg)
+{
+	Step *step = arg;
+
+	do_step(step->state, step->step);
+}
+
 /* The same in a subtransaction; returns the error, or NULL. */
 static ErrorData *
 try_step(SierraSagaState *state, Jsonb *step)
 {
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
 	SierraSagaState before = *state;
-	ErrorData *volatile error = NULL;
+	Step doing = {state, step};
+	ErrorData *error = sierra_subtransaction(do_step_of, &doing, true);
 
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(context);
-	PG_TRY();
-	{
-		do_step(state, step);
-		ReleaseCurrentSubTransaction();
-	}
-	PG_CATCH();
-	{
-		MemoryContextSwitchTo(context);
-		error = CopyErrorData();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
+	if (error != NULL)
 		*state = before;
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(context);
-	CurrentResourceOwner = owner;
 	return error;
 }
 

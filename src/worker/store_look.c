@@ -12,6 +12,7 @@
  */
 #include "postgres.h"
 
+#include "base/subtransaction.h"
 #include "read/horizon.h"
 #include "store/event.h"
 #include "store/run_as.h"
@@ -21,10 +22,8 @@
 #include "worker/store_look.h"
 
 #include "access/relation.h"
-#include "access/xact.h"
 #include "miscadmin.h"
 #include "utils/lsyscache.h"
-#include "utils/resowner.h"
 #include "utils/snapmgr.h"
 
 static bool
@@ -80,40 +79,40 @@ look_at_schema(Oid schema, SierraStoreLook *look)
 	return look_as_owner(look);
 }
 
+typedef struct Looking
+{
+	Oid schema;
+	SierraStoreLook *look;
+	bool done;
+} Looking;
+
+static void
+look_at_schema_of(void *arg)
+{
+	Looking *looking = arg;
+
+	looking->done = look_at_schema(looking->schema, looking->look);
+}
+
 bool
 sierra_look_at_store(Oid schema, SierraStoreLook *look, bool limited, ErrorData **error)
 {
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
 	char *name = get_namespace_name(schema);
-	volatile bool done = false;
+	Looking looking = {.schema = schema};
+	ErrorData *raised;
 
+	looking.look = look;
 	strlcpy(look->name, name != NULL ? name : "", NAMEDATALEN);
 	if (name == NULL)
 		return false;
 	/* It is always rolled back, which releases the locks and resets the current user. */
-	BeginInternalSubTransaction(NULL);
-	PG_TRY();
-	{
-		done = look_at_schema(schema, look);
-		RollbackAndReleaseCurrentSubTransaction();
-	}
-	PG_CATCH();
-	{
-		MemoryContextSwitchTo(context);
-		*error = CopyErrorData();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-		CurrentResourceOwner = owner;
-		MemoryContextSwitchTo(context);
-		if (!(limited && sierra_time_limit_take(*error)) &&
-			((*error)->sqlerrcode == ERRCODE_QUERY_CANCELED ||
-			 (*error)->sqlerrcode == ERRCODE_ADMIN_SHUTDOWN))
-			ReThrowError(*error);
-		done = false;
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(context);
-	CurrentResourceOwner = owner;
-	return done;
+	raised = sierra_subtransaction(look_at_schema_of, &looking, false);
+	if (raised == NULL)
+		return looking.done;
+	*error = raised;
+	if (!(limited && sierra_time_limit_take(raised)) &&
+		(raised->sqlerrcode == ERRCODE_QUERY_CANCELED ||
+		 raised->sqlerrcode == ERRCODE_ADMIN_SHUTDOWN))
+		ReThrowError(raised);
+	return false;
 }
