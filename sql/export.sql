@@ -45,6 +45,7 @@ AS $$
 DECLARE
     wanted constant pg_catalog.name := coalesce(store, sierra_internal.current_store());
     batch pg_catalog.record;
+    lines pg_catalog.int8;
     read pg_catalog.int8 := 0;
     imported pg_catalog.int8 := 0;
 BEGIN
@@ -54,17 +55,23 @@ BEGIN
             MESSAGE = 'argument "batch_size" must be at least 1',
             DETAIL = pg_catalog.format('The value is %s.', batch_size);
     END IF;
+    PERFORM sierra_internal.begin_progress('import', wanted, NULL, 'reading lines', keep => true);
+    EXECUTE pg_catalog.format('SELECT pg_catalog.count(*) FROM %s', relation) INTO lines;
     -- A table that was loaded by one COPY has its rows in the order of the file.
     FOR batch IN EXECUTE pg_catalog.format(
         'SELECT pg_catalog.array_agg(n.line ORDER BY n.place) AS lines'
         '  FROM (SELECT l.line::pg_catalog.text, pg_catalog.row_number() OVER (ORDER BY l.ctid) AS place FROM %s AS l) AS n'
         ' GROUP BY (n.place OPERATOR(pg_catalog.-) 1) OPERATOR(pg_catalog./) $1'
         ' ORDER BY (n.place OPERATOR(pg_catalog.-) 1) OPERATOR(pg_catalog./) $1', relation) USING batch_size LOOP
+        IF read OPERATOR(pg_catalog.=) 0 THEN
+            PERFORM sierra_internal.progress_phase('appending events', lines);
+        END IF;
         imported := imported OPERATOR(pg_catalog.+) sierra_internal.import_lines(
             batch.lines, wanted, read OPERATOR(pg_catalog.+) 1);
         read := read OPERATOR(pg_catalog.+) pg_catalog.cardinality(batch.lines);
         COMMIT;
     END LOOP;
+    PERFORM sierra_internal.end_progress();
     RAISE NOTICE USING
         MESSAGE = pg_catalog.format('imported %s of %s events into event store "%s"', imported, read, wanted),
         DETAIL = CASE WHEN imported OPERATOR(pg_catalog.<) read THEN 'The others were stored already.' ELSE 'None of them was stored already.' END;

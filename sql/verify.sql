@@ -176,11 +176,19 @@ $$;
 COMMENT ON FUNCTION sierra_internal.verify_structure(name) IS
     'returns what everify() finds in the catalogs';
 
-CREATE FUNCTION sierra_internal.begin_progress(operation text, store text, total bigint, phase text) RETURNS void
+-- keep: a procedure, whose commits do not end it.
+CREATE FUNCTION sierra_internal.begin_progress(operation text, store text, total bigint, phase text,
+                                               keep boolean DEFAULT false) RETURNS void
     LANGUAGE c VOLATILE PARALLEL UNSAFE
     AS 'MODULE_PATHNAME', 'sierra_begin_progress';
-COMMENT ON FUNCTION sierra_internal.begin_progress(text, text, bigint, text) IS
+COMMENT ON FUNCTION sierra_internal.begin_progress(text, text, bigint, text, boolean) IS
     'lets event_progress() show that this session does something that takes long, and in which phase it is';
+
+CREATE FUNCTION sierra_internal.progress_phase(phase text, total bigint) RETURNS void
+    LANGUAGE c VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'sierra_progress_phase_sql';
+COMMENT ON FUNCTION sierra_internal.progress_phase(text, bigint) IS
+    'begins the next phase of what begin_progress() began';
 
 CREATE FUNCTION sierra_internal.add_progress(steps bigint) RETURNS boolean
     LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
@@ -505,7 +513,7 @@ BEGIN
                         NULL::uuid, s.detail
                    FROM sierra_internal.verify_structure(wanted) AS s;
     -- The events are read first, once.  After the last one they are compared.
-    PERFORM sierra_internal.begin_progress('everify', wanted, events, 'events');
+    PERFORM sierra_internal.progress_phase('events', events);
     RETURN QUERY EXECUTE sierra_internal.verify_query(wanted, partitions);
     PERFORM sierra_internal.end_progress();
 END

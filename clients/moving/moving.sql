@@ -315,15 +315,19 @@ BEGIN
             MESSAGE = 'a source in another database cannot be moved in one transaction',
             DETAIL = 'The transaction would not see what is committed there after it began.';
     END IF;
+    PERFORM sierra_internal.begin_progress('move', store, NULL, 'waiting for writers', keep => true);
     LOOP
         EXECUTE pg_catalog.format('SELECT position FROM %s ORDER BY position DESC LIMIT 1', source) INTO up_to;
+        PERFORM sierra_internal.progress_phase('waiting for writers', NULL);
         CALL sierra_moving.wait_for_writers(source, one_transaction);
+        PERFORM sierra_internal.progress_phase('moving events', up_to - sierra_moving.last_moved(source, store));
         moved_in_pass := 0;
         LOOP
             moved := sierra_moving.move_batch(source, store, up_to, batch_size);
             IF NOT one_transaction THEN
                 COMMIT;
             END IF;
+            PERFORM sierra_internal.add_progress(moved);
             moved_in_pass := moved_in_pass + moved;
             EXIT WHEN moved < batch_size;
         END LOOP;
@@ -333,6 +337,7 @@ BEGIN
         EXIT WHEN moved_in_pass < batch_size OR moved_in_pass > moved_in_last_pass / 2;
         moved_in_last_pass := moved_in_pass;
     END LOOP;
+    PERFORM sierra_internal.end_progress();
 END
 $$;
 
@@ -397,12 +402,15 @@ SET sierra_es.store = 'es'
 SET timezone = 'UTC'
 AS $$
 DECLARE
-    last CONSTANT bigint := sierra_moving.last_moved(source, store);
+    last bigint;
     done bigint := 0;
     part_end bigint;
     part record;
 BEGIN
     PERFORM set_config('sierra_es.store', store, true);
+    PERFORM sierra_internal.begin_progress('verify', store, NULL, 'starting');
+    last := sierra_moving.last_moved(source, store);
+    PERFORM sierra_internal.progress_phase('comparing events', last);
     source_events := 0;
     store_events := 0;
     source_digest := md5('');
@@ -441,9 +449,11 @@ BEGIN
         source_digest := md5(source_digest || part.source_digests);
         store_digest := md5(store_digest || part.store_digests);
         first_difference := coalesce(first_difference, part.difference);
+        PERFORM sierra_internal.add_progress(part_end - done);
         done := part_end;
     END LOOP;
     EXECUTE format('SELECT count(*) FROM %s WHERE position > $1', source) INTO not_moved USING last;
+    PERFORM sierra_internal.end_progress();
     same := source_digest = store_digest AND source_events = store_events;
     RETURN NEXT;
 END

@@ -17,6 +17,7 @@
 #include "append/tag_locks.h"
 #include "base/compat.h"
 #include "base/routing.h"
+#include "wakeup/progress.h"
 
 #include "miscadmin.h"
 #include "utils/builtins.h"
@@ -153,6 +154,7 @@ sierra_import(const SierraStore *store, SierraLineEvent *lines, int64 number, in
 		CHECK_FOR_INTERRUPTS();
 		added += append_call(store, &lines[first], length);
 		MemoryContextReset(memory);
+		sierra_progress_add(length);
 		first += length;
 		number += length;
 	}

@@ -6,6 +6,8 @@
 
 #include "append/import.h"
 #include "base/args.h"
+#include "base/guc.h"
+#include "wakeup/progress.h"
 
 #include "catalog/pg_type.h"
 #include "fmgr.h"
@@ -59,15 +61,12 @@ set_local(const char *name, const char *value)
 
 /* first is the number of the first line, for messages. */
 static int64
-import(ArrayType *array, int64 first, const char *store_name)
+import(SierraLineEvent *lines, int64 first, int count, const char *store_name)
 {
 	int settings = NewGUCNestLevel();
-	SierraLineEvent *lines;
 	SierraStore *store;
 	int64 added;
-	int count;
 
-	lines = read_lines(array, first, &count);
 	if (store_name != NULL)
 		set_local("sierra_es.store", store_name);
 	/* Events are stored as they are, not with the metadata of this session. */
@@ -82,14 +81,30 @@ import(ArrayType *array, int64 first, const char *store_name)
 Datum
 sierra_import_events(PG_FUNCTION_ARGS)
 {
+	const char *store_name = PG_ARGISNULL(1) ? NULL : NameStr(*PG_GETARG_NAME(1));
+	SierraLineEvent *lines;
+	int64 added;
+	int count;
+
 	sierra_require_argument(fcinfo, 0, "lines");
-	PG_RETURN_INT64(
-		import(PG_GETARG_ARRAYTYPE_P(0), 1, PG_ARGISNULL(1) ? NULL : NameStr(*PG_GETARG_NAME(1))));
+	sierra_progress_begin("import", store_name == NULL ? sierra_guc_store : store_name, "");
+	sierra_progress_phase("reading lines", -1);
+	lines = read_lines(PG_GETARG_ARRAYTYPE_P(0), 1, &count);
+	sierra_progress_phase("appending events", count);
+	added = import(lines, 1, count, store_name);
+	sierra_progress_end();
+	PG_RETURN_INT64(added);
 }
+
+/* A batch of import_events_from(), which has begun the progress. */
 
 Datum
 sierra_import_lines(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_INT64(
-		import(PG_GETARG_ARRAYTYPE_P(0), PG_GETARG_INT64(2), NameStr(*PG_GETARG_NAME(1))));
+	int64 first = PG_GETARG_INT64(2);
+	SierraLineEvent *lines;
+	int count;
+
+	lines = read_lines(PG_GETARG_ARRAYTYPE_P(0), first, &count);
+	PG_RETURN_INT64(import(lines, first, count, NameStr(*PG_GETARG_NAME(1))));
 }

@@ -10,6 +10,7 @@
 #include "read/export.h"
 #include "read/read_all.h"
 #include "store/event.h"
+#include "wakeup/progress.h"
 
 #include "common/cryptohash.h"
 #include "common/sha2.h"
@@ -55,12 +56,14 @@ get_position(FunctionCallInfo fcinfo, int arg, const char *name)
 	return position;
 }
 
-/* The store that argument 0 names, for a role that may read it. */
+/* The store that argument 0 names, for a role that may read it.  This can wait for a lock. */
 static SierraStore *
-open_store(FunctionCallInfo fcinfo)
+begin(FunctionCallInfo fcinfo, const char *operation)
 {
-	return sierra_store_open_named(PG_ARGISNULL(0) ? sierra_guc_store : NameStr(*PG_GETARG_NAME(0)),
-								   ACL_SELECT);
+	const char *store = PG_ARGISNULL(0) ? sierra_guc_store : NameStr(*PG_GETARG_NAME(0));
+
+	sierra_progress_begin(operation, store, "");
+	return sierra_store_open_named(store, ACL_SELECT);
 }
 
 /* What is stored now, or up to the position of an argument. */
@@ -71,6 +74,15 @@ set_end(FunctionCallInfo fcinfo, int arg, const SierraStore *store, SierraReadAl
 	request->to = sierra_read_horizon(store);
 	if (!PG_ARGISNULL(arg))
 		request->to = Min(request->to, get_position(fcinfo, arg, "to_position"));
+	/* Positions have gaps: there are at most this many events. */
+	sierra_progress_phase("reading events", Max(request->to - request->after, 0));
+}
+
+/* Also if the caller has read enough before the last line. */
+static void
+end_lines(Datum arg)
+{
+	sierra_progress_end();
 }
 
 static bool
@@ -93,7 +105,7 @@ begin_lines(FunctionCallInfo fcinfo)
 
 	sierra_require_argument(fcinfo, 1, "after_position");
 	sierra_require_argument(fcinfo, 3, "numbers");
-	lines->store = open_store(fcinfo);
+	lines->store = begin(fcinfo, "export");
 	lines->request.after = get_position(fcinfo, 1, "after_position");
 	lines->request.expected_rows = PORTION_EVENTS;
 	set_end(fcinfo, 2, lines->store, &lines->request);
@@ -130,15 +142,21 @@ sierra_export_events(PG_FUNCTION_ARGS)
 
 		call = SRF_FIRSTCALL_INIT();
 		caller = MemoryContextSwitchTo(call->multi_call_memory_ctx);
-		call->user_fctx = begin_lines(fcinfo);
+		call->user_fctx = lines = begin_lines(fcinfo);
 		MemoryContextSwitchTo(caller);
+		RegisterExprContextCallback(((ReturnSetInfo *) fcinfo->resultinfo)->econtext, end_lines,
+									(Datum) 0);
 	}
 	call = SRF_PERCALL_SETUP();
 	lines = call->user_fctx;
 	if (lines->next == lines->count && lines->request.after < lines->request.to)
 		read_portion(lines);
 	if (lines->next == lines->count)
+	{
+		sierra_progress_end();
 		SRF_RETURN_DONE(call);
+	}
+	sierra_progress_add(1);
 	SRF_RETURN_NEXT(call, PointerGetDatum(lines->line[lines->next++]));
 }
 
@@ -180,6 +198,7 @@ add_to_range(void *arg, const Datum *values, StringInfo line)
 	memcpy(&start, digest, sizeof(start));
 	range->hash += pg_ntoh64(start);
 	range->events++;
+	sierra_progress_add(1);
 	return true;
 }
 
@@ -198,7 +217,7 @@ Datum
 sierra_event_hashes(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
-	SierraStore *store = open_store(fcinfo);
+	SierraStore *store = begin(fcinfo, "hashes");
 	SierraReadAll request = {.after = SIERRA_NONE, .expected_rows = PG_INT32_MAX};
 	Hashes hashes = {.count = get_ranges(fcinfo)};
 
@@ -207,6 +226,7 @@ sierra_event_hashes(PG_FUNCTION_ARGS)
 	InitMaterializedSRF(fcinfo, 0);
 	hashes.sha256 = pg_cryptohash_create(PG_SHA256);
 	sierra_export(store, &request, false, add_to_range, &hashes);
+	sierra_progress_end();
 	pg_cryptohash_free(hashes.sha256);
 	for (int i = 0; i < hashes.count; i++)
 	{

@@ -13,6 +13,7 @@
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "pgstat.h"
+#include "storage/ipc.h"
 #include "utils/backend_status.h"
 #include "utils/guc.h"
 
@@ -22,6 +23,7 @@
 /* The call of this backend; level is the nesting level of its transaction, 0: there is none. */
 static int level = 0;
 static SierraProgress own;
+static bool kept;	/* does a commit leave it? */
 static int64 shown; /* steps that others see */
 
 /* Copies what fits, without a part of a character. */
@@ -86,9 +88,19 @@ show(void)
 static void
 end_of_transaction(XactEvent event, void *arg)
 {
-	if (level > 0 && event != XACT_EVENT_PRE_COMMIT && event != XACT_EVENT_PARALLEL_PRE_COMMIT &&
-		event != XACT_EVENT_PRE_PREPARE)
-		sierra_progress_end();
+	switch (event)
+	{
+		case XACT_EVENT_PRE_COMMIT:
+		case XACT_EVENT_PARALLEL_PRE_COMMIT:
+		case XACT_EVENT_PRE_PREPARE:
+			break;
+		case XACT_EVENT_COMMIT:
+			if (!kept)
+				sierra_progress_end();
+			break;
+		default:
+			sierra_progress_end();
+	}
 }
 
 static void
@@ -96,6 +108,13 @@ end_of_subtransaction(SubXactEvent event, SubTransactionId mine, SubTransactionI
 {
 	if (level >= GetCurrentTransactionNestLevel() && event == SUBXACT_EVENT_ABORT_SUB)
 		sierra_progress_end();
+}
+
+/* One that is kept may still be there when a session ends between transactions. */
+static void
+end_of_process(int code, Datum arg)
+{
+	sierra_progress_end();
 }
 
 static void
@@ -107,6 +126,7 @@ register_callbacks(void)
 		return;
 	RegisterXactCallback(end_of_transaction, NULL);
 	RegisterSubXactCallback(end_of_subtransaction, NULL);
+	before_shmem_exit(end_of_process, (Datum) 0);
 	registered = true;
 }
 
@@ -124,7 +144,14 @@ sierra_progress_begin(const char *operation, const char *store, const char *subj
 	own.total = -1;
 	own.started_at = own.phase_started_at = GetCurrentTimestamp();
 	level = GetCurrentTransactionNestLevel();
+	kept = false;
 	show();
+}
+
+void
+sierra_progress_keep(void)
+{
+	kept = true;
 }
 
 void

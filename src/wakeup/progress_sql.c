@@ -13,6 +13,7 @@
 #include "utils/builtins.h"
 
 PG_FUNCTION_INFO_V1(sierra_begin_progress);
+PG_FUNCTION_INFO_V1(sierra_progress_phase_sql);
 PG_FUNCTION_INFO_V1(sierra_add_progress);
 PG_FUNCTION_INFO_V1(sierra_end_progress);
 PG_FUNCTION_INFO_V1(sierra_event_progress);
@@ -23,12 +24,28 @@ get_text(FunctionCallInfo fcinfo, int arg)
 	return PG_ARGISNULL(arg) ? "" : text_to_cstring(PG_GETARG_TEXT_PP(arg));
 }
 
-/* begin_progress(operation, store, total, phase) */
+static int64
+get_total(FunctionCallInfo fcinfo, int arg)
+{
+	return PG_ARGISNULL(arg) ? -1 : PG_GETARG_INT64(arg);
+}
+
+/* begin_progress(operation, store, total, phase, keep) */
 Datum
 sierra_begin_progress(PG_FUNCTION_ARGS)
 {
 	sierra_progress_begin(get_text(fcinfo, 0), get_text(fcinfo, 1), "");
-	sierra_progress_phase(get_text(fcinfo, 3), PG_ARGISNULL(2) ? -1 : PG_GETARG_INT64(2));
+	if (PG_GETARG_BOOL(4))
+		sierra_progress_keep();
+	sierra_progress_phase(get_text(fcinfo, 3), get_total(fcinfo, 2));
+	PG_RETURN_VOID();
+}
+
+/* progress_phase(phase, total) */
+Datum
+sierra_progress_phase_sql(PG_FUNCTION_ARGS)
+{
+	sierra_progress_phase(get_text(fcinfo, 0), get_total(fcinfo, 1));
 	PG_RETURN_VOID();
 }
 

@@ -88,9 +88,132 @@ $dbh->do('SELECT pg_advisory_unlock(1)');
 ok(wait_for_process($child), 'it ends');
 is(one_value($look, 'SELECT count(*) FROM event_progress()'), 0, 'and so does its row');
 
-$_->disconnect foreach $dbh, $look;
+# An import in one call. It waits for the end of an append to the stream of its eighth line.
+$dbh->do(q{CREATE TABLE lines AS SELECT jsonb_build_object('stream_id', CASE n WHEN 8 THEN 'held' WHEN 25 THEN 'held later' ELSE 'a' END, 'event_name', 'Happened')::text AS line FROM generate_series(1, 30) AS n});
+hold_stream('held');
+$child = in_session(q{SELECT import_events(ARRAY(SELECT line::sierra_json FROM lines))});
+wait_until('the import waits at its eighth line', sub { my $row = progress(); $row && $row->{operation} eq 'import' && $row->{done} == 7 });
+$row = progress();
+is($row->{store}, 'es', 'its store');
+is($row->{phase}, 'appending events', 'its phase');
+is($row->{total}, 30, 'its lines');
+$dbh->rollback;
+ok(wait_for_process($child), 'it ends');
+is(one_value($look, 'SELECT count(*) FROM event_progress()'), 0, 'and so does its row');
+
+# An import that commits after each batch: it is one call all the same.
+my $import = q{CALL import_events_from('lines', batch_size => 10)};
+$dbh->begin_work;
+$dbh->do('LOCK TABLE lines');
+$child = in_session($import);
+wait_until('the import waits for the table', sub { my $row = progress(); $row && $row->{phase} eq 'reading lines' });
+my $first = progress();
+is($first->{total}, undef, 'it is not known how many lines there are');
+$dbh->rollback;
+ok(wait_for_process($child), 'it ends');
+is(one_value($look, 'SELECT count(*) FROM event_progress()'), 0, 'and so does its row');
+
+hold_stream('held later');
+$child = in_session($import);
+wait_until('the import waits in its third batch', sub { my $row = progress(); $row && $row->{done} == 24 });
+$row = progress();
+is($row->{phase}, 'appending events', 'its phase');
+is($row->{total}, 30, 'the lines of all batches');
+ok(one_value($look, q{SELECT p.started_at < a.xact_start FROM event_progress() AS p JOIN pg_stat_activity AS a USING (pid)}),
+    'it began before the transaction of this batch');
+$look->do(q{SELECT pg_terminate_backend(pid) FROM event_progress()});
+$dbh->rollback;
+ok(!wait_for_process($child), 'it is terminated');
+wait_until('a session that ends leaves no row', sub { !progress() });
+
+# An export shows what was read of it, and ends when its reader does.
+my $other = connect_to($node);
+$other->begin_work;
+$other->do(q{DECLARE lines CURSOR FOR SELECT export_events('es')});
+$other->do('FETCH 5 FROM lines');
+$row = progress();
+is($row->{operation}, 'export', 'an export');
+is($row->{phase}, 'reading events', 'its phase');
+cmp_ok($row->{done}, '>=', 4, 'what was read');
+cmp_ok($row->{total}, '>=', 80, 'of what there is');
+$other->do('CLOSE lines');
+is(progress(), undef, 'it ends before its last line');
+$other->commit;
+$dbh->begin_work;
+$dbh->do('LOCK TABLE ' . one_value($dbh, q{SELECT min(inhrelid::regclass::text) FROM pg_inherits WHERE inhparent = 'es.events'::regclass}));
+$child = in_session(q{SELECT * FROM event_hashes('es')});
+wait_until('event_hashes() has begun', sub { my $row = progress(); $row && $row->{operation} eq 'hashes' });
+$dbh->rollback;
+ok(wait_for_process($child), 'it ends');
+is(progress(), undef, 'and so does its row');
+
+# What is kept over commits ends with the session.
+$other->do(q{SELECT sierra_internal.begin_progress('something', 'es', 10, 'phase', keep => true)});
+is(progress()->{operation}, 'something', 'a row that outlives its transaction');
+is(sqlstate_of($other, 'SELECT 1 / 0'), '22012', 'an error');
+is(progress(), undef, 'ends it');
+$other->do(q{SELECT sierra_internal.begin_progress('something', 'es', 10, 'phase', keep => true)});
+is(progress()->{operation}, 'something', 'again');
+$other->disconnect;
+wait_until('the end of the session ends it', sub { !progress() });
+
+# A move from another event store.
+create_store($node, 1, 'moved');
+my $scripts = "$FindBin::Bin/../../clients/moving";
+$node->safe_psql('postgres', "\\i $scripts/moving.sql\n\\i $scripts/message_db.sql");
+$dbh->do(q{CREATE TABLE messages (global_position bigserial PRIMARY KEY, position bigint NOT NULL, time timestamp DEFAULT (now() AT TIME ZONE 'utc') NOT NULL,
+    stream_name text NOT NULL, type text NOT NULL, data jsonb, metadata jsonb, id uuid NOT NULL DEFAULT gen_random_uuid())});
+$dbh->do(q{INSERT INTO messages (position, stream_name, type) SELECT n, 'account-1', 'Opened' FROM generate_series(0, 29) AS n});
+$dbh->do(q{SELECT sierra_moving.map_message_db('messages')});
+$dbh->do(q{CREATE FUNCTION waits(state jsonb, event sierra_event) RETURNS jsonb LANGUAGE plpgsql AS $$
+BEGIN
+    IF event.global_position = 24 THEN PERFORM pg_advisory_xact_lock_shared(1); END IF;
+    RETURN '{}';
+END $$});
+$dbh->do(q{SET sierra_es.store = 'moved'});
+$dbh->do(q{SELECT create_projection('waits', 'waits', mode => 'inline')});
+$dbh->do('RESET sierra_es.store');
+$dbh->do('SELECT pg_advisory_lock(1)');
+$other = connect_to($node);
+$other->begin_work;
+$other->do('LOCK TABLE messages IN ROW EXCLUSIVE MODE');
+$child = in_session(q{CALL sierra_moving.move('sierra_moving.message_db', 'moved', 10)});
+wait_until('the move waits for a client that writes', sub { my $row = progress(); $row && $row->{phase} eq 'waiting for writers' });
+$other->rollback;
+wait_until('the move waits in its third batch', sub { my $row = progress(); $row && $row->{done} == 20 });
+$row = progress();
+is($row->{operation}, 'move', 'what it does');
+is($row->{store}, 'moved', 'where to');
+is($row->{phase}, 'moving events', 'its phase');
+is($row->{total}, 30, 'what there is to move');
+$dbh->do('SELECT pg_advisory_unlock(1)');
+ok(wait_for_process($child), 'it ends');
+is(progress(), undef, 'and so does its row');
+
+$other->begin_work;
+$other->do('LOCK TABLE messages');
+$child = in_session(q{SELECT * FROM sierra_moving.verify('sierra_moving.message_db', 'moved')});
+wait_until('verify() has begun', sub { progress() });
+$other->rollback;
+ok(wait_for_process($child), 'verify() ends');
+is(progress(), undef, 'and so does its row');
+
+$_->disconnect foreach $dbh, $look, $other;
 $node->stop;
 done_testing();
+
+sub in_session {
+    my ($statement) = @_;
+    return fork_process(sub { connect_to($node)->do($statement) });
+}
+
+# Until the end of the transaction, nobody else appends to this stream.
+sub hold_stream {
+    my ($stream) = @_;
+    $dbh->begin_work;
+    $dbh->do('SELECT eappend(?, ?)', undef, $stream, 'Happened');
+    return;
+}
 
 # everify() in another session, which keeps the name of its application.
 sub everify {
