@@ -61,7 +61,7 @@ VALUES
     ('store', 'horizon_holders', 'gauge', 'Transactions that write events now.'),
     ('horizon', 'holder_seconds', 'gauge', 'Age of a transaction that has held back readers of the whole store for over a second.'),
     ('subscription', 'lag_events', 'gauge', 'Events after the cursor in the partitions of the subscription, wanted or not.'),
-    ('subscription', 'lag_seconds', 'gauge', 'Age of the oldest event that is wanted and not acknowledged; 0 if there is none; absent while it is not known.'),
+    ('subscription', 'lag_seconds', 'gauge', 'Age of the oldest event that is wanted, not acknowledged and does not wait behind a failure; 0 if there is none; absent while it is not known.'),
     ('subscription', 'acknowledged_timestamp_seconds', 'gauge', 'When a consumer last acknowledged events.'),
     ('subscription', 'consumers', 'gauge', 'Consumers of the group that are alive.'),
     ('subscription', 'retrying', 'gauge', 'Streams whose failed event will come again.'),
@@ -70,7 +70,7 @@ VALUES
     ('consumer', 'lag_events', 'gauge', 'Events after the cursors of these partitions, wanted or not.'),
     ('consumer', 'alive', 'gauge', '1 if the consumer was seen within its lease time.'),
     ('projection', 'lag_events', 'gauge', 'Events after the cursor of the projection, wanted or not.'),
-    ('projection', 'lag_seconds', 'gauge', 'Age of the oldest event that is wanted and not handled; 0 if there is none; absent while it is not known.'),
+    ('projection', 'lag_seconds', 'gauge', 'Age of the oldest event that is wanted, not handled and does not wait behind a failure; 0 if there is none; absent while it is not known.'),
     ('projection', 'processed_total', 'counter', 'Events that this version has handled.'),
     ('projection', 'running', 'gauge', '1 if it runs, 0 if it is paused, stopped, or waits after a failure.'),
     ('projection', 'stopped', 'gauge', '1 if it has stopped at an event that fails.'),
@@ -86,6 +86,16 @@ $$;
 COMMENT ON FUNCTION sierra_internal.metric_definitions() IS
     'returns the metrics that there are';
 
+CREATE FUNCTION sierra_internal.lag_seconds(events bigint, oldest timestamptz)
+    RETURNS double precision
+    LANGUAGE sql VOLATILE
+    -- Parsed now, it needs no search_path, and becomes a part of the query.
+    RETURN CASE WHEN events IS NULL THEN NULL
+                WHEN oldest IS NULL THEN 0
+                WHEN isfinite(oldest) THEN greatest(extract(epoch FROM clock_timestamp() - oldest), 0) END;
+COMMENT ON FUNCTION sierra_internal.lag_seconds(bigint, timestamptz) IS
+    'returns the age of the oldest event of a row of list_pending(), 0 if there is none; null if that is not known';
+
 CREATE FUNCTION sierra_internal.subscription_metrics(store name, until timestamptz)
     RETURNS TABLE (metric text, labels jsonb, value double precision)
     LANGUAGE plpgsql VOLATILE
@@ -96,54 +106,38 @@ BEGIN
     PERFORM sierra_internal.require_plain_tables(
         store, '{subscriptions, subscription_cursors, subscription_consumers, subscription_streams}');
     RETURN QUERY EXECUTE format($query$
+  WITH done AS (
+       SELECT c.subscription, max(c.acknowledged_at) AS acknowledged_at
+         FROM %1$I.subscription_cursors AS c GROUP BY c.subscription),
+       failed AS (
+       SELECT t.subscription, count(*) FILTER (WHERE t.state = 'retrying') AS retrying,
+              count(*) FILTER (WHERE t.state = 'parked') AS parked
+         FROM %1$I.subscription_streams AS t GROUP BY t.subscription),
+       alive AS (
+       SELECT m.subscription, count(*) AS consumers
+         FROM %1$I.subscription_consumers AS m
+         JOIN %1$I.subscriptions AS s ON s.subscription = m.subscription
+        WHERE m.seen_at >= clock_timestamp() - s.lease_time
+        GROUP BY m.subscription)
 SELECT v.metric, jsonb_build_object('subscription', s.subscription), v.value
   FROM %1$I.subscriptions AS s
- CROSS JOIN LATERAL (
-       SELECT max(c.acknowledged_at) AS acknowledged_at FROM %1$I.subscription_cursors AS c
-        WHERE c.subscription = s.subscription) AS done
- CROSS JOIN LATERAL (
-       SELECT count(*) FILTER (WHERE t.state = 'retrying') AS retrying,
-              count(*) FILTER (WHERE t.state = 'parked') AS parked
-         FROM %1$I.subscription_streams AS t WHERE t.subscription = s.subscription) AS failed
- CROSS JOIN LATERAL sierra_internal.count_pending($1, s.subscription) AS pending (events)
+  LEFT JOIN sierra_internal.list_pending($1, false, $2) AS p
+    ON p.subscription = s.subscription AND p.consumer IS NULL
+  LEFT JOIN done AS d ON d.subscription = s.subscription
+  LEFT JOIN failed AS f ON f.subscription = s.subscription
+  LEFT JOIN alive AS a ON a.subscription = s.subscription
  CROSS JOIN LATERAL (VALUES
-       ('lag_events', pending.events::double precision),
-       ('lag_seconds', sierra_internal.lag_seconds($1, s.subscription, pending.events, $2)),
-       ('acknowledged_timestamp_seconds', extract(epoch FROM done.acknowledged_at)::double precision),
-       ('consumers', (SELECT count(*) FROM %1$I.subscription_consumers AS m
-                       WHERE m.subscription = s.subscription
-                         AND m.seen_at >= clock_timestamp() - s.lease_time)::double precision),
-       ('retrying', failed.retrying), ('parked', failed.parked)) AS v (metric, value)
+       ('lag_events', p.events::double precision),
+       ('lag_seconds', sierra_internal.lag_seconds(p.events, p.oldest)),
+       ('acknowledged_timestamp_seconds', extract(epoch FROM d.acknowledged_at)::double precision),
+       ('consumers', coalesce(a.consumers, 0)),
+       ('retrying', coalesce(f.retrying, 0)), ('parked', coalesce(f.parked, 0))) AS v (metric, value)
  WHERE s.subscription NOT LIKE 'projection:%%'
  $query$, store) USING store, until;
 END
 $$;
 COMMENT ON FUNCTION sierra_internal.subscription_metrics(name, timestamptz) IS
     'returns the metrics of the subscriptions of a store';
-
--- Without an event after the cursor there is nothing to look for.
-CREATE FUNCTION sierra_internal.lag_seconds(store name, subscription text, events bigint, until timestamptz)
-    RETURNS double precision
-    LANGUAGE plpgsql VOLATILE
-    SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-    oldest timestamptz;
-BEGIN
-    IF events IS NULL THEN
-        RETURN NULL;
-    END IF;
-    IF events > 0 THEN
-        -- One that wants few of many events must not take the time of all others.
-        oldest := sierra_internal.oldest_pending(store, subscription, -1,
-                                                 least(until, clock_timestamp() + interval '50 milliseconds'));
-    END IF;
-    RETURN CASE WHEN oldest IS NULL THEN 0
-                WHEN isfinite(oldest) THEN greatest(extract(epoch FROM clock_timestamp() - oldest), 0) END;
-END
-$$;
-COMMENT ON FUNCTION sierra_internal.lag_seconds(name, text, bigint, timestamptz) IS
-    'returns the age of the next event of a subscription, 0 if there is none; null if that is not known by then';
 
 CREATE FUNCTION sierra_internal.consumer_metrics(store name, until timestamptz)
     RETURNS TABLE (metric text, labels jsonb, value double precision)
@@ -158,11 +152,17 @@ BEGIN
 SELECT v.metric, jsonb_build_object('subscription', m.subscription, 'consumer', m.consumer), v.value
   FROM %1$I.subscription_consumers AS m
   JOIN %1$I.subscriptions AS s ON s.subscription = m.subscription
- CROSS JOIN LATERAL (
-       SELECT count(*) AS partitions FROM %1$I.subscription_cursors AS c
-        WHERE c.subscription = m.subscription AND c.consumer = m.consumer AND c.partition_id >= 0) AS held
+  LEFT JOIN (SELECT c.subscription, c.consumer, count(*) AS partitions
+               FROM %1$I.subscription_cursors AS c WHERE c.partition_id >= 0
+              GROUP BY c.subscription, c.consumer) AS held
+    ON held.subscription = m.subscription AND held.consumer = m.consumer
+  LEFT JOIN (SELECT l.subscription, l.consumer, sum(l.events) AS events
+               FROM sierra_internal.list_pending($1, false, NULL) AS l
+              GROUP BY l.subscription, l.consumer) AS p
+    ON p.subscription = m.subscription AND p.consumer = m.consumer
  CROSS JOIN LATERAL (VALUES
-       ('partitions', held.partitions::double precision), ('lag_events', sierra_internal.count_pending($1, m.subscription, m.consumer)),
+       ('partitions', coalesce(held.partitions, 0)::double precision),
+       ('lag_events', CASE WHEN held.consumer IS NULL THEN 0 ELSE p.events END),
        ('alive', (m.seen_at >= clock_timestamp() - s.lease_time)::integer)) AS v (metric, value)
  $query$, store) USING store;
 END
@@ -184,20 +184,21 @@ SELECT v.metric,
        jsonb_build_object('projection', p.projection, 'version', p.version::text,
                           'live', p.live::text, 'kind', p.kind), v.value
   FROM %1$I.projections AS p
-  LEFT JOIN %1$I.subscriptions AS s ON s.subscription = p.subscription
+  LEFT JOIN sierra_internal.list_pending($1, true, $2) AS l
+    ON l.subscription = p.subscription AND l.consumer IS NULL
+  LEFT JOIN (SELECT t.subscription, count(*) FILTER (WHERE t.state = 'retrying') AS retrying,
+                    count(*) FILTER (WHERE t.state = 'parked') AS parked
+               FROM %1$I.subscription_streams AS t GROUP BY t.subscription) AS failed
+    ON failed.subscription = p.subscription
  CROSS JOIN LATERAL (
-       SELECT CASE WHEN s.subscription IS NULL THEN 0
-                   ELSE sierra_internal.count_pending($1, s.subscription) END AS events) AS pending
- CROSS JOIN LATERAL (
-       SELECT count(*) FILTER (WHERE t.state = 'retrying') AS retrying,
-              count(*) FILTER (WHERE t.state = 'parked') AS parked
-         FROM %1$I.subscription_streams AS t WHERE t.subscription = p.subscription) AS failed
+       -- An inline projection has no subscription, and is never behind.
+       SELECT CASE WHEN p.subscription IS NULL THEN 0 ELSE l.events END AS events, l.oldest) AS pending
  CROSS JOIN LATERAL (VALUES
        ('lag_events', pending.events::double precision),
-       ('lag_seconds', sierra_internal.lag_seconds($1, s.subscription, pending.events, $2)),
+       ('lag_seconds', sierra_internal.lag_seconds(pending.events, pending.oldest)),
        ('processed_total', p.processed), ('running', (p.state = 'running')::integer),
        ('stopped', (p.state = 'stopped')::integer), ('failures', p.attempts),
-       ('retrying', failed.retrying), ('parked', failed.parked)) AS v (metric, value)
+       ('retrying', coalesce(failed.retrying, 0)), ('parked', coalesce(failed.parked, 0))) AS v (metric, value)
  $query$, store) USING store, until;
 END
 $$;
@@ -383,7 +384,7 @@ BEGIN
                 RAISE program_limit_exceeded USING
                     MESSAGE = 'there is no time for this store';
             END IF;
-            store_end := least(began + interval '1 second', clock_timestamp() + interval '200 milliseconds');
+            store_end := least(began + interval '1 second', clock_timestamp() + interval '100 milliseconds');
             RETURN QUERY SELECT store, subject, m.metric, m.labels, m.value
                            FROM sierra_internal.store_metrics(store, subject, store_end) AS m
                           WHERE m.value IS NOT NULL;

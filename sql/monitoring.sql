@@ -10,11 +10,19 @@ CREATE FUNCTION sierra_internal.oldest_pending(store name, subscription text, pa
 COMMENT ON FUNCTION sierra_internal.oldest_pending(name, text, integer, timestamptz) IS
     'returns the time of the next event of a subscription in a partition (-1: all); infinity if not known by then';
 
-CREATE FUNCTION sierra_internal.count_pending(store name, subscription text, consumer text DEFAULT NULL) RETURNS bigint
-    LANGUAGE c VOLATILE PARALLEL RESTRICTED
-    AS 'MODULE_PATHNAME', 'sierra_count_pending';
-COMMENT ON FUNCTION sierra_internal.count_pending(name, text, text) IS
-    'returns how many events are after the cursors of a subscription or consumer; null under row-level security';
+CREATE FUNCTION sierra_internal.oldest_due(store name, subscription text) RETURNS timestamptz
+    LANGUAGE c STABLE STRICT PARALLEL RESTRICTED
+    AS 'MODULE_PATHNAME', 'sierra_oldest_due';
+COMMENT ON FUNCTION sierra_internal.oldest_due(name, text) IS
+    'returns the time of the oldest event of streams that failed and whose next attempt is due; null if there is none';
+
+-- projections: only subscriptions of projections, or only the others.
+CREATE FUNCTION sierra_internal.list_pending(store name, projections boolean, until timestamptz)
+    RETURNS TABLE (subscription text, consumer text, events bigint, oldest timestamptz)
+    LANGUAGE c VOLATILE PARALLEL RESTRICTED ROWS 100
+    AS 'MODULE_PATHNAME', 'sierra_list_pending';
+COMMENT ON FUNCTION sierra_internal.list_pending(name, boolean, timestamptz) IS
+    'returns how many events are after the cursors of subscriptions and consumers, and the times of the oldest';
 
 CREATE FUNCTION sierra_internal.lag_since(oldest timestamptz) RETURNS interval
     LANGUAGE sql VOLATILE
@@ -108,12 +116,12 @@ CREATE FUNCTION sierra_internal.subscriptions_query(store name) RETURNS text
 AS $$
 SELECT format($query$
 SELECT s.subscription,
-       CASE WHEN pending.count = 0 AND failed.retrying + failed.parked = 0 THEN 'caught up'
-            WHEN pending.count = 0 THEN 'failing'
-            WHEN greatest(pending.oldest, done.acknowledged_at, s.created_at)
+       CASE WHEN pending.count = 0 AND failed.due IS NULL THEN
+                CASE failed.retrying + failed.parked WHEN 0 THEN 'caught up' ELSE 'failing' END
+            WHEN greatest(least(pending.oldest, failed.due), done.acknowledged_at, s.created_at)
                  < clock_timestamp() - interval '1 minute' THEN 'stuck'
             ELSE 'moving' END,
-       done.lag_events, clock_timestamp() - pending.oldest, pending.count, s.window_size,
+       done.lag_events, clock_timestamp() - least(pending.oldest, failed.due), pending.count, s.window_size,
        done.cursor,
        (SELECT count(*)::integer FROM %1$I.subscription_consumers AS m
          WHERE m.subscription = s.subscription AND m.seen_at >= clock_timestamp() - s.lease_time),
@@ -138,7 +146,9 @@ SELECT s.subscription,
          FROM sierra_internal.peek_subscription($1, s.subscription, s.window_size) AS e) AS pending
  CROSS JOIN LATERAL (
        SELECT (count(*) FILTER (WHERE t.state = 'retrying'))::integer AS retrying,
-              (count(*) FILTER (WHERE t.state = 'parked'))::integer AS parked
+              (count(*) FILTER (WHERE t.state = 'parked'))::integer AS parked,
+              CASE WHEN bool_or(t.state IN ('retrying', 'draining'))
+                   THEN sierra_internal.oldest_due($1, s.subscription) END AS due
          FROM %1$I.subscription_streams AS t WHERE t.subscription = s.subscription) AS failed
  ORDER BY s.subscription
 $query$, store)

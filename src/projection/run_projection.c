@@ -370,7 +370,7 @@ describe(const SierraProjection *projection)
 static void
 begin_progress(const SierraProjection *projection)
 {
-	int64 total = sierra_pending_count(projection->store, projection->subscription, NULL);
+	int64 total = sierra_pending_count(projection->store, projection->subscription);
 
 	sierra_progress_begin("rebuild", NameStr(projection->store->name), describe(projection));
 	sierra_progress_phase("handling events", total);

@@ -8,7 +8,6 @@
 #include "postgres.h"
 
 #include "read/locate.h"
-#include "read/partition_cursor.h"
 #include "store/event.h"
 
 #include "access/relation.h"
@@ -112,10 +111,30 @@ int64
 sierra_locate_count_after(const SierraStore *store, int partition, int64 position)
 {
 	SierraSource source;
-	int64 count = 0;
+	int64 count;
 
-	if (open_source(store, partition, &source) && find_place(&source, position + 1))
-		count = source.partition.sequence - source.sequence + 1;
-	close_source(store, &source);
+	sierra_locate_begin(store, partition, &source);
+	count = sierra_locate_count(&source, position);
+	sierra_locate_end(store, &source);
 	return count;
+}
+
+void
+sierra_locate_begin(const SierraStore *store, int partition, SierraSource *source)
+{
+	(void) open_source(store, partition, source);
+}
+
+int64
+sierra_locate_count(SierraSource *source, int64 position)
+{
+	if (!source->scanning || !find_place(source, position + 1))
+		return 0;
+	return source->partition.sequence - source->sequence + 1;
+}
+
+void
+sierra_locate_end(const SierraStore *store, SierraSource *source)
+{
+	close_source(store, source);
 }

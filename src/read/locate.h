@@ -5,6 +5,7 @@
 #ifndef SIERRA_LOCATE_H
 #define SIERRA_LOCATE_H
 
+#include "read/partition_cursor.h"
 #include "read/sink.h"
 #include "store/store.h"
 
@@ -23,5 +24,10 @@ extern int64 sierra_locate_first_after(const SierraStore *store, int partition, 
 
 /* How many events of a partition that the active snapshot sees are above a position. */
 extern int64 sierra_locate_count_after(const SierraStore *store, int partition, int64 position);
+
+/* The same for several positions: it looks for the newest event only once. */
+extern void sierra_locate_begin(const SierraStore *store, int partition, SierraSource *source);
+extern int64 sierra_locate_count(SierraSource *source, int64 position);
+extern void sierra_locate_end(const SierraStore *store, SierraSource *source);
 
 #endif /* SIERRA_LOCATE_H */

@@ -10,6 +10,17 @@
 
 #include "utils/timestamp.h"
 
+/* What a session remembers of a subscription.  Its events are those behind the cursor. */
+typedef struct SierraPendingMemo
+{
+	int64 passed;	 /* no event up to here is wanted */
+	int64 position;	 /* of the oldest event at the last look, or SIERRA_NONE */
+	int32 partition; /* of this event */
+	TimestampTz at;	 /* its time */
+	uint64 look;	 /* a number that ascends with each look of the session; 0: never */
+	uint32 diverted; /* a hash of the diverted streams at this look */
+} SierraPendingMemo;
+
 typedef enum SierraPending
 {
 	SIERRA_PENDING_NONE,   /* it has processed all that can be read */
@@ -21,8 +32,9 @@ typedef enum SierraPending
 /*
  * Looks for the first event after the cursor that the subscription wants, in a partition or
  * in all (SIERRA_WHOLE), until a time; *at is the time of the event.  Events of streams
- * that wait behind a failure do not count.  It always passes over SIERRA_ASK_EVERY events, so
- * that one that comes soon is found.  Raises SE007 if there is no such subscription.
+ * that wait behind a failure do not count, unless its next attempt is due.  It always passes over
+ * SIERRA_ASK_EVERY events, so that one that comes soon is found.  Raises SE007 if there is no such
+ * subscription.
  *
  * If the subscription wants few of many events, the look can take long.  For SIERRA_WHOLE
  * the session remembers how far it came, and the next call continues there.
@@ -30,11 +42,19 @@ typedef enum SierraPending
 extern SierraPending sierra_pending_find(const SierraStore *store, text *name, int partition,
 										 SierraTime give_up, TimestampTz *at);
 
-/*
- * How many events are after the cursor in the partitions of the subscription, or of a
- * consumer (NULL: of all), wanted or not; -1 under row-level security, which hides some.
- * Raises SE007 if there is no such subscription.
+/* The same for streams that wait behind a failure whose next attempt is due, up to a hundred. */
+extern SierraPending sierra_pending_find_due(const SierraStore *store, text *name, int partition,
+											 SierraTime give_up, TimestampTz *at);
+
+/* What the session remembers of the subscription with this name that was created then, if anything.
  */
-extern int64 sierra_pending_count(const SierraStore *store, text *name, text *consumer);
+extern SierraPendingMemo *sierra_pending_recall(const SierraStore *store, const text *name,
+												TimestampTz created_at);
+
+/*
+ * How many events are after the cursor in the partitions of the subscription, wanted or not; -1
+ * under row-level security, which hides some.  Raises SE007 if there is no such subscription.
+ */
+extern int64 sierra_pending_count(const SierraStore *store, text *name);
 
 #endif /* SIERRA_PENDING_H */

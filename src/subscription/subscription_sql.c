@@ -38,7 +38,7 @@ PG_FUNCTION_INFO_V1(sierra_ehead);
 PG_FUNCTION_INFO_V1(sierra_events_after);
 PG_FUNCTION_INFO_V1(sierra_lock_subscription);
 PG_FUNCTION_INFO_V1(sierra_oldest_pending);
-PG_FUNCTION_INFO_V1(sierra_count_pending);
+PG_FUNCTION_INFO_V1(sierra_oldest_due);
 PG_FUNCTION_INFO_V1(sierra_require_public_subscription);
 
 static int64
@@ -263,20 +263,17 @@ sierra_oldest_pending(PG_FUNCTION_ARGS)
 	PG_RETURN_TIMESTAMPTZ(DT_NOEND);
 }
 
+/* Of all partitions; for at most a second. */
 Datum
-sierra_count_pending(PG_FUNCTION_ARGS)
+sierra_oldest_due(PG_FUNCTION_ARGS)
 {
-	SierraStore *store;
-	int64 count;
+	SierraStore *store = sierra_store_open_named(NameStr(*PG_GETARG_NAME(0)), ACL_SELECT);
+	TimestampTz at;
 
-	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
+	if (sierra_pending_find_due(store, PG_GETARG_TEXT_PP(1), SIERRA_WHOLE,
+								sierra_after_ms(sierra_now(), 1000), &at) != SIERRA_PENDING_FOUND)
 		PG_RETURN_NULL();
-	store = sierra_store_open_named(NameStr(*PG_GETARG_NAME(0)), ACL_SELECT);
-	count = sierra_pending_count(store, PG_GETARG_TEXT_PP(1),
-								 PG_ARGISNULL(2) ? NULL : PG_GETARG_TEXT_PP(2));
-	if (count < 0)
-		PG_RETURN_NULL();
-	PG_RETURN_INT64(count);
+	PG_RETURN_TIMESTAMPTZ(at);
 }
 
 /*

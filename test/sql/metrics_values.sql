@@ -108,6 +108,58 @@ SELECT sierra_internal.oldest_pending('es', 'soon', -1, '-infinity');
 SELECT eunsub('soon');
 SELECT eunsub('rare');
 DROP FUNCTION calls_until_known();
+-- The oldest event of each, and how many there are: as those functions say that look at each subscription by itself.
+CREATE VIEW pending AS
+SELECT p.subscription, p.events, p.oldest AT TIME ZONE 'UTC' AS oldest,
+       p.events = s.lag_events AND p.oldest IS NOT DISTINCT FROM sierra_internal.oldest_pending('es', p.subscription, -1, 'infinity') AS same
+  FROM sierra_internal.list_pending('es', false, 'infinity') AS p JOIN event_subscriptions() AS s USING (subscription)
+ WHERE p.consumer IS NULL AND p.subscription ~ '^p-' ORDER BY 1;
+SELECT count(eappend('p-' || n % 3, 'Counted', "timestamp" => timestamptz '2026-02-01 00:00Z' + make_interval(days => n))) FROM generate_series(0, 8) AS n;
+SELECT count(esub('p-all', streams => '{p-0, p-1, p-2}', start_from => 'earliest')), count(esub('p-one', streams => '{p-1}', start_from => 'earliest')),
+       count(esub('p-new')), count(epsub('p-parts', partitions => '{0, 1}', start_from => 'earliest')), count(epsub('p-group', start_from => 'earliest'));
+SELECT * FROM pending WHERE NOT same;
+SELECT subscription, oldest FROM pending WHERE subscription IN ('p-all', 'p-new', 'p-one');
+-- It is known until the cursor has passed it.  Without time twenty of those that are not known get their turn.
+SELECT count(*) FROM enext('p-all', 3);
+SELECT eack('p-all', max(global_position)) IS NOT NULL FROM (SELECT global_position FROM enext('p-all', 3)) AS e;
+SELECT count(esub('q-' || n, start_from => 'earliest')) FROM generate_series(1, 25) AS n;
+CREATE VIEW in_turn AS SELECT subscription, oldest AT TIME ZONE 'UTC' AS oldest FROM sierra_internal.list_pending('es', false, '-infinity');
+SELECT * FROM in_turn WHERE subscription IN ('p-all', 'p-one') ORDER BY 1;
+SELECT count(*) FILTER (WHERE isfinite(oldest)) AS known FROM in_turn WHERE subscription ~ '^q-';
+SELECT * FROM in_turn WHERE subscription IN ('p-all', 'p-one') ORDER BY 1;
+SELECT subscription, oldest, same FROM pending WHERE subscription IN ('p-all', 'p-one');
+DROP VIEW in_turn;
+SELECT count(eunsub('q-' || n)) FROM generate_series(1, 25) AS n;
+-- A stream that waits behind a failure does not count; the others of the subscription do.
+SELECT FROM enack('p-all', (SELECT min(global_position) FROM enext('p-all', 1)), reason => 'it fails', park => true);
+SELECT oldest, same FROM pending WHERE subscription = 'p-all';
+SELECT FROM eskip('p-all', (SELECT stream_id FROM event_failures() WHERE subscription = 'p-all'));
+SELECT oldest, same FROM pending WHERE subscription = 'p-all';
+-- Nothing is left while all waits; then it is due again.
+SELECT FROM enack('p-one', (SELECT min(global_position) FROM enext('p-one', 1)), reason => 'it fails', park => true);
+SELECT value FROM event_metrics('subscription') WHERE metric = 'sierra_es_subscription_lag_seconds' AND labels ->> 'subscription' = 'p-one';
+SELECT state, lag FROM event_subscriptions() WHERE subscription = 'p-one';
+SELECT FROM eskip('p-one', 'p-1');
+SELECT value > 0 FROM event_metrics('subscription') WHERE metric = 'sierra_es_subscription_lag_seconds' AND labels ->> 'subscription' = 'p-one';
+SELECT s.state, ((clock_timestamp() - s.lag) AT TIME ZONE 'UTC')::date AS since FROM event_subscriptions() AS s WHERE subscription = 'p-one';
+SELECT FROM enack('p-one', (SELECT min(global_position) FROM enext('p-one', 1)), retry_after => '1 day');
+SELECT oldest FROM pending WHERE subscription = 'p-one';
+SELECT state, lag FROM event_subscriptions() WHERE subscription = 'p-one';
+SELECT FROM eretry('p-one');
+SELECT oldest FROM pending WHERE subscription = 'p-one';
+SELECT FROM eack('p-one', (SELECT max(global_position) FROM enext('p-one')));
+SELECT oldest FROM pending WHERE subscription = 'p-one';
+SELECT state, lag FROM event_subscriptions() WHERE subscription = 'p-one';
+-- A group: each partition has a cursor, and a consumer has those that it holds.
+SELECT count(*) > 0 FROM enext('p-group', 2, consumer => 'one');
+SELECT bool_and(same) FROM pending;
+SELECT sum(p.events) = max(c.lag_events) AS same FROM sierra_internal.list_pending('es', false, NULL) AS p
+  JOIN event_consumers() AS c ON c.subscription = p.subscription AND c.consumer = p.consumer WHERE p.subscription = 'p-group';
+SELECT count(eack('p-group', max_position, 'one')) FROM (SELECT max(global_position) AS max_position FROM enext('p-group', 1000, consumer => 'one')) AS e;
+SELECT bool_and(same) FROM pending;
+SELECT count(*) FILTER (WHERE oldest IS NOT NULL) FROM sierra_internal.list_pending('es', false, NULL);
+SELECT count(eunsub(subscription)) FROM pending;
+DROP VIEW pending;
 -- subjects
 SELECT DISTINCT split_part(metric, '_', 3) FROM event_metrics('timer');
 SELECT DISTINCT labels ->> 'subject' FROM event_metrics('readable') ORDER BY 1;
