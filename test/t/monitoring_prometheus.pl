@@ -13,6 +13,7 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use SierraTest;
 use Test::More;
+use Time::HiRes qw(sleep);
 
 my $top = "$FindBin::Bin/../..";
 my $node = new_server('monitoring');
@@ -71,7 +72,7 @@ SKIP: {
 }
 
 SKIP: {
-    skip 'prometheus-postgres-exporter is not installed', 4 if !is_installed('prometheus-postgres-exporter');
+    skip 'prometheus and prometheus-postgres-exporter are not installed', 9 if !is_installed('prometheus-postgres-exporter') || !is_installed('prometheus');
     my $port = PostgreSQL::Test::Cluster::get_free_port();
     local $ENV{DATA_SOURCE_NAME} = sprintf 'user=regress_sierra_monitor host=%s port=%s dbname=postgres sslmode=disable', $node->host, $node->port;
     my $exporter = IPC::Run::start(
@@ -85,7 +86,6 @@ SKIP: {
         $scraped = $response->{content};
         $response->{success} && $scraped =~ /^sierra_es_/m;
     });
-    $exporter->kill_kill;
     unlike($scraped, qr/^pg_exporter_last_scrape_error\{?[^\n]* 1$/m, 'without an error');
 
     my @missing = grep { $scraped !~ /^\Q$_\E\{/m } grep { $_ ne 'sierra_es_horizon_holder_seconds' } sort keys %defined;
@@ -96,11 +96,58 @@ SKIP: {
     my @ours = grep { !/seconds|wakeups|jobs|handled|runners|notifications|_bytes/ } map { same_form($_) } one_value($dbh, 'SELECT event_metrics_text()') =~ /^(sierra_es_.*)$/mg;
     is_deeply([ grep { !$by_exporter{$_} } @ours ], [], 'with the values of event_metrics()');
     cmp_ok(scalar @ours, '>', 30, 'of which there are many');
+    alerts_of_a_stopped_consumer($port);
+    $exporter->kill_kill;
 }
 
 $dbh->disconnect;
 $node->stop;
 done_testing();
+
+# A consumer has taken an event, which is an hour old, and its process is stopped before it acknowledges it: Prometheus
+# raises the alert.  When it runs again, the alert ends.
+sub alerts_of_a_stopped_consumer {
+    my ($exporter_port) = @_;
+    my $dir = PostgreSQL::Test::Utils::tempdir();
+    my $port = PostgreSQL::Test::Cluster::get_free_port();
+    my $log = "$PostgreSQL::Test::Utils::log_path/prometheus";
+    append_to_file("$dir/prometheus.yml",
+        "rule_files: [$top/monitoring/rules.yml]\nscrape_configs:\n  - job_name: event_stores\n    scrape_interval: 1s\n    static_configs: [{targets: ['127.0.0.1:$exporter_port']}]\n");
+    my $prometheus = IPC::Run::start([ 'prometheus', "--config.file=$dir/prometheus.yml", "--storage.tsdb.path=$dir/data", "--web.listen-address=127.0.0.1:$port" ], '>', "$log.out", '2>', "$log.err");
+
+    $dbh->do(q{SELECT esub('mails', streams => '{mails}', start_from => 'earliest')});
+    $dbh->do(q{SELECT eappend('mails', 'Happened', "timestamp" => now() - interval '1 hour')});
+    my $consumer = fork_process(sub {
+        my $session = connect_to($node);
+        my $position = one_value($session, q{SELECT global_position FROM enext('mails')});
+        append_to_file("$dir/taken", '');
+        sleep 0.1 until -e "$dir/continue";
+        $session->do(q{SELECT eack('mails', ?)}, undef, $position);
+    });
+    wait_until('the consumer has an event', sub { -e "$dir/taken" });
+    kill 'STOP', $consumer;
+    my $alert = 'SierraConsumerStuck mails';
+    wait_until('Prometheus raises the alert', sub { (alerts($port)->{$alert} // '') eq 'firing' });
+    is(alerts($port)->{$alert}, 'firing', 'a consumer that is stopped');
+    my ($lag) = one_value($dbh, q{SELECT value FROM event_metrics('subscription') WHERE metric = 'sierra_es_subscription_lag_seconds' AND labels ->> 'subscription' = 'mails'});
+    cmp_ok($lag, '>=', 3600, 'event_metrics() shows it');
+    is(one_value($dbh, q{SELECT date_trunc('hour', lag) FROM event_subscriptions() WHERE subscription = 'mails'}), '01:00:00', 'event_subscriptions() too');
+    append_to_file("$dir/continue", '');
+    kill 'CONT', $consumer;
+    ok(wait_for_process($consumer), 'it continues');
+    wait_until('the alert ends', sub { !alerts($port)->{$alert} });
+    is(alerts($port)->{$alert}, undef, 'the alert ends');
+    $prometheus->kill_kill;
+    return;
+}
+
+# The alerts that are pending or firing, and their states.
+sub alerts {
+    my ($port) = @_;
+    my $response = HTTP::Tiny->new(timeout => 60)->get("http://127.0.0.1:$port/api/v1/alerts");
+    return {} if !$response->{success};
+    return { map { ("$_->{labels}{alertname} " . ($_->{labels}{subscription} // '') => $_->{state}) } @{ decode_json($response->{content})->{data}{alerts} } };
+}
 
 sub is_installed { return scalar grep { -x "$_/$_[0]" } split /:/, $ENV{PATH} }
 
