@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import sys
 from typing import TYPE_CHECKING, NoReturn
@@ -388,11 +389,16 @@ def build() -> Commands:
 def prepare_streams(as_json: bool) -> None:
     """A reader that ends early ends this program as it ends others; no character is an error."""
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
-    if as_json:
-        sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")  # type: ignore[union-attr]
-    else:
-        sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
-    sys.stderr.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    # Without a standard output or error, Python has None here.
+    for number, name in ((1, "stdout"), (2, "stderr")):
+        if getattr(sys, name) is None:
+            descriptor = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(descriptor, number)
+            setattr(sys, name, os.fdopen(number, "w"))
+        if as_json and number == 1:
+            getattr(sys, name).reconfigure(encoding="utf-8", errors="backslashreplace")
+        else:
+            getattr(sys, name).reconfigure(errors="backslashreplace")
 
 
 def run(commands: Commands, options: argparse.Namespace) -> int:
@@ -419,6 +425,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         commands.parser.print_help()
         return USAGE
     prepare_streams(bool(options.json))
+    status = guarded(commands, options)
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        # What cannot be written now must not be tried again at the end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        if status == OK:
+            print_failure(of_file(error))
+            status = ERROR
+    return status
+
+
+def guarded(commands: Commands, options: argparse.Namespace) -> int:
+    """Runs the command; every error becomes a message and an exit status."""
     try:
         return run(commands, options)
     except KeyboardInterrupt:

@@ -16,7 +16,7 @@ from psycopg.rows import dict_row
 from psycopg.sql import Identifier, Literal
 from psycopg.types.string import TextLoader
 
-from .failure import Failure
+from .failure import Failure, Usage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,7 +44,10 @@ class Database:
 
     def __init__(self, conninfo: str, store: str | None, command: str, utc: bool = False) -> None:
         self.conninfo = conninfo
-        self.given = conninfo_to_dict(conninfo)
+        try:
+            self.given = conninfo_to_dict(conninfo)
+        except psycopg.ProgrammingError as error:
+            raise Usage(str(error).strip(), "-d takes a database or a connection string, such as 'host=db1 dbname=shop'.") from None
         self.command = command
         self.store = store
         self.utc = utc

@@ -38,8 +38,10 @@ def of_server(error: psycopg.Error) -> Failure:
         if line := re.match(r"import of line \d+", diag.context or ""):
             detail = f"{detail} ({line[0]})"
         return Failure(diag.message_primary + code, detail, diag.message_hint or hint_for(diag.sqlstate))
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return Failure(lines[0] if lines else type(error).__name__, " ".join(lines[1:]))
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+    message = re.sub(r"^connection (is bad|failed): ", "cannot connect: ", lines[0])
+    hint = "Name the server with -d, or with PGHOST and PGPORT." if message != lines[0] else ""
+    return Failure(message, " ".join(lines[1:]), hint)
 
 
 def hint_for(sqlstate: str | None) -> str:

@@ -63,7 +63,8 @@ def retry(database: Database, out: Output, options: Namespace) -> int:
         query = "SELECT @.eretry(%(name)s, %(stream)s)"
         number = change(database, query, options, name=options.name, stream=options.stream)
         text = f"{number} failed event{'' if number == 1 else 's'} of {options.name} will come again now"
-        return report(out, options, number > 0, text if number else f"nothing has failed in {options.name}", events=number)
+        where = f"stream {options.stream} of {options.name}" if options.stream else options.name
+        return report(out, options, number > 0, text if number else f"nothing has failed in {where}", events=number)
     if kind == "projection":
         done = change(database, "SELECT @.retry_projection(%(name)s)", options, name=options.name)
         text = f"{options.name} will try again now" if done else f"nothing has failed in {options.name}"

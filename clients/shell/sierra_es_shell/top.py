@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import select
 import shutil
 import sys
@@ -146,7 +147,8 @@ def screen(out: Output) -> Iterator[bool]:
     out.stream.write("\x1b[?1049h\x1b[?25l")
     try:
         if keys:
-            tty.setcbreak(sys.stdin)
+            # Keys that were pressed while it started count.
+            tty.setcbreak(sys.stdin, termios.TCSADRAIN)
         yield keys
     finally:
         out.stream.write("\x1b[?25h\x1b[?1049l")
@@ -160,10 +162,11 @@ def pause(seconds: float, keys: bool) -> bool:
     end = time.monotonic() + seconds
     while keys and (left := end - time.monotonic()) > 0:
         if select.select([sys.stdin], [], [], left)[0]:
-            key = sys.stdin.read(1)
-            if key in ("q", "Q", ""):
+            typed = os.read(sys.stdin.fileno(), 100)
+            # The end of the input ends it too; 4 is Ctrl-D.
+            if not typed or set(typed) & set(b"qQ\x04"):
                 return True
-            if key in (" ", "\n"):
+            if set(typed) & set(b" \r\n"):
                 return False
     if not keys:
         time.sleep(seconds)

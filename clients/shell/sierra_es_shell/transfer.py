@@ -172,9 +172,8 @@ def import_batch(database: Database, lines: list[str], first: int) -> int:
         if number is None:
             raise
         diag = error.diag
-        raise Failure(
-            f"line {number}: {diag.message_primary} ({diag.sqlstate})", diag.message_detail or "", diag.message_hint or ""
-        ) from None
+        detail = re.sub(r"element \d+ of the array", "this line", diag.message_detail or "")
+        raise Failure(f"line {number}: {diag.message_primary} ({diag.sqlstate})", detail, diag.message_hint or "") from None
 
 
 def failed_line(error: psycopg.Error, wanted: list[tuple[int, str]]) -> int | None:
@@ -255,10 +254,10 @@ def verify(database: Database, out: Output, options: Namespace) -> int:
     elif rows:
         columns = [
             Column("PROBLEM", shrink=True, least=12),
-            Column("PARTITION", right=True),
-            Column("SEQUENCE", right=True),
+            Column("PARTITION" if out.wide else "PART", right=True),
+            Column("SEQUENCE" if out.wide else "SEQ", right=True),
             Column("STREAM", shrink=True),
-            Column("VERSION", right=True),
+            Column("VERSION" if out.wide else "VER", right=True),
             Column("DETAIL", shrink=True, least=20),
         ]
         names = ("problem", "partition_id", "partition_sequence", "stream_id", "stream_version", "detail")
