@@ -292,6 +292,12 @@ find_psycopg2() {
     /usr/bin/python3 -c 'import psycopg2' 2>/dev/null || need python3-psycopg2
 }
 
+# For the tool at the shell.
+find_psycopg3() {
+    [ -x /usr/bin/python3 ] || need python3
+    /usr/bin/python3 -c 'import psycopg' 2>/dev/null || ! has_package python3-psycopg || need python3-psycopg
+}
+
 # ---------------------------------------------------------------------------
 # A private place
 # ---------------------------------------------------------------------------

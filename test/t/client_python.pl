@@ -91,6 +91,12 @@ ok(run_logged($work, {}, "$venv/bin/pip", @offline, '--target', "$work/from-sdis
 ok(-e "$work/from-sdist/eventsourcing_sierra_es/py.typed", 'and it says that it has types');
 ok(run_logged($work, {}, "$venv/bin/pip", qw(check)), 'the package needs nothing more') or diag(last_lines(5));
 
+# The tool at the shell is such a package too.
+system("cp -r $package/../shell $work/shell") == 0 or die 'cannot copy';
+ok(run_logged($work, {}, "$venv/bin/pip", @offline, "$work/shell") && run_logged($work, {}, "$venv/bin/sierra", '--version'),
+    'clients/shell is installed, and runs')
+  or diag(last_lines(30));
+
 # A server that does not preload the library; another one that does, and sends no notifications.
 my $plain = new_server('client_python');
 my $other = new_server('client_python_preloaded');
