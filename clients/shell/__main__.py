@@ -2,11 +2,6 @@
 
 import sys
 
-try:
-    from sierra_es_shell.command_line import main
-except ModuleNotFoundError as error:
-    if error.name != "psycopg":
-        raise
-    sys.exit("sierra: Python's module psycopg is missing\nHINT: Install it: apt install python3-psycopg, or pip install psycopg.")
+from sierra_es_shell.start import main
 
 sys.exit(main())

@@ -164,6 +164,8 @@ BEGIN
 END $$;
 SELECT create_projection('totals', 'count_events', mode => 'manual', max_attempts => 1);
 SELECT run_projection('totals');
+CREATE FUNCTION react(state jsonb, event sierra_event) RETURNS jsonb LANGUAGE sql AS 'SELECT NULL::jsonb';
+SELECT create_process_manager('reactor', 'react', mode => 'manual');
 CREATE FUNCTION works(data jsonb) RETURNS void LANGUAGE sql AS '';
 CREATE FUNCTION fails(data jsonb) RETURNS void LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'refused'; END $$;
 SELECT create_saga('buy', ARRAY[saga_step('reserve', 'works', compensation => 'fails', max_attempts => 1), saga_step('pay', 'fails')]);
@@ -224,7 +226,7 @@ prints([ 'tail', '--no-follow', 'nothing-*' ], 3, qr/^$/, qr/^$/);
 
 prints([ 'stats', '-p' ], 0, qr/^STORE\t.*\nes\t4\t@{[ $head + 1 ]}\t\d+\t$head\t$head\t\t\t\n\nSTORE\tPARTITION\t(?:.*\n){5}$/, qr/shared_preload_libraries/);
 is_deeply([ map { $_->{kind} } @{ records('stats', '-p') } ], [ 'store', ('partition') x 4 ], 'stats --json');
-prints(['consumers'], 0, qr/^group\tgroup\tmoving\t.*\nconsumer\tworker-1\talive\t.*\nsubscription\tmails\t.*1 parked, 1 retrying.*\nprojection\ttotals\tstopped\t/m, qr/^$/);
+prints(['consumers'], 0, qr/^group\tgroup\tmoving\t.*\nconsumer\tworker-1\talive\t.*\nsubscription\tmails\t.*1 parked, 1 retrying.*\nmanager\treactor\trunning\t.*\nprojection\ttotals\tstopped\t/m, qr/^$/);
 is_deeply([ map {"$_->{kind} $_->{name}"} @{ records('consumers', 'group') } ], [ 'group group', 'consumer worker-1' ], 'consumers --json');
 prints([ 'consumers', 'nothing' ], 3, qr/^$/, qr/no consumer "nothing"/);
 prints([ 'consumers', '--max-lag', '3600' ], 3, qr/^KIND.*\nsubscription\tmails\tfailing\t.*\nprojection\ttotals\tstopped\t.*\n$/, qr/^$/, 'consumers --max-lag shows what cannot continue');
@@ -233,7 +235,7 @@ prints(['failures'], 3, qr/^subscription\tmails\tparked\torder-1\t0\t1\t2\tno su
 is_deeply([ map {"$_->{kind} $_->{name} $_->{state}"} @{ records('failures', 'mails') } ], [ 'subscription mails parked', 'subscription mails retrying' ], 'failures --json');
 prints([ 'top', '--once', '-i', '0.1' ], 0, qr/PostgreSQL.*\nes\t4\t.*\nprojection\ttotals\tstopped.*\nsaga\tbuy-1\tstuck/s, qr/^$/);
 my ($picture) = @{ records('top', '--once') };
-is_deeply([ map { scalar @{ $picture->{$_} } } qw(stores consumers failures) ], [ 1, 4, 4 ], 'top --json');
+is_deeply([ map { scalar @{ $picture->{$_} } } qw(stores consumers failures) ], [ 1, 5, 4 ], 'top --json');
 
 # --- what changes something -----------------------------------------------------------------------
 
@@ -248,7 +250,7 @@ prints([ 'retry', 'totals', 'order-1' ],     2, qr/^$/,                       qr
 prints([ 'retry', 'totals' ],                0, qr/^totals will try again now$/, qr/^$/);
 prints([ 'pause', 'totals' ],                0, qr/^totals is paused$/,       qr/^$/);
 is_deeply(records('pause', 'totals')->[0], { name => 'totals', done => JSON::PP::false }, 'pause --json, a second time');
-is(one_value($dbh, 'SELECT state FROM event_projections()'), 'paused', 'it is paused');
+is(one_value($dbh, q{SELECT state FROM event_projections() WHERE projection = 'totals'}), 'paused', 'it is paused');
 prints([ 'resume', 'totals' ], 0, qr/^totals runs again$/, qr/^$/);
 prints([ 'retry',  'buy-1' ],  0, qr/^saga buy-1 will try again now$/, qr/^$/);
 $dbh->do('SELECT run_sagas()');
@@ -403,7 +405,7 @@ is(completes('co'),                      'consumers completion', 'bash completes
 is(completes('tail', '--no'),            '--no-follow',          'options');
 is(completes('cat', 'order-'),           'order-1 order-2',      'streams');
 is(completes('consumers', 'm'),          'mails',                'consumers');
-is(completes('pause', ''),               'totals',               'projections');
+is(completes('pause', ''),               'reactor totals',       'projections and process managers');
 is(completes('tail', '-e', 'It'),        'ItemAdded',            'event names');
 is(completes('-s', 'e'),                 'es',                   'stores');
 is(completes('tail', '-n', ''),          '',                     'and no value that is a number');

@@ -407,11 +407,15 @@ def run(commands: Commands, options: argparse.Namespace) -> int:
         return completion.completion(commands, options)
     database = Database(connection_string(options.dbname), options.store, options.command, utc=out.as_json)
     try:
+        if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
         command: Command = options.run
         status = command(database, out, options)
         out.flush()
         return status
     except KeyboardInterrupt:
+        # A second one ends it at once.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
         database.cancel()
         raise
     finally:

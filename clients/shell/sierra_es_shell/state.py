@@ -251,7 +251,7 @@ def projection_rows(database: Database) -> list[dict[str, Any]]:
     )
     result = []
     for row in rows:
-        what = "manager" if row["kind"] == "manager" else "projection"
+        what = "manager" if row["kind"] == "process" else "projection"
         handler_kind = row.pop("kind")
         facts = {"kind": what, "name": row.pop("projection"), "handler_kind": handler_kind} | row
         facts.pop("lag")
@@ -356,8 +356,11 @@ def consumers(database: Database, out: Output, options: Namespace) -> int:
 
 def failure_rows(database: Database) -> list[dict[str, Any]]:
     """Everything that failed and is not done: events, projections, sagas, timers."""
-    result = [subscription_failure(row) for row in database.read("SELECT f.* FROM @.event_failures() AS f")]
-    for row in projection_rows(database):
+    projections = projection_rows(database)
+    kinds = {row["name"]: row["kind"] for row in projections}
+    failed = database.read("SELECT f.* FROM @.event_failures() AS f")
+    result = [subscription_failure(row, kinds) for row in failed]
+    for row in projections:
         if row["failed_position"] is not None:
             result.append(
                 {
@@ -378,12 +381,12 @@ def failure_rows(database: Database) -> list[dict[str, Any]]:
     return result + [timer_failure(row) for row in timers]
 
 
-def subscription_failure(row: Row) -> dict[str, Any]:
+def subscription_failure(row: Row, kinds: dict[str, str]) -> dict[str, Any]:
     kind, name = "subscription", row.pop("subscription")
     facts: dict[str, Any] = {}
     if name.startswith("projection:"):
-        kind = "projection"
         name, facts["version"] = name.removeprefix("projection:").rsplit(":", 1)
+        kind = kinds.get(name, "projection")
     return {"kind": kind, "name": name} | facts | row | {k: iso(row[k]) for k in ("retry_at", "failed_at")}
 
 
