@@ -374,6 +374,19 @@ for my $tail (@tails) {
     like(slurp_file($tail->{err}), qr/^sierra: the connection is lost .*\nsierra: connected again\n$/, 'it says what happened');
 }
 
+# A server that has lost what was read, as a crash with synchronous_commit = off may lose it.
+my $lost = fork_process(sub {
+    open STDOUT, '>', "$work/lost" or die $!;
+    open STDERR, '>&', \*STDOUT or die $!;
+    exec $program, 'tail', '-n', '1', '-d', 'copy' or die $!;
+});
+wait_until('it shows the last event', sub { -s "$work/lost" });
+$node->safe_psql('copy', 'SELECT "Odd name".clear_event_store(\'es\', force => true)');
+$node->restart('immediate');
+ok(!wait_for_process($lost), 'a tail does not continue if the server has lost events');
+like(slurp_file("$work/lost"), qr/\nsierra: the server has lost events that were read\nDETAIL: .*\nHINT: .*\n$/, 'and says so');
+$dbh = connect_to($node);
+
 # --- with the library preloaded, and a transaction that holds back readers --------------------------
 
 my $holder = connect_to($node);

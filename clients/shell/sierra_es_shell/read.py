@@ -6,7 +6,7 @@ import json
 import select
 import sys
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 from uuid import UUID
 
 import psycopg
@@ -30,7 +30,11 @@ PAGE = 500
 
 
 class Tail:
-    """Follows the store.  What was printed last is known here, so a new session continues there."""
+    """Follows the store.  What was read last is known here, so a new session continues there.
+
+    The position is always that of an event.  Positions of appends that rolled back can come again
+    after a crash, so that it is not safe to continue behind them.
+    """
 
     def __init__(self, database: Database, out: Output, options: Namespace) -> None:
         self.database = database
@@ -39,7 +43,9 @@ class Tail:
         self.options = options
         self.streams = options.streams + [f"{category}-*" for category in options.category]
         self.position = -1
-        self.last_printed = -1
+        self.horizon = -1
+        # The newest event up to which everything was read: position and id.
+        self.anchor: tuple[int, str] | None = None
         self.found = False
 
     def page(self, after: int, backward: bool = False, most: int = PAGE) -> list[Row]:
@@ -60,9 +66,7 @@ class Tail:
     def show(self, events: list[Row]) -> None:
         wanted = [(0, event) for event in events if self.passes(event)]
         self.printer.show_all(wanted)
-        if wanted:
-            self.last_printed = wanted[-1][1]["global_position"]
-            self.found = True
+        self.found = self.found or bool(wanted)
 
     def start(self) -> None:
         """Prints the last events, or goes to where --from begins."""
@@ -70,10 +74,20 @@ class Tail:
             self.position = self.options.start - 1
             return
         with self.database.transaction():
-            head = self.database.value("SELECT @.ehead()")
+            self.anchor = self.event_at(-1, backward=True)
             last = list(self.last_events(self.options.last))
-        self.position = max(head, *(event["global_position"] for event in last)) if last else head
+        positions = [event["global_position"] for event in last]
+        self.position = max([self.anchor[0] if self.anchor else -1, *positions])
         self.show(last[::-1])
+
+    def event_at(self, after: int, backward: bool = False) -> tuple[int, str] | None:
+        """The first event after a position, or the newest of all, whatever the filters are."""
+        rows = self.database.rows(
+            "SELECT e.global_position, e.event_id FROM @.eall(%(after)s, 1, backward => %(backward)s) AS e",
+            after=after,
+            backward=backward,
+        )
+        return (rows[0]["global_position"], rows[0]["event_id"]) if rows else None
 
     def last_events(self, most: int) -> Iterator[Row]:
         """The newest events that pass all filters, the newest first."""
@@ -94,35 +108,62 @@ class Tail:
         """Prints everything that can be read now."""
         while True:
             with self.database.transaction():
-                head = self.database.value("SELECT @.ehead()")
-                if head < self.last_printed:
-                    raise Failure(
-                        f"the store ends at position {head}, before position {self.last_printed} that was shown",
-                        "The server that answers now has lost events, or is another one.",
-                        f"Look what is missing, and start again: sierra tail --from {head + 1}",
-                    )
+                self.horizon = self.database.value("SELECT @.ehead()")
+                newest = self.event_at(-1, backward=True)
                 rows = self.page(self.position)
+            if self.anchor and (newest is None or newest[0] < self.anchor[0]):
+                self.fail_for_lost_events()
             self.show(rows)
             if rows:
                 self.position = rows[-1]["global_position"]
+                self.anchor = self.position, rows[-1]["event_id"]
             if len(rows) < PAGE:
-                # Everything up to it was read, and most of it did not pass the filter.
-                self.position = max(self.position, head)
+                # Everything up to it was read; what is not shown did not pass the filter.
+                if newest and newest[0] > self.position:
+                    self.position, self.anchor = newest[0], newest
                 return
+
+    def compare(self) -> None:
+        """After a new connection: is the event up to which everything was read still there?"""
+        if self.anchor:
+            with self.database.transaction():
+                found = self.event_at(self.anchor[0] - 1)
+            if found != self.anchor:
+                self.fail_for_lost_events()
+
+    def fail_for_lost_events(self) -> NoReturn:
+        position, event_id = self.anchor or (-1, "")
+        raise Failure(
+            "the server has lost events that were read",
+            f"The event at position {position} was {event_id}.  It is not there any more.",
+            "Look for the last event that is still the same, and start again with: sierra tail --from POSITION",
+        )
 
     def follow(self) -> None:
         while True:
             try:
                 self.catch_up()
                 self.out.flush()
-                wait_for_event(self.database, self.position + 1, 10)
+                wait_for_event(self.database, max(self.horizon, self.position) + 1, 10)
             except psycopg.Error as error:
                 if not is_lost(error, self.database):
                     raise
                 self.out.note(f"the connection is lost ({of_server(error).message}); waiting for the server")
-                reconnect(self.database)
-                self.out.note("connected again")
+                self.connect_again()
             if nobody_reads():
+                return
+
+
+    def connect_again(self) -> None:
+        while True:
+            reconnect(self.database)
+            try:
+                self.compare()
+            except psycopg.Error as error:
+                if not is_lost(error, self.database):
+                    raise
+            else:
+                self.out.note("connected again")
                 return
 
 
