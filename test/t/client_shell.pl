@@ -417,9 +417,13 @@ sub completes {
 is(completes('co'),                      'consumers completion', 'bash completes commands');
 is(completes('tail', '--no'),            '--no-follow',          'options');
 is(completes('cat', 'order-'),           'order-1 order-2',      'streams');
+$dbh->do(q{SELECT FROM eappend('$(touch ' || $1 || '/run)', 'Happened')}, undef, $work);
+like(completes('cat', '$('), qr/^\\\$\\\(touch/, 'and a name is text only');
+ok(!-e "$work/run", 'which is never run');
 is(completes('consumers', 'm'),          'mails',                'consumers');
 is(completes('pause', ''),               'reactor totals',       'projections and process managers');
 is(completes('tail', '-e', 'It'),        'ItemAdded',            'event names');
+is(completes('import', "$work/ev"),      "$work/events.ndjson",  'files');
 is(completes('-s', 'e'),                 'es',                   'stores');
 is(completes('tail', '-n', ''),          '',                     'and no value that is a number');
 

@@ -371,7 +371,7 @@ def add_completion(commands: Commands) -> None:
         "manual page.",
         "sierra completion bash > ~/.local/share/bash-completion/completions/sierra\nsierra completion man | man -l -",
     )
-    parser.add_argument("what", choices=("bash", "man", "words"))
+    parser.add_argument("what", choices=("bash", "man", "words"), metavar="{bash,man}")
     parser.add_argument("words", nargs="*", help=argparse.SUPPRESS)
 
 

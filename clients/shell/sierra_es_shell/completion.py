@@ -53,23 +53,31 @@ _sierra() {
     for ((i = 1; i < cword; i++)); do
         word=${words[i]}
         case $word in
-            -d | --dbname) database=(-d "${words[++i]}") ;;
-            -s | --store) store=(-s "${words[++i]}") ;;
+            -d | --dbname) database=(-d "${words[++i]//[\\'\\"]/}") ;;
+            -s | --store) store=(-s "${words[++i]//[\\'\\"]/}") ;;
             -*) ;;
             *) [ -n "$command" ] || command=$word ;;
         esac
     done
     _sierra_names() {
-        local IFS=$'\\n'
-        COMPREPLY=($(compgen -W "$(sierra "${database[@]}" "${store[@]}" completion words "$1" "$cur" 2>/dev/null)" -- "$cur"))
+        # Not by compgen, which would run a name like $(command).
+        local name quoted
+        while IFS= read -r name; do
+            printf -v quoted %q "$name"
+            COMPREPLY+=("$quoted")
+        done < <(sierra "${database[@]}" "${store[@]}" completion words "$1" "$cur" 2>/dev/null)
         if declare -F __ltrim_colon_completions >/dev/null; then
             __ltrim_colon_completions "$cur"
         fi
     }
+    _sierra_files() {
+        mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+        compopt -o filenames 2>/dev/null || true
+    }
     case $prev in
         -s | --store) _sierra_names stores; return ;;
         -e | --event) _sierra_names names; return ;;
-        -o | --output) COMPREPLY=($(compgen -f -- "$cur")); return ;;
+        -o | --output) _sierra_files; return ;;
         --kind) COMPREPLY=($(compgen -W 'subscription projection saga' -- "$cur")); return ;;
         VALUES) return ;;
     esac
@@ -110,7 +118,7 @@ def bash(commands: Commands) -> str:
         cases.append(f"        {name or repr('')}) word='{' '.join(words)}' ;;")
         kind = POSITIONALS.get(name)
         if kind == "files":
-            positionals.append(f'        {name}) COMPREPLY=($(compgen -f -- "$cur")) ;;')
+            positionals.append(f"        {name}) _sierra_files ;;")
         elif kind in NAMES:
             positionals.append(f"        {name}) _sierra_names {kind} ;;")
         elif kind:
