@@ -1,0 +1,1 @@
+"""The event browser: web pages about the stores of sierra_es."""
