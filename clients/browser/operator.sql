@@ -3,7 +3,7 @@
 --
 -- psql -v role=event_operator -v store=es -f operator.sql shop
 \ir reader.sql
-GRANT UPDATE, DELETE ON :"store".subscription_streams TO :"role";
+GRANT INSERT, UPDATE, DELETE ON :"store".subscription_streams TO :"role";
 GRANT UPDATE ON :"store".subscription_cursors, :"store".projections, :"store".saga_instances TO :"role";
 GRANT INSERT ON :"store".events TO :"role";
 GRANT INSERT, UPDATE, DELETE ON :"store".timers TO :"role";

@@ -99,3 +99,4 @@ CREATE ROLE event_operator LOGIN;
 \set role event_operator
 \ir ../../clients/browser/operator.sql
 SELECT run_sagas();
+SELECT run_projections();

@@ -68,11 +68,10 @@ def main():
         sys.exit(f"sierra_browser: port {given.port}: {error.strerror}; --port takes another")
     browser.samples.start()
     print(f"http://127.0.0.1:{server.effective_port}/?key={browser.key}", flush=True)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    try:
-        server.run()
-    except KeyboardInterrupt:
-        pass
+    # Pages that wait for events would hold up an orderly end.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: os._exit(0))
+    server.run()
 
 
 if __name__ == "__main__":

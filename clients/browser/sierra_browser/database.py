@@ -46,7 +46,13 @@ class Database:
             conn.read_only = read_only
             conn.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
             # Within the transaction, as options of a session would not pass a pooler.
-            settings = {"statement_timeout": milliseconds, "lock_timeout": "2000", "timezone": "UTC"}
+            settings = {
+                "statement_timeout": milliseconds,
+                "lock_timeout": "2000",
+                "timezone": "UTC",
+                # A session that waits for events ends soon after this program.
+                "client_connection_check_interval": "2000",
+            }
             if store is not None:
                 settings["sierra_es.store"] = store
             conn.execute(

@@ -484,7 +484,13 @@ def search():
             " WHERE event_name ILIKE %s ORDER BY 2 DESC LIMIT 20",
             [g.store, WINDOW, "%" + like(text) + "%"],
         ).fetchall()
-        found["tagged"] = with_ids(read_newest(conn, Filters(None, None, text, None), None)[0][:10])
+        # What cannot be a tag is an error.
+        rows, _ = try_execute(
+            conn,
+            f"SELECT {LISTED} FROM equery(%s, backward => true, max_count => 10) AS e",
+            [query_of(Filters(None, None, text, None))],
+        )
+        found["tagged"] = with_ids(rows or [])
         traced = len(text.encode()) <= 255 and can_trace(conn, g.store)
         if traced:
             rows = conn.execute(f"SELECT {LISTED} FROM etrace(%s, max_count => 10) AS e", [text]).fetchall()

@@ -56,6 +56,11 @@ PROJECTIONS = """
 """
 
 
+def projection_of(subscription):
+    """The projection that a subscription of its own belongs to, or None: projection:NAME:VERSION."""
+    return subscription[len("projection:") :].rpartition(":")[0] if subscription.startswith("projection:") else None
+
+
 def named(name=None):
     return {"store": g.store, "name": name, "most": MOST}
 
@@ -113,7 +118,7 @@ def consumer():
         seconds=LagPlot(samples, 2, "seconds", gap()).svg(),
         events=LagPlot(samples, 1, "events", gap()).svg(),
         sampling=sampling(),
-        is_projection=name.startswith("projection:"),
+        projection_of=projection_of,
     )
 
 
@@ -301,6 +306,7 @@ def failures():
     return render_template(
         "failures.html",
         failures=rows,
+        projection_of=projection_of,
         projections=stopped,
         sagas=stuck,
         timers=late,
@@ -392,7 +398,7 @@ ACTIONS = {
 # The rights without which a button would only fail.
 RIGHTS = {
     "events": (("subscription_streams", "UPDATE"), ("subscription_cursors", "UPDATE")),
-    "projections": (("projections", "UPDATE"), ("subscription_cursors", "UPDATE")),
+    "projections": (("projections", "UPDATE"), ("subscription_cursors", "UPDATE"), ("subscription_streams", "INSERT")),
     "sagas": (("saga_instances", "UPDATE"), ("events", "INSERT")),
 }
 
