@@ -374,11 +374,11 @@ DECLARE
     wanted constant name := sierra_internal.require_store(store);
     last bigint;
 BEGIN
-    EXECUTE format('SELECT max(e.global_position) FROM %I.events AS e'
-                   '  JOIN (SELECT l.partition_id, max(l.partition_sequence) AS sequence'
-                   '          FROM %1$I.events AS l GROUP BY 1) AS n'
-                   '    ON n.partition_id = e.partition_id AND n.sequence = e.partition_sequence', wanted)
-       INTO last;
+    -- The newest event of each partition, by its index.
+    EXECUTE format('SELECT max(n.global_position) FROM generate_series(0, $1 - 1) AS p (id)'
+                   ' CROSS JOIN LATERAL (SELECT e.global_position FROM %I.events AS e WHERE e.partition_id = p.id'
+                   '                      ORDER BY e.partition_sequence DESC LIMIT 1) AS n', wanted)
+       INTO last USING sierra_internal.partition_count(wanted);
     RETURN QUERY EXECUTE format(
         'SELECT p.projection, p.version, p.live, p.mode, p.kind,'
         '       p.state, done.cursor, coalesce(done.lag_events, 0),'
