@@ -1,4 +1,4 @@
-"""The application: who may ask, which answers errors get, and what every page has."""
+"""The application: which requests are answered, which answers errors get, and what every page has."""
 
 import hmac
 import logging

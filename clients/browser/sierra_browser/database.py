@@ -16,7 +16,7 @@ class Database:
         self.timeout = timeout
 
     def connect(self):
-        # No prepared statements, so that a pooler may stand between.
+        # Without prepared statements, it works behind a pooler too.
         return psycopg.connect(
             self.conninfo,
             connect_timeout=5,
@@ -27,22 +27,21 @@ class Database:
         )
 
     @contextmanager
-    def reading(self, store=None, timeout=None, rows=namedtuple_row):
+    def reading(self, store=None, timeout=None):
         """A transaction that cannot change anything."""
-        with self._transaction(store, timeout, rows, read_only=True) as conn:
+        with self._transaction(store, timeout, read_only=True) as conn:
             yield conn
 
     @contextmanager
     def changing(self, store):
         """A transaction for one of the buttons."""
-        with self._transaction(store, None, namedtuple_row, read_only=False) as conn:
+        with self._transaction(store, None, read_only=False) as conn:
             yield conn
 
     @contextmanager
-    def _transaction(self, store, timeout, rows, read_only):
+    def _transaction(self, store, timeout, read_only):
         milliseconds = str(int((timeout or self.timeout) * 1000))
         with self.connect() as conn:
-            conn.row_factory = rows
             conn.read_only = read_only
             conn.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
             # Within the transaction, as options of a session would not pass a pooler.

@@ -4,9 +4,8 @@ import threading
 import uuid
 from collections import namedtuple
 
-import psycopg
 from flask import Blueprint, Response, abort, current_app, g, jsonify, redirect, render_template, request
-from psycopg.rows import namedtuple_row
+from psycopg.types.json import Json
 
 from . import show
 from .database import try_execute
@@ -122,7 +121,7 @@ def query_of(filters):
         item["types"] = [filters.name]
     if filters.tag:
         item["tags"] = [filters.tag]
-    return psycopg.types.json.Json([item] if item else [])
+    return Json([item] if item else [])
 
 
 def like(pattern):
@@ -468,7 +467,7 @@ def search():
     text = request.args.get("q", "").strip()
     if not text:
         return redirect(link("events.newest"))
-    with browser().database.reading(g.store, rows=namedtuple_row) as conn:
+    with browser().database.reading(g.store) as conn:
         found = {"event": None, "position": None, "streams": [], "names": [], "tagged": [], "correlated": []}
         if as_uuid(text):
             found["event"] = first_event(conn, "eget(%s)", [as_uuid(text)])

@@ -1,7 +1,8 @@
 """Pages about what runs: consumers, projections, sagas, timers, failures, stores; and the buttons."""
 
-import psycopg
 from flask import Blueprint, abort, current_app, g, redirect, render_template, request
+
+from psycopg import sql
 
 from . import show
 from .database import try_execute
@@ -155,7 +156,7 @@ SAGAS = """
 
 def saga_query(conn, condition):
     """Rows of the store's table: event_sagas() would read all of them."""
-    return psycopg.sql.SQL(SAGAS + condition).format(store=psycopg.sql.Identifier(g.store))
+    return sql.SQL(SAGAS + condition).format(store=sql.Identifier(g.store))
 
 
 def step_names(row):
@@ -270,7 +271,7 @@ def timers():
         abort(400, "The address names no timer.")
     with browser().database.reading(g.store) as conn:
         rows = conn.execute(
-            psycopg.sql.SQL(TIMERS).format(store=psycopg.sql.Identifier(g.store)),
+            sql.SQL(TIMERS).format(store=sql.Identifier(g.store)),
             {"run_at": run_at, "timer_id": timer_id, "page": PAGE + 1},
         ).fetchall()
     more = rows[PAGE - 1] if len(rows) > PAGE else None
@@ -296,11 +297,11 @@ def failures():
         ).fetchall()
         stuck = with_boxes(conn, stuck)
         late = conn.execute(
-            psycopg.sql.SQL(
+            sql.SQL(
                 "SELECT timer_id::text AS timer_id, stream_id, event_name, attempts, left(last_error, 2000) AS last_error,"
                 " (due_at AT TIME ZONE 'UTC')::text AS due_at"
                 " FROM {store}.timers WHERE attempts > 0 ORDER BY run_at, timer_id LIMIT 50"
-            ).format(store=psycopg.sql.Identifier(g.store))
+            ).format(store=sql.Identifier(g.store))
         ).fetchall()
         rights = read_rights(conn)
     return render_template(

@@ -6,10 +6,10 @@ from markupsafe import Markup
 
 
 def _nice_top(value):
-    """The next number of 1, 2, 5, 10, ... that is not less."""
+    """The next round number that is not less: 1, 1.5, 2, 3, ..., 10, 15, ..."""
     top = 1
     while True:
-        for factor in (1, 2, 5):
+        for factor in (1, 1.5, 2, 3, 4, 5, 8):
             if top * factor >= value:
                 return top * factor
         top *= 10

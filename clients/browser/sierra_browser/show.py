@@ -222,13 +222,15 @@ def hex_lines(data, width=16):
 
 
 def duration(seconds):
-    """A time as people say it: 3.2 s, 5 min 12 s, 2 d 4 h."""
+    """A time as people say it: 40 ms, 3.2 s, 5 min 12 s, 2 d 4 h."""
     if seconds is None:
         return ""
     sign, seconds = ("-" if seconds < 0 else ""), abs(float(seconds))
-    if seconds < 10:
-        return f"{sign}{seconds:.1f} s"
+    if seconds < 1:
+        return f"{sign}{seconds * 1000:.0f} ms"
     whole = int(seconds)
+    if seconds < 10:
+        return f"{sign}{whole} s" if seconds == whole else f"{sign}{seconds:.1f} s"
     if whole < 60:
         return f"{sign}{whole} s"
     for size, name, below, below_name in ((86400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s")):

@@ -67,6 +67,8 @@ class Page(html.parser.HTMLParser):
 
     EMPTY = {"meta", "link", "input", "br", "img", "line", "polyline", "polygon", "circle"}
 
+    BLOCKS = {"p", "div", "form", "details", "table", "pre", "ul", "ol", "dl", "section", "article", "h1", "h2", "h3", "figure"}
+
     def __init__(self, text):
         super().__init__()
         self.links, self.faults, self.open, self.title, self.heading = [], [], [], "", ""
@@ -80,6 +82,8 @@ class Page(html.parser.HTMLParser):
         values = dict(attrs)
         if len(values) != len(attrs):
             self.faults.append(f"an attribute twice: {attrs}")
+        if "p" in self.open and tag in self.BLOCKS:
+            self.faults.append(f"<{tag}> ends a <p>")
         if tag not in self.EMPTY:
             self.open.append(tag)
         if tag in ("script", "link", "img", "iframe", "object", "embed", "style", "base"):

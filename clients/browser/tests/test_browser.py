@@ -211,6 +211,7 @@ class BrowserTest(unittest.TestCase):
 
     def press(self, page, action, **values):
         self.chromium.open(self.operator.base + page)
+        self.assertEqual(Page(self.operator.get(page)[1]).faults, [])
         self.chromium.press(self.button(action, **values))
         self.assertTrue(self.chromium.value("!!document.querySelector('.notice[role=status]')"), action)
 
@@ -458,7 +459,7 @@ class ShowTest(unittest.TestCase):
         self.assertEqual(show.differences(after, after), [])
 
     def test_durations(self):
-        self.assertEqual([show.duration(s) for s in (0, 9.96, 61, 3600, 90000)], ["0.0 s", "10.0 s", "1 min 1 s", "1 h", "1 d 1 h"])
+        self.assertEqual([show.duration(s) for s in (0, 0.04, 5, 9.94, 61, 3600, 90000)], ["0 ms", "40 ms", "5 s", "9.9 s", "1 min 1 s", "1 h", "1 d 1 h"])
 
 
 if __name__ == "__main__":
