@@ -17,6 +17,8 @@ VERSIONS = 25
 # How many positions a filter without an index looks at for one page.
 WINDOW = 20000
 MOST_RELATED = 200
+# How many positions a page that follows may be behind.
+MOST_LIVE = 2000
 # Sessions that wait for new events at a time.
 waiting = threading.BoundedSemaphore(12)
 
@@ -216,6 +218,9 @@ def live():
         with browser().database.reading(g.store, timeout=30) as conn:
             conn.execute("SELECT ewait(NULL, %s, '15 seconds')", [after + 1])
             head = head_position(conn)
+            # A page that was hidden for long is loaded again.
+            if head - after > MOST_LIVE:
+                return jsonify(reload=True)
             rows = read_after(conn, filters, after, head)
     finally:
         waiting.release()
@@ -236,7 +241,7 @@ def read_after(conn, filters, after, head):
             "query": query_of(filters),
             "after": after,
             "head": head,
-            "count": PAGE + 1 if not (filters.stream or filters.correlation) else WINDOW,
+            "count": PAGE + 1 if not (filters.stream or filters.correlation) else MOST_LIVE,
             "like": like(filters.stream) if filters.stream else None,
         },
     ).fetchall()
@@ -275,18 +280,23 @@ def read_causes(conn, event):
 
 
 def read_related(conn, event):
-    """Events with the same correlation, and those that this one caused."""
+    """Events with the same correlation, and those that this one caused; whether that is all, and could be read."""
     found, complete = {}, True
+    if not can_trace(conn, g.store):
+        return found, complete, False
     wanted = [("causation_id", event.event_id)]
     if event.correlation:
         wanted.append(("correlation_id", event.correlation))
     for argument, value in wanted:
-        rows = conn.execute(
-            f"SELECT {LISTED} FROM etrace({argument} => %s, max_count => %s) AS e", [value, MOST_RELATED + 1]
-        ).fetchall()
+        rows, error = try_execute(
+            conn, f"SELECT {LISTED} FROM etrace({argument} => %s, max_count => %s) AS e", [value, MOST_RELATED + 1]
+        )
+        # As with row-level security.
+        if error:
+            return {}, True, False
         complete = complete and len(rows) <= MOST_RELATED
         found.update((row.event_id, Event(row)) for row in rows[:MOST_RELATED])
-    return found, complete
+    return found, complete, True
 
 
 def as_tree(events):
@@ -319,10 +329,9 @@ def event():
         found = read_event(conn, event_id)
         if found is None:
             abort(404, "The store has no event with this id.")
-        related, complete, traced = read_causes(conn, found), True, can_trace(conn, g.store)
-        if traced:
-            more, complete = read_related(conn, found)
-            related.update(more)
+        related = read_causes(conn, found)
+        more, complete, traced = read_related(conn, found)
+        related.update(more)
     related[found.event_id] = found
     return render_template(
         "event.html",
@@ -475,14 +484,20 @@ def search():
             found["position"] = first_event(
                 conn, "equery('[]', after_position => %s, to_position => %s)", [int(text) - 1, int(text)]
             )
-        found["streams"] = conn.execute(
-            STREAMS, {"store": g.store, "prefix": text, "after": None, "count": 21, "newest": False}
-        ).fetchall()
-        found["names"] = conn.execute(
+        # Lists are refused where row-level security holds; then a stream is found by its whole name.
+        rows, refused = try_execute(
+            conn, STREAMS, {"store": g.store, "prefix": text, "after": None, "count": 21, "newest": False}
+        )
+        found["streams"] = rows or []
+        if refused and conn.execute("SELECT esver(%s)", [text]).fetchone()[0] is not None:
+            return redirect(link("events.stream", id=text))
+        rows, _ = try_execute(
+            conn,
             "SELECT event_name, events FROM event_names(%s, max_events => %s)"
             " WHERE event_name ILIKE %s ORDER BY 2 DESC LIMIT 20",
             [g.store, WINDOW, "%" + like(text) + "%"],
-        ).fetchall()
+        )
+        found["names"] = rows or []
         # What cannot be a tag is an error.
         rows, _ = try_execute(
             conn,
@@ -492,8 +507,8 @@ def search():
         found["tagged"] = with_ids(rows or [])
         traced = len(text.encode()) <= 255 and can_trace(conn, g.store)
         if traced:
-            rows = conn.execute(f"SELECT {LISTED} FROM etrace(%s, max_count => 10) AS e", [text]).fetchall()
-            found["correlated"] = with_ids(rows)
+            rows, _ = try_execute(conn, f"SELECT {LISTED} FROM etrace(%s, max_count => 10) AS e", [text])
+            found["correlated"] = with_ids(rows or [])
     return render_template("search.html", q=text, found=found, traced=traced, any=any(found.values()))
 
 

@@ -354,6 +354,36 @@ class BrowserTest(unittest.TestCase):
         self.assertEqual(program.address, "")
         self.assertNotEqual(program.close(), 0)
 
+    def test_other_roles(self):
+        """A role without pg_monitor, and one that sees a part of the events."""
+        for role in ("event_plain", "event_tenant"):
+            self.conn.execute(f"CREATE ROLE {role} LOGIN")
+            grant("reader.sql", role, "es")
+            self.conn.execute(f"REVOKE pg_monitor FROM {role}")
+        self.conn.execute("CREATE POLICY part ON es.events TO event_tenant USING (stream_id LIKE 'order-%')")
+        self.conn.execute("CREATE POLICY whole ON es.events TO event_browser, event_operator, event_plain USING (true)")
+        plain = Program("event_plain")
+        self.addCleanup(plain.close)
+        deadline = time.monotonic() + 60
+        while "<polyline" not in plain.get("/consumer?name=ledger")[1]:
+            self.assertLess(time.monotonic(), deadline, "samples without pg_monitor")
+            time.sleep(0.2)
+        self.assertIn("Only members of pg_read_all_stats", plain.get("/stores")[1])
+        self.conn.execute("ALTER TABLE es.events ENABLE ROW LEVEL SECURITY")
+        self.addCleanup(self.conn.execute, "ALTER TABLE es.events DISABLE ROW LEVEL SECURITY")
+        tenant = Program("event_tenant", "--sample", "3600")
+        self.addCleanup(tenant.close)
+        status, text = tenant.get("/events")
+        self.assertEqual(status, 200)
+        self.assertIn("order-1001", text)
+        self.assertNotIn("account-", text)
+        self.assertEqual(Page(tenant.get("/search?q=order-1001")[1]).heading, "order-1001")
+        order = self.value("SELECT event_id::text FROM escan('order-1001', 0, 0)")
+        self.assertEqual(Page(tenant.get(f"/event?id={order}")[1]).heading, "OrderCreated")
+        self.assertEqual(tenant.get(self.event_page())[0], 404)
+        self.assertEqual(tenant.get("/stream?id=account-alice")[0], 404)
+        self.assertEqual(tenant.get("/streams")[0], 403)
+
     def test_a_fold_cannot_write(self):
         """A page is a read-only transaction, whatever the role may do."""
         self.conn.execute(

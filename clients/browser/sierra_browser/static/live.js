@@ -45,6 +45,7 @@ async function follow(list) {
       const answer = await fetch(address, { cache: "no-store" });
       if (!answer.ok) throw new Error(answer.statusText);
       const news = await answer.json();
+      if (news.reload) return location.reload();
       if (paused) continue;
       after = String(news.after);
       if (news.count) {
@@ -64,12 +65,16 @@ async function follow(list) {
 
 // Replaces the page by a new one, unless somebody is about to press a button in it.
 async function refresh(main) {
+  let took = 0;
   for (;;) {
-    await sleep(1000 * main.dataset.refresh);
+    // The server has nine tenths of its time for others.
+    await sleep(Math.max(1000 * main.dataset.refresh, 9 * took));
     await visible();
     if (main.querySelector("details[open]") || main.contains(document.activeElement)) continue;
     try {
+      const started = performance.now();
       const answer = await fetch(location.href, { cache: "no-store" });
+      took = performance.now() - started;
       if (!answer.ok) continue;
       const page = new DOMParser().parseFromString(await answer.text(), "text/html");
       main.replaceChildren(...page.getElementById("main").childNodes);
