@@ -1,5 +1,6 @@
 """A store in which every text wants to act, to hide, or to be too much."""
 
+import hashlib
 import json
 
 STORE = '"><img src=x onerror=canary()>'
@@ -12,12 +13,14 @@ TEMPLATE = "{{ config }}{% raw %}${7*7}"
 LONG = "w" * 255
 NAMES = [SCRIPT, IMAGE, QUOTE, LINK, BIDI, TEMPLATE, LONG, "</title><svg onload=window.canary=5>", "a/../b?c=d&e#f%2e%00", "שלום-1"]
 
+# What cannot be compressed, so that its size is seen without reading it.
+RANDOM = "".join(hashlib.sha256(number.to_bytes(4, "big")).hexdigest() for number in range(12_000))
 DEEP = "[" * 3000 + '"<b>"' + "]" * 3000
 PAYLOADS = [
     json.dumps({name: name for name in NAMES}),
     '{"a": "\\u001b[31mred\\u001b[0m \\u0000 \\ud800 \\u202e", "b": 1.10, "b": 1e400, "c": 12345678901234567890.0}',
     DEEP,
-    json.dumps("</pre></main><script>window.canary=6</script>" + "x" * 1_000_000),
+    json.dumps("</pre></main><script>window.canary=6</script>" + "x" * 300_000 + RANDOM),
     '  {"open":"<!--", "n": null, "t": [true, false, {}, []]}  ',
     '"<script>window.canary=7</script>"',
     "null",
