@@ -3,7 +3,7 @@
 -- psql -v role=event_browser -v store=es -f reader.sql shop
 --
 -- pg_monitor lets it collect lags at little cost, and see runners.  A role without it may still
--- use all pages; lags are then noted less often.
+-- use all pages; to note lags costs more then.
 GRANT USAGE ON SCHEMA :"store" TO :"role";
 GRANT SELECT ON ALL TABLES IN SCHEMA :"store" TO :"role";
 GRANT pg_monitor TO :"role";

@@ -337,6 +337,7 @@ def event():
         "event.html",
         event=found,
         tree=as_tree(related),
+        known=related,
         complete=complete,
         traced=traced,
         hexdump=show.hex_lines(found.bytes) if found.bytes is not None else None,
@@ -437,7 +438,7 @@ def stream():
 
 def read_state(conn, stream_id, version):
     """The state of an aggregate at a version, and at the one before."""
-    names, error = try_execute(conn, "SELECT aggregate FROM event_aggregates(%s) ORDER BY 1 LIMIT 100", [g.store])
+    names, error = try_execute(conn, "SELECT aggregate FROM event_aggregates(%s) ORDER BY 1 LIMIT 1000", [g.store])
     if error:
         return {"names": [], "error": error, "chosen": None}
     names = [row.aggregate for row in names]

@@ -8,6 +8,8 @@ from datetime import datetime, timezone
 
 import psycopg
 
+from .database import try_execute
+
 # Of a series: an hour, if a sample is taken every 5 seconds.
 MOST_SAMPLES = 720
 MOST_SERIES = 200
@@ -23,12 +25,13 @@ BY_METRICS = """
      GROUP BY 1, 2, 3 ORDER BY 1, 2, 3 LIMIT %s
 """
 BY_SUBSCRIPTIONS = """
-    SELECT t.store, s.subscription, NULL AS consumer, s.lag_events AS events, extract(epoch FROM s.lag)::float8 AS seconds
-      FROM event_stores() AS t, event_subscriptions(t.store) AS s
+    SELECT %(store)s::text AS store, s.subscription, NULL AS consumer, s.lag_events AS events,
+           extract(epoch FROM s.lag)::float8 AS seconds
+      FROM event_subscriptions(%(store)s) AS s
      UNION ALL
-    SELECT t.store, c.subscription, c.consumer, c.lag_events, extract(epoch FROM c.lag)::float8
-      FROM event_stores() AS t, event_consumers(t.store) AS c
-     ORDER BY 1, 2, 3 LIMIT %s
+    SELECT %(store)s::text, c.subscription, c.consumer, c.lag_events, extract(epoch FROM c.lag)::float8
+      FROM event_consumers(%(store)s) AS c
+     ORDER BY 2, 3 LIMIT %(most)s
 """
 
 
@@ -84,9 +87,13 @@ class Samples:
 
     def _read(self):
         with self.database.reading() as conn:
+            rows = []
             if conn.execute("SELECT pg_catalog.pg_has_role('pg_monitor', 'USAGE')").fetchone()[0]:
-                rows = []
                 for subject in ("subscription", "projection", "consumer"):
                     rows += conn.execute(BY_METRICS, [subject, MOST_SERIES]).fetchall()
                 return rows
-            return conn.execute(BY_SUBSCRIPTIONS, [MOST_SERIES]).fetchall()
+            for (store,) in conn.execute("SELECT store::text FROM event_stores() ORDER BY 1").fetchall():
+                # A role need not have the rights for each store.
+                found, _ = try_execute(conn, BY_SUBSCRIPTIONS, {"store": store, "most": MOST_SERIES})
+                rows += found or []
+            return rows

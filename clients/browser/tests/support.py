@@ -23,7 +23,7 @@ class Program:
     def __init__(self, role, *options, database=DATABASE):
         connection = f"dbname={database} user={role} host={os.environ['PGHOST']} port={os.environ['PGPORT']}"
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "sierra_browser", "--connect", connection, "--port", "0", "--sample", "1", *options],
+            [sys.executable, "-m", "sierra_browser", "--connect", connection, "--port", "0", "--sample", "1", "--timeout", "60", *options],
             stdout=subprocess.PIPE,
             text=True,
         )

@@ -373,7 +373,7 @@ class BrowserTest(unittest.TestCase):
         self.conn.execute("CREATE POLICY whole ON es.events TO event_browser, event_operator, event_plain USING (true)")
         plain = Program("event_plain")
         self.addCleanup(plain.close)
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 180
         while "<polyline" not in plain.get("/consumer?name=ledger")[1]:
             self.assertLess(time.monotonic(), deadline, "samples without pg_monitor")
             time.sleep(0.2)
