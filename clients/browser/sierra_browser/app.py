@@ -171,6 +171,8 @@ def database_error(error):
         return error_page(403, "The role of the browser may not do that", message, **more)
     if sqlstate == "SE005":
         return error_page(404, "There is no such store", message, **more)
+    if sqlstate == "0A000":
+        return error_page(501, "This server cannot do that", message, **more)
     if sqlstate == "42883":
         more["hint"] = "Is the extension in this database, and in the search_path of the role?"
     status = 400 if (sqlstate or "").startswith("22") else 409 if (sqlstate or "").startswith(("SE", "55", "42704")) else 500

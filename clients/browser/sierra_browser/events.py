@@ -100,7 +100,11 @@ def has_trace_index(conn, store):
 
 def can_trace(conn, store):
     """Whether etrace() reads little: with its indexes, or in a small store."""
-    return has_trace_index(conn, store) or head_position(conn) < WINDOW
+    if has_trace_index(conn, store):
+        return True
+    # A standby does not know the last position.
+    rows, _ = try_execute(conn, "SELECT ehead() AS head")
+    return bool(rows) and rows[0].head < WINDOW
 
 
 def head_position(conn):
