@@ -42,3 +42,21 @@ CREATE FUNCTION emappend(partition_key text,
     AS 'MODULE_PATHNAME', 'sierra_emappend_arrays';
 COMMENT ON FUNCTION emappend(text, text[], text[], sierra_json[], sierra_json[], expected_version[], uuid[], timestamptz[], bytea[], sierra_json[], sierra_json) IS
     'appends all events of arrays of equal length, or none, and returns their ids and numbers';
+
+CREATE FUNCTION eappend_each(stream_ids text[],
+                             event_names text[],
+                             payloads sierra_json[] DEFAULT NULL,
+                             metadatas sierra_json[] DEFAULT NULL,
+                             expected_versions expected_version[] DEFAULT NULL,
+                             event_ids uuid[] DEFAULT NULL,
+                             timestamps timestamptz[] DEFAULT NULL,
+                             payload_bytes bytea[] DEFAULT NULL,
+                             tags sierra_json[] DEFAULT NULL,
+                             partition_keys text[] DEFAULT NULL,
+                             conditions sierra_json[] DEFAULT NULL,
+                             calls integer[] DEFAULT NULL)
+    RETURNS SETOF sierra_append_outcome
+    LANGUAGE c VOLATILE PARALLEL UNSAFE ROWS 100
+    AS 'MODULE_PATHNAME', 'sierra_eappend_each';
+COMMENT ON FUNCTION eappend_each(text[], text[], sierra_json[], sierra_json[], expected_version[], uuid[], timestamptz[], bytea[], sierra_json[], text[], sierra_json[], integer[]) IS
+    'appends the events of many calls, each of which is accepted or refused by itself';

@@ -278,6 +278,28 @@ CREATE TYPE sierra_append_result AS (
 );
 COMMENT ON TYPE sierra_append_result IS 'id and numbers that an append gave an event';
 
+CREATE TYPE sierra_append_outcome AS (
+    status text,
+    sqlstate text,
+    message text,
+    detail text,
+    hint text,
+    table_name text,
+    column_name text,
+    constraint_name text,
+    event_id uuid,
+    partition_key uuid,
+    partition_id integer,
+    partition_sequence bigint,
+    stream_id text,
+    stream_version bigint,
+    "timestamp" timestamptz,
+    transaction_id uuid,
+    global_position bigint
+);
+COMMENT ON TYPE sierra_append_outcome IS
+    'what became of an event: appended, repeated or refused; the error of a refusal, or id and numbers';
+
 CREATE FUNCTION sierra_internal.require_value(argument text, missing boolean) RETURNS void
     LANGUAGE plpgsql IMMUTABLE
     SET search_path = pg_catalog, pg_temp

@@ -97,7 +97,7 @@ SierraAppendStatus
 sierra_decide_append(SierraDecision *decision, const SierraCondition *condition,
 					 SierraRefusal *refusal)
 {
-	bool alone = sierra_tag_locks_need_store(decision->events, decision->count, condition);
+	bool alone = sierra_tag_locks_call_needs_store(decision->events, decision->count, condition);
 	SierraStore *store = alone ? sierra_store_open_alone() : sierra_store_open(ACL_INSERT);
 
 	if (decision->count == 0)

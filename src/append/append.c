@@ -12,9 +12,12 @@
  *	   expected versions, query of the condition		(route.c, idempotency.c, versions.c,
  *														 condition.c)
  *	6. number the events; show readers that the
- *	   partitions are written; take the positions		(here, route.c, position.c)
- *	7. write rows and index entries						(insert.c)
- *	8. fire AFTER ROW triggers							(here)
+ *	   partitions are written; take the positions		(write.c, route.c, position.c)
+ *	7. write rows and index entries						(write.c, insert.c)
+ *	8. fire AFTER ROW triggers							(write.c)
+ *
+ * Many calls can be appended at once.  They share all steps but 5 to 7: these are done by rounds,
+ * as some calls must find the events of those before them.
  *
  * Nothing is written up to step 5, so a refusal does not change anything.  The locks
  * are held until the end of the transaction.  So versions and sequences are gapless,
@@ -25,215 +28,29 @@
 #include "append/append.h"
 #include "append/hidden.h"
 #include "append/idempotency.h"
-#include "append/insert.h"
-#include "append/metadata.h"
 #include "append/route.h"
 #include "append/tag_locks.h"
 #include "append/versions.h"
-#include "base/routing.h"
-#include "store/early_release.h"
+#include "append/write.h"
+#include "store/durable.h"
 #include "store/extension.h"
 #include "store/position.h"
-#include "store/registry.h"
 #include "wakeup/counters.h"
-#include "wakeup/doorbell.h"
 
 #include "access/xact.h"
 #include "commands/trigger.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
-#include "utils/inval.h"
 
-/* How many ids are generated at a time. */
-#define IDS_AT_ONCE 64
-
-/* Generates the ids of the events, unless they have one, and the id of the transaction. */
-static void
-fill_ids(SierraRoute *route, TimestampTz now, SierraAppendResult *results)
+static bool
+has_query(const SierraRoute *route)
 {
-	pg_uuid_t ids[IDS_AT_ONCE];
-	pg_uuid_t *generated = palloc(sizeof(pg_uuid_t));
-	const pg_uuid_t *transaction_id =
-		route->transaction_id != NULL ? route->transaction_id : generated;
-
-	sierra_uuid_generate(now, sierra_uuid_hash(&results[0].stream->key), generated, 1);
-	for (int i = 0; i < route->count; i++)
+	for (int c = 0; c < route->ncalls; c++)
 	{
-		SierraNewEvent *event = &route->events[i];
-
-		if (i % IDS_AT_ONCE == 0)
-		{
-			CHECK_FOR_INTERRUPTS();
-			sierra_uuid_generate(now, 0, ids, Min(IDS_AT_ONCE, route->count - i));
-		}
-		results[i].transaction_id = transaction_id;
-		if (event->has_event_id)
-			continue;
-		event->event_id = ids[i % IDS_AT_ONCE];
-		sierra_uuid_set_hash(&event->event_id, sierra_uuid_hash(&results[i].stream->key));
+		if (route->calls[c].condition != NULL && route->calls[c].condition->has_query)
+			return true;
 	}
-}
-
-/* The highest position in the partitions of the call, or SIERRA_NONE. */
-static int64
-newest_position(const SierraRoute *route)
-{
-	int64 newest = SIERRA_NONE;
-
-	for (int i = 0; i < route->npartitions; i++)
-		newest = Max(newest, route->partitions[i].position);
-	return newest;
-}
-
-static void
-fill_results(SierraRoute *route, SierraAppendResult *results)
-{
-	TimestampTz now = GetCurrentTimestamp();
-	int64 position;
-
-	/*
-	 * Check again, under the locks: while we waited for them, another session may have
-	 * loaded rows, and then the sequence of positions may be behind them.
-	 */
-	AcceptInvalidationMessages();
-	sierra_position_check(route->store);
-	fill_ids(route, now, results);
-	sierra_route_begin_writing(route);
-	position = sierra_position_take(route->store, route->count, newest_position(route));
-	for (int i = 0; i < route->count; i++)
-	{
-		SierraAppendPartition *partition = results[i].stream->target;
-
-		CHECK_FOR_INTERRUPTS();
-		partition->position = position + i;
-		results[i].global_position = partition->position;
-		results[i].partition_sequence = ++partition->sequence;
-		if (!route->events[i].has_timestamp)
-			route->events[i].timestamp = now;
-	}
-}
-
-static void
-write_companions(SierraRoute *route, const SierraAppendResult *results)
-{
-	SierraRegistryWriter keys = {NULL};
-	SierraRegistryWriter ids = {NULL};
-	SierraRegistryWriter tags = {NULL};
-
-	for (int i = 0; i < route->nstreams; i++)
-	{
-		const SierraRouteStream *stream = &route->streams[i];
-
-		CHECK_FOR_INTERRUPTS();
-		if (!stream->register_key)
-			continue;
-		if (keys.rel == NULL)
-			sierra_registry_open_keys(route->store, route->estate, &keys);
-		sierra_registry_add_key(&keys, stream->event->stream_id, &stream->key);
-	}
-	for (int i = 0; i < route->count; i++)
-	{
-		CHECK_FOR_INTERRUPTS();
-		if (!route->events[i].has_event_id)
-			continue;
-		if (ids.rel == NULL)
-			sierra_registry_open_ids(route->store, route->estate, &ids);
-		sierra_registry_add_id(&ids, &route->events[i].event_id, results[i].stream->partition);
-	}
-	for (int i = 0; i < route->count; i++)
-	{
-		CHECK_FOR_INTERRUPTS();
-		if (route->events[i].tags == NULL)
-			continue;
-		if (tags.rel == NULL)
-			sierra_registry_open_tags(route->store, route->estate, &tags);
-		sierra_registry_add_tags(&tags, route->events[i].tags, results[i].global_position,
-								 results[i].stream->partition, results[i].partition_sequence);
-	}
-	sierra_registry_close(&keys);
-	sierra_registry_close(&ids);
-	sierra_registry_close(&tags);
-}
-
-/* Writes the events partition by partition, in the order of their numbers. */
-static void
-write_events(SierraRoute *route, SierraAppendResult *results)
-{
-	SierraInsert insert = {.store = route->store,
-						   .estate = route->estate,
-						   .events = route->events,
-						   .results = results,
-						   .session_metadata = sierra_metadata_of_session()};
-	int *order = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(int) * route->count);
-	int *fill = palloc0(sizeof(int) * (route->npartitions + 1));
-	int start = 0;
-
-	/* fill[l]: where the next event of partition l goes, after a counting sort */
-	for (int i = 0; i < route->count; i++)
-		fill[results[i].stream->target - route->partitions + 1]++;
-	for (int l = 0; l < route->npartitions; l++)
-		fill[l + 1] += fill[l];
-	for (int i = 0; i < route->count; i++)
-	{
-		CHECK_FOR_INTERRUPTS();
-		order[fill[results[i].stream->target - route->partitions]++] = i;
-	}
-
-	for (int l = 0; l < route->npartitions; l++)
-	{
-		if (fill[l] > start)
-			sierra_insert_events(&insert, &route->partitions[l], order + start, fill[l] - start);
-		start = fill[l];
-	}
-	sierra_insert_end(&insert);
-	pfree(order);
-	pfree(fill);
-}
-
-/* The bytes of the data that a call appends, for the counters. */
-static int64
-bytes_of(const SierraRoute *route)
-{
-	int64 bytes = 0;
-
-	for (int i = 0; i < route->count; i++)
-	{
-		const SierraNewEvent *event = &route->events[i];
-
-		if (event->payload != NULL)
-			bytes += VARSIZE_ANY_EXHDR(event->payload);
-		if (event->payload_bytes != NULL)
-			bytes += VARSIZE_ANY_EXHDR(event->payload_bytes);
-		if (event->metadata != NULL)
-			bytes += VARSIZE_ANY_EXHDR(event->metadata);
-	}
-	return bytes;
-}
-
-static void
-write_append(SierraRoute *route, SierraAppendResult *results)
-{
-	/*
-	 * Triggers must not fire before all rows of the call are stored: a trigger that
-	 * appends must get versions and sequences above those of this call.
-	 */
-	AfterTriggerBeginQuery();
-	sierra_position_begin_writing(route->store, results[0].global_position);
-	for (int i = 0; i < route->npartitions; i++)
-	{
-		if (route->partitions[i].is_written)
-			sierra_position_note_written(route->partitions[i].id);
-	}
-	write_companions(route, results);
-	write_events(route, results);
-	sierra_position_end_writing();
-	sierra_early_release_note();
-	sierra_doorbell_note_append(route->store, results[route->count - 1].global_position);
-	if (sierra_shared != NULL)
-		sierra_counters_note_append(route->store, route->count, bytes_of(route));
-	AfterTriggerEndQuery(route->estate);
-	ExecResetTupleTable(route->estate->es_tupleTable, false);
-	ExecCloseResultRelations(route->estate);
+	return false;
 }
 
 /*
@@ -243,12 +60,11 @@ write_append(SierraRoute *route, SierraAppendResult *results)
  * partitions that are only looked at too, and a query can match events of any partition.
  */
 static void
-refuse_nested(const SierraRoute *route, const SierraCondition *condition)
+refuse_nested(const SierraRoute *route)
 {
 	const char *hint = "Append in an AFTER trigger.";
 
-	if (condition != NULL && condition->has_query &&
-		sierra_position_being_written(route->store) != PG_INT64_MAX)
+	if (has_query(route) && sierra_position_being_written(route->store) != PG_INT64_MAX)
 		ereport(
 			ERROR, errcode(ERRCODE_TRIGGERED_DATA_CHANGE_VIOLATION),
 			errmsg("cannot check a condition on event store \"%s\" while an append writes to it",
@@ -330,24 +146,6 @@ refuse_read_only(const SierraStore *store)
 				errhint("Append on the publisher, or drop the subscription first."));
 }
 
-/* Decides, under the locks of the route: DONE if the events are to be written. */
-static SierraAppendStatus
-decide(SierraRoute *route, const SierraCondition *condition, SierraAppendResult *results,
-	   SierraRefusal *refusal)
-{
-	SierraAppendStatus status;
-
-	refuse_nested(route, condition);
-	if (SessionReplicationRole == SESSION_REPLICATION_ROLE_REPLICA)
-		refuse_replica_role(route);
-	status = sierra_idempotency_check(route, results, refusal);
-	if (status == SIERRA_APPEND_DONE)
-		status = sierra_versions_number(route, results, refusal);
-	if (status == SIERRA_APPEND_DONE)
-		status = sierra_condition_check(route, condition, refusal);
-	return status;
-}
-
 /* Counts an append that writes nothing. */
 static void
 count_refusal(const SierraStore *store, SierraAppendStatus status)
@@ -364,6 +162,7 @@ count_refusal(const SierraStore *store, SierraAppendStatus status)
 			sierra_counters_count(store, SIERRA_COUNT_CONFLICTS);
 			return;
 		case SIERRA_APPEND_CONDITION_FAILED:
+		case SIERRA_APPEND_POSITION_NOT_REACHED:
 			sierra_counters_count(store, SIERRA_COUNT_CONDITIONS);
 			return;
 		case SIERRA_APPEND_KEY_MISMATCH:
@@ -372,6 +171,140 @@ count_refusal(const SierraStore *store, SierraAppendStatus status)
 			sierra_counters_count(store, SIERRA_COUNT_REFUSED);
 			return;
 	}
+}
+
+/*
+ * Is the call to be decided and written by itself?  A query must find the events of the calls
+ * before it, and so must policies.  A disputed stream gets its key from the call that creates it.
+ */
+static bool
+is_alone(const SierraRoute *route, const SierraAppendCall *call)
+{
+	if (call->condition != NULL || sierra_store_has_row_security(route->store))
+		return true;
+	for (int i = call->first; i < call->first + call->count && route->has_disputes; i++)
+	{
+		if (route->results[i].stream->is_disputed)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Divides the calls into rounds.  The events of a round are looked for and written together.  So
+ * an event id of a call must not be one of an earlier call of its round.
+ */
+static void
+plan_rounds(SierraRoute *route)
+{
+	HTAB *seen = sierra_idempotency_begin(route);
+	bool was_alone = false;
+	int first = 0;
+
+	for (int c = 0; c < route->ncalls; c++)
+	{
+		SierraAppendCall *call = &route->calls[c];
+		bool alone = route->ncalls > 1 && is_alone(route, call);
+
+		call->begins_round = sierra_idempotency_note(route, seen, c, first) || alone || was_alone;
+		if (call->begins_round)
+			first = c;
+		was_alone = alone;
+	}
+	if (seen != NULL)
+		hash_destroy(seen);
+}
+
+/* Decides, under the locks of the route: DONE if the events are to be written. */
+static SierraAppendStatus
+decide(SierraRoute *route, SierraAppendCall *call)
+{
+	SierraAppendStatus status = sierra_idempotency_judge(route, call);
+
+	if (status == SIERRA_APPEND_DONE)
+		status = sierra_versions_number(route, call);
+	if (status != SIERRA_APPEND_DONE)
+		return status;
+	status = sierra_condition_check(route, call);
+	if (status != SIERRA_APPEND_DONE)
+		sierra_versions_take_back(route, call);
+	return status;
+}
+
+static void
+run_round(SierraWriter *writer, SierraRoute *route, int first, int end)
+{
+	const SierraAppendCall *last = &route->calls[end - 1];
+
+	for (int c = first; c < end; c++)
+		route->calls[c].status = sierra_route_check(route, &route->calls[c]);
+	sierra_idempotency_look(route, route->calls[first].first, last->first + last->count);
+	for (int c = first; c < end; c++)
+	{
+		SierraAppendCall *call = &route->calls[c];
+
+		if (call->status == SIERRA_APPEND_DONE)
+			call->status = decide(route, call);
+		sierra_hidden_censor(route, call);
+	}
+	sierra_write_round(writer, route, first, end);
+}
+
+static void
+run_rounds(SierraWriter *writer, SierraRoute *route)
+{
+	int end;
+
+	plan_rounds(route);
+	for (int first = 0; first < route->ncalls; first = end)
+	{
+		end = first + 1;
+		while (end < route->ncalls && !route->calls[end].begins_round)
+			end++;
+		run_round(writer, route, first, end);
+	}
+}
+
+void
+sierra_append_calls(const SierraStore *store, SierraNewEvent *events, SierraAppendCall *calls,
+					int ncalls, SierraAppendResult *results)
+{
+	const SierraAppendCall *last = &calls[ncalls - 1];
+	SierraRoute route = {.store = store,
+						 .events = events,
+						 .count = last->first + last->count,
+						 .calls = calls,
+						 .ncalls = ncalls,
+						 .results = results};
+	SierraWriter writer = {.has_written = false};
+	SierraTagLocks tags;
+	bool has_repeated = false;
+
+	refuse_read_only(store);
+	sierra_position_check(store);
+	sierra_tag_locks_take(store, events, calls, ncalls, &tags);
+	route.estate = CreateExecutorState();
+	sierra_route_open(&route);
+	refuse_nested(&route);
+	if (SessionReplicationRole == SESSION_REPLICATION_ROLE_REPLICA)
+		refuse_replica_role(&route);
+	run_rounds(&writer, &route);
+	sierra_write_end(&writer);
+	if (!writer.has_written)
+		sierra_route_unlock(&route);
+	sierra_route_close(&route);
+	if (!writer.has_written)
+		sierra_tag_locks_release(store, &tags);
+	FreeExecutorState(route.estate);
+	for (int c = 0; c < ncalls; c++)
+	{
+		calls[c].refusal.store = store;
+		count_refusal(store, calls[c].status);
+		has_repeated |= calls[c].status == SIERRA_APPEND_REPEATED;
+	}
+	/* The first append may have committed asynchronously. */
+	if (has_repeated)
+		sierra_make_durable();
 }
 
 SierraAppendStatus
@@ -386,43 +319,11 @@ sierra_append_with_id(const SierraStore *store, const pg_uuid_t *key, SierraNewE
 					  int count, const SierraCondition *condition, const pg_uuid_t *transaction_id,
 					  SierraAppendResult *results, SierraRefusal *refusal)
 {
-	SierraRoute route = {.store = store,
-						 .key = key,
-						 .events = events,
-						 .count = count,
-						 .transaction_id = transaction_id};
-	SierraTagLocks tags;
-	SierraAppendStatus status;
+	SierraAppendCall call = {
+		.count = count, .key = key, .condition = condition, .transaction_id = transaction_id};
 
-	refuse_read_only(store);
-	sierra_position_check(store);
-
-	refusal->store = store;
-	if (condition != NULL)
-	{
-		route.checked = condition->streams;
-		route.nchecked = condition->stream_count;
-	}
-	sierra_tag_locks_take(store, events, count, condition, &tags);
-	route.estate = CreateExecutorState();
-	status = sierra_route_open(&route, results, refusal);
-	if (status == SIERRA_APPEND_DONE)
-	{
-		status = decide(&route, condition, results, refusal);
-		if (status == SIERRA_APPEND_DONE)
-		{
-			fill_results(&route, results);
-			sierra_condition_check_position(store, condition, results[0].global_position);
-			write_append(&route, results);
-		}
-		else
-			sierra_route_unlock(&route);
-		sierra_route_close(&route);
-	}
-	if (status != SIERRA_APPEND_DONE)
-		sierra_tag_locks_release(store, &tags);
-	count_refusal(store, status);
-	sierra_hidden_censor(&route, results, status, refusal);
-	FreeExecutorState(route.estate);
-	return status;
+	sierra_append_calls(store, events, &call, 1, results);
+	if (call.status != SIERRA_APPEND_DONE)
+		*refusal = call.refusal;
+	return call.status;
 }

@@ -5,6 +5,7 @@
 #ifndef SIERRA_APPEND_H
 #define SIERRA_APPEND_H
 
+#include "append/call.h"
 #include "append/condition.h"
 #include "append/insert.h"
 #include "append/refusal.h"
@@ -40,5 +41,14 @@ extern SierraAppendStatus
 sierra_append_with_id(const SierraStore *store, const pg_uuid_t *key, SierraNewEvent *events,
 					  int count, const SierraCondition *condition, const pg_uuid_t *transaction_id,
 					  SierraAppendResult *results, SierraRefusal *refusal);
+
+/*
+ * Appends the events of several calls, which follow each other in events; each call is accepted
+ * or refused by itself, after those before it.  Fills results of all events as sierra_append()
+ * does for each call, and status and refusal of each call.  The caller has checked the conditions
+ * with sierra_condition_check_events() too.  AFTER triggers fire at the end.
+ */
+extern void sierra_append_calls(const SierraStore *store, SierraNewEvent *events,
+								SierraAppendCall *calls, int ncalls, SierraAppendResult *results);
 
 #endif /* SIERRA_APPEND_H */

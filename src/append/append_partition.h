@@ -22,8 +22,10 @@ typedef struct SierraAppendPartition
 	bool stream_scanning;	/* it is open */
 	SierraScan id_scan;		/* that of sierra_append_partition_find_id() */
 	bool id_scanning;		/* it is open */
-	bool is_written;		/* has streams of the call; otherwise it is only kept locked */
-	bool lock_is_new;		/* this call took its lock, so it may release it */
+	bool is_written;		/* calls append to it; otherwise it is only kept locked */
+	bool is_announced;		/* its lock is in the mode to write */
+	bool lock_is_new;		/* this append took its lock, so it may release it */
+	int pending;			/* its events that are to be written next */
 	int64 sequence;			/* of the newest event, or SIERRA_NONE; filled by a probe */
 	int64 position;			/* of the newest event, or SIERRA_NONE; filled by a probe */
 } SierraAppendPartition;

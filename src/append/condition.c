@@ -10,7 +10,6 @@
 #include "postgres.h"
 
 #include "append/condition.h"
-#include "base/errors.h"
 #include "base/json_slice.h"
 #include "base/stream_map.h"
 #include "read/query_probe.h"
@@ -18,6 +17,7 @@
 
 #include "access/relation.h"
 #include "access/xact.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
@@ -185,6 +185,39 @@ sierra_condition_parse(const text *json, SierraCondition *condition)
 	read_members(values, condition);
 }
 
+/* A stream with events in the call has its expected version there. */
+static void
+refuse_other_expectation(const SierraNewEvent *event, const SierraNewEvent *checked)
+{
+	if (event->expected == checked->expected)
+		return;
+	ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			errmsg("the call appends to stream \"%s\" of its condition",
+				   text_to_cstring(checked->stream_id)),
+			errdetail("The first event for the stream expects version %s, the condition %s.",
+					  sierra_expected_version_text(event->expected),
+					  sierra_expected_version_text(checked->expected)),
+			errhint("Pass the version as expected_version of the event, and leave the stream out "
+					"of the condition."));
+}
+
+void
+sierra_condition_check_events(const SierraCondition *condition, const SierraNewEvent *events,
+							  int count)
+{
+	for (int i = 0; condition != NULL && i < condition->stream_count; i++)
+	{
+		const SierraNewEvent *checked = &condition->streams[i];
+		int first = 0;
+
+		CHECK_FOR_INTERRUPTS();
+		while (first < count && !sierra_text_equal(events[first].stream_id, checked->stream_id))
+			first++;
+		if (first < count)
+			refuse_other_expectation(&events[first], checked);
+	}
+}
+
 /*
  * Under REPEATABLE READ and SERIALIZABLE: does the transaction see the event, or has it
  * written it?  Otherwise it would not find the event if it read again.
@@ -209,9 +242,11 @@ sees(const SierraStore *store, const SierraFoundEvent *found)
 }
 
 SierraAppendStatus
-sierra_condition_check(const SierraRoute *route, const SierraCondition *condition,
-					   SierraRefusal *refusal)
+sierra_condition_check(const SierraRoute *route, SierraAppendCall *call)
 {
+	const SierraCondition *condition = call->condition;
+	SierraRefusal *refusal = &call->refusal;
+
 	if (condition == NULL || !condition->has_query ||
 		!sierra_query_find_first(route->store, &condition->query, condition->after, condition->seen,
 								 condition->seen_count, &refusal->found))
@@ -223,18 +258,15 @@ sierra_condition_check(const SierraRoute *route, const SierraCondition *conditio
 	return SIERRA_APPEND_CONDITION_FAILED;
 }
 
-void
-sierra_condition_check_position(const SierraStore *store, const SierraCondition *condition,
-								int64 position)
+SierraAppendStatus
+sierra_condition_check_position(SierraAppendCall *call, int64 position)
 {
+	const SierraCondition *condition = call->condition;
+
 	if (condition == NULL || !condition->has_query || position > condition->after)
-		return;
-	ereport(ERROR, errcode(ERRCODE_SIERRA_CONDITION_FAILED), errmsg("append condition failed"),
-			errdetail("The condition is about events above position %lld, and the next position "
-					  "of the store is %lld.",
-					  (long long) condition->after, (long long) position),
-			errhint("Take the position from ehead(). If it was, the store has lost events since, "
-					"by a restore or a failover: read again, and decide again."),
-			err_generic_string(PG_DIAG_SCHEMA_NAME, NameStr(store->name)),
-			err_generic_string(PG_DIAG_CONSTRAINT_NAME, "append_condition"));
+		return SIERRA_APPEND_DONE;
+	call->refusal.event = NULL;
+	call->refusal.after = condition->after;
+	call->refusal.position = position;
+	return SIERRA_APPEND_POSITION_NOT_REACHED;
 }

@@ -46,16 +46,17 @@ count_event(void *seen, Datum *values, bool *nulls)
 }
 
 bool
-sierra_hidden_repetition(const SierraRoute *route, const SierraAppendResult *results)
+sierra_hidden_repetition(const SierraRoute *route, const SierraAppendCall *call)
 {
+	const SierraAppendResult *results = route->results;
 	SierraSink *sink;
 	int seen = 0;
 
 	if (!sierra_store_has_row_security(route->store) || !may_read(route->store))
 		return false;
 	begin_looking();
-	sink = sierra_row_security_sink(route->store, count_event, &seen, route->count);
-	for (int i = 0; i < route->count; i++)
+	sink = sierra_row_security_sink(route->store, count_event, &seen, call->count);
+	for (int i = call->first; i < call->first + call->count; i++)
 	{
 		CHECK_FOR_INTERRUPTS();
 		sierra_row_security_put(sink, results[i].stream->partition, results[i].partition_sequence);
@@ -63,7 +64,7 @@ sierra_hidden_repetition(const SierraRoute *route, const SierraAppendResult *res
 	sierra_row_security_finish(sink);
 	PopActiveSnapshot();
 	pfree(sink);
-	return seen < route->count;
+	return seen < call->count;
 }
 
 /* May the user read the event that a condition failed for? */
@@ -88,23 +89,25 @@ sees_found(const SierraStore *store, const SierraFoundEvent *found)
 
 /* Is it an event of the call?  Otherwise it is a stream of the condition. */
 static bool
-is_of_call(const SierraRoute *route, const SierraNewEvent *event)
+is_of_call(const SierraRoute *route, const SierraAppendCall *call, const SierraNewEvent *event)
 {
-	return event >= route->events && event < route->events + route->count;
+	const SierraNewEvent *first = &route->events[call->first];
+
+	return event >= first && event < first + call->count;
 }
 
 /* The version of the stream without events of this call, which were counted already. */
 static int64
-stored_version(const SierraRoute *route, const SierraAppendResult *results,
-			   const SierraRefusal *refusal)
+stored_version(const SierraRoute *route, const SierraAppendCall *call)
 {
-	int64 version = refusal->current_version;
+	const SierraAppendResult *results = route->results;
+	int64 version = call->refusal.current_version;
 	int refused;
 
-	if (!is_of_call(route, refusal->event))
+	if (!is_of_call(route, call, call->refusal.event))
 		return version;
-	refused = refusal->event - route->events;
-	for (int i = 0; i < refused; i++)
+	refused = call->refusal.event - route->events;
+	for (int i = call->first; i < refused; i++)
 	{
 		if (results[i].stream == results[refused].stream)
 			version--;
@@ -113,20 +116,20 @@ stored_version(const SierraRoute *route, const SierraAppendResult *results,
 }
 
 void
-sierra_hidden_censor(const SierraRoute *route, const SierraAppendResult *results,
-					 SierraAppendStatus status, SierraRefusal *refusal)
+sierra_hidden_censor(const SierraRoute *route, SierraAppendCall *call)
 {
+	SierraRefusal *refusal = &call->refusal;
 	int64 stored = SIERRA_NONE;
 	int64 version = SIERRA_NONE;
 	bool sees_any = false;
 
-	refusal->hidden =
-		status == SIERRA_APPEND_CONDITION_FAILED && !sees_found(route->store, &refusal->found);
-	if (status != SIERRA_APPEND_WRONG_VERSION && status != SIERRA_APPEND_KEY_MISMATCH)
+	refusal->hidden = call->status == SIERRA_APPEND_CONDITION_FAILED &&
+					  !sees_found(route->store, &refusal->found);
+	if (call->status != SIERRA_APPEND_WRONG_VERSION && call->status != SIERRA_APPEND_KEY_MISMATCH)
 		return;
-	if (status == SIERRA_APPEND_WRONG_VERSION)
+	if (call->status == SIERRA_APPEND_WRONG_VERSION)
 	{
-		stored = stored_version(route, results, refusal);
+		stored = stored_version(route, call);
 		if (stored == SIERRA_NONE)
 			return;
 	}

@@ -8,13 +8,12 @@
 #include "append/route.h"
 
 /*
- * Is one of the events that this call repeats hidden from the user?  results says where
+ * Is one of the events that this call repeats hidden from the user?  The results say where
  * they are stored.
  */
-extern bool sierra_hidden_repetition(const SierraRoute *route, const SierraAppendResult *results);
+extern bool sierra_hidden_repetition(const SierraRoute *route, const SierraAppendCall *call);
 
-/* Removes from a refusal what the user could not read. */
-extern void sierra_hidden_censor(const SierraRoute *route, const SierraAppendResult *results,
-								 SierraAppendStatus status, SierraRefusal *refusal);
+/* Removes from the refusal of a call what the user could not read. */
+extern void sierra_hidden_censor(const SierraRoute *route, SierraAppendCall *call);
 
 #endif /* SIERRA_HIDDEN_H */

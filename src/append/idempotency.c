@@ -1,17 +1,19 @@
 /*
  * idempotency.c
- *		Idempotency: is this append the repetition of an earlier one?
+ *		Idempotency: is this call the repetition of an earlier one?
  *
  * An event with this id can be stored in three places: in the partition of its stream,
  * whose lock we hold; if a server generated the id, in the partition whose hash the id
  * contains; and if a client chose the id, in any partition, which event_ids then names.
+ *
+ * Each place is looked through for all ids of a round of calls at once, so that its tables
+ * and indexes are opened once.  Then each call is judged by itself.
  */
 #include "postgres.h"
 
 #include "append/hidden.h"
 #include "append/idempotency.h"
 #include "base/routing.h"
-#include "store/durable.h"
 #include "store/registry.h"
 
 #include "access/relation.h"
@@ -19,61 +21,76 @@
 #include "utils/hsearch.h"
 #include "utils/snapmgr.h"
 
-/*
- * One check.  It looks in each place for all ids of the call, so that the
- * tables and indexes of that place are opened once.  The call is refused for
- * the first event, in the order of the call, that is refused in any place.
- */
-typedef struct Check
+/* Where the id of an event was found. */
+enum
+{
+	NOT_STORED,
+	STORED,			 /* in the stream of the event */
+	STORED_ELSEWHERE /* in another stream */
+};
+
+/* The events whose ids are looked for. */
+typedef struct Look
 {
 	SierraRoute *route;
-	SierraAppendResult *results;
-	bool *stored; /* by event: it is stored in its stream */
-	int nstored;
-	int refused; /* the first event that is refused, or the number of events */
-	const char *reason;
-} Check;
+	int first;
+	int end;
+} Look;
 
-static void
-refuse(Check *check, int i, const char *reason)
+/* The newest call with this id. */
+typedef struct IdSeen
 {
-	check->refused = i;
-	check->reason = reason;
-}
+	pg_uuid_t id;
+	int call;
+} IdSeen;
 
-/* Is this id to be looked for outside the partition of its stream? */
 static bool
-is_wanted(const Check *check, int i)
+has_chosen_ids(const SierraRoute *route, int first, int end)
 {
-	return check->route->events[i].has_event_id && !check->stored[i];
+	for (int i = first; i < end; i++)
+	{
+		if (route->events[i].has_event_id)
+			return true;
+	}
+	return false;
 }
 
-static void
-refuse_id_repeated_in_call(Check *check)
+HTAB *
+sierra_idempotency_begin(const SierraRoute *route)
 {
-	const SierraRoute *route = check->route;
 	HASHCTL ctl = {0};
-	HTAB *seen;
 
-	if (route->count == 1)
-		return;
-	ctl.keysize = ctl.entrysize = sizeof(pg_uuid_t);
+	if (route->count == 1 || !has_chosen_ids(route, 0, route->count))
+		return NULL;
+	ctl.keysize = sizeof(pg_uuid_t);
+	ctl.entrysize = sizeof(IdSeen);
 	ctl.hcxt = CurrentMemoryContext;
-	seen = hash_create("sierra_es ids of a call", 256, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
-	for (int i = 0; i < route->count; i++)
+	return hash_create("sierra_es ids of calls", 256, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+}
+
+bool
+sierra_idempotency_note(const SierraRoute *route, HTAB *seen, int c, int since)
+{
+	SierraAppendCall *call = &route->calls[c];
+	bool is_in_other = false;
+
+	call->repeated = -1;
+	for (int i = call->first; i < call->first + call->count && seen != NULL; i++)
 	{
-		bool found = false;
+		bool found;
+		IdSeen *entry;
 
 		CHECK_FOR_INTERRUPTS();
-		if (route->events[i].has_event_id)
-			(void) hash_search(seen, &route->events[i].event_id, HASH_ENTER, &found);
-		if (found)
-		{
-			refuse(check, i, "The call has two events with this id.");
-			break;
-		}
+		if (!route->events[i].has_event_id)
+			continue;
+		entry = hash_search(seen, &route->events[i].event_id, HASH_ENTER, &found);
+		if (found && entry->call == c && call->repeated < 0)
+			call->repeated = i;
+		else if (found && entry->call >= since && entry->call < c)
+			is_in_other = true;
+		entry->call = c;
 	}
-	hash_destroy(seen);
+	return is_in_other;
 }
 
 static void
@@ -89,6 +106,135 @@ read_results(TupleTableSlot *slot, SierraNewEvent *event, SierraAppendResult *re
 	event->timestamp = sierra_slot_int8(slot, Anum_events_timestamp);
 }
 
+/* Is this id to be looked for? */
+static bool
+is_wanted(const Look *look, int i)
+{
+	return look->route->events[i].has_event_id && look->route->stored[i] == NOT_STORED;
+}
+
+/* The event is stored in the partition of its stream, whose lock we hold. */
+static void
+note_stored(const Look *look, int i, TupleTableSlot *slot)
+{
+	SierraNewEvent *event = &look->route->events[i];
+
+	if (!sierra_slot_text_equal(slot, Anum_events_stream_id, event->stream_id))
+	{
+		look->route->stored[i] = STORED_ELSEWHERE;
+		return;
+	}
+	look->route->stored[i] = STORED;
+	read_results(slot, event, &look->route->results[i]);
+}
+
+static void
+look_in_own_partitions(const Look *look)
+{
+	SierraRoute *route = look->route;
+
+	for (int i = look->first; i < look->end; i++)
+	{
+		TupleTableSlot *slot;
+
+		if (!is_wanted(look, i))
+			continue;
+		slot = sierra_append_partition_find_id(route->results[i].stream->target,
+											   &route->events[i].event_id);
+		if (slot != NULL)
+			note_stored(look, i, slot);
+	}
+	for (int i = 0; i < route->npartitions; i++)
+		sierra_append_partition_end_probes(&route->partitions[i]);
+}
+
+/* Looks in another partition for a list of events: first, then next[first], and so on. */
+static void
+look_in_partition(const Look *look, int id, int first, const int *next)
+{
+	Relation rel = sierra_scan_open_partition(look->route->store, id, AccessShareLock);
+	Relation index = sierra_scan_open_index(rel, SIERRA_INDEX_EVENT_ID);
+	SnapshotData dirty;
+	SierraScan scan;
+
+	InitDirtySnapshot(dirty);
+	sierra_scan_begin(&scan, rel, index, true, &dirty, 1);
+	for (int i = first; i >= 0; i = next[i - look->first])
+	{
+		ScanKeyData key;
+
+		sierra_scan_key_uuid(&key, 1, &look->route->events[i].event_id);
+		if (sierra_scan_find_settled(&scan, &dirty, &key))
+			look->route->stored[i] = STORED_ELSEWHERE;
+	}
+	sierra_scan_end(&scan);
+	relation_close(rel, AccessShareLock);
+}
+
+/* An id that a server can have generated is looked for in the partition that it names. */
+static void
+look_in_other_partitions(const Look *look)
+{
+	const SierraRoute *route = look->route;
+	int partitions = route->store->partitions;
+	int *first = palloc(sizeof(int) * partitions);
+	int *next =
+		MemoryContextAllocHuge(CurrentMemoryContext, sizeof(int) * (look->end - look->first));
+
+	for (int id = 0; id < partitions; id++)
+		first[id] = -1;
+	for (int i = look->end - 1; i >= look->first; i--)
+	{
+		int id = sierra_uuid_partition(&route->events[i].event_id, partitions);
+
+		CHECK_FOR_INTERRUPTS();
+		if (!is_wanted(look, i) || id == route->results[i].stream->partition ||
+			!sierra_uuid_may_be_generated(&route->events[i].event_id))
+			continue;
+		next[i - look->first] = first[id];
+		first[id] = i;
+	}
+	for (int id = 0; id < partitions; id++)
+	{
+		if (first[id] >= 0)
+			look_in_partition(look, id, first[id], next);
+	}
+	pfree(first);
+	pfree(next);
+}
+
+static void
+look_in_registry(const Look *look)
+{
+	SierraRegistryLookup ids = {.active = false};
+
+	for (int i = look->first; i < look->end; i++)
+	{
+		if (!is_wanted(look, i))
+			continue;
+		if (!ids.active)
+			sierra_registry_begin_ids(look->route->store, &ids);
+		if (sierra_registry_has_id(&ids, &look->route->events[i].event_id))
+			look->route->stored[i] = STORED_ELSEWHERE;
+	}
+	sierra_registry_end(&ids);
+}
+
+void
+sierra_idempotency_look(SierraRoute *route, int first, int end)
+{
+	Look look = {.route = route, .first = first, .end = end};
+
+	if (!has_chosen_ids(route, first, end))
+		return;
+	if (route->stored == NULL)
+		route->stored = MemoryContextAllocExtended(CurrentMemoryContext, route->count,
+												   MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+	look_in_own_partitions(&look);
+	look_in_other_partitions(&look);
+	look_in_registry(&look);
+}
+
 /* Does this stored event follow the one before it in its stream, as in the call? */
 static bool
 follows_in_stream(SierraRouteStream *stream, int64 version)
@@ -100,178 +246,58 @@ follows_in_stream(SierraRouteStream *stream, int64 version)
 	return follows;
 }
 
-/* Reads an event that is stored in the partition of its stream, whose lock we hold. */
-static void
-check_stored(Check *check, int i, TupleTableSlot *slot)
+static SierraAppendStatus
+refuse(SierraRoute *route, SierraAppendCall *call, int i, const char *reason)
 {
-	SierraNewEvent *event = &check->route->events[i];
-	SierraAppendResult *results = &check->results[i];
-
-	if (!sierra_slot_text_equal(slot, Anum_events_stream_id, event->stream_id))
-	{
-		refuse(check, i, "It is stored in another stream.");
-		return;
-	}
-	read_results(slot, event, results);
-	check->stored[i] = true;
-	check->nstored++;
-	if (!follows_in_stream(results->stream, results->stream_version))
-		refuse(check, i,
-			   "The events of the call are stored in another order, or with others between them.");
+	call->refusal.event = &route->events[i];
+	call->refusal.event_id = route->events[i].event_id;
+	call->refusal.reason = reason;
+	return SIERRA_APPEND_DUPLICATE_EVENT;
 }
 
-static void
-look_in_own_partitions(Check *check)
+/* At least one event of the call is stored. */
+static SierraAppendStatus
+judge_stored(SierraRoute *route, SierraAppendCall *call)
 {
-	SierraRoute *route = check->route;
+	int end = call->first + call->count;
+	int nstored = 0;
+	int first_stored = -1;
 
-	for (int i = 0; i < check->refused; i++)
+	for (int i = call->first; i < end; i++)
+		route->results[i].stream->repeated_version = SIERRA_NONE;
+	for (int i = call->first; i < end; i++)
 	{
-		TupleTableSlot *slot;
-
-		if (!route->events[i].has_event_id)
-			continue;
-		slot = sierra_append_partition_find_id(check->results[i].stream->target,
-											   &route->events[i].event_id);
-		if (slot != NULL)
-			check_stored(check, i, slot);
-	}
-	for (int i = 0; i < route->npartitions; i++)
-		sierra_append_partition_end_probes(&route->partitions[i]);
-}
-
-/* Looks in another partition for a list of events: first, then next[first], and so on. */
-static void
-look_in_partition(Check *check, int id, int first, const int *next)
-{
-	Relation rel = sierra_scan_open_partition(check->route->store, id, AccessShareLock);
-	Relation index = sierra_scan_open_index(rel, SIERRA_INDEX_EVENT_ID);
-	SnapshotData dirty;
-	SierraScan scan;
-
-	InitDirtySnapshot(dirty);
-	sierra_scan_begin(&scan, rel, index, true, &dirty, 1);
-	for (int i = first; i >= 0 && i < check->refused; i = next[i])
-	{
-		ScanKeyData key;
-
-		sierra_scan_key_uuid(&key, 1, &check->route->events[i].event_id);
-		if (sierra_scan_find_settled(&scan, &dirty, &key))
-			refuse(check, i, "It is stored in another stream.");
-	}
-	sierra_scan_end(&scan);
-	relation_close(rel, AccessShareLock);
-}
-
-/* An id that a server can have generated is looked for in the partition that it names. */
-static void
-look_in_other_partitions(Check *check)
-{
-	const SierraRoute *route = check->route;
-	int partitions = route->store->partitions;
-	int *first = palloc(sizeof(int) * partitions);
-	int *next = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(int) * route->count);
-
-	for (int id = 0; id < partitions; id++)
-		first[id] = -1;
-	for (int i = check->refused - 1; i >= 0; i--)
-	{
-		int id = sierra_uuid_partition(&route->events[i].event_id, partitions);
+		const SierraAppendResult *result = &route->results[i];
 
 		CHECK_FOR_INTERRUPTS();
-		if (!is_wanted(check, i) || id == check->results[i].stream->partition ||
-			!sierra_uuid_may_be_generated(&route->events[i].event_id))
+		if (route->stored[i] == STORED_ELSEWHERE)
+			return refuse(route, call, i, "It is stored in another stream.");
+		if (route->stored[i] == NOT_STORED)
 			continue;
-		next[i] = first[id];
-		first[id] = i;
+		if (!follows_in_stream(result->stream, result->stream_version))
+			return refuse(route, call, i,
+						  "The events of the call are stored in another order, or with others "
+						  "between them.");
+		if (nstored++ == 0)
+			first_stored = i;
 	}
-	for (int id = 0; id < partitions; id++)
-	{
-		if (first[id] >= 0)
-			look_in_partition(check, id, first[id], next);
-	}
-	pfree(first);
-	pfree(next);
-}
-
-static void
-look_in_registry(Check *check)
-{
-	SierraRegistryLookup ids = {.active = false};
-
-	for (int i = 0; i < check->refused; i++)
-	{
-		if (!is_wanted(check, i))
-			continue;
-		if (!ids.active)
-			sierra_registry_begin_ids(check->route->store, &ids);
-		if (sierra_registry_has_id(&ids, &check->route->events[i].event_id))
-			refuse(check, i, "It is stored in another stream.");
-	}
-	sierra_registry_end(&ids);
-}
-
-static bool
-has_chosen_ids(const SierraRoute *route)
-{
-	for (int i = 0; i < route->count; i++)
-	{
-		if (route->events[i].has_event_id)
-			return true;
-	}
-	return false;
-}
-
-static void
-refuse_unless_all_are_stored(Check *check)
-{
-	int i = 0;
-
-	if (check->nstored == 0 || check->nstored == check->route->count)
-		return;
-	while (!check->stored[i])
-		i++;
-	refuse(check, i, "It is stored in this stream, but not all events of the call are.");
+	if (nstored < call->count)
+		return refuse(route, call, first_stored,
+					  "It is stored in this stream, but not all events of the call are.");
+	if (sierra_hidden_repetition(route, call))
+		return refuse(route, call, call->first, "It is stored already.");
+	return SIERRA_APPEND_REPEATED;
 }
 
 SierraAppendStatus
-sierra_idempotency_check(SierraRoute *route, SierraAppendResult *results, SierraRefusal *refusal)
+sierra_idempotency_judge(SierraRoute *route, SierraAppendCall *call)
 {
-	Check check = {.route = route, .results = results, .refused = route->count};
-	SierraAppendStatus status = SIERRA_APPEND_DONE;
-
-	if (!has_chosen_ids(route))
-		return SIERRA_APPEND_DONE;
-
-	check.stored = MemoryContextAllocExtended(CurrentMemoryContext, route->count,
-											  MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
-	refuse_id_repeated_in_call(&check);
-	if (check.refused == route->count)
+	if (call->repeated >= 0)
+		return refuse(route, call, call->repeated, "The call has two events with this id.");
+	for (int i = call->first; i < call->first + call->count && route->stored != NULL; i++)
 	{
-		look_in_own_partitions(&check);
-		look_in_other_partitions(&check);
-		look_in_registry(&check);
-		if (check.refused == route->count)
-			refuse_unless_all_are_stored(&check);
+		if (route->stored[i] != NOT_STORED)
+			return judge_stored(route, call);
 	}
-	pfree(check.stored);
-
-	if (check.refused == route->count && check.nstored == route->count &&
-		sierra_hidden_repetition(route, results))
-		refuse(&check, 0, "It is stored already.");
-
-	if (check.refused < route->count)
-	{
-		refusal->event = &route->events[check.refused];
-		refusal->event_id = refusal->event->event_id;
-		refusal->reason = check.reason;
-		return SIERRA_APPEND_DUPLICATE_EVENT;
-	}
-	if (check.nstored == route->count)
-	{
-		/* The first append may have committed asynchronously. */
-		sierra_make_durable();
-		status = SIERRA_APPEND_REPEATED;
-	}
-	return status;
+	return SIERRA_APPEND_DONE;
 }

@@ -80,7 +80,7 @@ bool
 sierra_import_needs_store(SierraLineEvent *lines, int count)
 {
 	SierraNewEvent *events = events_of(lines, count);
-	bool needs = sierra_tag_locks_need_store(events, count, NULL);
+	bool needs = sierra_tag_locks_call_needs_store(events, count, NULL);
 
 	pfree(events);
 	return needs;

@@ -10,6 +10,7 @@
 #include "store/early_release.h"
 
 #include "utils/builtins.h"
+#include "utils/memutils.h"
 
 /* Puts the facts of a refusal into fields of the error, where clients need not parse a text. */
 static int
@@ -62,6 +63,18 @@ report_condition_failed(const SierraRefusal *refusal)
 			set_fields(refusal, stream,
 					   stream == NULL ? NULL : psprintf(INT64_FORMAT, found->position),
 					   "append_condition"));
+}
+
+static void
+report_position_not_reached(const SierraRefusal *refusal)
+{
+	ereport(ERROR, errcode(ERRCODE_SIERRA_CONDITION_FAILED), errmsg("append condition failed"),
+			errdetail("The condition is about events above position %lld, and the next position "
+					  "of the store is %lld.",
+					  (long long) refusal->after, (long long) refusal->position),
+			errhint("Take the position from ehead(). If it was, the store has lost events since, "
+					"by a restore or a failover: read again, and decide again."),
+			set_fields(refusal, NULL, NULL, "append_condition"));
 }
 
 static void
@@ -129,8 +142,63 @@ sierra_refusal_report(SierraAppendStatus status, const SierraRefusal *refusal)
 		case SIERRA_APPEND_CONDITION_FAILED:
 			report_condition_failed(refusal);
 			return;
+		case SIERRA_APPEND_POSITION_NOT_REACHED:
+			report_position_not_reached(refusal);
+			return;
 		case SIERRA_APPEND_NOT_SERIALIZABLE:
 			report_not_serializable(refusal);
 			return;
 	}
+}
+
+static bool
+is_refusal(int sqlerrcode)
+{
+	return ERRCODE_TO_CATEGORY(sqlerrcode) == ERRCODE_DATA_EXCEPTION ||
+		   ERRCODE_TO_CATEGORY(sqlerrcode) == MAKE_SQLSTATE('S', 'E', '0', '0', '0');
+}
+
+ErrorData *
+sierra_refusal_catch(void (*check)(void *arg), void *arg)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	ErrorData *volatile error = NULL;
+
+	PG_TRY();
+	{
+		check(arg);
+	}
+	PG_CATCH();
+	{
+		if (!is_refusal(geterrcode()))
+			PG_RE_THROW();
+		MemoryContextSwitchTo(caller);
+		error = CopyErrorData();
+		FlushErrorState();
+	}
+	PG_END_TRY();
+	return error;
+}
+
+typedef struct Report
+{
+	SierraAppendStatus status;
+	const SierraRefusal *refusal;
+} Report;
+
+static void
+report(void *arg)
+{
+	const Report *wanted = arg;
+
+	sierra_refusal_report(wanted->status, wanted->refusal);
+}
+
+/* A change that cannot be serialized refuses the transaction, and not only the call. */
+ErrorData *
+sierra_refusal_error(SierraAppendStatus status, const SierraRefusal *refusal)
+{
+	Report wanted = {status, refusal};
+
+	return sierra_refusal_catch(report, &wanted);
 }

@@ -23,6 +23,7 @@ typedef enum SierraAppendStatus
 	SIERRA_APPEND_DUPLICATE_EVENT,
 	SIERRA_APPEND_NOT_STRICT,
 	SIERRA_APPEND_CONDITION_FAILED,
+	SIERRA_APPEND_POSITION_NOT_REACHED,
 	SIERRA_APPEND_NOT_SERIALIZABLE
 } SierraAppendStatus;
 
@@ -32,7 +33,8 @@ typedef struct SierraRefusal
 	const SierraStore *store;
 	const SierraNewEvent *event; /* NULL: the query of the condition is the reason */
 	SierraFoundEvent found;		 /* condition failed: the first event that matches its query */
-	int64 after;				 /* condition failed: the position of the condition */
+	int64 after;				 /* condition failed, not reached: position of the condition */
+	int64 position;				 /* not reached: the next position of the store */
 	int64 current_version;		 /* wrong version; SIERRA_NONE for an empty stream */
 	pg_uuid_t stream_key;		 /* key mismatch: the key of the stream */
 	pg_uuid_t given_key;		 /* key mismatch: the key of the call */
@@ -43,5 +45,15 @@ typedef struct SierraRefusal
 
 /* Raises the error of a refusal; returns if the status is DONE or REPEATED. */
 extern void sierra_refusal_report(SierraAppendStatus status, const SierraRefusal *refusal);
+
+/*
+ * Runs a check of what one of several calls is given.  If it raises an error that refuses the
+ * call (class 22 or SE), this error is returned, else NULL.  There is no subtransaction, so the
+ * check must do nothing that would have to be undone: it may only read values and allocate memory.
+ */
+extern ErrorData *sierra_refusal_catch(void (*check)(void *arg), void *arg);
+
+/* The error that sierra_refusal_report() would raise; NULL for DONE and REPEATED. */
+extern ErrorData *sierra_refusal_error(SierraAppendStatus status, const SierraRefusal *refusal);
 
 #endif /* SIERRA_REFUSAL_H */

@@ -38,31 +38,50 @@ key_of_name(const text *stream_id, pg_uuid_t *key)
 	sierra_uuid_of_name(VARDATA_ANY(stream_id), VARSIZE_ANY_EXHDR(stream_id), key);
 }
 
+static int
+partition_of(const SierraRoute *route, const pg_uuid_t *key)
+{
+	return sierra_uuid_partition(key, route->store->partitions);
+}
+
 static void
 move_to_key(const SierraRoute *route, SierraRouteStream *stream, const pg_uuid_t *key)
 {
 	stream->key = *key;
-	stream->partition = sierra_uuid_partition(key, route->store->partitions);
+	stream->partition = partition_of(route, key);
+}
+
+/* The key that the first call gives to the stream; NULL if it gives none. */
+static const pg_uuid_t *
+given_key(const SierraRoute *route, const SierraRouteStream *stream)
+{
+	return stream->is_checked ? NULL : route->calls[stream->first_call].key;
+}
+
+/* The key that the stream gets from its first call if it is new. */
+static void
+begin_key(const SierraRoute *route, SierraRouteStream *stream)
+{
+	const pg_uuid_t *given = given_key(route, stream);
+	pg_uuid_t key;
+
+	if (given == NULL)
+		key_of_name(stream->event->stream_id, &key);
+	move_to_key(route, stream, given != NULL ? given : &key);
 }
 
 static void
 begin_stream(const SierraRoute *route, SierraRouteStream *stream, const SierraNewEvent *event,
-			 bool is_checked)
+			 int call, bool is_checked)
 {
-	pg_uuid_t key;
-
 	*stream = (SierraRouteStream){.event = event,
 								  .home = -1,
 								  .is_checked = is_checked,
+								  .first_call = call,
+								  .newest_call = -1,
 								  .version = SIERRA_NONE,
 								  .repeated_version = SIERRA_NONE};
-	if (route->key != NULL && !is_checked)
-		move_to_key(route, stream, route->key);
-	else
-	{
-		key_of_name(event->stream_id, &key);
-		move_to_key(route, stream, &key);
-	}
+	begin_key(route, stream);
 }
 
 /*
@@ -96,73 +115,99 @@ stream_id_of(const SierraRoute *route, int index)
 /* How many streams there is room for in the table before it grows. */
 #define FIRST_SIZE 1024
 
-/* A stream with events in the call has its expected version there. */
+/* Adds the streams of a condition.  There is nothing to compare with "any". */
 static void
-refuse_other_expectation(const SierraNewEvent *event, const SierraNewEvent *checked)
+collect_checked(SierraRoute *route, int c, stream_slots_hash *table)
 {
-	if (event->expected == checked->expected)
-		return;
-	ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			errmsg("the call appends to stream \"%s\" of its condition",
-				   text_to_cstring(checked->stream_id)),
-			errdetail("The first event for the stream expects version %s, the condition %s.",
-					  sierra_expected_version_text(event->expected),
-					  sierra_expected_version_text(checked->expected)),
-			errhint("Pass the version as expected_version of the event, and leave the stream out "
-					"of the condition."));
-}
+	SierraAppendCall *call = &route->calls[c];
+	const SierraCondition *condition = call->condition;
 
-/*
- * Adds the streams of the condition that the call does not append to.  There is nothing to
- * compare with "any".
- */
-static void
-collect_checked(SierraRoute *route, stream_slots_hash *table)
-{
-	for (int i = 0; i < route->nchecked; i++)
-	{
-		const StreamSlot *slot;
-
-		route->streams[route->nstreams].event = &route->checked[i];
-		slot = stream_slots_lookup(table, route->nstreams);
-		if (slot != NULL)
-			refuse_other_expectation(route->streams[slot->index].event, &route->checked[i]);
-		else if (route->checked[i].expected != SIERRA_EXPECT_ANY)
-			begin_stream(route, &route->streams[route->nstreams++], &route->checked[i], true);
-	}
-}
-
-static void
-collect_streams(SierraRoute *route, SierraAppendResult *results)
-{
-	stream_slots_hash *table;
-
-	/* Pages that are not written to take no memory, so there may be room for too many. */
-	route->streams = MemoryContextAllocHuge(CurrentMemoryContext,
-											sizeof(SierraRouteStream) *
-												((Size) route->count + route->nchecked + 1));
-	route->nstreams = 0;
-	if (route->count == 1 && route->nchecked == 0)
-	{
-		begin_stream(route, &route->streams[route->nstreams++], &route->events[0], false);
-		results[0].stream = &route->streams[0];
-		return;
-	}
-
-	table = stream_slots_create(CurrentMemoryContext, Min(route->count, FIRST_SIZE), route);
-	for (int i = 0; i < route->count; i++)
+	call->checked = palloc0(sizeof(SierraRouteStream *) * condition->stream_count);
+	for (int i = 0; i < condition->stream_count; i++)
 	{
 		bool found;
 		StreamSlot *slot;
 
+		if (condition->streams[i].expected == SIERRA_EXPECT_ANY)
+			continue;
+		route->streams[route->nstreams].event = &condition->streams[i];
+		slot = stream_slots_insert(table, route->nstreams, &found);
+		if (!found)
+			begin_stream(route, &route->streams[route->nstreams++], &condition->streams[i], c,
+						 true);
+		call->checked[i] = &route->streams[slot->index];
+	}
+}
+
+static bool
+is_same_key(const pg_uuid_t *a, const pg_uuid_t *b)
+{
+	return a == NULL || b == NULL ? a == b : sierra_uuid_equal(a, b);
+}
+
+static void
+collect_events(SierraRoute *route, int c, stream_slots_hash *table)
+{
+	const SierraAppendCall *call = &route->calls[c];
+
+	for (int i = call->first; i < call->first + call->count; i++)
+	{
+		bool found;
+		StreamSlot *slot;
+		SierraRouteStream *stream;
+
 		CHECK_FOR_INTERRUPTS();
 		route->streams[route->nstreams].event = &route->events[i];
 		slot = stream_slots_insert(table, route->nstreams, &found);
+		stream = &route->streams[slot->index];
+		route->results[i].stream = stream;
 		if (!found)
-			begin_stream(route, &route->streams[route->nstreams++], &route->events[i], false);
-		results[i].stream = &route->streams[slot->index];
+			begin_stream(route, &route->streams[route->nstreams++], &route->events[i], c, false);
+		else if (stream->first_call != c &&
+				 !is_same_key(call->key, route->calls[stream->first_call].key))
+			stream->is_disputed = route->has_disputes = true;
 	}
-	collect_checked(route, table);
+}
+
+/* How many streams the calls can have at most. */
+static Size
+count_of_streams(const SierraRoute *route)
+{
+	Size count = route->count;
+
+	for (int c = 0; c < route->ncalls; c++)
+	{
+		if (route->calls[c].condition != NULL)
+			count += route->calls[c].condition->stream_count;
+	}
+	return count;
+}
+
+static void
+collect_streams(SierraRoute *route)
+{
+	Size count = count_of_streams(route);
+	stream_slots_hash *table;
+
+	/* Pages that are not written to take no memory, so there may be room for too many. */
+	route->streams =
+		MemoryContextAllocHuge(CurrentMemoryContext, sizeof(SierraRouteStream) * (count + 1));
+	route->nstreams = 0;
+	if (count == 1)
+	{
+		begin_stream(route, &route->streams[route->nstreams++], &route->events[0], 0, false);
+		route->results[0].stream = &route->streams[0];
+		return;
+	}
+
+	table = stream_slots_create(CurrentMemoryContext, Min(count, FIRST_SIZE), route);
+	for (int c = 0; c < route->ncalls; c++)
+		collect_events(route, c, table);
+	for (int c = 0; c < route->ncalls; c++)
+	{
+		if (route->calls[c].condition != NULL && route->calls[c].condition->stream_count > 0)
+			collect_checked(route, c, table);
+	}
 	stream_slots_destroy(table);
 }
 
@@ -173,6 +218,32 @@ typedef enum Wanted
 	WANTED_TO_KEEP_OUT, /* to keep others from creating or changing a stream there */
 	WANTED_TO_WRITE
 } Wanted;
+
+/*
+ * Whichever call creates a disputed stream, the partition of its key will be written to, and
+ * the home of the stream kept.
+ */
+static void
+want_disputed(const SierraRoute *route, Wanted *wanted)
+{
+	for (int c = 0; c < route->ncalls; c++)
+	{
+		const SierraAppendCall *call = &route->calls[c];
+
+		for (int i = call->first; i < call->first + call->count; i++)
+		{
+			pg_uuid_t name_key;
+			int home;
+
+			if (!route->results[i].stream->is_disputed)
+				continue;
+			key_of_name(route->events[i].stream_id, &name_key);
+			home = partition_of(route, &name_key);
+			wanted[home] = Max(wanted[home], WANTED_TO_KEEP_OUT);
+			wanted[call->key != NULL ? partition_of(route, call->key) : home] = WANTED_TO_WRITE;
+		}
+	}
+}
 
 static Wanted *
 wanted_partitions(SierraRoute *route)
@@ -189,6 +260,8 @@ wanted_partitions(SierraRoute *route)
 										? Max(wanted[stream->partition], WANTED_TO_KEEP_OUT)
 										: WANTED_TO_WRITE;
 	}
+	if (route->has_disputes)
+		want_disputed(route, wanted);
 	return wanted;
 }
 
@@ -234,131 +307,154 @@ find_partition(SierraRoute *route, int id)
 	return NULL;
 }
 
-/* The result of looking for one stream under the locks. */
-typedef enum Settled
-{
-	SETTLED, /* its partition is locked, and its key and version are known */
-	MOVED,	 /* another partition has to be locked too */
-	REFUSED
-} Settled;
-
-/* Must the stream have another key than the one that it has?  A checked one may have any. */
+/* Looks for the stream in a partition that is open and locked. */
 static bool
-has_wrong_key(const SierraRoute *route, const SierraRouteStream *stream,
-			  const pg_uuid_t *stream_key)
+find_in(SierraRouteStream *stream, SierraAppendPartition *partition)
 {
-	return route->key != NULL && !stream->is_checked && !sierra_uuid_equal(stream_key, route->key);
-}
-
-static Settled
-refuse_key(SierraRouteStream *stream, const SierraRoute *route, const pg_uuid_t *stream_key,
-		   SierraAppendStatus *status, SierraRefusal *refusal)
-{
-	refusal->event = stream->event;
-	refusal->stream_key = *stream_key;
-	refusal->given_key = *route->key;
-	*status = SIERRA_APPEND_KEY_MISMATCH;
-	return REFUSED;
+	if (!sierra_append_partition_probe_stream(partition, stream->event->stream_id, &stream->version,
+											  &stream->key, &stream->not_serializable))
+		return false;
+	stream->target = partition;
+	stream->partition = partition->id;
+	stream->has_stored_key = true;
+	return true;
 }
 
 /*
- * A new stream with the key of the call must not exist with the key of its name, and no
- * other session may create it with that key at the same time.
+ * Settles a stream that exists neither in the partition of the key that its first call gives
+ * it, nor in stream_keys.  It must not exist with the key of its name, and no other session may
+ * create it with that key at the same time.
  */
-static Settled
-settle_new_key(SierraRoute *route, SierraRouteStream *stream, SierraAppendStatus *status,
-			   SierraRefusal *refusal)
+static bool
+settle_new(SierraRoute *route, SierraRouteStream *stream)
 {
+	const pg_uuid_t *given = given_key(route, stream);
 	pg_uuid_t name_key;
-	pg_uuid_t stream_key;
-	int64 version;
-	bool not_serializable;
 	SierraAppendPartition *home;
 
+	if (stream->has_stored_key)
+	{
+		/* It was there before the locks were released, and has been cleared since. */
+		stream->has_stored_key = false;
+		begin_key(route, stream);
+		if (stream->partition != stream->target->id)
+			return false;
+	}
+	if (given == NULL)
+		return true;
 	key_of_name(stream->event->stream_id, &name_key);
-	if (sierra_uuid_equal(&name_key, route->key))
-		return SETTLED;
+	if (sierra_uuid_equal(&name_key, given))
+		return true;
 
-	stream->home = sierra_uuid_partition(&name_key, route->store->partitions);
+	stream->home = partition_of(route, &name_key);
 	home = find_partition(route, stream->home);
 	if (home == NULL)
-		return MOVED;
-	if (sierra_append_partition_probe_stream(home, stream->event->stream_id, &version, &stream_key,
-											 &not_serializable))
-		return refuse_key(stream, route, &stream_key, status, refusal);
-	stream->register_key = true;
-	return SETTLED;
+		return false;
+	stream->register_key = !find_in(stream, home);
+	return true;
 }
 
-static Settled
-settle_stream(SierraRoute *route, SierraRouteStream *stream, SierraAppendStatus *status,
-			  SierraRefusal *refusal)
+/*
+ * Looks for a stream under the locks; false if another partition has to be locked too.
+ * Otherwise its partition is locked, and its key and version are known.
+ */
+static bool
+settle_stream(SierraRoute *route, SierraRouteStream *stream)
 {
-	pg_uuid_t stream_key;
-	bool not_serializable = false;
+	pg_uuid_t key;
 
 	stream->target = find_partition(route, stream->partition);
-	stream->register_key = false;
-	if (sierra_append_partition_probe_stream(stream->target, stream->event->stream_id,
-											 &stream->version, &stream_key, &not_serializable))
-	{
-		if (has_wrong_key(route, stream, &stream_key))
-			return refuse_key(stream, route, &stream_key, status, refusal);
-		stream->key = stream_key;
-		if (not_serializable)
-		{
-			refusal->event = stream->event;
-			*status = SIERRA_APPEND_NOT_SERIALIZABLE;
-			return REFUSED;
-		}
-		return SETTLED;
-	}
+	stream->version = SIERRA_NONE;
+	stream->register_key = stream->not_serializable = false;
+	if (find_in(stream, stream->target))
+		return true;
 
 	if (!route->keys.active)
 		sierra_registry_begin_keys(route->store, SnapshotSelf, &route->keys);
-	if (sierra_registry_find_key(&route->keys, stream->event->stream_id, &stream_key))
-	{
-		if (has_wrong_key(route, stream, &stream_key))
-			return refuse_key(stream, route, &stream_key, status, refusal);
-		move_to_key(route, stream, &stream_key);
-		return stream->partition == stream->target->id ? SETTLED : MOVED;
-	}
-	if (route->key != NULL && !stream->is_checked)
-		return settle_new_key(route, stream, status, refusal);
-	return SETTLED;
+	if (!sierra_registry_find_key(&route->keys, stream->event->stream_id, &key))
+		return settle_new(route, stream);
+	stream->has_stored_key = true;
+	move_to_key(route, stream, &key);
+	return stream->partition == stream->target->id;
 }
 
-SierraAppendStatus
-sierra_route_open(SierraRoute *route, SierraAppendResult *results, SierraRefusal *refusal)
+void
+sierra_route_open(SierraRoute *route)
 {
-	SierraAppendStatus status = SIERRA_APPEND_DONE;
 	bool moved = true;
 
-	collect_streams(route, results);
+	collect_streams(route);
 	while (moved)
 	{
 		moved = false;
 		open_and_lock(route);
 		for (int i = 0; i < route->npartitions; i++)
 			sierra_append_partition_probe(&route->partitions[i]);
-		for (int i = 0; i < route->nstreams && status == SIERRA_APPEND_DONE; i++)
+		for (int i = 0; i < route->nstreams; i++)
 		{
 			CHECK_FOR_INTERRUPTS();
-			if (settle_stream(route, &route->streams[i], &status, refusal) == MOVED)
+			if (!settle_stream(route, &route->streams[i]))
 				moved = true;
 		}
 		for (int i = 0; i < route->npartitions; i++)
 			sierra_append_partition_end_probes(&route->partitions[i]);
 		sierra_registry_end(&route->keys);
-		if (status != SIERRA_APPEND_DONE || moved)
+		if (moved)
 		{
 			sierra_route_unlock(route);
 			sierra_route_close(route);
 		}
-		if (status != SIERRA_APPEND_DONE)
-			return status;
 	}
-	return SIERRA_APPEND_DONE;
+}
+
+/* A disputed stream that is new gets the key of the call, until one has created it. */
+static void
+claim_stream(SierraRoute *route, SierraRouteStream *stream, const pg_uuid_t *given)
+{
+	pg_uuid_t name_key;
+
+	key_of_name(stream->event->stream_id, &name_key);
+	move_to_key(route, stream, given != NULL ? given : &name_key);
+	stream->register_key = !sierra_uuid_equal(&stream->key, &name_key);
+	stream->target = find_partition(route, stream->partition);
+}
+
+static SierraAppendStatus
+check_stream(SierraRoute *route, SierraRouteStream *stream, SierraAppendCall *call)
+{
+	if (stream->is_disputed && stream->version == SIERRA_NONE)
+		claim_stream(route, stream, call->key);
+	call->refusal.event = stream->event;
+	if (call->key != NULL && !sierra_uuid_equal(&stream->key, call->key))
+	{
+		call->refusal.stream_key = stream->key;
+		call->refusal.given_key = *call->key;
+		return SIERRA_APPEND_KEY_MISMATCH;
+	}
+	return stream->not_serializable ? SIERRA_APPEND_NOT_SERIALIZABLE : SIERRA_APPEND_DONE;
+}
+
+SierraAppendStatus
+sierra_route_check(SierraRoute *route, SierraAppendCall *call)
+{
+	SierraAppendStatus status = SIERRA_APPEND_DONE;
+
+	if (call->key == NULL && !route->has_disputes && !IsolationUsesXactSnapshot())
+		return SIERRA_APPEND_DONE;
+	for (int i = call->first; i < call->first + call->count && status == SIERRA_APPEND_DONE; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		status = check_stream(route, route->results[i].stream, call);
+	}
+	for (int i = 0; call->checked != NULL && i < call->condition->stream_count; i++)
+	{
+		if (status != SIERRA_APPEND_DONE || call->checked[i] == NULL ||
+			!call->checked[i]->not_serializable)
+			continue;
+		call->refusal.event = &call->condition->streams[i];
+		status = SIERRA_APPEND_NOT_SERIALIZABLE;
+	}
+	return status;
 }
 
 /*
@@ -375,7 +471,7 @@ sierra_route_begin_writing(SierraRoute *route)
 	{
 		SierraAppendPartition *partition = &route->partitions[i];
 
-		if (!partition->is_written)
+		if (partition->pending == 0 || partition->is_announced)
 			continue;
 		(void) sierra_partition_lock(RelationGetRelid(partition->rel), SIERRA_LOCK_WRITE);
 		if (partition->lock_is_new)

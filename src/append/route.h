@@ -7,20 +7,25 @@
 #define SIERRA_ROUTE_H
 
 #include "append/append_partition.h"
-#include "append/refusal.h"
+#include "append/call.h"
 #include "store/registry.h"
 
 #include "nodes/execnodes.h"
 
-/* A stream that the call appends to. */
+/* A stream that the calls append to, or that the condition of one of them is about. */
 typedef struct SierraRouteStream
 {
-	const SierraNewEvent *event; /* the first one of the call for this stream, or its check */
+	const SierraNewEvent *event; /* the first one for this stream, or its first check */
 	pg_uuid_t key;
-	int16 partition;			   /* id of the partition of the key */
-	int16 home;					   /* id of that of its name's key; -1: not needed */
-	bool register_key;			   /* it is new, and has a key that is not that of its name */
-	bool is_checked;			   /* the call does not append to it, only its version counts */
+	int16 partition;	   /* id of the partition of the key */
+	int16 home;			   /* id of that of its name's key; -1: not needed */
+	bool register_key;	   /* it is new, and has a key that is not that of its name */
+	bool is_checked;	   /* no call appends to it, only its version counts */
+	bool is_disputed;	   /* calls give it different keys; the first of them gets its way */
+	bool has_stored_key;   /* its key is what is stored, and not what its first call gives it */
+	bool not_serializable; /* the snapshot of the transaction does not see its newest event */
+	int first_call;		   /* the index of the call of its first event */
+	int newest_call;	   /* that of the newest call which has numbered an event of it, or -1 */
 	SierraAppendPartition *target; /* the partition of the key, open and locked */
 	int64 version;				   /* SIERRA_NONE if empty; the append increases it */
 	int64 repeated_version;		   /* for idempotency.c: version of the last stored event */
@@ -41,42 +46,46 @@ typedef struct SierraAppendResult
 } SierraAppendResult;
 
 /*
- * The caller sets store, key, events, count, transaction_id, checked, nchecked and estate;
- * sierra_route_open() the rest.
+ * The caller sets store, events, count, calls, ncalls, results and estate; sierra_route_open()
+ * the rest.
  */
 typedef struct SierraRoute
 {
 	const SierraStore *store;
-	const pg_uuid_t *key; /* of the call, or NULL */
-	SierraNewEvent *events;
+	SierraNewEvent *events; /* of all calls, in their order */
 	int count;
-	const pg_uuid_t *transaction_id; /* of the call, or NULL to generate one */
-
-	/* Streams whose versions the condition expects; only stream_id and expected are set. */
-	const SierraNewEvent *checked;
-	int nchecked;
+	SierraAppendCall *calls;
+	int ncalls;
+	SierraAppendResult *results; /* of the events */
 
 	EState *estate;
 	SierraRouteStream *streams; /* in the order of their first events, then those checked */
 	int nstreams;
+	bool has_disputes;				   /* a stream is disputed */
 	SierraAppendPartition *partitions; /* open and locked, by ascending id */
 	int npartitions;
 	SierraRegistryLookup keys; /* while streams are looked for */
+	char *stored;			   /* for idempotency.c: by event, where its id is stored */
 } SierraRoute;
 
 /*
  * Finds the stream of each event, and the partitions of all streams, opens and locks these
  * in ascending order, and reads the newest version of each stream and the newest sequence and
- * position of each partition.  Returns DONE, or a refusal; after a refusal no new lock is held and
- * nothing is open.  Raises 22023 if the condition expects another version of a stream than its
- * first event.
+ * position of each partition.
  */
-extern SierraAppendStatus sierra_route_open(SierraRoute *route, SierraAppendResult *results,
-											SierraRefusal *refusal);
+extern void sierra_route_open(SierraRoute *route);
 
 /*
- * Shows readers that this transaction writes to the partitions.  Until then the locks do
- * not hold back readers of the whole store.  Comes before positions are taken.
+ * Do the keys of the streams allow the call?  DONE, or KEY_MISMATCH; NOT_SERIALIZABLE if the
+ * snapshot of the transaction does not see the newest event of one of the streams.  A disputed
+ * stream that is still new gets the key of the call.
+ */
+extern SierraAppendStatus sierra_route_check(SierraRoute *route, SierraAppendCall *call);
+
+/*
+ * Shows readers that this transaction writes to the partitions that have events to be
+ * written.  Until then the locks do not hold back readers of the whole store.  Comes before
+ * positions are taken.
  */
 extern void sierra_route_begin_writing(SierraRoute *route);
 

@@ -95,41 +95,68 @@ add_tags(SierraTagLocks *locks, const SierraNewEvent *event)
 	pfree(tags);
 }
 
-/* Collects the locks of a call; stops when there are more than max. */
+/* Collects the locks of calls; stops when there are more than max. */
 static void
-collect(const SierraNewEvent *events, int count, const SierraCondition *condition, int max,
+collect(const SierraNewEvent *events, const SierraAppendCall *calls, int ncalls, int max,
 		SierraTagLocks *locks)
 {
 	*locks = (SierraTagLocks){0};
-	if (condition != NULL && condition->has_query)
+	for (int c = 0; c < ncalls; c++)
 	{
-		for (int i = 0; i < condition->query.count; i++)
-			add_lock(locks, PointerGetDatum(condition->query.items[i].tags[0]), LOCK_OF_CONDITION);
-	}
-	for (int i = 0; i < count && locks->count <= max; i++)
-	{
-		if (events[i].tags == NULL)
-			continue;
-		CHECK_FOR_INTERRUPTS();
-		add_tags(locks, &events[i]);
+		const SierraAppendCall *call = &calls[c];
+
+		if (call->condition != NULL && call->condition->has_query)
+		{
+			const SierraEventQuery *query = &call->condition->query;
+
+			for (int i = 0; i < query->count; i++)
+				add_lock(locks, PointerGetDatum(query->items[i].tags[0]), LOCK_OF_CONDITION);
+		}
+		for (int i = call->first; i < call->first + call->count && locks->count <= max; i++)
+		{
+			if (events[i].tags == NULL)
+				continue;
+			CHECK_FOR_INTERRUPTS();
+			add_tags(locks, &events[i]);
+		}
 	}
 }
 
+/* Can no tag locks keep out what the condition of a call depends on? */
+static bool
+has_untagged_condition(const SierraAppendCall *calls, int ncalls)
+{
+	for (int c = 0; c < ncalls; c++)
+	{
+		const SierraCondition *condition = calls[c].condition;
+
+		if (calls[c].count > 0 && condition != NULL && condition->has_query &&
+			!sierra_event_query_is_tagged(&condition->query))
+			return true;
+	}
+	return false;
+}
+
 bool
-sierra_tag_locks_need_store(const SierraNewEvent *events, int count,
-							const SierraCondition *condition)
+sierra_tag_locks_need_store(const SierraNewEvent *events, const SierraAppendCall *calls, int ncalls)
 {
 	SierraTagLocks locks;
 
-	if (count == 0)
-		return false;
-	if (condition != NULL && condition->has_query &&
-		!sierra_event_query_is_tagged(&condition->query))
+	if (has_untagged_condition(calls, ncalls))
 		return true;
-	collect(events, count, condition, SIERRA_TAG_LOCKS_MAX, &locks);
+	collect(events, calls, ncalls, SIERRA_TAG_LOCKS_MAX, &locks);
 	if (locks.locks != NULL)
 		pfree(locks.locks);
 	return locks.count > SIERRA_TAG_LOCKS_MAX;
+}
+
+bool
+sierra_tag_locks_call_needs_store(const SierraNewEvent *events, int count,
+								  const SierraCondition *condition)
+{
+	SierraAppendCall call = {.count = count, .condition = condition};
+
+	return count > 0 && sierra_tag_locks_need_store(events, &call, 1);
 }
 
 static void
@@ -141,13 +168,13 @@ set_lock_tag(LOCKTAG *tag, const SierraStore *store, uint64 key)
 }
 
 void
-sierra_tag_locks_take(const SierraStore *store, const SierraNewEvent *events, int count,
-					  const SierraCondition *condition, SierraTagLocks *locks)
+sierra_tag_locks_take(const SierraStore *store, const SierraNewEvent *events,
+					  const SierraAppendCall *calls, int ncalls, SierraTagLocks *locks)
 {
 	*locks = (SierraTagLocks){0};
 	if (store->locked_alone)
 		return;
-	collect(events, count, condition, PG_INT32_MAX, locks);
+	collect(events, calls, ncalls, PG_INT32_MAX, locks);
 	for (int i = 0; i < locks->count; i++)
 	{
 		SierraTagLock *lock = &locks->locks[i];

@@ -9,6 +9,7 @@
 #ifndef SIERRA_TAG_LOCKS_H
 #define SIERRA_TAG_LOCKS_H
 
+#include "append/call.h"
 #include "append/condition.h"
 #include "store/event.h"
 #include "store/store.h"
@@ -34,18 +35,22 @@ typedef struct SierraTagLocks
 } SierraTagLocks;
 
 /*
- * Does the append need the lock of the whole store?  It does if the locks of tags cannot
- * keep out everything that its condition (or NULL) depends on, or if they are too many.
+ * Does the append of these calls need the lock of the whole store?  It does if the locks of tags
+ * cannot keep out everything that a condition depends on, or if they are too many.
  */
-extern bool sierra_tag_locks_need_store(const SierraNewEvent *events, int count,
-										const SierraCondition *condition);
+extern bool sierra_tag_locks_need_store(const SierraNewEvent *events, const SierraAppendCall *calls,
+										int ncalls);
+
+/* The same for one call, with this condition or NULL. */
+extern bool sierra_tag_locks_call_needs_store(const SierraNewEvent *events, int count,
+											  const SierraCondition *condition);
 
 /*
- * Waits for the tag locks of the append, in ascending order, and fills *locks with them.
+ * Waits for the tag locks of the calls, in ascending order, and fills *locks with them.
  * Comes before the partition locks.  Takes none if the store is locked as a whole.
  */
-extern void sierra_tag_locks_take(const SierraStore *store, const SierraNewEvent *events, int count,
-								  const SierraCondition *condition, SierraTagLocks *locks);
+extern void sierra_tag_locks_take(const SierraStore *store, const SierraNewEvent *events,
+								  const SierraAppendCall *calls, int ncalls, SierraTagLocks *locks);
 
 /* Releases those that sierra_tag_locks_take() took; nothing may have been written. */
 extern void sierra_tag_locks_release(const SierraStore *store, const SierraTagLocks *locks);

@@ -28,6 +28,7 @@ Datum
 sierra_lock_streams(PG_FUNCTION_ARGS)
 {
 	SierraNewEvent tagged = {.tags = PG_GETARG_ARRAYTYPE_P(2)};
+	SierraAppendCall call = {.count = 1};
 	SierraTagLocks locks;
 	SierraStore *store;
 	int count;
@@ -44,9 +45,9 @@ sierra_lock_streams(PG_FUNCTION_ARGS)
 			ereport(ERROR, errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 					errmsg("argument \"stream_ids\" must not contain nulls"));
 	}
-	store = sierra_tag_locks_need_store(&tagged, 1, NULL) ? sierra_store_open_alone()
-														  : sierra_store_open(ACL_INSERT);
-	sierra_tag_locks_take(store, &tagged, 1, NULL, &locks);
+	store = sierra_tag_locks_need_store(&tagged, &call, 1) ? sierra_store_open_alone()
+														   : sierra_store_open(ACL_INSERT);
+	sierra_tag_locks_take(store, &tagged, &call, 1, &locks);
 	sierra_streams_lock(store, stream_ids, partition_keys, count);
 	PG_RETURN_VOID();
 }

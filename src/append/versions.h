@@ -9,12 +9,15 @@
 #include "append/route.h"
 
 /*
- * Gives each event its version in its stream.  Compares the event's expected version
+ * Gives each event of a call its version in its stream.  Compares the event's expected version
  * with the stream as the events before it have left it, and before that those of streams of
- * the condition, which do not have events in the call.  Returns DONE, or the first
- * refusal: WRONG_VERSION, or NOT_STRICT under sierra_es.strict_versioning.
+ * the condition, as the calls before this one have left them.  Returns DONE, or the first
+ * refusal, and then has changed no stream: WRONG_VERSION, or NOT_STRICT under
+ * sierra_es.strict_versioning.
  */
-extern SierraAppendStatus sierra_versions_number(SierraRoute *route, SierraAppendResult *results,
-												 SierraRefusal *refusal);
+extern SierraAppendStatus sierra_versions_number(SierraRoute *route, SierraAppendCall *call);
+
+/* Takes the versions of a call back, which will not be written. */
+extern void sierra_versions_take_back(SierraRoute *route, const SierraAppendCall *call);
 
 #endif /* SIERRA_VERSIONS_H */

@@ -195,6 +195,13 @@ my %calls = (
                                 q{'tagged', 'Again', tags => '{x,€}', condition => '{"query": [{"tags": ["x"]}], "after": -1, "streams": {"a": "exists"}}'},
                                 q{'tagged', 'Again', condition => '{"query": [{"types": ["None"]}], "after": -1}'},
                                 q{'tagged', 'Again', condition => '{"query": [{"tags": ["none"]}, {"tags": ["n", "m"], "types": ["None"]}], "after": 0}'} ],
+    eappend_each           => [
+        q{count(*) FROM eappend_each(ARRAY['a', '€-stream', 'user-123', 'user-123', ''], array_fill('x'::text, ARRAY[5]))},
+        q{string_agg(status, ' ') FROM eappend_each(ARRAY['a', 'own', 'own', 'new', 'new'], array_fill('x'::text, ARRAY[5]), expected_versions => ARRAY['empty', 'any', 'any', 'empty', 'any']::expected_version[],
+          event_ids => ARRAY[NULL, '00000000-0000-4000-8000-000000000001', '00000000-0000-4000-8000-000000000009', '00000000-0000-4000-8000-000000000009', NULL]::uuid[],
+          partition_keys => ARRAY[NULL, NULL, 'another', 'partition key', 'another'], calls => ARRAY[1, 2, 3, 4, 5])},
+        q{string_agg(status, ' ') FROM eappend_each(ARRAY['a', 'a', 'b'], ARRAY['x', 'x', 'x'], tags => ARRAY['["x"]', '["y"]', NULL]::sierra_json[],
+          conditions => ARRAY['{"query": [{"tags": ["none"]}], "after": 0}', '{"query": [{"tags": ["x"]}], "after": 0}', '{"streams": {"own": "exists"}}']::sierra_json[])} ],
     ecancel                => [q{ecancel('00000000-0000-4000-8000-00000000000a')}],
     edecide                => [q{count(*) FROM edecide('thing', 'order-1', 'handlers.decide(jsonb, jsonb)', '{}')},
                                q{count(*) FROM edecide('thing', 'own', 'handlers.decide(jsonb, jsonb)', '{}', command_id => '00000000-0000-4000-8000-000000000001')}],

@@ -393,6 +393,8 @@ function: the action returns an array | CREATE OR REPLACE FUNCTION handlers.act(
 [superuser] type: sierra_event has two attributes exchanged | ALTER TYPE sierra_event RENAME ATTRIBUTE stream_id TO x; ALTER TYPE sierra_event RENAME ATTRIBUTE event_name TO stream_id; ALTER TYPE sierra_event RENAME ATTRIBUTE x TO event_name
 [superuser] type: sierra_append_result has one attribute more | ALTER TYPE sierra_append_result ADD ATTRIBUTE note text
 [superuser] type: sierra_append_result has one attribute less | ALTER TYPE sierra_append_result DROP ATTRIBUTE global_position
+[superuser] type: sierra_append_outcome has one attribute more | ALTER TYPE sierra_append_outcome ADD ATTRIBUTE note text
+[superuser] type: sierra_append_outcome has one attribute less | ALTER TYPE sierra_append_outcome DROP ATTRIBUTE global_position
 [superuser] type: sierra_saga_step has one attribute more | ALTER TYPE sierra_saga_step ADD ATTRIBUTE note text CASCADE
 schema: renamed | ALTER SCHEMA es RENAME TO was_es
 schema: nobody may | REVOKE ALL ON SCHEMA es FROM PUBLIC, regress_sierra_owner

@@ -47,7 +47,7 @@ SELECT is_empty($$SELECT p.oid::regprocedure FROM pg_proc AS p WHERE p.pronamesp
 SELECT is_empty($$SELECT oid::regprocedure FROM functions WHERE has_function_privilege('regress_sierra_stranger', oid, 'EXECUTE WITH GRANT OPTION')$$,
                 'nobody may grant it on');
 SELECT is_empty(
-    $$SELECT t.oid::regtype FROM pg_type AS t WHERE t.typname IN ('sierra_event', 'sierra_append_result', 'expected_version')
+    $$SELECT t.oid::regtype FROM pg_type AS t WHERE t.typname IN ('sierra_event', 'sierra_append_result', 'sierra_append_outcome', 'expected_version')
          AND NOT has_type_privilege('regress_sierra_stranger', t.oid, 'USAGE')$$,
     'everybody may use the types');
 

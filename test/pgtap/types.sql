@@ -1,6 +1,6 @@
 -- The types: columns in their order, and the properties of those with values of their own.
 BEGIN;
-SELECT plan(45);
+SELECT plan(47);
 
 CREATE FUNCTION pg_temp.columns_of(type regtype) RETURNS text LANGUAGE sql AS $$
     SELECT string_agg(attname || ' ' || format_type(atttypid, atttypmod), ', ' ORDER BY attnum)
@@ -8,6 +8,7 @@ CREATE FUNCTION pg_temp.columns_of(type regtype) RETURNS text LANGUAGE sql AS $$
 
 SELECT has_type('sierra_event');
 SELECT has_type('sierra_append_result');
+SELECT has_type('sierra_append_outcome');
 SELECT has_type('expected_version');
 SELECT is(pg_temp.columns_of('sierra_event'),
           'global_position bigint, partition_id integer, partition_sequence bigint, stream_id text,'
@@ -18,10 +19,14 @@ SELECT is(pg_temp.columns_of('sierra_append_result'),
           'event_id uuid, partition_key uuid, partition_id integer, partition_sequence bigint, stream_id text,'
           ' stream_version bigint, timestamp timestamp with time zone, transaction_id uuid, global_position bigint',
           'columns of sierra_append_result');
+SELECT is(pg_temp.columns_of('sierra_append_outcome'),
+          'status text, sqlstate text, message text, detail text, hint text, table_name text, column_name text,'
+          ' constraint_name text, ' || pg_temp.columns_of('sierra_append_result'),
+          'columns of sierra_append_outcome: the error of a refusal, and those of sierra_append_result');
 -- portable_positions: nothing that a user can store has a type that is valid in this cluster only.
 SELECT is_empty(
     $$SELECT attname FROM pg_attribute
-       WHERE attrelid IN ('sierra_event'::regclass, 'sierra_append_result'::regclass)
+       WHERE attrelid IN ('sierra_event'::regclass, 'sierra_append_result'::regclass, 'sierra_append_outcome'::regclass)
          AND atttypid IN ('xid'::regtype, 'xid8'::regtype, 'pg_lsn'::regtype, 'oid'::regtype, 'tid'::regtype, 'regclass'::regtype)$$,
     'portable_positions: no xid, LSN or OID in an event or in the answer to an append');
 
