@@ -369,10 +369,10 @@ sierra_write_round(SierraWriter *writer, SierraRoute *route, int first, int end)
 		begin(writer, route);
 	newest = newest_position(route);
 	sierra_position_begin_writing(route->store, newest - round.count + 1);
+	/* What is known about the others must stay true for the calls of later rounds. */
 	for (int l = 0; l < route->npartitions; l++)
 	{
-		/* Those of later rounds too: their numbers are known already. */
-		if (route->partitions[l].is_written)
+		if (route->partitions[l].is_written || end < route->ncalls)
 			sierra_position_note_written(route->partitions[l].id);
 	}
 	write_keys(route);
