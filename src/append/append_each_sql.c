@@ -170,19 +170,16 @@ read_call(void *arg)
 	Batch *batch = reading->batch;
 	SierraNewEvent *events = &batch->events[batch->nevents];
 	SierraAppendCall *call = &batch->calls[batch->ncalls];
+	const text *key = value_of_call(reading, &batch->partition_keys, "partition_keys");
+	const text *condition = value_of_call(reading, &batch->conditions, "conditions");
 
 	for (int i = 0; i < reading->count; i++)
 	{
 		CHECK_FOR_INTERRUPTS();
 		sierra_event_arrays_read(batch->arrays, reading->first + i, &events[i]);
-		sierra_event_check(&events[i]);
 	}
-	*call = (SierraAppendCall){.first = batch->nevents, .count = reading->count};
-	call->key =
-		sierra_append_read_key(value_of_call(reading, &batch->partition_keys, "partition_keys"));
-	call->condition =
-		sierra_append_read_condition(value_of_call(reading, &batch->conditions, "conditions"));
-	sierra_condition_check_events(call->condition, events, reading->count);
+	sierra_append_read_call(key, events, reading->count, condition, call);
+	call->first = batch->nevents;
 }
 
 /*

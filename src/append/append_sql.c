@@ -28,29 +28,50 @@ PG_FUNCTION_INFO_V1(sierra_eappend);
 PG_FUNCTION_INFO_V1(sierra_emappend_arrays);
 PG_FUNCTION_INFO_V1(sierra_emappend_json);
 
-/* Checks the events and appends them; raises an error if that is refused. */
-static SierraAppendResult *
-append_or_raise(const pg_uuid_t *key, SierraNewEvent *events, int count,
-				const SierraCondition *condition)
+void
+sierra_append_read_call(const text *key, const SierraNewEvent *events, int count,
+						const text *condition, SierraAppendCall *call)
 {
-	SierraAppendResult *results;
-	SierraRefusal refusal;
-	SierraStore *store;
+	*call = (SierraAppendCall){.count = count};
+	if (key != NULL)
+	{
+		pg_uuid_t *parsed = palloc(sizeof(pg_uuid_t));
 
+		sierra_event_parse_key(key, parsed);
+		call->key = parsed;
+	}
+	if (condition != NULL)
+	{
+		SierraCondition *parsed = palloc(sizeof(SierraCondition));
+
+		sierra_condition_parse(condition, parsed);
+		call->condition = parsed;
+	}
 	for (int i = 0; i < count; i++)
 	{
 		CHECK_FOR_INTERRUPTS();
 		sierra_event_check(&events[i]);
 	}
-	sierra_condition_check_events(condition, events, count);
-	store = sierra_tag_locks_call_needs_store(events, count, condition)
+	sierra_condition_check_events(call->condition, events, count);
+}
+
+/* Checks the events and appends them; raises an error if that is refused. */
+static SierraAppendResult *
+append_or_raise(const text *key, SierraNewEvent *events, int count, const text *condition)
+{
+	SierraAppendResult *results;
+	SierraAppendCall call;
+	SierraStore *store;
+
+	sierra_append_read_call(key, events, count, condition, &call);
+	store = count > 0 && sierra_tag_locks_need_store(events, &call, 1)
 				? sierra_store_open_alone()
 				: sierra_store_open(ACL_INSERT);
 	if (count == 0)
 		return NULL;
 	results = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(SierraAppendResult) * count);
-	sierra_refusal_report(sierra_append(store, key, events, count, condition, results, &refusal),
-						  &refusal);
+	sierra_append_calls(store, events, &call, 1, results);
+	sierra_refusal_report(call.status, &call.refusal);
 	return results;
 }
 
@@ -97,41 +118,11 @@ get_expected_version(FunctionCallInfo fcinfo, int arg)
 	return PG_GETARG_INT64(arg);
 }
 
-pg_uuid_t *
-sierra_append_read_key(const text *given)
+/* A text, or JSON, as an argument; NULL if the argument is null. */
+static text *
+get_text(FunctionCallInfo fcinfo, int arg)
 {
-	pg_uuid_t *key;
-
-	if (given == NULL)
-		return NULL;
-	key = palloc(sizeof(pg_uuid_t));
-	sierra_event_parse_key(given, key);
-	return key;
-}
-
-/* The partition key that an argument stands for; NULL if the argument is null. */
-static pg_uuid_t *
-get_partition_key(FunctionCallInfo fcinfo, int arg)
-{
-	return sierra_append_read_key(PG_ARGISNULL(arg) ? NULL : PG_GETARG_TEXT_PP(arg));
-}
-
-SierraCondition *
-sierra_append_read_condition(const text *json)
-{
-	SierraCondition *condition;
-
-	if (json == NULL)
-		return NULL;
-	condition = palloc(sizeof(SierraCondition));
-	sierra_condition_parse(json, condition);
-	return condition;
-}
-
-static SierraCondition *
-get_condition(FunctionCallInfo fcinfo, int arg)
-{
-	return sierra_append_read_condition(PG_ARGISNULL(arg) ? NULL : PG_GETARG_TEXT_PP(arg));
+	return PG_ARGISNULL(arg) ? NULL : PG_GETARG_TEXT_PP(arg);
 }
 
 Datum
@@ -157,7 +148,7 @@ sierra_eappend(PG_FUNCTION_ARGS)
 	event.payload_bytes = PG_ARGISNULL(8) ? NULL : PG_GETARG_BYTEA_PP(8);
 	event.tags = PG_ARGISNULL(9) ? NULL : sierra_tags_of_array(PG_GETARG_ARRAYTYPE_P(9));
 
-	results = append_or_raise(get_partition_key(fcinfo, 6), &event, 1, get_condition(fcinfo, 10));
+	results = append_or_raise(get_text(fcinfo, 6), &event, 1, get_text(fcinfo, 10));
 	return form_row(fcinfo, &event, results);
 }
 
@@ -199,8 +190,7 @@ sierra_emappend_arrays(PG_FUNCTION_ARGS)
 		sierra_event_arrays_read(arrays, i, &events[i]);
 	}
 	sierra_event_arrays_free(arrays);
-	results = append_or_raise(get_partition_key(fcinfo, 0), events, count,
-							  get_condition(fcinfo, ARG_CONDITION));
+	results = append_or_raise(get_text(fcinfo, 0), events, count, get_text(fcinfo, ARG_CONDITION));
 	sierra_append_return(fcinfo, events, results, count);
 	return (Datum) 0;
 }
@@ -218,8 +208,7 @@ sierra_emappend_json(PG_FUNCTION_ARGS)
 	json = PG_GETARG_TEXT_PP(1);
 	events = sierra_event_json_read(json, &count, &condition);
 	PG_FREE_IF_COPY(json, 1);
-	results = append_or_raise(get_partition_key(fcinfo, 0), events, count,
-							  sierra_append_read_condition(condition));
+	results = append_or_raise(get_text(fcinfo, 0), events, count, condition);
 	sierra_append_return(fcinfo, events, results, count);
 	return (Datum) 0;
 }

@@ -22,10 +22,11 @@ extern void sierra_append_form_result(const SierraNewEvent *event,
 extern void sierra_append_return(FunctionCallInfo fcinfo, const SierraNewEvent *events,
 								 const SierraAppendResult *results, int count);
 
-/* The partition key that this text stands for; NULL for NULL. */
-extern pg_uuid_t *sierra_append_read_key(const text *given);
-
-/* The condition that this JSON contains; NULL for NULL. */
-extern SierraCondition *sierra_append_read_condition(const text *json);
+/*
+ * Fills a call, whose first event is number 0, from what it was given; key and condition may be
+ * NULL.  Raises the errors of values that are not valid.
+ */
+extern void sierra_append_read_call(const text *key, const SierraNewEvent *events, int count,
+									const text *condition, SierraAppendCall *call);
 
 #endif /* SIERRA_APPEND_SQL_H */
