@@ -9,7 +9,7 @@ CREATE FUNCTION each(streams text[], expected expected_version[] DEFAULT NULL)
       FROM eappend_each($1, array_fill('E'::text, ARRAY[cardinality($1)]), expected_versions => $2) WITH ORDINALITY AS r
      ORDER BY ordinality $$;
 
--- an error that is no refusal is raised, and undoes the whole statement
+-- an error that is not a refusal is raised, and undoes the whole statement
 ALTER TABLE es.events ADD CONSTRAINT not_bad CHECK (stream_id <> 'bad');
 \set VERBOSITY terse
 SELECT each(ARRAY['good', 'bad']);
