@@ -193,23 +193,27 @@ fill_results(const Round *round)
 	return true;
 }
 
-/* Registers the keys of new streams that an accepted call has created. */
+/* Registers the keys of streams that the round creates. */
 static void
-write_keys(SierraRoute *route)
+write_keys(const Round *round)
 {
+	SierraRoute *route = round->route;
 	SierraRegistryWriter keys = {NULL};
 
-	for (int i = 0; i < route->nstreams; i++)
+	FOR_EACH_ACCEPTED(call, round)
 	{
-		SierraRouteStream *stream = &route->streams[i];
+		for (int i = call->first; i < call->first + call->count; i++)
+		{
+			SierraRouteStream *stream = route->results[i].stream;
 
-		CHECK_FOR_INTERRUPTS();
-		if (!stream->register_key || stream->version == SIERRA_NONE)
-			continue;
-		if (keys.rel == NULL)
-			sierra_registry_open_keys(route->store, route->estate, &keys);
-		sierra_registry_add_key(&keys, stream->event->stream_id, &stream->key);
-		stream->register_key = false;
+			CHECK_FOR_INTERRUPTS();
+			if (!stream->register_key)
+				continue;
+			if (keys.rel == NULL)
+				sierra_registry_open_keys(route->store, route->estate, &keys);
+			sierra_registry_add_key(&keys, stream->event->stream_id, &stream->key);
+			stream->register_key = false;
+		}
 	}
 	sierra_registry_close(&keys);
 }
@@ -375,7 +379,7 @@ sierra_write_round(SierraWriter *writer, SierraRoute *route, int first, int end)
 		if (route->partitions[l].is_written || end < route->ncalls)
 			sierra_position_note_written(route->partitions[l].id);
 	}
-	write_keys(route);
+	write_keys(&round);
 	write_ids(&round);
 	write_tags(&round);
 	write_events(&writer->insert, &round);
