@@ -172,10 +172,11 @@ def append_series():
 
 
 def batch_series():
-    """A hundred events in a call."""
+    """A hundred events in a call, or in a statement with a call for each."""
     for what, title in (("stream", "one new stream"), ("streams", "100 new streams")):
-        yield Series(f"batch-{what}", f"emappend of {BATCH}, {title}", "short", ours(f"sierra-batch-{what}.sql"),
-                     bare(f"bare-batch-{what}.sql"), new_batch, 30, warm=10, appends=BATCH)
+        for name, function in (("batch", "emappend"), ("each", "eappend_each")):
+            yield Series(f"{name}-{what}", f"{function} of {BATCH}, {title}", "short", ours(f"sierra-{name}-{what}.sql"),
+                         bare(f"bare-batch-{what}.sql"), new_batch, 30, warm=10, appends=BATCH)
 
 
 def read_series():
