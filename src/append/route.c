@@ -311,9 +311,12 @@ find_partition(SierraRoute *route, int id)
 static bool
 find_in(SierraRouteStream *stream, SierraAppendPartition *partition)
 {
+	bool not_serializable;
+
 	if (!sierra_append_partition_probe_stream(partition, stream->event->stream_id, &stream->version,
-											  &stream->key, &stream->not_serializable))
+											  &stream->key, &not_serializable))
 		return false;
+	stream->not_serializable = not_serializable;
 	stream->target = partition;
 	stream->partition = partition->id;
 	stream->has_stored_key = true;

@@ -17,15 +17,15 @@ typedef struct SierraRouteStream
 {
 	const SierraNewEvent *event; /* the first one for this stream, or its first check */
 	pg_uuid_t key;
-	int16 partition;	   /* id of the partition of the key */
-	int16 home;			   /* id of that of its name's key; -1: not needed */
-	bool register_key;	   /* it is new, and has a key that is not that of its name */
-	bool is_checked;	   /* no call appends to it, only its version counts */
-	bool is_disputed;	   /* calls give it different keys; the first of them gets its way */
-	bool has_stored_key;   /* its key is what is stored, and not what its first call gives it */
-	bool not_serializable; /* the snapshot of the transaction does not see its newest event */
-	int first_call;		   /* the index of the call of its first event */
-	int newest_call;	   /* that of the newest call which has numbered an event of it, or -1 */
+	int16 partition;		   /* id of the partition of the key */
+	int16 home;				   /* id of that of its name's key; -1: not needed */
+	bool register_key : 1;	   /* it is new, and has a key that is not that of its name */
+	bool is_checked : 1;	   /* no call appends to it, only its version counts */
+	bool is_disputed : 1;	   /* calls give it different keys; the first of them gets its way */
+	bool has_stored_key : 1;   /* its key is what is stored, and not what its first call gives it */
+	bool not_serializable : 1; /* the snapshot of the transaction does not see its newest event */
+	int first_call;			   /* the index of the call of its first event */
+	int newest_call; /* that of the newest call which has numbered an event of it, or -1 */
 	SierraAppendPartition *target; /* the partition of the key, open and locked */
 	int64 version;				   /* SIERRA_NONE if empty; the append increases it */
 	int64 repeated_version;		   /* for idempotency.c: version of the last stored event */

@@ -1,5 +1,5 @@
-# What large calls cost: the memory of a call of emappend() is in proportion to its input, and
-# a call ends soon when it is cancelled.
+# What large calls cost: the memory of a call of emappend(), or of many calls of eappend_each(), is in
+# proportion to its input, and it ends soon when it is cancelled.
 
 use strict;
 use warnings;
@@ -32,14 +32,15 @@ INSERT INTO inputs (name, size, events)
 SELECT 'ids', n, events(n, 1000, ',"event_id":"$id"') FROM unnest(ARRAY[300, 100000]) AS n;
 INSERT INTO inputs (name, size, events) VALUES ('few streams', 500000, events(500000, 1000));
 INSERT INTO inputs (name, size, streams, names, payloads)
-SELECT 'arrays', n, array_agg('s-' || i % 1000), array_agg('E'::text), array_agg(json_build_object('n', i))
-  FROM unnest(ARRAY[300, 100000, 500000]) AS n, generate_series(1, n) AS i GROUP BY n;
+SELECT name, n, array_agg('s-' || i % 1000), array_agg('E'::text), array_agg(json_build_object('n', i))
+  FROM unnest(ARRAY['arrays', 'calls']) AS name, unnest(ARRAY[300, 100000, 500000]) AS n, generate_series(1, n) AS i GROUP BY name, n;
 SQL
 
 my $json = 'SELECT count(*) FROM emappend(NULL, (SELECT events FROM inputs WHERE (name, size) = ($1, $2)))';
 my $arrays = 'SELECT count(*) FROM inputs, emappend(NULL, streams, names, payloads) WHERE (name, size) = ($1, $2)';
+my $calls = $arrays =~ s/emappend\(NULL, /eappend_each(/r;
 my $keyed = $json =~ s/NULL/'tenant'/r;
-my %statement = (arrays => $arrays, keyed => $keyed);
+my %statement = (arrays => $arrays, calls => $calls, keyed => $keyed);
 
 # How many bytes a call adds to the peak of a session that has made one with few events.
 sub peak_of_call {
@@ -92,6 +93,11 @@ my $bytes = peak_of_call('arrays', 100000);
 cmp_ok($bytes, '<=', 100000 * 250, 'memory: arrays');
 note("arrays: $bytes bytes for 100000 events");
 
+# Each event is a call: what it costs beyond an event of one call.
+my $more = peak_of_call('calls', 100000) - $bytes;
+cmp_ok($more, '<=', 100000 * 350, 'memory: calls');
+note("calls: $more bytes for 100000 calls");
+
 # Rows that the executor writes, because the partition has a trigger of a user.
 $owner->do(<<'SQL');
 CREATE FUNCTION nothing() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
@@ -130,6 +136,7 @@ $owner->do('ALTER TABLE es.events DISABLE ROW LEVEL SECURITY');
 
 ends_in_time('few streams', 500000, $_) for 100, 500, 1000;
 ends_in_time('arrays',      500000, $_) for 100, 500, 1000;
+ends_in_time('calls',       500000, $_) for 500, 1000;
 is(one_value($owner, 'SELECT count(*) FROM es.events'), 100300, 'nothing is left of all that');
 
 done_testing();
