@@ -144,12 +144,16 @@ sub check_agreement
 	my ($oldest) = slurp_file('scripts/lib.sh') =~ /^readonly pg_versions="(\d+)/m;
 	my ($changes) = slurp_file('CHANGELOG.md') =~ /^## (\S+)/m;
 	my $provided = $meta->{provides}{sierra_es};
+	my $messages = $meta->{provides}{sierra_message_store};
 
 	is($meta->{version}, $version, 'its version is that of the control file');
 	is($provided->{version}, $version, 'that of the extension, too');
 	is($changes, $version, 'and the newest of CHANGELOG.md');
 	is($meta->{prereqs}{runtime}{requires}{PostgreSQL}, "$oldest.0.0", 'it needs the oldest PostgreSQL that is tested');
-	ok(-f $provided->{$_}, "$provided->{$_} exists") foreach qw(file docfile);
+	ok(-f $_, "$_ exists") foreach $provided->{docfile}, $messages->{docfile}, $messages->{file};
+	# "pgxn load" takes an extension from nothing but a script; make builds this one.
+	is($provided->{file}, "sql/sierra_es--$version.sql", 'it names the script that CREATE EXTENSION runs');
+	like($messages->{file}, qr/\.sql$/, 'for the other extension, too');
 	return;
 }
 
