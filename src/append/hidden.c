@@ -18,6 +18,7 @@
 
 #include "append/hidden.h"
 #include "read/row_security.h"
+#include "store/position.h"
 
 #include "access/xact.h"
 #include "miscadmin.h"
@@ -30,12 +31,26 @@ may_read(const SierraStore *store)
 	return pg_class_aclcheck(store->events, GetUserId(), ACL_SELECT) == ACLCHECK_OK;
 }
 
-/* See what is committed by now and what this command wrote, as the append does. */
+/*
+ * See what is committed by now and what this command wrote, as the append does.  A policy can
+ * append.  If calls follow, it must not do so in the partitions of the route: their newest
+ * numbers are known already, and must stay true.
+ */
 static void
-begin_looking(void)
+begin_looking(const SierraRoute *route)
 {
 	CommandCounterIncrement();
 	PushActiveSnapshot(GetLatestSnapshot());
+	sierra_position_begin_writing(route->store, PG_INT64_MAX);
+	for (int i = 0; i < route->npartitions && route->ncalls > 1; i++)
+		sierra_position_note_written(route->partitions[i].id);
+}
+
+static void
+end_looking(void)
+{
+	sierra_position_end_writing();
+	PopActiveSnapshot();
 }
 
 static bool
@@ -54,7 +69,7 @@ sierra_hidden_repetition(const SierraRoute *route, const SierraAppendCall *call)
 
 	if (!sierra_store_has_row_security(route->store) || !may_read(route->store))
 		return false;
-	begin_looking();
+	begin_looking(route);
 	sink = sierra_row_security_sink(route->store, count_event, &seen, call->count);
 	for (int i = call->first; i < call->first + call->count; i++)
 	{
@@ -62,15 +77,16 @@ sierra_hidden_repetition(const SierraRoute *route, const SierraAppendCall *call)
 		sierra_row_security_put(sink, results[i].stream->partition, results[i].partition_sequence);
 	}
 	sierra_row_security_finish(sink);
-	PopActiveSnapshot();
+	end_looking();
 	pfree(sink);
 	return seen < call->count;
 }
 
 /* May the user read the event that a condition failed for? */
 static bool
-sees_found(const SierraStore *store, const SierraFoundEvent *found)
+sees_found(const SierraRoute *route, const SierraFoundEvent *found)
 {
+	const SierraStore *store = route->store;
 	SierraSink *sink;
 	int seen = 0;
 
@@ -78,11 +94,11 @@ sees_found(const SierraStore *store, const SierraFoundEvent *found)
 		return false;
 	if (!sierra_store_has_row_security(store))
 		return true;
-	begin_looking();
+	begin_looking(route);
 	sink = sierra_row_security_sink(store, count_event, &seen, 1);
 	sierra_row_security_put(sink, found->partition, found->sequence);
 	sierra_row_security_finish(sink);
-	PopActiveSnapshot();
+	end_looking();
 	pfree(sink);
 	return seen > 0;
 }
@@ -123,8 +139,8 @@ sierra_hidden_censor(const SierraRoute *route, SierraAppendCall *call)
 	int64 version = SIERRA_NONE;
 	bool sees_any = false;
 
-	refusal->hidden = call->status == SIERRA_APPEND_CONDITION_FAILED &&
-					  !sees_found(route->store, &refusal->found);
+	refusal->hidden =
+		call->status == SIERRA_APPEND_CONDITION_FAILED && !sees_found(route, &refusal->found);
 	if (call->status != SIERRA_APPEND_WRONG_VERSION && call->status != SIERRA_APPEND_KEY_MISMATCH)
 		return;
 	if (call->status == SIERRA_APPEND_WRONG_VERSION)
@@ -137,10 +153,10 @@ sierra_hidden_censor(const SierraRoute *route, SierraAppendCall *call)
 		return;
 	if (may_read(route->store))
 	{
-		begin_looking();
+		begin_looking(route);
 		sees_any =
 			sierra_row_security_stream_version(route->store, refusal->event->stream_id, &version);
-		PopActiveSnapshot();
+		end_looking();
 	}
 	refusal->hidden = !sees_any || version < stored;
 }

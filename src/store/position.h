@@ -25,8 +25,9 @@ extern void sierra_position_check(const SierraStore *store);
 /*
  * Called before and after events are written whose lowest position is first.
  * Triggers and policies that run in between may read the store, and must not read
- * past these events.  They may append too, but not to the same partitions: the numbers
- * there are given to events that are still to be written.
+ * past these events.  They may append too, but not to the partitions that are noted: the
+ * numbers there are given to events that are still to be written.  PG_INT64_MAX: no event is
+ * written now, but later.
  */
 extern void sierra_position_begin_writing(const SierraStore *store, int64 first);
 extern void sierra_position_note_written(int partition);

@@ -102,8 +102,38 @@ SELECT each(ARRAY['w', 'w-forbidden']);
 -- the answers of eappend(), to the versions that the calls before have made, too
 SELECT * FROM each(ARRAY['w', 'slow', 'w', 'w-new', 'w-new'], ARRAY['7', '7', '0', 'empty', '7']::expected_version[]);
 RESET ROLE;
+
+-- a policy that decides what a refusal says may append, but not to a partition of the calls that follow
+CREATE FUNCTION audit() RETURNS boolean LANGUAGE plpgsql SECURITY DEFINER AS $$
+BEGIN
+    PERFORM eappend(current_setting('each.audited'), 'Audited', partition_key => current_setting('each.key'));
+    RETURN true;
+END $$;
+CREATE POLICY audit ON es.events AS RESTRICTIVE FOR SELECT TO regress_each_writer USING (audit());
+SELECT key, sierra_partition_id(sierra_stream_key(key), 4) AS partition FROM unnest(ARRAY['w', 'w-2', 'audit', 'audit-2']) AS key;
+SET ROLE regress_each_writer;
+-- neither to a stream that a later call creates with another key, nor to the same stream
+SET each.audited = 'w-2';
+SET each.key = 'audit';
+SELECT each(ARRAY['w', 'w-2'], ARRAY['7', 'empty']::expected_version[]);
+:sqlstate
+SET each.audited = 'w';
+SET each.key = 'w';
+SELECT each(ARRAY['w', 'w'], ARRAY['7', 'any']::expected_version[]);
+:sqlstate
+-- to another one it may, and if the call is the only one
+SET each.audited = 'audit-2';
+SET each.key = 'audit-2';
+SELECT * FROM each(ARRAY['w', 'w-2'], ARRAY['7', 'empty']::expected_version[]);
+SET each.audited = 'w';
+SET each.key = 'w';
+SELECT * FROM each(ARRAY['w'], ARRAY['7']::expected_version[]);
+RESET ROLE;
+SELECT stream_id, stream_version, event_name FROM eall() WHERE stream_id LIKE 'w%' OR stream_id LIKE 'audit%';
 ALTER TABLE es.events DISABLE ROW LEVEL SECURITY;
 DROP POLICY own ON es.events;
+DROP POLICY audit ON es.events;
+DROP FUNCTION audit;
 
 SELECT count(*) AS problems FROM everify();
 SELECT drop_event_store('es', force => true);
