@@ -480,6 +480,7 @@ sierra_route_begin_writing(SierraRoute *route)
 		if (partition->lock_is_new)
 			sierra_partition_unlock(RelationGetRelid(partition->rel), SIERRA_LOCK_KEEP_OUT);
 		partition->lock_is_new = false;
+		partition->is_announced = true;
 	}
 }
 
