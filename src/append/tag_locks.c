@@ -101,10 +101,11 @@ collect(const SierraNewEvent *events, const SierraAppendCall *calls, int ncalls,
 		SierraTagLocks *locks)
 {
 	*locks = (SierraTagLocks){0};
-	for (int c = 0; c < ncalls; c++)
+	for (int c = 0; c < ncalls && locks->count <= max; c++)
 	{
 		const SierraAppendCall *call = &calls[c];
 
+		CHECK_FOR_INTERRUPTS();
 		if (call->condition != NULL && call->condition->has_query)
 		{
 			const SierraEventQuery *query = &call->condition->query;
@@ -114,9 +115,9 @@ collect(const SierraNewEvent *events, const SierraAppendCall *calls, int ncalls,
 		}
 		for (int i = call->first; i < call->first + call->count && locks->count <= max; i++)
 		{
+			CHECK_FOR_INTERRUPTS();
 			if (events[i].tags == NULL)
 				continue;
-			CHECK_FOR_INTERRUPTS();
 			add_tags(locks, &events[i]);
 		}
 	}
