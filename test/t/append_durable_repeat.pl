@@ -64,6 +64,11 @@ for my $round (1 .. 2) {
     $id = "00000000-0000-4000-8000-0000000000b$round";
     is_durable("a batch that was frozen and repeated ($round)", "SELECT count(*) FROM emappend(NULL, ARRAY['a'], ARRAY['x'], event_ids => ARRAY['$id']::uuid[])",
         'es.events_0, es.events_1', "SELECT count(*) FROM eget('$id')");
+    $id = "00000000-0000-4000-8000-0000000000d$round";
+    is_durable("a call of many that was frozen and repeated ($round)",
+        "SELECT count(*) FROM eappend_each(ARRAY['a', 'a'], ARRAY['x', 'x'], event_ids => ARRAY[NULL, '$id']::uuid[], "
+            . "expected_versions => ARRAY['7777', 'any']::expected_version[])",
+        'es.events_0, es.events_1', "SELECT count(*) FROM eget('$id')");
     $id = "00000000-0000-4000-8000-0000000000c$round";
     is_durable("a timer that was repeated ($round)", "SELECT eschedule('2999-01-01', 'a', 'Due', timer_id => '$id')", undef,
         "SELECT count(*) FROM event_timers() WHERE timer_id = '$id'");
