@@ -387,7 +387,7 @@ sierra_write_round(SierraWriter *writer, SierraRoute *route, int first, int end)
 	sierra_early_release_note();
 	sierra_doorbell_note_append(route->store, newest);
 	if (sierra_shared != NULL)
-		sierra_counters_note_append(route->store, round.count, bytes_of(&round));
+		sierra_counters_note_appends(route->store, round.ncalls, round.count, bytes_of(&round));
 }
 
 void

@@ -210,7 +210,7 @@ find_noted(SierraCounters *counters, uint64 owner)
 }
 
 void
-sierra_counters_note_append(const SierraStore *store, int64 events, int64 bytes)
+sierra_counters_note_appends(const SierraStore *store, int64 appends, int64 events, int64 bytes)
 {
 	SierraCounters *counters = counters_of(store);
 	Noted *note;
@@ -219,7 +219,7 @@ sierra_counters_note_append(const SierraStore *store, int64 events, int64 bytes)
 		return;
 	register_callback();
 	note = find_noted(counters, last_owner);
-	note->appends++;
+	note->appends += appends;
 	note->events += events;
 	note->bytes += bytes;
 }

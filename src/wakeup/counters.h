@@ -12,11 +12,12 @@
 #include "wakeup/shared.h"
 
 /*
- * This transaction has appended events of this number of bytes.  It is counted when the
- * transaction has committed or was prepared; if it, or the subtransaction, rolls back, the
- * append counts as rolled back.
+ * This transaction has appended, in this number of calls, events of this number of bytes.  They
+ * are counted when the transaction has committed or was prepared; if it, or the subtransaction,
+ * rolls back, the calls count as rolled back.
  */
-extern void sierra_counters_note_append(const SierraStore *store, int64 events, int64 bytes);
+extern void sierra_counters_note_appends(const SierraStore *store, int64 appends, int64 events,
+										 int64 bytes);
 
 /* Counts one at once, whatever becomes of the transaction. */
 extern void sierra_counters_count(const SierraStore *store, SierraCounter counter);
