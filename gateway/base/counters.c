@@ -1,0 +1,3 @@
+#include "base/counters.h"
+
+Counters counters;

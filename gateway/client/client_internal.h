@@ -1,0 +1,24 @@
+/*
+ * client_internal.h
+ *		What client.c and call.c know of each other.
+ */
+#ifndef CLIENT_CLIENT_INTERNAL_H
+#define CLIENT_CLIENT_INTERNAL_H
+
+#include "client/client.h"
+
+/* Starts and takes all calls that can be started and taken, and closes what has ended. */
+extern void client_pump(Client *client);
+extern const CallType *client_find_command(Client *client, Request *request);
+
+/* Appends a call for a request, which it takes over. */
+extern void call_queue(Client *client, Request *request);
+/* Appends a call whose reply is known. */
+extern void call_queue_error(Client *client, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+/* Starts the calls whose turn it is. */
+extern void call_start_waiting(Client *client);
+/* Forgets the calls that have not started. */
+extern void call_drop_waiting(Client *client);
+
+#endif /* CLIENT_CLIENT_INTERNAL_H */
