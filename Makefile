@@ -39,6 +39,35 @@ PG_CONFIG ?= pg_config
 PGXS := $(shell $(PG_CONFIG) --pgxs)
 include $(PGXS)
 
+# The gateway is a program, built where the libraries that it needs are.
+GATEWAY_LIBRARIES = libevent libevent_openssl libssl
+has_gateway := $(and $(wildcard $(shell $(PG_CONFIG) --includedir)/libpq-fe.h),$(shell pkg-config --exists $(GATEWAY_LIBRARIES) 2>/dev/null && echo yes))
+gateway_make = $(MAKE) -C $(srcdir)/gateway PG_CONFIG=$(PG_CONFIG)
+
+ifeq ($(has_gateway),yes)
+all: gateway
+install: install-gateway
+uninstall: uninstall-gateway
+clean: clean-gateway
+else
+all: without-gateway
+endif
+
+gateway:
+	$(gateway_make)
+
+install-gateway: gateway
+	$(gateway_make) install
+
+uninstall-gateway:
+	$(gateway_make) uninstall
+
+clean-gateway:
+	$(gateway_make) clean
+
+without-gateway:
+	@echo 'sierra_gateway is not built: it needs libevent, OpenSSL and libpq with their headers (Debian: libevent-dev libssl-dev libpq-dev)'
+
 sql/sierra_es--$(EXTVERSION).sql: $(SQL_PARTS) sierra_es.control
 	cat $(SQL_PARTS) > $@
 
@@ -65,4 +94,4 @@ lint:
 	clang-format --dry-run --Werror $(SOURCES)
 	cppcheck --quiet --error-exitcode=1 --enable=warning,portability --inline-suppr --library=test/cppcheck.cfg -I src src
 
-.PHONY: bench bench-instructions format lint
+.PHONY: bench bench-instructions format lint gateway install-gateway uninstall-gateway clean-gateway without-gateway

@@ -94,6 +94,8 @@ struct Client
 	char *library;
 	char *library_version;
 	const char *last_command;
+	/* of store_append() */
+	int lane;
 
 	/* Of subscriptions, see ClientHooks. */
 	void *subscriber;

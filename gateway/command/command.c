@@ -4,7 +4,8 @@
 
 #include "base/text.h"
 
-static const Command *const families[] = {connection_commands, client_commands, server_commands};
+static const Command *const families[] = {append_commands,	   read_commands,	scan_commands,
+										  connection_commands, client_commands, server_commands};
 
 static const Command *
 find(const Word *name)

@@ -34,14 +34,15 @@ void
 failure_text(const StoreError *error, char *text, size_t size)
 {
 	const char *gap = error->detail[0] != '\0' ? ": " : "";
+	const char *code = error->sqlstate[0] != '\0' ? find_code(error->sqlstate) : "CLUSTERDOWN";
 
 	switch (error->failure)
 	{
 		case STORE_DOWN:
-			/* an error of the server says more than that there is no connection */
-			snprintf(text, size, "%s no connection to the store: %s",
-					 error->sqlstate[0] != '\0' ? find_code(error->sqlstate) : "CLUSTERDOWN",
-					 error->message);
+			/* such as an extension that is not there */
+			if (strcmp(code, "DBOPFAILED") == 0 || strcmp(code, "INVALIDARG") == 0)
+				code = "CLUSTERDOWN";
+			snprintf(text, size, "%s no connection to the store: %s", code, error->message);
 			break;
 		case STORE_UNKNOWN:
 			snprintf(text, size,
@@ -50,8 +51,7 @@ failure_text(const StoreError *error, char *text, size_t size)
 					 error->message);
 			break;
 		case STORE_REFUSED:
-			snprintf(text, size, "%s %s%s%s", find_code(error->sqlstate), error->message, gap,
-					 error->detail);
+			snprintf(text, size, "%s %s%s%s", code, error->message, gap, error->detail);
 			break;
 	}
 }

@@ -115,9 +115,14 @@ run(void)
 
 	if (base == NULL)
 		abort();
-	/* without a resolver that works, names are looked up by libpq */
 	resolver =
 		evdns_base_new(base, EVDNS_BASE_INITIALIZE_NAMESERVERS | EVDNS_BASE_DISABLE_WHEN_INACTIVE);
+	if (resolver == NULL)
+	{
+		/* no server for names: those of /etc/hosts are enough for many */
+		resolver = evdns_base_new(base, EVDNS_BASE_DISABLE_WHEN_INACTIVE);
+		evdns_base_load_hosts(resolver, NULL);
+	}
 
 	counters.started_at = clock_usecs();
 	signal(SIGPIPE, SIG_IGN);
@@ -127,11 +132,13 @@ run(void)
 	watch_signal(base, SIGTERM, on_stop);
 	watch_signal(base, SIGINT, on_stop);
 	watch_signal(base, SIGHUP, on_reload);
-	if (!listeners_start(base))
-		exit(1);
+	store_connect_first();
+	if (event_base_got_break(base) || !listeners_start(base))
+		exit(event_base_got_break(base) ? 0 : 1);
 	log_line(LOG_INFO, "sierra_gateway %s is ready", SIERRA_VERSION);
 	systemd_notify("READY=1");
 	event_base_dispatch(base);
+	store_close();
 	log_line(LOG_INFO, "stopped");
 }
 

@@ -34,6 +34,10 @@ typedef struct AppendEvent
 	int64_t stored_timestamp;
 	Uuid partition_key;
 	int partition_id;
+
+	/* These belong to the writer. */
+	bool is_json;
+	bool needs_envelope;
 } AppendEvent;
 
 /* A call: all of its events or none. */
@@ -50,6 +54,9 @@ struct StoreAppend
 
 	/* The rest belongs to the writer. */
 	size_t bytes;
+	/* was in a batch that failed as a whole */
+	bool is_alone;
+	struct AppendRefusal *refusal;
 	StoreAppend *next;
 };
 

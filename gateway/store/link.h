@@ -25,28 +25,6 @@ struct StoreRole;
 typedef struct StoreLink StoreLink;
 typedef struct StoreRequest StoreRequest;
 
-struct StoreRequest
-{
-	const StoreStatement *statement;
-	StoreParameters parameters;
-	/*
-	 * Each row of the result, which is in binary format.  After a lost connection the rows
-	 * come again: begin() is called before the first row each time.  Both may be NULL.
-	 */
-	void (*begin)(StoreRequest *request);
-	void (*row)(StoreRequest *request, const PGresult *result, int row);
-	/* Once, error is NULL if all went well.  The link has forgotten the request. */
-	void (*done)(StoreRequest *request, const StoreError *error);
-	void *arg;
-
-	/* The rest belongs to the link. */
-	int64_t deadline;
-	bool was_sent;
-	bool is_cancelled;
-	bool has_failed;
-	StoreRequest *next;
-};
-
 /* What a link knows about its store once it was connected. */
 typedef struct StoreFacts
 {
@@ -56,11 +34,46 @@ typedef struct StoreFacts
 	bool in_recovery;
 } StoreFacts;
 
+struct StoreRequest
+{
+	const StoreStatement *statement;
+	StoreParameters parameters;
+	/*
+	 * If given, fills in the parameters each time before they are sent, when the facts are known;
+	 * they are freed as soon as they are sent.
+	 */
+	void (*build)(StoreRequest *request, const StoreFacts *facts);
+	/*
+	 * Each row of the result, which is in binary format.  After a lost connection the rows
+	 * come again: begin() is called before the first row each time.  Both may be NULL.
+	 */
+	void (*begin)(StoreRequest *request);
+	/* Rows are handed over as they arrive, and do not wait in memory for the last. */
+	bool row_by_row;
+	void (*row)(StoreRequest *request, const PGresult *result, int row);
+	/* Once, error is NULL if all went well.  The link has forgotten the request. */
+	void (*done)(StoreRequest *request, const StoreError *error);
+	void *arg;
+
+	/* The rest belongs to the link. */
+	int64_t deadline;
+	bool was_sent;
+	bool is_cancelled;
+	/* what has been sent for it and is not answered */
+	bool prepares;
+	bool has_begun;
+	PGresult *error;
+	StoreRequest *next;
+};
+
 /* name: for the log, and application_name. */
 extern StoreLink *link_create(struct StoreRole *role, const char *name);
 /* Requests that have not ended fail with STORE_DOWN. */
 extern void link_destroy(StoreLink *link);
-/* The request, and its parameters, must exist until done() or link_cancel(). */
+/*
+ * The request, and its parameters, must exist until done() or link_cancel().  done() is never
+ * called before this returns.
+ */
 extern void link_send(StoreLink *link, StoreRequest *request);
 /*
  * The caller does not want the answer any more: nothing is called, and the link frees the
@@ -73,6 +86,8 @@ extern int link_load(const StoreLink *link);
 extern void link_rest(StoreLink *link);
 /* Begins to connect now, though there is no request. */
 extern void link_wake(StoreLink *link);
+/* Has the last attempt to connect failed? */
+extern bool link_is_down(const StoreLink *link);
 /* NULL until the first connection; kept when it is lost. */
 extern const StoreFacts *link_facts(const StoreLink *link);
 

@@ -20,6 +20,14 @@ struct evdns_base;
 extern void store_setup(struct event_base *base, struct evdns_base *resolver);
 extern struct event_base *store_base(void);
 
+/*
+ * Runs the loop until the default role has connected, or could not: what clients ask first is
+ * known then.
+ */
+extern void store_connect_first(void);
+/* Ends all connections, at the end of the program. */
+extern void store_close(void);
+
 /* The role of settings.database; lives as long as the program. */
 extern StoreRole *store_role_default(void);
 extern StoreRole *store_role_ref(StoreRole *role);
@@ -27,7 +35,10 @@ extern StoreRole *store_role_ref(StoreRole *role);
 extern void store_role_unref(StoreRole *role);
 /* The name of the user, as PostgreSQL knows it. */
 extern const char *store_role_name(const StoreRole *role);
-/* What is known about the store: of this role, or else of the default role; never NULL. */
+/* NULL for the role of the connection string. */
+extern const char *store_role_user(const StoreRole *role);
+extern const char *store_role_password(const StoreRole *role);
+/* What is known about the store, by this role or else by the default role; NULL: nothing yet. */
 extern const StoreFacts *store_role_facts(const StoreRole *role);
 /* The number of partitions, 32 until it is known. */
 extern int store_role_partitions(const StoreRole *role);
