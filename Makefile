@@ -81,9 +81,10 @@ bench-instructions: all
 	bench/instructions
 
 SOURCES = $(wildcard src/*.c src/*/*.[ch])
+GATEWAY_SOURCES = $(wildcard gateway/*/*.[ch])
 
 format:
-	clang-format -i $(SOURCES)
+	clang-format -i $(SOURCES) $(GATEWAY_SOURCES)
 
 lint:
 	@scripts/lint-wings
@@ -91,7 +92,10 @@ lint:
 	@! grep -n PG_VERSION_NUM $(SOURCES) | grep -v '^src/base/compat.h' || (echo 'PG_VERSION_NUM outside compat.h'; exit 1)
 	@! grep -nE '\b(sprintf|strcpy|strcat|usleep|malloc) *\(|^[[:space:]]*//' $(SOURCES) || (echo 'banned function or comment style'; exit 1)
 	@! grep -nE 'err(msg|msg_plural)\("([A-Z][a-z]|[^"]*\."\))' $(SOURCES) || (echo 'message style'; exit 1)
-	clang-format --dry-run --Werror $(SOURCES)
+	@! grep -nE '\b(sprintf|strcpy|strcat|usleep|sleep|malloc|strtok) *\(|^[[:space:]]*//' $(GATEWAY_SOURCES) | \
+		grep -v '^gateway/base/memory.c:' || (echo 'banned function or comment style'; exit 1)
+	clang-format --dry-run --Werror $(SOURCES) $(GATEWAY_SOURCES)
+	cppcheck --quiet --error-exitcode=1 --enable=warning,portability --inline-suppr -DSIERRA_VERSION='""' -I gateway gateway
 	cppcheck --quiet --error-exitcode=1 --enable=warning,portability --inline-suppr --library=test/cppcheck.cfg -I src src
 
 .PHONY: bench bench-instructions format lint gateway install-gateway uninstall-gateway clean-gateway without-gateway

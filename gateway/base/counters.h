@@ -21,7 +21,6 @@ typedef struct Counters
 	uint64_t appended_events;
 	uint64_t refused_appends;
 	uint64_t batches;
-	uint64_t repeated_batches;
 	uint64_t split_batches;
 	uint64_t reads;
 	uint64_t read_events;

@@ -8,6 +8,7 @@
 #include "base/counters.h"
 #include "base/text.h"
 #include "command/command.h"
+#include "command/info_cache.h"
 
 static void
 add_server_section(struct evbuffer *text)
@@ -83,9 +84,19 @@ wants(const Call *call, const char *section)
 static void
 run_info(Call *call)
 {
-	struct evbuffer *text = evbuffer_new();
+	const Request *request = call->request;
+	struct evbuffer *text;
 	Reply reply;
 	size_t length;
+
+	/* SierraDB's own INFO */
+	if (request->count == 2 &&
+		text_is_word(request->words[1].data, request->words[1].length, "CACHE"))
+	{
+		run_info_cache(call);
+		return;
+	}
+	text = evbuffer_new();
 
 	if (wants(call, "SERVER"))
 		add_server_section(text);

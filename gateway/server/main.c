@@ -19,6 +19,7 @@
 #include "command/command.h"
 #include "server/drain.h"
 #include "server/listener.h"
+#include "server/metrics.h"
 #include "server/systemd.h"
 #include "server/tls.h"
 #include "store/role.h"
@@ -133,11 +134,12 @@ run(void)
 	watch_signal(base, SIGINT, on_stop);
 	watch_signal(base, SIGHUP, on_reload);
 	store_connect_first();
-	if (event_base_got_break(base) || !listeners_start(base))
+	if (event_base_got_break(base) || !listeners_start(base) || !metrics_start(base))
 		exit(event_base_got_break(base) ? 0 : 1);
 	log_line(LOG_INFO, "sierra_gateway %s is ready", SIERRA_VERSION);
 	systemd_notify("READY=1");
 	event_base_dispatch(base);
+	metrics_stop();
 	store_close();
 	log_line(LOG_INFO, "stopped");
 }

@@ -7,6 +7,7 @@
 
 #include <event2/event.h>
 
+#include "base/log.h"
 #include "base/memory.h"
 #include "base/settings.h"
 #include "store/hosts.h"
@@ -190,6 +191,14 @@ on_socket(evutil_socket_t fd, short what, void *arg)
 	}
 }
 
+/* Left alone, libpq prints what the server remarks. */
+static void
+take_notice(void *arg, const char *message)
+{
+	(void) arg;
+	log_line(LOG_DEBUG, "PostgreSQL: %s", message);
+}
+
 /* Keywords behind the connection string replace what it says; empty values count as none. */
 static void
 connect_to(void *arg, const HostList *hosts, const char *error)
@@ -222,6 +231,7 @@ connect_to(void *arg, const HostList *hosts, const char *error)
 	else
 	{
 		PQsetErrorVerbosity(connect->connection, PQERRORS_VERBOSE);
+		PQsetNoticeProcessor(connect->connection, take_notice, NULL);
 		wait_for(connect, EV_WRITE);
 	}
 }
