@@ -283,6 +283,18 @@ find_compiler() {
         esac
     fi
     [ -f /usr/include/stdlib.h ] || need libc6-dev
+    find_gateway_libraries
+}
+
+# What sierra_gateway is built with.  The extension is built without, too.
+find_gateway_libraries() {
+    command -v pkg-config >/dev/null || {
+        need pkg-config libevent-dev libssl-dev libpq-dev
+        return
+    }
+    pkg-config --exists libevent libevent_openssl || need libevent-dev
+    pkg-config --exists libssl || need libssl-dev
+    pkg-config --exists libpq || need libpq-dev
 }
 
 # Notes what is missing for Python programs that connect.  Debian's Python has

@@ -287,6 +287,7 @@ settings_load(int argc, char **argv, SettingsError *error)
 {
 	flag_count = argc;
 	flags = argv;
+	settings_clear(&settings);
 	return read_flags(&settings, false, error) && read_all(&settings, error);
 }
 

@@ -81,7 +81,7 @@ static void
 answer_health(struct evhttp_request *request, void *arg)
 {
 	struct evbuffer *text = evbuffer_new();
-	bool down = link_is_down(store_reader(store_role_default(), 0));
+	bool down = !store_is_reachable();
 
 	(void) arg;
 	evbuffer_add_printf(text, down ? "the store cannot be reached\n" : "ok\n");

@@ -205,6 +205,16 @@ store_role_partitions(const StoreRole *role)
 	return facts != NULL && facts->partitions > 0 ? facts->partitions : 32;
 }
 
+bool
+store_is_reachable(void)
+{
+	for (const StoreRole *role = roles; role != NULL; role = role->next)
+		for (int i = 0; i < settings.readers; i++)
+			if (link_facts(role->readers[i]) != NULL && !link_is_down(role->readers[i]))
+				return true;
+	return false;
+}
+
 StoreLink *
 store_reader(StoreRole *role, uint64_t affinity)
 {

@@ -50,6 +50,9 @@ extern int store_role_partitions(const StoreRole *role);
 typedef void (*StoreLoginDone)(void *arg, StoreRole *role, bool refused, const StoreError *error);
 extern void store_login(const char *user, const char *password, StoreLoginDone done, void *arg);
 
+/* Has any role a reader whose last connection was not lost? */
+extern bool store_is_reachable(void);
+
 /* Sends to a reader.  Requests with the same affinity (the id of a client) stay in order. */
 extern StoreLink *store_reader(StoreRole *role, uint64_t affinity);
 
