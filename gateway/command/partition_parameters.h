@@ -8,8 +8,9 @@
 #include "client/client.h"
 #include "command/arguments.h"
 
-/* Adds an id and a key, of which one is NULL.  False if the store has not this partition. */
-extern bool partition_parameters(Call *call, const PartitionArgument *partition,
-								 StoreParameters *parameters);
+/* Has the store this partition?  A key always has one. */
+extern bool partition_is_there(const Call *call, const PartitionArgument *partition);
+/* Adds an id and a key, of which one is NULL. */
+extern void partition_parameters(const PartitionArgument *partition, StoreParameters *parameters);
 
 #endif /* COMMAND_PARTITION_PARAMETERS_H */

@@ -172,7 +172,13 @@ run_esver(Call *call)
 }
 
 bool
-partition_parameters(Call *call, const PartitionArgument *partition, StoreParameters *parameters)
+partition_is_there(const Call *call, const PartitionArgument *partition)
+{
+	return partition->is_key || partition->id < store_role_partitions(call->client->role);
+}
+
+void
+partition_parameters(const PartitionArgument *partition, StoreParameters *parameters)
 {
 	char text[UUID_TEXT_SIZE];
 
@@ -181,13 +187,12 @@ partition_parameters(Call *call, const PartitionArgument *partition, StoreParame
 		uuid_text(&partition->key, text);
 		parameter_null(parameters);
 		parameter_text(parameters, text);
-		return true;
 	}
-	if (partition->id >= store_role_partitions(call->client->role))
-		return false;
-	parameter_int4(parameters, partition->id);
-	parameter_null(parameters);
-	return true;
+	else
+	{
+		parameter_int4(parameters, partition->id);
+		parameter_null(parameters);
+	}
 }
 
 static void
@@ -203,14 +208,14 @@ run_epseq(Call *call)
 		call_error(call, "%s", error.text);
 		return;
 	}
-	question = ask(call, &epseq_statement);
-	if (partition_parameters(call, &partition, &question->request.parameters))
-		send_question(question);
-	else
+	if (!partition_is_there(call, &partition))
 	{
-		free_question(question);
 		call_error(call, "CLUSTERDOWN partition unavailable");
+		return;
 	}
+	question = ask(call, &epseq_statement);
+	partition_parameters(&partition, &question->request.parameters);
+	send_question(question);
 }
 
 const Command read_commands[] = {

@@ -166,14 +166,8 @@ read_page(Scan *scan)
 	scan->page_size = scan->left < PAGE_EVENTS ? scan->left + 1 : PAGE_EVENTS;
 	if (scan->stream != NULL)
 		parameter_bytes(parameters, scan->stream->data, scan->stream->length);
-	else if (!partition_parameters(scan->call, &scan->partition, parameters))
-	{
-		Call *call = scan->call;
-
-		free_scan(scan);
-		call_error(call, "CLUSTERDOWN partition unavailable");
-		return;
-	}
+	else
+		partition_parameters(&scan->partition, parameters);
 	parameter_int8(parameters, scan->range.from);
 	if (scan->range.to < 0)
 		parameter_null(parameters);
@@ -252,7 +246,12 @@ run_scan(Call *call, bool of_stream)
 					   &scan->range) &&
 		take_options(&arguments, scan))
 	{
-		if (scan->range.is_empty)
+		if (!of_stream && !partition_is_there(call, &scan->partition))
+		{
+			free_scan(scan);
+			call_error(call, "CLUSTERDOWN partition unavailable");
+		}
+		else if (scan->range.is_empty)
 			answer(scan);
 		else
 			read_page(scan);

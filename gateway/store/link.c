@@ -307,6 +307,7 @@ link_send(StoreLink *link, StoreRequest *request)
 	int64_t now = clock_usecs();
 	int64_t patience = settings.retry_time * INT64_C(1000);
 	int64_t least = FIRST_CONNECT_MSECS * INT64_C(1000);
+	bool is_pausing = link->state == LINK_PAUSING;
 
 	request->was_sent = false;
 	request->is_cancelled = false;
@@ -325,9 +326,14 @@ link_send(StoreLink *link, StoreRequest *request)
 	}
 	if (link->state == LINK_READY)
 		return;
-	/* a server that has been away for long is not waited for by each request again */
 	if (link->down_since != 0 && now - link->down_since > patience)
+	{
+		/* a server that has been away for long: the attempt that is under way decides, or the last
+		 * one */
 		request->deadline = now;
+		if (!is_pausing)
+			return;
+	}
 	watch_deadlines(link);
 }
 

@@ -1,12 +1,11 @@
 #include "store/metadata.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/base64.h"
 #include "base/json.h"
 #include "base/memory.h"
-
-#include <stdlib.h>
 
 static const char prefix[] = "{\"$bytes\": \"";
 static const char suffix[] = "\"}";
@@ -23,10 +22,21 @@ looks_like_envelope(const char *metadata, size_t length)
 		   memcmp(metadata + length - SUFFIX_LENGTH, suffix, SUFFIX_LENGTH) == 0;
 }
 
+/* The metadata of an event is an object, so that members can be asked for. */
+static bool
+is_object(const char *metadata, size_t length)
+{
+	size_t at = 0;
+
+	while (at < length && strchr(" \t\r\n", metadata[at]) != NULL && metadata[at] != '\0')
+		at++;
+	return at < length && metadata[at] == '{' && json_is_valid(metadata, length);
+}
+
 bool
 metadata_needs_envelope(const char *metadata, size_t length)
 {
-	return looks_like_envelope(metadata, length) || !json_is_valid(metadata, length);
+	return looks_like_envelope(metadata, length) || !is_object(metadata, length);
 }
 
 size_t

@@ -2,9 +2,9 @@
  * metadata.h
  *		The envelope of metadata that is not JSON.
  *
- * The column is JSON, and metadata of SierraDB's clients are any bytes.  Bytes that are not JSON
- * are stored as {"$bytes": "<base64>"}, which only the gateway writes and reads; so is metadata
- * that would be taken for such an envelope.  All bytes come back as they were sent.
+ * The column is a JSON object, and metadata of SierraDB's clients are any bytes.  Bytes that are
+ * not such an object are stored as {"$bytes": "<base64>"}, which only the gateway writes and reads;
+ *so is metadata that would be taken for such an envelope.  All bytes come back as they were sent.
  */
 #ifndef STORE_METADATA_H
 #define STORE_METADATA_H

@@ -184,7 +184,12 @@ test_metadata(void)
 		round_trip(all + 250, length, true, name);
 	}
 	round_trip(all, sizeof(all), true, "each byte");
-	round_trip("{\"a\":  1}", 9, false, "JSON");
+	round_trip(" {\"a\":  1}", 10, false, "an object");
+	round_trip("{\"a\":  1", 8, true, "half an object");
+	round_trip("[1]", 3, true, "an array");
+	round_trip("null", 4, true, "null");
+	round_trip("\"a\"", 3, true, "a string");
+	round_trip("  ", 2, true, "blanks");
 	round_trip(envelope, sizeof(envelope) - 1, true, "what looks like an envelope");
 	round_trip(other, sizeof(other) - 1, true, "what looks like an envelope, but is none");
 }

@@ -146,12 +146,12 @@ is($client->call('ESVER', 'user-2'), ':0', 'then none is stored');
 # ---- bytes ----
 
 my $all = join '', map { chr } 0 .. 255;
-$client->call('EAPPEND', 'bytes', 'E', 'PAYLOAD', $_, 'METADATA', $_) foreach $all, '{"a":1}', '', "{\"\$bytes\": \"AAAA\"}", '[' x 3000, "\0";
+$client->call('EAPPEND', 'bytes', 'E', 'PAYLOAD', $_, 'METADATA', $_) foreach $all, '{"a":1}', '', "{\"\$bytes\": \"AAAA\"}", '[' x 3000, "\0", 'null', '[]';
 is_deeply([ map { $_->{payload} } @{ events($client->call('ESCAN', 'bytes', '-', '+')) } ],
-    [ $all, '{"a":1}', '', "{\"\$bytes\": \"AAAA\"}", '[' x 3000, "\0" ], 'payloads come back byte by byte');
+    [ $all, '{"a":1}', '', "{\"\$bytes\": \"AAAA\"}", '[' x 3000, "\0", 'null', '[]' ], 'payloads come back byte by byte');
 is_deeply([ map { $_->{metadata} } @{ events($client->call('ESCAN', 'bytes', '-', '+')) } ],
-    [ $all, '{"a":1}', '', "{\"\$bytes\": \"AAAA\"}", '[' x 3000, "\0" ], 'so does metadata');
-is($node->safe_psql('postgres', q{SELECT count(*) FROM escan('bytes') WHERE payload IS NOT NULL}), 2, 'JSON is stored as JSON');
+    [ $all, '{"a":1}', '', "{\"\$bytes\": \"AAAA\"}", '[' x 3000, "\0", 'null', '[]' ], 'so does metadata');
+is($node->safe_psql('postgres', q{SELECT count(*) FROM escan('bytes') WHERE payload IS NOT NULL}), 4, 'JSON is stored as JSON');
 
 # ---- reads ----
 
@@ -170,6 +170,7 @@ is($client->call('ESVER', 'absent'), '_', 'ESVER of a stream without events');
 is($client->call('EPSEQ', 5), ':2', 'EPSEQ of a number');
 is($client->call('EPSEQ', $append->{partition_key}), ':2', 'EPSEQ of a key');
 is($client->call('EPSEQ', 32), '-CLUSTERDOWN partition unavailable', 'EPSEQ of a partition that is not there');
+is($client->call('EPSCAN', 32, 3, 2), '-CLUSTERDOWN partition unavailable', 'also with an empty range');
 is($client->call('EPSCAN', 65535, '-', '+'), '-CLUSTERDOWN partition unavailable', 'EPSCAN of a partition that is not there');
 like($client->call('EPSEQ', 65536), qr/^-INVALIDARG invalid partition/, 'EPSEQ of what is not a partition');
 

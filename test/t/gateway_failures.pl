@@ -17,7 +17,7 @@ use Time::HiRes qw(sleep time);
 plan skip_all => 'the gateway is not built: libevent is missing' unless gateway_program();
 
 my $clients = 8;
-my $node    = new_server('gateway_failures');
+my $node    = new_server('gateway_failures', allows_streaming => 1);
 create_store($node, 32);
 my $gateway = start_gateway($node, retry_time => '2min');
 my $port    = $gateway->{ports}[0];
@@ -66,7 +66,7 @@ sub under_load {
     my $stop  = "$PostgreSQL::Test::Utils::tmp_check/stop.$round";
     my @files = map { "$PostgreSQL::Test::Utils::tmp_check/answers.$round.$_" } 1 .. $clients;
     my @pids  = map { my $n = $_; fork_process(sub { append_until_told("$round-$n", $stop, $files[ $n - 1 ]) }) } 1 .. $clients;
-    my $lines = sub { my ($file) = @_; return -e $file ? () = slurp_file($file) =~ /\n/g : 0; };
+    my $lines = sub { my ($file) = @_; return -e $file ? slurp_file($file) =~ tr/\n// : 0; };
     my $wait_for_more = sub {
         my @before = map { $lines->($_) } @files;
         wait_until("$name: all clients append", sub { !grep { $lines->($files[$_]) < $before[$_] + 5 } 0 .. $#files });
@@ -185,6 +185,7 @@ stop_gateway($gateway);
     my $version;
     wait_until('it works again', sub { $version = $client->call('ESVER', 'away'); $version =~ /^:/ });
     is($version, ':0', 'what was refused was not stored');
+    wait_until('appends work again', sub { ref $client->call('EAPPEND', 'away', 'E') });
 
     # A statement that takes too long, and a server that is full.
     $node->safe_psql('postgres', 'ALTER SYSTEM SET lock_timeout = 100');
