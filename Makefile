@@ -41,7 +41,8 @@ include $(PGXS)
 
 # The gateway is a program, built where the libraries that it needs are.
 GATEWAY_LIBRARIES = libevent libevent_openssl libssl
-has_gateway := $(and $(wildcard $(shell $(PG_CONFIG) --includedir)/libpq-fe.h),$(shell pkg-config --exists $(GATEWAY_LIBRARIES) 2>/dev/null && echo yes))
+# GATEWAY=no: without it, wherever one is.
+has_gateway := $(and $(filter-out no,$(or $(GATEWAY),yes)),$(wildcard $(shell $(PG_CONFIG) --includedir)/libpq-fe.h),$(shell pkg-config --exists $(GATEWAY_LIBRARIES) 2>/dev/null && echo yes))
 gateway_make = $(MAKE) -C $(srcdir)/gateway PG_CONFIG=$(PG_CONFIG)
 
 ifeq ($(has_gateway),yes)
@@ -49,7 +50,7 @@ all: gateway
 install: install-gateway
 uninstall: uninstall-gateway
 clean: clean-gateway
-else
+else ifneq ($(GATEWAY),no)
 all: without-gateway
 endif
 
