@@ -192,6 +192,7 @@ close_if_done(Client *client)
 void
 client_close(Client *client)
 {
+	client_end_subscriptions(client);
 	client->is_closing = true;
 	client_pump(client);
 }
@@ -261,6 +262,7 @@ take_request(Client *client)
 			counters.protocol_errors++;
 			call_queue_error(client, "ERR Protocol error: %s", client->parser.error);
 			client->is_closing = true;
+			client_end_subscriptions(client);
 			return false;
 		case PARSE_REQUEST:
 			break;
@@ -449,6 +451,12 @@ void
 client_push_begin(Client *client, Reply *reply)
 {
 	reply_begin(reply, bufferevent_get_output(client->connection), client->protocol);
+}
+
+void
+client_watch_output(Client *client)
+{
+	client->was_above_high_water = true;
 }
 
 void

@@ -169,6 +169,8 @@ extern void client_push_begin(Client *client, Reply *reply);
 extern void client_push_end(Client *client, Reply *reply);
 /* Bytes that wait to be sent. */
 extern size_t client_output(const Client *client);
+/* Pushes wait: drained() comes when there is less output. */
+extern void client_watch_output(Client *client);
 /* Is nothing unanswered or arriving?  While it is not, redis-rs may take a push for a reply. */
 /* As when the connection ends: nothing is subscribed to any more. */
 extern void client_end_subscriptions(Client *client);

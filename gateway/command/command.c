@@ -3,9 +3,10 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "command/feed.h"
 
-static const Command *const families[] = {append_commands,	   read_commands,	scan_commands,
-										  connection_commands, client_commands, server_commands};
+static const Command *const families[] = {connection_commands, client_commands, server_commands,
+										  subscribe_commands, pubsub_commands};
 
 static const Command *
 find(const Word *name)
@@ -54,11 +55,32 @@ run_too_many(Call *call)
 	call_error(call, "INVALIDARG unexpected argument: expected end of input");
 }
 
+static void
+run_while_listening(Call *call)
+{
+	call_error(call, "ERR Can't execute this command: only (P)SUBSCRIBE / (P)UNSUBSCRIBE / PING / "
+					 "QUIT / RESET are allowed in this context");
+}
+
+static const CallType while_listening = {"refused", CALL_LOCAL, run_while_listening};
 static const CallType unknown = {"unknown", CALL_LOCAL, run_unknown};
 static const CallType invalid_name = {"unknown", CALL_LOCAL, run_invalid_name};
 static const CallType without_login = {"refused", CALL_LOCAL, run_without_login};
 static const CallType too_few = {"refused", CALL_LOCAL, run_too_few};
 static const CallType too_many = {"refused", CALL_LOCAL, run_too_many};
+
+/* May a RESP2 connection that listens to channels run it? */
+static bool
+is_listening(const Command *command)
+{
+	static const char *const names[] = {"SUBSCRIBE",   "PSUBSCRIBE", "UNSUBSCRIBE",
+										"PUNSUBSCRIBE", "PING",		  "QUIT", "RESET"};
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (strcmp(command->type.name, names[i]) == 0)
+			return true;
+	return false;
+}
 
 const CallType *
 command_find(Client *client, Request *request)
@@ -72,6 +94,8 @@ command_find(Client *client, Request *request)
 		return &without_login;
 	if (command == NULL)
 		return &unknown;
+	if (client_only_listens(client) && !is_listening(command))
+		return &while_listening;
 	if (request->count < command->least)
 		return &too_few;
 	if (command->most >= 0 && request->count > command->most)

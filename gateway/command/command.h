@@ -24,8 +24,7 @@ extern const CallType *command_find(Client *client, Request *request);
 extern const Command connection_commands[];
 extern const Command client_commands[];
 extern const Command server_commands[];
-extern const Command append_commands[];
-extern const Command read_commands[];
-extern const Command scan_commands[];
+extern const Command subscribe_commands[];
+extern const Command pubsub_commands[];
 
 #endif /* COMMAND_COMMAND_H */

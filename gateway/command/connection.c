@@ -8,6 +8,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "command/command.h"
+#include "command/feed.h"
 #include "command/hello.h"
 #include "command/login.h"
 
@@ -18,7 +19,13 @@ run_ping(Call *call)
 	Reply reply;
 
 	call_begin(call, &reply);
-	if (request->count > 1)
+	if (client_only_listens(call->client))
+	{
+		reply_array(&reply, 2);
+		reply_bulk_text(&reply, "pong");
+		reply_bulk_text(&reply, request->count > 1 ? request->words[1].data : "");
+	}
+	else if (request->count > 1)
 		reply_bulk(&reply, request->words[1].data, request->words[1].length);
 	else
 		reply_simple(&reply, "PONG");

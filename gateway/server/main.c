@@ -17,6 +17,7 @@
 #include "base/settings.h"
 #include "client/client.h"
 #include "command/command.h"
+#include "command/feed.h"
 #include "server/drain.h"
 #include "server/listener.h"
 #include "server/metrics.h"
@@ -129,6 +130,7 @@ run(void)
 	signal(SIGPIPE, SIG_IGN);
 	store_setup(base, resolver);
 	client_setup(base, command_find);
+	feeds_setup();
 	drain_setup(base);
 	watch_signal(base, SIGTERM, on_stop);
 	watch_signal(base, SIGINT, on_stop);

@@ -42,6 +42,8 @@ typedef struct StoreEvent
 	"global_position, partition_id, partition_sequence, stream_id, stream_version, event_id, "     \
 	"event_name, \"timestamp\", partition_key, transaction_id, metadata, payload, payload_bytes"
 
+#define STORE_EVENT_COLUMN_COUNT 13
+
 /* Reads a row of a binary result; the caller has the one reference. */
 extern StoreEvent *store_event_of_row(const PGresult *result, int row);
 extern StoreEvent *store_event_ref(StoreEvent *event);

@@ -1,0 +1,342 @@
+#include "store/follower.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <event2/event.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/settings.h"
+#include "store/subscription.h"
+
+#define PAGE_EVENTS 1000
+#define PAGE_BYTES (1024 * 1024)
+
+#define RETRY_USECS 1000000
+/* When PostgreSQL does not let another session wait. */
+#define POLL_USECS 20000
+#define TOO_MANY_WAIT "53400"
+
+/* An append that is rolled back leaves its position unused, and then nothing ends the wait for it. */
+static const StoreStatement wait_statement = {
+	"follower_wait", "SELECT @ewait(NULL, $1, '40 ms')"
+					 " WHERE set_config('sierra_es.poll_interval', '20ms', true) IS NOT NULL"};
+
+/*
+ * Everything above a position, up to the horizon, and the horizon.  equery() reads to exactly
+ * that horizon, also where horizons do not ascend.
+ */
+static const StoreStatement read_statement = {
+	"follower_read",
+	"WITH h AS MATERIALIZED (SELECT @ehead() AS head)"
+	" SELECT " STORE_EVENT_COLUMNS ", head, page_events FROM h LEFT JOIN LATERAL ("
+	"SELECT e.*, count(*) OVER () AS page_events,"
+	" sum(size) OVER (ORDER BY global_position ROWS UNBOUNDED PRECEDING) - size AS before FROM ("
+	"SELECT e.*, " STORE_EVENT_SIZE " AS size FROM @equery('[{}]', $1, $2, false, h.head) AS e"
+	") AS e) AS e ON true"
+	" WHERE before IS NULL OR before < $3 ORDER BY global_position"};
+
+static const StoreStatement head_statement = {"follower_head", "SELECT @ehead()"};
+
+#define COLUMN_HEAD STORE_EVENT_COLUMN_COUNT
+#define COLUMN_PAGE_EVENTS (STORE_EVENT_COLUMN_COUNT + 1)
+
+static void follow(Follower *follower);
+
+/* ---- timers and errors ---- */
+
+static void
+on_timer(evutil_socket_t fd, short what, void *arg)
+{
+	(void) fd;
+	(void) what;
+	follow(arg);
+}
+
+static void
+follow_later(Follower *follower, int usecs)
+{
+	const struct timeval wait = {usecs / 1000000, usecs % 1000000};
+
+	evtimer_add(follower->timer, &wait);
+}
+
+static void
+note_error(Follower *follower, const StoreError *error)
+{
+	if (!follower->has_failed)
+		log_line(LOG_WARNING, "cannot follow the store as %s: %s; trying again",
+				 store_role_name(follower->role), error->message);
+	follower->has_failed = true;
+}
+
+static void
+note_success(Follower *follower)
+{
+	if (follower->has_failed)
+		log_line(LOG_INFO, "follows the store as %s again, from position %lld",
+				 store_role_name(follower->role), (long long) follower->ring.end);
+	follower->has_failed = false;
+}
+
+/* ---- requests ---- */
+
+static void
+on_begin(StoreRequest *request)
+{
+	Follower *follower = request->arg;
+
+	follower->read_events = 0;
+	follower->page_events = 0;
+	follower->head = -1;
+}
+
+static void
+on_head_row(StoreRequest *request, const PGresult *result, int row)
+{
+	Follower *follower = request->arg;
+
+	follower->head = store_int8(result, row, 0);
+}
+
+static void
+on_row(StoreRequest *request, const PGresult *result, int row)
+{
+	Follower *follower = request->arg;
+	StoreEvent *event;
+
+	follower->head = store_int8(result, row, COLUMN_HEAD);
+	if (PQgetisnull(result, row, 0))
+		return;
+	follower->read_events++;
+	follower->page_events = (int) store_int8(result, row, COLUMN_PAGE_EVENTS);
+	event = store_event_of_row(result, row);
+	/* rows come again after a lost connection */
+	if (event->global_position > follower->ring.end)
+		ring_add(&follower->ring, event);
+	else
+		store_event_unref(event);
+}
+
+static void
+run_subscriptions(Follower *follower)
+{
+	Subscription *next;
+
+	for (Subscription *subscription = follower->subscriptions; subscription != NULL;
+		 subscription = next)
+	{
+		next = subscription->next;
+		subscription_run(subscription);
+	}
+	ring_trim(&follower->ring, (size_t) settings.ring_size);
+}
+
+static void
+on_head_done(StoreRequest *request, const StoreError *error)
+{
+	Follower *follower = request->arg;
+
+	follower->is_reading = false;
+	if (follower->is_ending)
+		return;
+	if (error != NULL)
+	{
+		note_error(follower, error);
+		follow_later(follower, RETRY_USECS);
+		return;
+	}
+	note_success(follower);
+	ring_reset(&follower->ring, follower->head);
+	follower->is_known = true;
+	run_subscriptions(follower);
+	follow(follower);
+}
+
+static void
+on_read_done(StoreRequest *request, const StoreError *error)
+{
+	Follower *follower = request->arg;
+
+	follower->is_reading = false;
+	if (follower->is_ending)
+		return;
+	if (error != NULL)
+	{
+		note_error(follower, error);
+		follow_later(follower, RETRY_USECS);
+		return;
+	}
+	note_success(follower);
+	follower->has_more = follower->page_events >= PAGE_EVENTS ||
+						 follower->read_events < follower->page_events;
+	if (!follower->has_more)
+		ring_reach(&follower->ring, follower->head);
+	run_subscriptions(follower);
+	history_rest(&follower->history, false);
+	if (!follower->must_poll)
+		follow(follower);
+	else
+		follow_later(follower, POLL_USECS);
+}
+
+static void
+on_wait_done(StoreRequest *request, const StoreError *error)
+{
+	Follower *follower = request->arg;
+
+	follower->is_waiting = false;
+	follower->must_poll = error != NULL && strcmp(error->sqlstate, TOO_MANY_WAIT) == 0;
+}
+
+static void
+send_request(Follower *follower, StoreRequest *request)
+{
+	request->arg = follower;
+	link_send(follower->link, request);
+}
+
+static void
+send_head(Follower *follower)
+{
+	StoreRequest *request = &follower->read;
+
+	parameters_free(&request->parameters);
+	memset(request, 0, sizeof(*request));
+	request->statement = &head_statement;
+	request->begin = on_begin;
+	request->row = on_head_row;
+	request->done = on_head_done;
+	follower->is_reading = true;
+	send_request(follower, request);
+}
+
+static void
+send_wait(Follower *follower)
+{
+	StoreRequest *request = &follower->wait;
+
+	parameters_free(&request->parameters);
+	memset(request, 0, sizeof(*request));
+	request->statement = &wait_statement;
+	request->done = on_wait_done;
+	parameter_int8(&request->parameters, follower->ring.end + 1);
+	follower->is_waiting = true;
+	send_request(follower, request);
+}
+
+static void
+send_read(Follower *follower)
+{
+	StoreRequest *request = &follower->read;
+
+	parameters_free(&request->parameters);
+	memset(request, 0, sizeof(*request));
+	request->statement = &read_statement;
+	request->begin = on_begin;
+	request->row = on_row;
+	request->done = on_read_done;
+	parameter_int8(&request->parameters, follower->ring.end);
+	parameter_int8(&request->parameters, PAGE_EVENTS);
+	parameter_int8(&request->parameters, PAGE_BYTES);
+	follower->is_reading = true;
+	send_request(follower, request);
+}
+
+/* Nobody needs it any more. */
+static void
+stop(Follower *follower)
+{
+	evtimer_del(follower->timer);
+	follower->is_known = false;
+	follower->has_more = false;
+	ring_free(&follower->ring);
+	link_rest(follower->link);
+	history_rest(&follower->history, true);
+}
+
+/* Sends what comes next, if nothing is under way. */
+static void
+follow(Follower *follower)
+{
+	if (follower->is_reading || follower->is_waiting || evtimer_pending(follower->timer, NULL))
+		return;
+	if (follower->subscriptions == NULL)
+		stop(follower);
+	else if (!follower->is_known)
+		send_head(follower);
+	else
+	{
+		/* the read follows the wait without another trip */
+		if (!follower->has_more)
+			send_wait(follower);
+		send_read(follower);
+	}
+}
+
+/* ---- subscriptions ---- */
+
+static Follower *
+create(StoreRole *role)
+{
+	Follower *follower = mem_zero(sizeof(Follower));
+
+	follower->role = role;
+	follower->link = link_create(role, "follower");
+	follower->timer = evtimer_new(store_base(), on_timer, follower);
+	history_begin(&follower->history, role);
+	return follower;
+}
+
+/* The role ends; it has no subscriptions, because they hold references. */
+static void
+destroy(void *arg)
+{
+	Follower *follower = arg;
+
+	follower->is_ending = true;
+	link_destroy(follower->link);
+	event_free(follower->timer);
+	parameters_free(&follower->wait.parameters);
+	parameters_free(&follower->read.parameters);
+	history_free(&follower->history);
+	ring_free(&follower->ring);
+	free(follower);
+}
+
+void
+followers_setup(void)
+{
+	store_role_set_follower_end(destroy);
+}
+
+Follower *
+follower_add(StoreRole *role, Subscription *subscription)
+{
+	void **place = store_role_follower(role);
+	Follower *follower = *place;
+
+	if (follower == NULL)
+		*place = follower = create(role);
+	subscription->next = follower->subscriptions;
+	if (subscription->next != NULL)
+		subscription->next->previous = subscription;
+	follower->subscriptions = subscription;
+	follow(follower);
+	return follower;
+}
+
+void
+follower_remove(Follower *follower, Subscription *subscription)
+{
+	if (subscription->previous != NULL)
+		subscription->previous->next = subscription->next;
+	else
+		follower->subscriptions = subscription->next;
+	if (subscription->next != NULL)
+		subscription->next->previous = subscription->previous;
+	/* what is under way ends by itself, soon, and then it stops */
+	follow(follower);
+}
