@@ -90,7 +90,7 @@ push_deliver(Feed *feed, StoreEvent *event, int64_t cursor)
 	reply_simple(&reply, "message");
 	reply_uuid(&reply, feed->subscription->id.bytes);
 	reply_integer(&reply, cursor);
-	reply_event(&reply, event);
+	event_reply_map(&reply, event);
 	client_push_end(client, &reply);
 }
 
@@ -126,7 +126,7 @@ batch_answer(Feed *feed)
 	call_begin(call, &reply);
 	reply_array(&reply, batch->count);
 	for (int i = 0; i < batch->count; i++)
-		reply_event(&reply, batch->events[i]);
+		event_reply_map(&reply, batch->events[i]);
 	free_batch(batch);
 	call_end(call, &reply);
 }
