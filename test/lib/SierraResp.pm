@@ -1,9 +1,8 @@
 # SierraResp.pm
-#     A client of the gateway over a bare socket.
+#     A client of the gateway for the tests: commands, replies and pushes over a bare socket.
 #
-# Replies keep their types: a simple string is '+text', a bulk string '$text', an integer ':5',
-# an error '-TEXT', null '_', a boolean '#t', a double ',0.5'; an array is ['*', ...], a map
-# ['%', key, value, ...], a push ['>', ...].
+# Strings and integers are Perl's, maps are hashes, null is undef, an error is an object of
+# SierraResp::Error.  Pushes are kept apart from replies.
 
 package SierraResp;
 
@@ -12,97 +11,130 @@ use warnings;
 
 use IO::Select;
 use IO::Socket::INET;
+use PostgreSQL::Test::Utils;
+use Socket qw(IPPROTO_TCP TCP_NODELAY SOL_SOCKET SO_RCVBUF);
+use Time::HiRes qw(time);
 
-my $patience = $ENV{PG_TEST_TIMEOUT_DEFAULT} || 180;
-
-# Options: socket, of an own connection such as one with TLS; hello, the protocol.
+# Options: hello => 0, does not ask for RESP3; buffer, bytes that the system receives ahead.
 sub new {
     my ($class, $port, %options) = @_;
-    my $socket = $options{socket} // IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $port);
-    die "cannot connect to port $port: $!" unless $socket;
-    binmode $socket;
-    my $self = bless { socket => $socket, bytes => '' }, $class;
-    $self->call('HELLO', $options{hello}) if $options{hello};
+    my $socket = IO::Socket::INET->new(Proto => 'tcp', Blocking => 1) // die "no socket: $!";
+    socket $socket, Socket::PF_INET(), Socket::SOCK_STREAM(), getprotobyname('tcp') or die "no socket: $!";
+    setsockopt $socket, SOL_SOCKET, SO_RCVBUF, pack('i', $options{buffer}) if $options{buffer};
+    connect $socket, Socket::pack_sockaddr_in($port, Socket::inet_aton('127.0.0.1')) or die "cannot connect: $!";
+    setsockopt $socket, IPPROTO_TCP, TCP_NODELAY, pack 'i', 1;
+    my $self = bless { socket => $socket, in => '', pushes => [] }, $class;
+    $self->call('HELLO', 3) if $options{hello} // 1;
     return $self;
 }
 
-sub frame {
-    my (@words) = @_;
-    return join '', '*' . @words . "\r\n", map { '$' . length($_) . "\r\n$_\r\n" } @words;
-}
-
-sub send_bytes {
-    my ($self, $bytes) = @_;
-    local $SIG{PIPE} = 'IGNORE';
-    my $sent = 0;
-    while ($sent < length $bytes) {
-        my $step = syswrite $self->{socket}, $bytes, length($bytes) - $sent, $sent;
-        return 0 unless defined $step;
-        $sent += $step;
+sub send_command {
+    my ($self, @words) = @_;
+    my $frame = '*' . @words . "\r\n" . join '', map { '$' . length($_) . "\r\n$_\r\n" } @words;
+    my $sent  = 0;
+    while ($sent < length $frame) {
+        my $count = syswrite $self->{socket}, $frame, length($frame) - $sent, $sent;
+        die "cannot write: $!" unless defined $count;
+        $sent += $count;
     }
-    return 1;
+    return;
 }
 
-# Sends a command, and returns its reply.
+# Parses one value at pos($self->{in}); dies with 'more' if it is not whole.
+sub parse {
+    my ($self) = @_;
+    my $in = \$self->{in};
+    $$in =~ /\G(.)([^\r]*)\r\n/gc or die "more\n";
+    my ($type, $text) = ($1, $2);
+    if ($type eq '$') {
+        return undef if $text < 0;
+        my $start = pos $$in;
+        die "more\n" if length($$in) < $start + $text + 2;
+        pos($$in) = $start + $text + 2;
+        return substr $$in, $start, $text;
+    }
+    return $text                              if $type eq '+' || $type eq ':';
+    return bless { text => $text }, 'SierraResp::Error' if $type eq '-';
+    return undef                              if $type eq '_';
+    return $text eq 't' ? 1 : 0               if $type eq '#';
+    return { map { ($self->parse, $self->parse) } 1 .. $text } if $type eq '%';
+    return [ map { scalar $self->parse } 1 .. $text ] if $type eq '*';
+    return bless [ map { scalar $self->parse } 1 .. $text ], 'SierraResp::Push' if $type eq '>';
+    die "what is this: $type$text";
+}
+
+# Reads a reply or push; undef after so many seconds without one.  Dies when the connection ends.
+sub read_frame {
+    my ($self, $seconds) = @_;
+    my $deadline = time + ($seconds // $PostgreSQL::Test::Utils::timeout_default);
+    for (;;) {
+        pos($self->{in}) = $self->{at} //= 0;
+        my $frame = eval { [ $self->parse ] };
+        if ($frame) {
+            $self->{at} = pos $self->{in};
+            return $frame->[0];
+        }
+        die $@ if $@ ne "more\n";
+        substr $self->{in}, 0, $self->{at}, '';
+        $self->{at} = 0;
+        my $left = $deadline - time;
+        return undef if $left <= 0 || !IO::Select->new($self->{socket})->can_read($left);
+        my $count = sysread $self->{socket}, $self->{in}, 262144, length $self->{in};
+        die "the connection has ended\n" unless $count;
+    }
+}
+
+# The next reply; pushes before it are kept.
+sub reply {
+    my ($self) = @_;
+    for (;;) {
+        my $frame = $self->read_frame;
+        return $frame unless ref $frame eq 'SierraResp::Push';
+        push @{ $self->{pushes} }, $frame;
+    }
+}
+
 sub call {
     my ($self, @words) = @_;
-    $self->send_bytes(frame(@words));
+    $self->send_command(@words);
     return $self->reply;
 }
 
-# More bytes; false at the end of the connection.
-sub more {
-    my ($self) = @_;
-    my $ready = $self->{socket}->can('pending') && $self->{socket}->pending;
-    die "no reply for $patience seconds" unless $ready || IO::Select->new($self->{socket})->can_read($patience);
-    return sysread $self->{socket}, $self->{bytes}, 65536, length $self->{bytes};
+# The next push; undef if there is none in this time.
+sub next_push {
+    my ($self, $seconds) = @_;
+    return shift @{ $self->{pushes} } if @{ $self->{pushes} };
+    my $frame = $self->read_frame($seconds);
+    die 'a reply that nobody waits for' if defined $frame && ref $frame ne 'SierraResp::Push';
+    return $frame;
 }
 
-sub line {
-    my ($self) = @_;
-    while ($self->{bytes} !~ /\r\n/) { $self->more or return undef; }
-    $self->{bytes} =~ s/\A(.*?)\r\n//s;
-    return $1;
-}
-
-# The next reply or push; undef at the end of the connection.
-sub reply {
-    my ($self) = @_;
-    my $line = $self->line // return undef;
-    my ($type, $rest) = $line =~ /\A(.)(.*)\z/s;
-    return $line if $type =~ /[-+:#,]/;
-    return '_' if $type eq '_' || $line eq '$-1';
-    if ($type eq '$') {
-        while (length $self->{bytes} < $rest + 2) { $self->more or return undef; }
-        my $text = substr $self->{bytes}, 0, $rest + 2, '';
-        return '$' . substr $text, 0, $rest;
+# The next event of any subscription, as [id, cursor, event]; undef as above.
+sub next_message {
+    my ($self, $seconds) = @_;
+    while (my $push = $self->next_push($seconds)) {
+        return [ @$push[ 1 .. 3 ] ] if $push->[0] eq 'message';
     }
-    die "not a reply: $line" unless $type =~ /[*%>]/;
-    return [ $type, map { $self->reply } 1 .. $rest * ($type eq '%' ? 2 : 1) ];
+    return undef;
 }
 
-# Is the connection ended by the other side, with nothing more to read?
-sub is_ended {
+# So many events, as strings "stream version".
+sub messages {
+    my ($self, $count) = @_;
+    return [ map { my $e = ($self->next_message // die 'an event is missing')->[2]; "$e->{stream_id} $e->{stream_version}" } 1 .. $count ];
+}
+
+# Is nothing there that was sent before this?
+sub is_silent {
     my ($self) = @_;
-    return $self->{bytes} eq '' && !$self->more;
+    $self->call('PING');
+    return !grep { $_->[0] ne 'subscribe' } @{ $self->{pushes} };
 }
 
-# A map, or RESP2's array of keys and values, as a hash with keys and values without types.
-sub hash {
-    my ($reply) = @_;
-    my @items = @$reply[ 1 .. $#$reply ];
-    my %hash;
-    while (my ($key, $value) = splice @items, 0, 2) {
-        $hash{ substr $key, 1 } = ref $value ? $value : $value eq '_' ? undef : substr $value, 1;
-    }
-    return \%hash;
-}
+sub close { return close $_[0]{socket}; }
 
-# The events of ESCAN and EPSCAN, as hashes.
-sub events {
-    my ($reply) = @_;
-    my $events = hash($reply)->{events};
-    return [ map { hash($_) } @$events[ 1 .. $#$events ] ];
-}
+package SierraResp::Error;
+
+use overload '""' => sub { $_[0]{text} }, fallback => 1;
 
 1;
