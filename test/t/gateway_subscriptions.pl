@@ -89,12 +89,14 @@ sub code_of { return ((split / /, "$_[0]")[0]); }
 {
     my $client = SierraResp->new($port);
     my $open   = connect_to($node);
-    append('latest-1', 2);
+    my %partition = map { ($_ => append($_)->{partition_id}) } qw(latest-1 latest-2), map { "other-$_" } 1 .. 5;
+    my $partition = $partition{'latest-1'};
+    append('latest-1');
     $open->begin_work;
     $open->do("SELECT FROM eappend('latest-1', 'Open')");
     $open->do("SELECT FROM eappend('latest-2', 'Open')");
-    my $partition = one_value($open, "SELECT partition_id FROM escan('latest-1', 2)");
-    append('other-' . $_) for 1 .. 10;
+    # an append waits for those of its partition that are open
+    append($_) for grep { $partition{$_} != $partition && $partition{$_} != $partition{'latest-2'} } sort keys %partition;
     my @ids = map { subscribe($client, @$_) } [qw(ESUB latest-1)], [qw(ESUB latest-*)], [ 'EPSUB', '*' ], [ 'EPSUB', $partition ];
     my $pubsub = SierraResp->new($port);
     $pubsub->call('PING');
@@ -108,10 +110,10 @@ sub code_of { return ((split / /, "$_[0]")[0]); }
         push @{ $found{ $message->[0] } }, "$message->[2]{stream_id} $message->[2]{stream_version}";
     }
     is_deeply($found{ $ids[0] }, ['latest-1 2'], 'LATEST of a stream is what was committed later');
-    is_deeply([ sort @{ $found{ $ids[1] } } ], [ 'latest-1 2', 'latest-2 0' ], '... of a pattern');
-    is_deeply([ sort @{ $found{ $ids[2] } } ], [ 'latest-1 2', 'latest-2 0' ], '... of all partitions');
+    is_deeply([ sort @{ $found{ $ids[1] } } ], [ 'latest-1 2', 'latest-2 1' ], '... of a pattern');
+    is_deeply([ sort @{ $found{ $ids[2] } } ], [ 'latest-1 2', 'latest-2 1' ], '... of all partitions');
     is_deeply($found{ $ids[3] }, ['latest-1 2'], '... of a partition');
-    is_deeply([ sort map { decode_json($pubsub->next_push->[3])->{stream_version} } 1, 2 ], [ 0, 2 ], '... of PSUBSCRIBE');
+    is_deeply([ sort map { decode_json($pubsub->next_push->[3])->{stream_version} } 1, 2 ], [ 1, 2 ], '... of PSUBSCRIBE');
     ok($client->is_silent, 'each once');
 }
 
@@ -255,8 +257,8 @@ sub percentile {
     }
     is(scalar @latencies, 100, 'a fast reader gets its events beside a slow one and a closed window');
     note(sprintf 'from the answer of EAPPEND to the push: p50 %.1f ms, p99 %.1f ms', percentile(0.5, @latencies), percentile(0.99, @latencies));
-    is(code_of($slow->reply), $slow->{pushes}[0][1] // $slow->next_push->[1], 'the slow one reads at last');
-    $slow->{pushes} = [];
+    my $id = $slow->reply;
+    is($slow->next_push->[1], $id, 'the slow one reads at last');
     my $total = one_value($dbh, "SELECT count(*) FROM eall(max_count => NULL) WHERE stream_id LIKE 'history-%'");
     reads_all('slow', $slow, $total);
     is(scalar @{ $closed->messages(3) }, 3, 'the closed window has got what it allows');
