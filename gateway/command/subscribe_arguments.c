@@ -137,10 +137,8 @@ check_stream_name(const Word *word, char *error, size_t size)
 				 "for '%s'",
 				 MAX_STREAM_ID, word->length,
 				 text_printable(word->data, word->length, shown, sizeof(shown)));
-	else if (!text_is_utf8(word->data, word->length) ||
-			 text_has_control(word->data, word->length))
-		snprintf(error, size,
-				 "INVALIDARG stream id must be UTF-8 without control characters: '%s'",
+	else if (!text_is_utf8(word->data, word->length) || text_has_control(word->data, word->length))
+		snprintf(error, size, "INVALIDARG stream id must be UTF-8 without control characters: '%s'",
 				 text_printable(word->data, word->length, shown, sizeof(shown)));
 	else
 		return true;

@@ -19,7 +19,8 @@
 #define POLL_USECS 20000
 #define TOO_MANY_WAIT "53400"
 
-/* An append that is rolled back leaves its position unused, and then nothing ends the wait for it. */
+/* An append that is rolled back leaves its position unused, and then nothing ends the wait for it.
+ */
 static const StoreStatement wait_statement = {
 	"follower_wait", "SELECT @ewait(NULL, $1, '40 ms')"
 					 " WHERE set_config('sierra_es.poll_interval', '20ms', true) IS NOT NULL"};
@@ -170,8 +171,8 @@ on_read_done(StoreRequest *request, const StoreError *error)
 		return;
 	}
 	note_success(follower);
-	follower->has_more = follower->page_events >= PAGE_EVENTS ||
-						 follower->read_events < follower->page_events;
+	follower->has_more =
+		follower->page_events >= PAGE_EVENTS || follower->read_events < follower->page_events;
 	if (!follower->has_more)
 		ring_reach(&follower->ring, follower->head);
 	run_subscriptions(follower);

@@ -13,6 +13,8 @@
 
 /* A page: events, their bytes, and how many streams or partitions it looks into. */
 #define PAGE_EVENTS 1000
+/* ... and one that leaves out what is not wanted */
+#define FILTERED_PAGE_EVENTS 4000
 #define PAGE_BYTES (256 * 1024)
 #define PAGE_SOURCES 200
 
@@ -51,8 +53,9 @@ struct HistoryPage
 #define NUMBERED(type, function, number)                                                           \
 	"SELECT " STORE_EVENT_COLUMNS ", page_events, global_position FROM ("                          \
 	"SELECT e.*, count(*) OVER () AS page_events,"                                                 \
-	" sum(size) OVER (ORDER BY place, " number " ROWS UNBOUNDED PRECEDING) - size AS before FROM (" \
-	"SELECT e.*, s.place, " STORE_EVENT_SIZE " AS size"                                                  \
+	" sum(size) OVER (ORDER BY place, " number                                                     \
+	" ROWS UNBOUNDED PRECEDING) - size AS before FROM ("                                           \
+	"SELECT e.*, s.place, " STORE_EVENT_SIZE " AS size"                                            \
 	" FROM unnest($1::" type "[], $2::int8[]) WITH ORDINALITY AS s (source, next, place),"         \
 	" LATERAL @" function "(s.source, s.next, NULL, $3) AS e LIMIT $3) AS e) AS e"                 \
 	" WHERE before < $4 ORDER BY place, " number
@@ -215,8 +218,8 @@ note_place(HistoryPage *page, const StoreEvent *event)
 		subscription->round_place = event->partition_id;
 	else
 	{
-		stream = source_find_stream(&subscription->sources, event->stream_id,
-									event->stream_id_length);
+		stream =
+			source_find_stream(&subscription->sources, event->stream_id, event->stream_id_length);
 		if (stream != NULL)
 			subscription->round_place = (int) (stream - subscription->sources.streams);
 	}
@@ -266,7 +269,7 @@ note_progress(HistoryPage *page)
 	/* as many events as the subscription takes, also with a small window */
 	if (page->is_cut && subscription->page_events > 1)
 		subscription->page_events /= 2;
-	else if (!page->is_cut && subscription->page_events < PAGE_EVENTS)
+	else if (!page->is_cut && subscription->page_events < FILTERED_PAGE_EVENTS)
 		subscription->page_events *= 2;
 	if (!page->is_numbered)
 	{
@@ -325,6 +328,17 @@ on_done(StoreRequest *request, const StoreError *error)
 
 /* ---- turns ---- */
 
+/* How many events a page looks at. */
+static int
+page_limit(const Subscription *subscription)
+{
+	int limit = subscription->page_events;
+
+	if (subscription->phase == PHASE_POSITIONED && !subscription->sources.is_all)
+		return limit < FILTERED_PAGE_EVENTS ? limit : FILTERED_PAGE_EVENTS;
+	return (int) window_room(&subscription->window, limit < PAGE_EVENTS ? limit : PAGE_EVENTS);
+}
+
 static void
 send_page(History *history, int lane, Subscription *subscription)
 {
@@ -334,9 +348,7 @@ send_page(History *history, int lane, Subscription *subscription)
 	page->subscription = subscription;
 	page->lane = lane;
 	page->is_numbered = subscription->phase == PHASE_NUMBERED;
-	page->max_events = (int) window_room(&subscription->window, PAGE_EVENTS);
-	if (page->max_events > subscription->page_events)
-		page->max_events = subscription->page_events;
+	page->max_events = page_limit(subscription);
 	page->request.begin = on_begin;
 	page->request.row = on_row;
 	page->request.done = on_done;

@@ -141,8 +141,7 @@ send_start(Subscription *subscription)
 {
 	const SourceSet *sources = &subscription->sources;
 	StoreRequest *request = mem_zero(sizeof(StoreRequest));
-	int partitions =
-		needs_partitions(sources) ? store_role_partitions(subscription->role) : 0;
+	int partitions = needs_partitions(sources) ? store_role_partitions(subscription->role) : 0;
 
 	free(subscription->start_sequences);
 	subscription->start_sequences = mem_zero(((size_t) partitions + 1) * sizeof(int64_t));

@@ -20,5 +20,6 @@ extern void test_settings(void);
 extern void test_request(void);
 extern void test_reply(void);
 extern void test_arguments(void);
+extern void test_subscription(void);
 
 #endif /* TEST_TAP_H */

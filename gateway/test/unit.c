@@ -77,6 +77,7 @@ main(void)
 	test_request();
 	test_reply();
 	test_arguments();
+	test_subscription();
 	printf("1..%d\n", count);
 	return failed > 0;
 }
