@@ -128,8 +128,7 @@ get_output(Subscription *subscription)
 {
 	const Feed *feed = subscription->arg;
 
-	/* a batch is limited by its window */
-	return feed->kind == FEED_BATCH ? 0 : client_output(feed->feeds->client);
+	return feed->kind == FEED_BATCH ? feed->collected : client_output(feed->feeds->client);
 }
 
 static void
@@ -137,7 +136,9 @@ on_paused(Subscription *subscription)
 {
 	const Feed *feed = subscription->arg;
 
-	client_watch_output(feed->feeds->client);
+	/* a batch is answered with what it has */
+	if (feed->kind != FEED_BATCH)
+		client_watch_output(feed->feeds->client);
 }
 
 static const SubscriptionOwner owner = {on_started, on_deliver, get_output, on_paused};

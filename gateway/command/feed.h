@@ -43,6 +43,8 @@ struct Feed
 	Call *call;
 	/* ESUB: the push "subscribe" is still to come */
 	bool owes_push;
+	/* FEED_BATCH: bytes of the reply so far */
+	size_t collected;
 	/* of the command; freed with the feed */
 	void *arg;
 	Feed *next;

@@ -167,6 +167,7 @@ batch_deliver(Feed *feed, StoreEvent *event, int64_t cursor)
 	if (batch->count == 0)
 		evtimer_add(batch->timer, &now);
 	batch->events[batch->count++] = store_event_ref(event);
+	feed->collected += event->bytes;
 }
 
 static const FeedCalls batch_calls = {batch_started, batch_answer, batch_deliver};

@@ -102,6 +102,15 @@ on_head_row(StoreRequest *request, const PGresult *result, int row)
 	follower->head = store_int8(result, row, 0);
 }
 
+/* Events that are much larger than expected must not take more memory than the ring may. */
+static void
+add_to_ring(Ring *ring, StoreEvent *event)
+{
+	ring_add(ring, event);
+	if (ring->bytes > (size_t) settings.ring_size + PAGE_BYTES)
+		ring_trim(ring, (size_t) settings.ring_size);
+}
+
 static void
 on_row(StoreRequest *request, const PGresult *result, int row)
 {
@@ -116,7 +125,7 @@ on_row(StoreRequest *request, const PGresult *result, int row)
 	event = store_event_of_row(result, row);
 	/* rows come again after a lost connection */
 	if (event->global_position > follower->ring.end)
-		ring_add(&follower->ring, event);
+		add_to_ring(&follower->ring, event);
 	else
 		store_event_unref(event);
 }
@@ -236,6 +245,7 @@ send_read(Follower *follower)
 	parameters_free(&request->parameters);
 	memset(request, 0, sizeof(*request));
 	request->statement = &read_statement;
+	request->row_by_row = true;
 	request->begin = on_begin;
 	request->row = on_row;
 	request->done = on_read_done;

@@ -349,6 +349,7 @@ send_page(History *history, int lane, Subscription *subscription)
 	page->lane = lane;
 	page->is_numbered = subscription->phase == PHASE_NUMBERED;
 	page->max_events = page_limit(subscription);
+	page->request.row_by_row = true;
 	page->request.begin = on_begin;
 	page->request.row = on_row;
 	page->request.done = on_done;

@@ -11,86 +11,44 @@ use warnings;
 
 use IO::Select;
 use IO::Socket::INET;
-use PostgreSQL::Test::Utils;
-use Socket qw(IPPROTO_TCP TCP_NODELAY SOL_SOCKET SO_RCVBUF);
-use Time::HiRes qw(time);
+use Socket qw(PF_INET SOCK_STREAM SOL_SOCKET SO_RCVBUF inet_aton pack_sockaddr_in);
 
-# Options: hello => 0, does not ask for RESP3; buffer, bytes that the system receives ahead.
+my $patience = $ENV{PG_TEST_TIMEOUT_DEFAULT} || 180;
+
+# Options: socket, of an own connection such as one with TLS; hello, the protocol; ahead, how
+# many bytes the system receives before somebody reads.
 sub new {
     my ($class, $port, %options) = @_;
-    my $socket = IO::Socket::INET->new(Proto => 'tcp', Blocking => 1) // die "no socket: $!";
-    socket $socket, Socket::PF_INET(), Socket::SOCK_STREAM(), getprotobyname('tcp') or die "no socket: $!";
-    setsockopt $socket, SOL_SOCKET, SO_RCVBUF, pack('i', $options{buffer}) if $options{buffer};
-    connect $socket, Socket::pack_sockaddr_in($port, Socket::inet_aton('127.0.0.1')) or die "cannot connect: $!";
-    setsockopt $socket, IPPROTO_TCP, TCP_NODELAY, pack 'i', 1;
-    my $self = bless { socket => $socket, in => '', pushes => [] }, $class;
-    $self->call('HELLO', 3) if $options{hello} // 1;
+    my $socket = $options{socket} // connect_to($port, $options{ahead});
+    binmode $socket;
+    my $self = bless { socket => $socket, bytes => '', pushes => [] }, $class;
+    $self->call('HELLO', $options{hello}) if $options{hello};
     return $self;
 }
 
-sub send_command {
-    my ($self, @words) = @_;
-    my $frame = '*' . @words . "\r\n" . join '', map { '$' . length($_) . "\r\n$_\r\n" } @words;
-    my $sent  = 0;
-    while ($sent < length $frame) {
-        my $count = syswrite $self->{socket}, $frame, length($frame) - $sent, $sent;
-        die "cannot write: $!" unless defined $count;
-        $sent += $count;
-    }
-    return;
+sub connect_to {
+    my ($port, $ahead) = @_;
+    my $socket = IO::Socket::INET->new(Proto => 'tcp') // die "cannot make a socket: $!";
+    socket $socket, PF_INET, SOCK_STREAM, getprotobyname('tcp') or die "cannot make a socket: $!";
+    # before the connection begins, so that the other side learns of it
+    setsockopt $socket, SOL_SOCKET, SO_RCVBUF, pack 'i', $ahead if $ahead;
+    connect $socket, pack_sockaddr_in($port, inet_aton('127.0.0.1')) or die "cannot connect to port $port: $!";
+    return $socket;
 }
 
-# Parses one value at pos($self->{in}); dies with 'more' if it is not whole.
-sub parse {
-    my ($self) = @_;
-    my $in = \$self->{in};
-    $$in =~ /\G(.)([^\r]*)\r\n/gc or die "more\n";
-    my ($type, $text) = ($1, $2);
-    if ($type eq '$') {
-        return undef if $text < 0;
-        my $start = pos $$in;
-        die "more\n" if length($$in) < $start + $text + 2;
-        pos($$in) = $start + $text + 2;
-        return substr $$in, $start, $text;
-    }
-    return $text                              if $type eq '+' || $type eq ':';
-    return bless { text => $text }, 'SierraResp::Error' if $type eq '-';
-    return undef                              if $type eq '_';
-    return $text eq 't' ? 1 : 0               if $type eq '#';
-    return { map { ($self->parse, $self->parse) } 1 .. $text } if $type eq '%';
-    return [ map { scalar $self->parse } 1 .. $text ] if $type eq '*';
-    return bless [ map { scalar $self->parse } 1 .. $text ], 'SierraResp::Push' if $type eq '>';
-    die "what is this: $type$text";
+sub frame {
+    my (@words) = @_;
+    return join '', '*' . @words . "\r\n", map { '$' . length($_) . "\r\n$_\r\n" } @words;
 }
 
-# Reads a reply or push; undef after so many seconds without one.  Dies when the connection ends.
-sub read_frame {
-    my ($self, $seconds) = @_;
-    my $deadline = time + ($seconds // $PostgreSQL::Test::Utils::timeout_default);
-    for (;;) {
-        pos($self->{in}) = $self->{at} //= 0;
-        my $frame = eval { [ $self->parse ] };
-        if ($frame) {
-            $self->{at} = pos $self->{in};
-            return $frame->[0];
-        }
-        die $@ if $@ ne "more\n";
-        substr $self->{in}, 0, $self->{at}, '';
-        $self->{at} = 0;
-        my $left = $deadline - time;
-        return undef if $left <= 0 || !IO::Select->new($self->{socket})->can_read($left);
-        my $count = sysread $self->{socket}, $self->{in}, 262144, length $self->{in};
-        die "the connection has ended\n" unless $count;
-    }
-}
-
-# The next reply; pushes before it are kept.
-sub reply {
-    my ($self) = @_;
-    for (;;) {
-        my $frame = $self->read_frame;
-        return $frame unless ref $frame eq 'SierraResp::Push';
-        push @{ $self->{pushes} }, $frame;
+sub send_bytes {
+    my ($self, $bytes) = @_;
+    local $SIG{PIPE} = 'IGNORE';
+    my $sent = 0;
+    while ($sent < length $bytes) {
+        my $step = syswrite $self->{socket}, $bytes, length($bytes) - $sent, $sent;
+        return 0 unless defined $step;
+        $sent += $step;
     }
 }
 
@@ -118,14 +76,78 @@ sub next_message {
     return undef;
 }
 
-# So many events, as strings "stream version".
-sub messages {
-    my ($self, $count) = @_;
-    return [ map { my $e = ($self->next_message // die 'an event is missing')->[2]; "$e->{stream_id} $e->{stream_version}" } 1 .. $count ];
+# ---- pushes ----
+
+# A reply as values of Perl: strings and numbers, hashes and arrays, undef for null.  An error
+# keeps its '-'.
+sub plain {
+    my ($reply) = @_;
+    if (!ref $reply) {
+        return undef if !defined $reply || $reply eq '_';
+        return $reply if $reply =~ /\A-/;
+        return $reply eq '#t' ? 1 : $reply eq '#f' ? 0 : substr $reply, 1;
+    }
+    my ($type, @items) = @$reply;
+    @items = map { scalar plain($_) } @items;
+    return $type eq '%' ? {@items} : \@items;
 }
 
-# Is nothing there that was sent before this?
+# The next reply as values of Perl; pushes before it are kept.
+sub next_answer {
+    my ($self) = @_;
+    for (;;) {
+        my $reply = $self->reply // die "the connection has ended\n";
+        return plain($reply) unless ref $reply && $reply->[0] eq '>';
+        push @{ $self->{pushes} }, plain($reply);
+    }
+}
+
+# Sends a command, and returns its reply as values of Perl.
+sub ask {
+    my ($self, @words) = @_;
+    $self->send_bytes(frame(@words));
+    return $self->next_answer;
+}
+
+# The next push; undef if none comes in this time.
+sub next_push {
+    my ($self, $seconds) = @_;
+    return shift @{ $self->{pushes} } if @{ $self->{pushes} };
+    return undef if $self->{bytes} eq '' && !IO::Select->new($self->{socket})->can_read($seconds // $patience);
+    my $reply = $self->reply // die "the connection has ended\n";
+    die 'a reply that nobody waits for' unless ref $reply && $reply->[0] eq '>';
+    return plain($reply);
+}
+
+# The next event of any subscription, as [id, cursor, event]; undef as above.
+sub next_message {
+    my ($self, $seconds) = @_;
+    while (my $push = $self->next_push($seconds)) {
+        return [ @$push[ 1 .. 3 ] ] if $push->[0] eq 'message';
+    }
+    return undef;
+}
+
+# So many events, as texts "stream version".
+sub messages {
+    my ($self, $count) = @_;
+    return [ map { my $event = ($self->next_message // die 'an event is missing')->[2]; "$event->{stream_id} $event->{stream_version}" } 1 .. $count ];
+}
+
+# Has nothing come that was sent before this?
 sub is_silent {
+    my ($self) = @_;
+    $self->ask('PING');
+    return !grep { $_->[0] ne 'subscribe' } @{ $self->{pushes} };
+}
+
+sub end {
+    my ($self) = @_;
+    return close $self->{socket};
+}
+
+# Is the connection ended by the other side, with nothing more to read?
+sub is_ended {
     my ($self) = @_;
     $self->call('PING');
     return !grep { $_->[0] ne 'subscribe' } @{ $self->{pushes} };

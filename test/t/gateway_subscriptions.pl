@@ -30,41 +30,41 @@ my $dbh = connect_to($node);
 $dbh->do('SELECT create_event_store()');
 my $gateway = start_gateway($node, listen => [ '', 'esub_reply=batch' ]);
 my ($port, $batch_port) = @{ $gateway->{ports} };
-my $writer = SierraResp->new($port);
+my $writer = SierraResp->new($port, hello => 3);
 
 sub append {
     my ($stream, $count) = @_;
     my $answer;
-    $answer = $writer->call('EAPPEND', $stream, 'E', 'PAYLOAD', '{"a": 1}') for 1 .. $count // 1;
+    $answer = $writer->ask('EAPPEND', $stream, 'E', 'PAYLOAD', '{"a": 1}') for 1 .. $count // 1;
     return $answer;
 }
 
 # Subscribes, and reads the confirmation.
 sub subscribe {
     my ($client, @words) = @_;
-    my $id = $client->call(@words);
-    die "$id" if ref $id;
+    my $id = $client->ask(@words);
+    die $id if $id =~ /^-/;
     my $push = $client->next_push;
     is("@$push[0, 1]", "subscribe $id", "@words[0 .. 1]: a confirmation follows") if $push->[0] ne 'subscribe';
     return $id;
 }
 
-sub code_of { return ((split / /, "$_[0]")[0]); }
+sub code_of { return $_[0] =~ /^-(\S+)/ ? $1 : $_[0]; }
 
 # ---- bytes, errors ----
 
 {
-    my $client = SierraResp->new($port);
+    my $client = SierraResp->new($port, hello => 3);
     append('bytes-1');
-    my $id   = $client->call('ESUB', 'bytes-1', 'FROM', 0);
+    my $id   = $client->ask('ESUB', 'bytes-1', 'FROM', 0);
     my $push = $client->next_push;
     like($id, qr/^[0-9a-f]{8}-[0-9a-f]{4}-4/, 'ESUB answers a random id');
     is_deeply([@$push], [ 'subscribe', $id, 1 ], 'then comes the number of subscriptions');
     my $message = $client->next_message;
     is_deeply([ @$message[ 0, 1 ], @{ $message->[2] }{qw(stream_id stream_version payload metadata)} ],
         [ $id, 0, 'bytes-1', 0, '{"a": 1}', '' ], 'then the event');
-    is($client->call('ESVER', 'bytes-1'), 0, 'other commands are allowed');
-    $client->call('EPSUB', '689');
+    is($client->ask('ESVER', 'bytes-1'), 0, 'other commands are allowed');
+    $client->ask('EPSUB', '689');
     is($client->next_push->[2], 2, 'EPSUB counts too, also of a partition that does not exist');
 
     my %errors = (
@@ -80,14 +80,14 @@ sub code_of { return ((split / /, "$_[0]")[0]); }
         "EACK $id x"              => 'INVALIDARG',
         'EACK ' . random_uuid() . ' 1' => 'NOTFOUND',
     );
-    is(code_of($client->call(split / /)), $errors{$_}, "$_: $errors{$_}") for sort keys %errors;
+    is(code_of($client->ask(split / /)), $errors{$_}, "$_: $errors{$_}") for sort keys %errors;
     is_deeply([ $client->is_silent ? 1 : 0 ], [1], 'and nothing else came');
 }
 
 # ---- where a subscription begins ----
 
 {
-    my $client = SierraResp->new($port);
+    my $client = SierraResp->new($port, hello => 3);
     my $open   = connect_to($node);
     my %partition = map { ($_ => append($_)->{partition_id}) } qw(latest-1 latest-2), map { "other-$_" } 1 .. 5;
     my $partition = $partition{'latest-1'};
@@ -98,9 +98,9 @@ sub code_of { return ((split / /, "$_[0]")[0]); }
     # an append waits for those of its partition that are open
     append($_) for grep { $partition{$_} != $partition && $partition{$_} != $partition{'latest-2'} } sort keys %partition;
     my @ids = map { subscribe($client, @$_) } [qw(ESUB latest-1)], [qw(ESUB latest-*)], [ 'EPSUB', '*' ], [ 'EPSUB', $partition ];
-    my $pubsub = SierraResp->new($port);
-    $pubsub->call('PING');
-    $pubsub->send_command(qw(PSUBSCRIBE latest-*));
+    my $pubsub = SierraResp->new($port, hello => 3);
+    $pubsub->ask('PING');
+    $pubsub->send_bytes(SierraResp::frame(qw(PSUBSCRIBE latest-*)));
     is($pubsub->next_push->[0], 'psubscribe', 'PSUBSCRIBE is confirmed');
     ok($client->is_silent, 'LATEST: nothing of what was there, and nothing of an open transaction');
     $open->commit;
@@ -131,7 +131,7 @@ sub code_of { return ((split / /, "$_[0]")[0]); }
         'ESUB from-_ FROM 0'                              => [],
     );
     for my $command (sort keys %wanted) {
-        my $client = SierraResp->new($port);
+        my $client = SierraResp->new($port, hello => 3);
         subscribe($client, split / /, $command);
         is_deeply([ sort @{ $client->messages(scalar @{ $wanted{$command} }) } ], $wanted{$command}, $command);
         append('from-live') if $command =~ /\*/;
@@ -152,7 +152,7 @@ sub code_of { return ((split / /, "$_[0]")[0]); }
         'EPSUB 0-65535 FROM 0'                => $all + 1,
     );
     for my $command (sort keys %counts) {
-        my $client = SierraResp->new($port);
+        my $client = SierraResp->new($port, hello => 3);
         subscribe($client, split / /, $command);
         is(scalar @{ $client->messages($counts{$command}) }, $counts{$command}, $command);
         ok($client->is_silent, "$command: no more");
@@ -162,7 +162,7 @@ sub code_of { return ((split / /, "$_[0]")[0]); }
 # ---- windows ----
 
 {
-    my $client = SierraResp->new($port);
+    my $client = SierraResp->new($port, hello => 3);
     append('window-1', 6);
     my $id = subscribe($client, qw(ESUB window-1 FROM 0 WINDOW 1));
     my $cursors = sub {
@@ -171,20 +171,20 @@ sub code_of { return ((split / /, "$_[0]")[0]); }
         return "@cursors";
     };
     is($cursors->(), '0', 'window 1: one event');
-    is($client->call('EACK', $id, 0), 'OK', 'EACK');
+    is($client->ask('EACK', $id, 0), 'OK', 'EACK');
     is($cursors->(), '1', 'the next one');
-    is($client->call('EACK', $id, 0), 'OK', 'EACK again');
+    is($client->ask('EACK', $id, 0), 'OK', 'EACK again');
     is($cursors->(), '', 'does not open the window');
-    is($writer->call('EACK', $id, 2), 'OK', 'EACK ahead, and from another connection');
+    is($writer->ask('EACK', $id, 2), 'OK', 'EACK ahead, and from another connection');
     is($cursors->(), '2 3', 'opens it so far');
-    $client->call('EACK', $id, 1);
+    $client->ask('EACK', $id, 1);
     is($cursors->(), '', 'EACK of less does not close or open it');
-    $client->call('EACK', $id, 3);
+    $client->ask('EACK', $id, 3);
     is($cursors->(), '4', 'and so on');
-    my $other = SierraResp->new($port);
+    my $other = SierraResp->new($port, hello => 3);
     my $two   = subscribe($other, qw(ESUB window-* FROM 0 WINDOW 2));
     is(scalar @{ $other->messages(2) }, 2, 'two subscriptions have windows of their own');
-    $client->call('EACK', $id, 9_000_000_000_000_000_000);
+    $client->ask('EACK', $id, 9_000_000_000_000_000_000);
     is($cursors->(), '5', 'a number far ahead opens the window wide');
 }
 
@@ -222,7 +222,7 @@ sub append_many {
     });
     my $before    = one_value($dbh, "SELECT count(*) FROM eall(max_count => NULL) WHERE stream_id NOT LIKE 'history-%'");
     my $other     = one_value($dbh, 'SELECT count(*) FROM eall(max_count => NULL)');
-    my %clients   = map { $_ => SierraResp->new($port) } qw(streams pattern partitions range);
+    my %clients   = map { $_ => SierraResp->new($port, hello => 3) } qw(streams pattern partitions range);
     my $total     = $events + 50 * int($events / 100);
     subscribe($clients{streams}, 'ESUB', (map { "history-$_" } 0 .. $streams - 1), 'FROM', 0);
     subscribe($clients{pattern}, 'ESUB', 'history-*', 'FROM', 0);
@@ -241,10 +241,10 @@ sub percentile {
 }
 
 {
-    my $slow   = SierraResp->new($port, buffer => 4096);
-    my $closed = SierraResp->new($port);
-    my $fast   = SierraResp->new($port);
-    $slow->send_command(qw(ESUB history-* FROM 0));
+    my $slow   = SierraResp->new($port, hello => 3, ahead => 4096);
+    my $closed = SierraResp->new($port, hello => 3);
+    my $fast   = SierraResp->new($port, hello => 3);
+    $slow->send_bytes(SierraResp::frame(qw(ESUB history-* FROM 0)));
     subscribe($closed, qw(ESUB fast-* history-* FROM 0 WINDOW 3));
     subscribe($fast,   qw(ESUB fast-*));
     my @latencies;
@@ -257,7 +257,7 @@ sub percentile {
     }
     is(scalar @latencies, 100, 'a fast reader gets its events beside a slow one and a closed window');
     note(sprintf 'from the answer of EAPPEND to the push: p50 %.1f ms, p99 %.1f ms', percentile(0.5, @latencies), percentile(0.99, @latencies));
-    my $id = $slow->reply;
+    my $id = $slow->next_answer;
     is($slow->next_push->[1], $id, 'the slow one reads at last');
     my $total = one_value($dbh, "SELECT count(*) FROM eall(max_count => NULL) WHERE stream_id LIKE 'history-%'");
     reads_all('slow', $slow, $total);
@@ -268,8 +268,8 @@ sub percentile {
 # ---- restarts ----
 
 {
-    my $live   = SierraResp->new($port);
-    my $behind = SierraResp->new($port);
+    my $live   = SierraResp->new($port, hello => 3);
+    my $behind = SierraResp->new($port, hello => 3);
     my $total  = one_value($dbh, "SELECT count(*) FROM eall(max_count => NULL) WHERE stream_id LIKE 'history-%'");
     my $window = subscribe($behind, 'ESUB', 'history-*', 'FROM', 0, 'WINDOW', int($total / 2));
     my %next   = map { $_ => one_value($dbh, 'SELECT esver($1)', "history-$_") + 1 } 0 .. $streams - 1;
@@ -285,7 +285,7 @@ sub percentile {
         $faults++ if $event->{stream_version} != $next{$name}++;
     }
     is($faults, 0, 'after a restart of PostgreSQL, a live subscription continues where it was');
-    $behind->call('EACK', $window, 10 * $total);
+    $behind->ask('EACK', $window, 10 * $total);
     reads_all('behind a restart of PostgreSQL', $behind, $total + 140);
 
     my $id = subscribe($live, qw(ESUB restart-1 FROM 0));
@@ -293,9 +293,9 @@ sub percentile {
     $live->messages(2);
     restart_gateway($gateway) if defined stop_gateway($gateway);
     ok(!eval { $live->next_push; 1 }, 'the end of the gateway ends its connections');
-    $writer = SierraResp->new($port);
-    $live   = SierraResp->new($port);
-    is(code_of($live->call('EACK', $id, 1)), 'NOTFOUND', 'the new one knows no subscription of the old one');
+    $writer = SierraResp->new($port, hello => 3);
+    $live   = SierraResp->new($port, hello => 3);
+    is(code_of($live->ask('EACK', $id, 1)), 'NOTFOUND', 'the new one knows no subscription of the old one');
     append('restart-1', 1);
     subscribe($live, qw(ESUB restart-1 FROM 2));
     is_deeply($live->messages(1), ['restart-1 2'], 'a client continues with the version that it remembers');
@@ -308,22 +308,22 @@ sub followers {
 }
 
 {
-    my $client = SierraResp->new($port);
+    my $client = SierraResp->new($port, hello => 3);
     my $id     = subscribe($client, qw(ESUB end-*));
-    is($client->call('RESET'), 'RESET', 'RESET');
+    is($client->ask('RESET'), 'RESET', 'RESET');
     append('end-1');
-    is($client->call('HELLO', 3)->{proto}, 3, 'RESP3 again');
+    is($client->ask('HELLO', 3)->{proto}, 3, 'RESP3 again');
     ok($client->is_silent, 'after RESET nothing is subscribed to');
-    is(code_of($writer->call('EACK', $id, 0)), 'NOTFOUND', 'nor is the subscription known');
+    is(code_of($writer->ask('EACK', $id, 0)), 'NOTFOUND', 'nor is the subscription known');
     subscribe($client, qw(ESUB end-*));
-    is($client->call('QUIT'), 'OK', 'QUIT');
-    $client = SierraResp->new($port);
+    is($client->ask('QUIT'), 'OK', 'QUIT');
+    $client = SierraResp->new($port, hello => 3);
     subscribe($client, qw(ESUB end-*));
-    $client->close;
+    $client->end;
     append('end-1');
     wait_until('there is a follower no longer, when nobody is subscribed', sub { followers() == 0 });
     pass('without subscriptions nobody follows the store');
-    $client = SierraResp->new($port);
+    $client = SierraResp->new($port, hello => 3);
     subscribe($client, qw(ESUB end-1));
     append('end-1');
     is_deeply($client->messages(1), ['end-1 2'], 'and it begins again with the next subscription');
@@ -332,14 +332,14 @@ sub followers {
 # ---- plain pub/sub, and clients that want something else ----
 
 {
-    my %clients = (2 => SierraResp->new($port, hello => 0), 3 => SierraResp->new($port));
+    my %clients = (2 => SierraResp->new($port), 3 => SierraResp->new($port, hello => 3));
     for my $protocol (2, 3) {
         my $client = $clients{$protocol};
-        my $next   = $protocol == 2 ? sub { $client->read_frame } : sub { $client->next_push };
-        $client->send_command(qw(SUBSCRIBE pub-1 pub-2 pub-1));
+        my $next   = $protocol == 2 ? sub { $client->next_answer } : sub { $client->next_push };
+        $client->send_bytes(SierraResp::frame(qw(SUBSCRIBE pub-1 pub-2 pub-1)));
         is_deeply([ map { [ @{ $next->() } ] } 1 .. 3 ], [ [ 'subscribe', 'pub-1', 1 ], [ 'subscribe', 'pub-2', 2 ], [ 'subscribe', 'pub-1', 2 ] ],
             "RESP$protocol: SUBSCRIBE");
-        $client->send_command(qw(PSUBSCRIBE pub-*));
+        $client->send_bytes(SierraResp::frame(qw(PSUBSCRIBE pub-*)));
         is_deeply([ @{ $next->() } ], [ 'psubscribe', 'pub-*', 3 ], "RESP$protocol: PSUBSCRIBE");
         append('pub-1');
         my %messages = map { $_->[0] => [@$_] } map { $next->() } 1, 2;
@@ -348,53 +348,53 @@ sub followers {
         is_deeply([ @{ decode_json($messages{message}[2]) }{qw(stream_id event_name payload metadata)} ], [ 'pub-1', 'E', { a => 1 }, undef ],
             "RESP$protocol: as JSON");
         if ($protocol == 2) {
-            is(code_of($client->call(qw(ESVER pub-1))), 'ERR', 'RESP2: other commands are refused');
-            is_deeply($client->call('PING'), [ 'pong', '' ], 'RESP2: PING answers an array');
+            is(code_of($client->ask(qw(ESVER pub-1))), 'ERR', 'RESP2: other commands are refused');
+            is_deeply($client->ask('PING'), [ 'pong', '' ], 'RESP2: PING answers an array');
         }
-        $client->send_command(qw(PUNSUBSCRIBE));
+        $client->send_bytes(SierraResp::frame(qw(PUNSUBSCRIBE)));
         is_deeply([ @{ $next->() } ], [ 'punsubscribe', 'pub-*', 2 ], "RESP$protocol: PUNSUBSCRIBE");
-        $client->send_command(qw(UNSUBSCRIBE pub-2 pub-1));
+        $client->send_bytes(SierraResp::frame(qw(UNSUBSCRIBE pub-2 pub-1)));
         is_deeply([ map { [ @{ $next->() } ] } 1, 2 ], [ [ 'unsubscribe', 'pub-2', 1 ], [ 'unsubscribe', 'pub-1', 0 ] ], "RESP$protocol: UNSUBSCRIBE");
-        $client->send_command('UNSUBSCRIBE');
+        $client->send_bytes(SierraResp::frame('UNSUBSCRIBE'));
         is_deeply([ @{ $next->() } ], [ 'unsubscribe', undef, 0 ], "RESP$protocol: UNSUBSCRIBE without any");
-        is($client->call('ESVER', 'pub-2'), undef, "RESP$protocol: other commands again");
+        is($client->ask('ESVER', 'pub-2'), undef, "RESP$protocol: other commands again");
     }
 
-    my $client = SierraResp->new($port, hello => 0);
-    $client->call(qw(CLIENT SETINFO LIB-NAME some-library));
-    is(code_of($client->call(qw(ESUB pub-1))), 'ERR', 'a library that speaks RESP2 cannot ESUB');
-    $client = SierraResp->new($port);
-    $client->call(qw(CLIENT SETINFO LIB-NAME), 'node-redis');
-    like($client->call(qw(ESUB pub-1)), qr/^[0-9a-f-]{36}$/, 'ESUB from node-redis');
-    is($client->call('PING') . @{ $client->{pushes} }, 'PONG0', 'is not confirmed by a push');
-    $client = SierraResp->new($port);
-    $client->send_command(qw(ESUB pub-1));
-    $client->send_command('PING') for 1 .. 3;
-    is_deeply([ map { my $frame = $client->read_frame; ref $frame || length $frame } 1 .. 5 ], [ 36, 4, 4, 4, 'SierraResp::Push' ],
+    my $client = SierraResp->new($port);
+    $client->ask(qw(CLIENT SETINFO LIB-NAME some-library));
+    is(code_of($client->ask(qw(ESUB pub-1))), 'ERR', 'a library that speaks RESP2 cannot ESUB');
+    $client = SierraResp->new($port, hello => 3);
+    $client->ask(qw(CLIENT SETINFO LIB-NAME), 'node-redis');
+    like($client->ask(qw(ESUB pub-1)), qr/^[0-9a-f-]{36}$/, 'ESUB from node-redis');
+    is($client->ask('PING') . @{ $client->{pushes} }, 'PONG0', 'is not confirmed by a push');
+    $client = SierraResp->new($port, hello => 3);
+    $client->send_bytes(SierraResp::frame(qw(ESUB pub-1)));
+    $client->send_bytes(SierraResp::frame('PING')) for 1 .. 3;
+    is_deeply([ map { my $reply = $client->reply; ref $reply ? $reply->[0] : length $reply } 1 .. 5 ], [ 37, 5, 5, 5, '>' ],
         'the confirmation does not come between replies');
 }
 
 {
-    my $client = SierraResp->new($batch_port, hello => 0);
+    my $client = SierraResp->new($batch_port);
     append('batch-1', 3);
-    is(scalar @{ $client->call(qw(ESUB batch-* FROM 0)) }, 3, 'esub_reply=batch: ESUB answers events');
-    is(scalar @{ $client->call(qw(ESUB batch-* FROM 0 WINDOW 2)) }, 2, 'no more than its window');
-    $client->send_command(qw(ESUB batch-* FROM LATEST));
-    $client->send_command('PING');
-    is($client->read_frame(0.3), undef, 'it waits for the next one');
+    is(scalar @{ $client->ask(qw(ESUB batch-* FROM 0)) }, 3, 'esub_reply=batch: ESUB answers events');
+    is(scalar @{ $client->ask(qw(ESUB batch-* FROM 0 WINDOW 2)) }, 2, 'no more than its window');
+    $client->send_bytes(SierraResp::frame(qw(ESUB batch-* FROM LATEST)));
+    $client->send_bytes(SierraResp::frame('PING'));
+    is($client->next_push(0.3), undef, 'it waits for the next one');
     append('batch-2');
-    my %event = @{ $client->reply->[0] };
+    my %event = @{ $client->next_answer->[0] };
     is($event{stream_id}, 'batch-2', 'and then answers');
-    is($client->reply, 'PONG', 'and then the commands behind it');
+    is($client->next_answer, 'PONG', 'and then the commands behind it');
     append('batch-2');
-    is($client->call('PING'), 'PONG', 'it leaves no subscription');
-    $client->send_command(qw(ESUB batch-* FROM LATEST));
-    my $gone = SierraResp->new($batch_port, hello => 0);
-    $gone->send_command(qw(ESUB batch-* FROM LATEST));
-    $gone->close;
-    $writer->call('PING');
+    is($client->ask('PING'), 'PONG', 'it leaves no subscription');
+    $client->send_bytes(SierraResp::frame(qw(ESUB batch-* FROM LATEST)));
+    my $gone = SierraResp->new($batch_port);
+    $gone->send_bytes(SierraResp::frame(qw(ESUB batch-* FROM LATEST)));
+    $gone->end;
+    $writer->ask('PING');
     is(stop_gateway($gateway), 0, 'an ESUB that waits does not hold up the end of the gateway');
-    is_deeply($client->reply, [], 'and is answered');
+    is_deeply($client->next_answer, [], 'and is answered');
 }
 
 done_testing();
