@@ -293,13 +293,13 @@ async fn check_many_partitions(checks: &mut Checks, url: &str, conn: &Multiplexe
     let (none, two) = (None::<u32>, Some(2_u32));
     let map = |case: &Case| HashMap::from([(case.partition, case.sequence + 2)]);
     let other = |case: &Case| HashMap::from([((case.partition + 1) % 32, 1_000_000_u64)]);
-    deliver!(checks, url, conn, 5, false, |manager, case| manager.subscribe_to_all_partitions_from_latest());
-    deliver!(checks, url, conn, 0, false, |manager, case| manager.subscribe_to_all_partitions(0, none));
+    deliver!(checks, url, conn, 5, false, |manager, _case| manager.subscribe_to_all_partitions_from_latest());
+    deliver!(checks, url, conn, 0, false, |manager, _case| manager.subscribe_to_all_partitions(0, none));
     deliver!(checks, url, conn, 2, true, |manager, case| manager.subscribe_to_partitions_with_sequences(map(&case), two));
     deliver!(checks, url, conn, 2, false, |manager, case| manager.subscribe_to_all_partitions_with_fallback(map(&case), 0, none));
     deliver!(checks, url, conn, 0, false, |manager, case| manager.subscribe_to_all_partitions_with_fallback(other(&case), 0, none));
     deliver!(checks, url, conn, 2, true, |manager, case| manager.subscribe_to_all_partitions_flexible(map(&case), None, two));
-    deliver!(checks, url, conn, 0, false, |manager, case| manager.subscribe_to_all_partitions_flexible(HashMap::new(), Some(0), none));
+    deliver!(checks, url, conn, 0, false, |manager, _case| manager.subscribe_to_all_partitions_flexible(HashMap::new(), Some(0), none));
     deliver!(checks, url, conn, 5, false, |manager, case| manager.subscribe_to_all_partitions_flexible(other(&case), None, none));
     deliver!(checks, url, conn, 1, true, |manager, case| manager.subscribe_to_partition_range(case.partition, case.partition, case.sequence + 1, two));
     Ok(())
