@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Orders, by the calls of SierraDB's tutorial: its programs take a stream as a list that begins with 1.
 
-SIERRADB_PORT is a listener with dialect=tutorial.
+GATEWAY_TUTORIAL_PORT is the port of a listener with dialect=tutorial.
 """
 import json
 import os
@@ -11,7 +11,7 @@ import uuid
 import redis
 
 # decode_responses is the one argument that the tutorial lacks: redis-py makes bytes of all strings without it.
-client = redis.Redis(host="localhost", port=int(os.environ["SIERRADB_PORT"]), protocol=3, decode_responses=True)
+client = redis.Redis(host="localhost", port=int(os.environ["GATEWAY_TUTORIAL_PORT"]), protocol=3, decode_responses=True)
 
 
 def show(text):

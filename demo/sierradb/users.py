@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Users, by the calls of SierraDB's page about event sourcing: events are maps, and versions begin with 0.
 
-SIERRADB_PORT is a default listener, SIERRADB_BATCH_PORT one with esub_reply=batch.
+GATEWAY_PORT is the port of a default listener, GATEWAY_BATCH_PORT of one with esub_reply=batch.
 """
 import json
 import os
@@ -16,7 +16,7 @@ def connect(name):
     return redis.Redis(host="localhost", port=int(os.environ[name]), protocol=3, decode_responses=True)
 
 
-client = connect("SIERRADB_PORT")
+client = connect("GATEWAY_PORT")
 
 
 def show(text):
@@ -87,7 +87,7 @@ def show_partitions():
 
 def follow_users():
     """A loop over what ESUB answers, while somebody appends."""
-    followers = connect("SIERRADB_BATCH_PORT")
+    followers = connect("GATEWAY_BATCH_PORT")
     writer = threading.Timer(0.5, run, ["""EAPPEND user-125 UserRegistered PAYLOAD '{"name":"Carol"}'"""])
     writer.start()
     for event in followers.execute_command("ESUB", "user-*", "FROM", "LATEST"):
