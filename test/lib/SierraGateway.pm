@@ -18,7 +18,7 @@ use Test::More;
 
 our @EXPORT = qw(
   gateway_program start_gateway restart_gateway stop_gateway kill_gateway gateway_log
-  run_checks ask_gateway
+  run_checks count_checks ask_gateway
 );
 
 # Where `make install` has put it; undef if the gateway was not built.
@@ -103,12 +103,18 @@ sub ask_gateway {
     return defined $answer ? $answer =~ s/\s+$//r : undef;
 }
 
-# Runs a program that prints "ok NAME" or "not ok NAME" for each check and "done N" at its end,
-# and makes tests of them.  Returns whether all is well.
+# Runs a program that prints its checks, and makes tests of them.  Returns whether all is well.
 sub run_checks {
     my ($name, @command) = @_;
     my ($out, $err) = ('', '');
     IPC::Run::run(\@command, '<', \undef, '>', \$out, '2>', \$err);
+    return count_checks($name, $out, $err);
+}
+
+# The same with what such a program has printed: "ok NAME" or "not ok NAME" for each check and
+# "done N" at its end.
+sub count_checks {
+    my ($name, $out, $err) = @_;
     my $checks = 0;
     my $failed = 0;
     foreach my $line (split /\n/, $out) {
