@@ -50,7 +50,7 @@ class Cluster:
         settings = {
             "listen_addresses": "''",
             "unix_socket_directories": f"'{self.home}'",
-            "max_connections": "100",
+            "max_connections": "200",
             "shared_buffers": f"{shared_mb}MB",
             "fsync": "on",
             "full_page_writes": "on",

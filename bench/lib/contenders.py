@@ -12,7 +12,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from . import events
+from . import events, redis
 from .cluster import SQL, BenchError, pg_config
 
 BENCH = Path(__file__).resolve().parent.parent
@@ -248,9 +248,7 @@ class Server(Contender):
     def create(self, dataset):
         directory = self.cluster.home / f"{self.key}_{dataset}"
         directory.mkdir()
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
+        port = free_port()
         self.cluster.start_peer(self.command(directory, port), port, directory)
         self.ports[dataset] = port
 
@@ -328,8 +326,75 @@ min_bytes = 1
         return [self.program(), "-l", "warn", "--dir", directory / "data", "--config", config]
 
 
+class Gateway(Sierra):
+    """sierra_gateway before a database of its own: each data set is a store, and has a gateway with a port."""
+
+    key, label = "gateway", "sierra_gateway"
+    connections = 20_000
+
+    def __init__(self, cluster):
+        super().__init__(cluster)
+        self.ports, self.processes = {}, {}
+
+    @classmethod
+    def missing(cls):
+        return "" if (pg_config("bindir") / "sierra_gateway").exists() and not redis.why_missing() else \
+            redis.why_missing() or "sierra_gateway is not installed: it needs libevent (Debian: libevent-dev)"
+
+    def install(self):
+        self.cluster.psql("postgres", f'CREATE DATABASE "{self.key}"')
+        self.cluster.psql(self.key, "CREATE EXTENSION sierra_es")
+
+    def database(self, dataset):
+        return self.key
+
+    def create(self, dataset):
+        """The store, and the gateway that serves it."""
+        self.cluster.psql(self.key, f"SELECT create_event_store('{dataset}', 32)")
+        redis.allow_connections(self.connections)
+        directory = self.cluster.home / f"{self.key}_{dataset}"
+        directory.mkdir()
+        port = free_port()
+        config = directory / "sierra_gateway.conf"
+        config.write_text(f"""listen = '127.0.0.1:{port}'
+database = 'host={self.cluster.home} user=postgres dbname={self.key}'
+store = '{dataset}'
+max_clients = {self.connections}
+""")
+        self.cluster.start_peer([pg_config("bindir") / "sierra_gateway", "--config", config], port, directory)
+        self.ports[dataset], self.processes[dataset] = port, self.cluster.peers[-1].pid
+
+    def fill(self, name, dataset):
+        """The events of sierra_es, in streams with names as redis-benchmark makes them."""
+        text = (SQL / "fill-sierra.sql").read_text()
+        text = text.replace("'order-' || block * 100 + i ", "'order-' || lpad((block * 100 + i)::text, 12, '0') ")
+        variables = {**events.variables(), "streams": dataset.streams, "versions": dataset.versions,
+                     "rare": dataset.rare, "tagged": int(dataset.tagged)}
+        self.cluster.psql(self.key, text, options={**self.options(name), "synchronous_commit": "off"}, variables=variables)
+        self.vacuum(name)
+
+    def vacuum(self, name):
+        """Only the tables of this store."""
+        self.cluster.psql(self.key, f"""SELECT format('VACUUM ANALYZE %s', oid::regclass) FROM pg_class
+            WHERE relnamespace = '"{name}"'::regnamespace AND relkind IN ('r', 'p') AND NOT relispartition \\gexec""")
+
+    def address(self, dataset):
+        return self.ports[dataset]
+
+    def process(self, dataset):
+        """Process id of the gateway of a data set."""
+        return self.processes[dataset]
+
+
+def free_port():
+    """A TCP port that nobody uses now."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
 CONTENDERS = {kind.key: kind
-              for kind in (Sierra, Bare, BareNotify, BareCount, Flat, MessageDb, MessageStore, Emmett, UmaDb, SierraDb)}
+              for kind in (Sierra, Bare, BareNotify, BareCount, Flat, MessageDb, MessageStore, Emmett, UmaDb, SierraDb, Gateway)}
 
 
 def run_peer(command, env=None, text=None):

@@ -6,6 +6,7 @@ A new row is one Row: a key, a unit, the load of sierra_es, and the rivals with 
 from dataclasses import dataclass
 from functools import partial
 
+from . import events
 from .contenders import RARE
 from .derived import Sagas, Timers, one_by_one, run_rows, run_sagas, run_timers, start_rows, start_sagas
 from .follow import (CatchUp, Decoding, EmmettConsumer, Enext, Followed, Latency, Listen, ListenOnly, PollCategory,
@@ -13,6 +14,7 @@ from .follow import (CatchUp, Decoding, EmmettConsumer, Enext, Followed, Latency
 from .growth import FromMiddle, Verify
 from .loads import Copy, Peer, Script
 from .project import Projected, client, emmett, fold_page, insert_each, insert_page, projection
+from .redis import IdleConnections, RedisBenchmark
 
 # Every plan of the bare partitioned reads is the generic one: it was the fastest form measured.
 GENERIC = {"plan_cache_mode": "force_generic_plan"}
@@ -61,6 +63,13 @@ class Row:
     def key(self):
         """What --only matches."""
         return f"{self.name}/{self.clients}/{self.sync}"
+
+
+@dataclass(frozen=True)
+class MemoryRow(Row):
+    """Bytes for each of many connections."""
+
+    less_is_better = True
 
 
 @dataclass(frozen=True)
@@ -398,9 +407,40 @@ def projected_rows():
         ), clients)
 
 
+def by_redis(contender, label, words, **more):
+    """A command of SierraDB's protocol, by redis-benchmark."""
+    return RedisBenchmark(contender, label, words, **more)
+
+
+def gateway_rows():
+    """Appends and reads through the gateway, against the same by pgbench without it, and against SierraDB."""
+    event = (events.NAME, "PAYLOAD", events.PAYLOAD, "METADATA", events.METADATA)
+    spread, hot = ("EAPPEND", "order-__rand_int__", *event), ("EAPPEND", "hot-1", *event)
+    bars = {1: (0.5, None), 16: (None, None), 32: (2.0, 10.0), 128: (2.0, 10.0)}
+    for clients, (eappend, sierradb) in bars.items():
+        yield Row("gateway-append", "events/s", by_redis("gateway", "EAPPEND", spread, appends=True), (
+            Rival(append("sierra", "eappend"), eappend),
+            Rival(by_redis("sierradb", "SierraDB", spread, appends=True), sierradb),
+        ), clients)
+    yield Row("gateway-append-pipelined", "events/s", by_redis("gateway", "EAPPEND, 16 deep", spread, pipeline=16, appends=True), (
+        Rival(append("sierra", "eappend"), 5.0),
+        Rival(by_redis("sierradb", "SierraDB", spread, pipeline=16, appends=True)),
+    ))
+    yield Row("gateway-hot-stream", "events/s", by_redis("gateway", "EAPPEND", hot, dataset="hot", appends=True), (
+        Rival(append("sierra", "eappend", "append-hot", dataset="hot"), 3.0),
+        Rival(by_redis("sierradb", "SierraDB", hot, dataset="hot", appends=True)),
+    ), 32)
+    for clients in (1, 16):
+        scan = by_redis("gateway", "ESCAN of 100", ("ESCAN", "order-__rand_int__", "-", "+"), dataset="read", events=100)
+        yield Row("gateway-scan", "pages/s", scan, (Rival(read("sierra", "escan of 100", "scan", 100), 0.8),), clients)
+    yield LatencyRow("gateway-latency", by_redis("gateway", "EAPPEND", spread, appends=True), (
+        Rival(by_redis("sierradb", "SierraDB", spread, appends=True)),), clients=32, preload=False)
+    yield MemoryRow("gateway-idle", "bytes", IdleConnections("gateway", "10,000 idle connections"), ())
+
+
 def all_rows():
     """Every row, in the order of the table."""
     for rows in (append_rows, expected_rows, contention_rows, early_rows, condition_rows, batch_rows, read_rows,
                  message_store_rows, growth_rows, size_rows, followed_rows, latency_rows, catch_up_rows, derived_rows,
-                 projected_rows):
+                 projected_rows, gateway_rows):
         yield from rows()

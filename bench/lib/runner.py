@@ -81,9 +81,9 @@ class Runner:
             self.contenders[key] = contender
         return self.contenders[key]
 
-    def is_present(self, rival):
-        """Whether a rival takes part; one that is not installed is left out, and the report says so."""
-        key = rival.load.contender
+    def is_present(self, load):
+        """Whether a load takes part; one whose contender is not installed is left out, and the report says so."""
+        key = load.contender
         if key in self.options.skip:
             return False
         reason = CONTENDERS[key].missing()
@@ -95,10 +95,12 @@ class Runner:
     def figures(self, row):
         """Measure a row; return its figures, or a lone one if the subject is left out."""
         skipped = self.options.skip
-        rivals = [rival for rival in row.rivals if self.is_present(rival)]
+        rivals = [rival for rival in row.rivals if self.is_present(rival.load)]
         loads = [rival.load for rival in rivals]
         subject = None
         if row.subject.contender not in skipped:
+            if not self.is_present(row.subject):
+                return []
             subject = Result(self.named(row.subject))
         results = [Result(self.named(load)) for load in loads]
         everybody = ([subject] if subject else []) + results
