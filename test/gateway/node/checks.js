@@ -7,7 +7,8 @@ let count = 0;
 
 function ok(condition, name, found) {
     count += 1;
-    console.log(condition ? `ok ${name}` : `not ok ${name}, but: ${util.inspect(found, { depth: 6, breakLength: Infinity })}`);
+    const text = found instanceof Error ? String(found) : util.inspect(found, { depth: 6, breakLength: Infinity });
+    console.log(condition ? `ok ${name}` : `not ok ${name}, but: ${text.replace(/\n/g, ' ')}`);
 }
 
 function equal(found, expected, name) {

@@ -108,5 +108,9 @@ async function checkErrors() {
     await Promise.all(clients.map((client) => client.disconnect().catch(() => {})));
 }
 
-const resp3 = release === 5 ? [checkResp3, () => checkPubSub(3)] : [];
-run(...resp3, checkResp2, () => checkPubSub(2), checkPasswords, checkTutorial, checkErrors);
+async function checkPubSub3() { await checkPubSub(3); }
+
+async function checkPubSub2() { await checkPubSub(2); }
+
+const resp3 = release === 5 ? [checkResp3, checkPubSub3] : [];
+run(...resp3, checkResp2, checkPubSub2, checkPasswords, checkTutorial, checkErrors);
