@@ -4,6 +4,8 @@
  *
  * Wherever the bytes are cut, the requests must be the same, and words must lie within
  * their request.  ASan and UBSan watch the memory.
+ *
+ * sources: frame/request.c frame/inline_request.c base/memory.c base/text.c
  */
 #include <assert.h>
 #include <stdlib.h>
