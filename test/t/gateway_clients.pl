@@ -31,13 +31,24 @@ $node->restart;
 create_store($node, 32);
 $node->safe_psql('postgres', q{CREATE ROLE ada LOGIN PASSWORD 'secret'; GRANT USAGE ON SCHEMA es TO ada; GRANT SELECT, INSERT ON es.events TO ada});
 
-my $gateway = start_gateway($node, listen => [ '', 'dialect=tutorial' ], max_frame_size => '2MB');
+
+# A certificate of our own, for a listener with TLS.
+my $certificate = "$PostgreSQL::Test::Utils::tmp_check/gateway.pem";
+my @request = (qw(openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost), '-keyout', $certificate, '-out', "$certificate.crt");
+my $has_tls = eval { IPC::Run::run(\@request, '>&', \my $ignored) };
+chmod 0600, $certificate;
+
+my $gateway = start_gateway(
+    $node,
+    listen         => [ '', 'dialect=tutorial', ($has_tls ? 'tls=on' : ()) ],
+    max_frame_size => '2MB',
+    ($has_tls ? (tls_cert_file => "$certificate.crt", tls_key_file => $certificate) : ()));
 my $strict = start_gateway(
     $node,
     name         => 'gateway_passwords',
     require_auth => 'on',
     database     => sprintf 'host=127.0.0.1 port=%s dbname=postgres', $node->port);
-my @ports = (@{ $gateway->{ports} }, $strict->{ports}[0]);
+my @ports = (@{ $gateway->{ports} }[ 0, 1 ], $strict->{ports}[0]);
 
 # ---------------------------------------------------------------------------
 # The clients
@@ -75,6 +86,13 @@ SKIP: {
     like($ask->('', 'EAPPEND', 'cli-1', 'Made', 'EXPECTED_VERSION', '7'), qr/^WRONGVER current stream version is 1 but expected 7 /, 'redis-cli: a conflict');
     like($ask->("PING\nESVER cli-1\nEAPPEND cli-1 Made METADATA \"\\x00\"\nESVER cli-1\n"), qr/^PONG\n1\nevent_id\n.*\n2\n$/s, 'redis-cli: commands of a file');
     like($ask->('', '--json', '-3', 'ESVER', 'cli-1'), qr/^2$/m, 'redis-cli --json');
+    my @tls = ('-p', $gateway->{ports}[2] // 0, '--tls', '--cacert', "$certificate.crt");
+    skip 'openssl is not there, or redis-cli has no TLS', 2 unless $has_tls && $ask->('', '--help') =~ /--tls/;
+    is($ask->('', @tls, 'PING'), "PONG\n", 'redis-cli --tls');
+    my $text = 'x' x 300_000;
+    $ask->(qq(EAPPEND cli-tls Made PAYLOAD "$text"\n), @tls);
+    like($ask->('', @tls, '-3', 'ESCAN', 'cli-tls', '-', '+'), qr/x{300000}/, 'a large event over TLS');
+    unlike($ask->('', '-p', $gateway->{ports}[2], 'PING'), qr/PONG/, 'without TLS there is no answer');
 }
 
 # ---------------------------------------------------------------------------
