@@ -91,7 +91,7 @@ SKIP: {
     is($ask->('', @tls, 'PING'), "PONG\n", 'redis-cli --tls');
     my $text = 'x' x 300_000;
     $ask->(qq(EAPPEND cli-tls Made PAYLOAD "$text"\n), @tls);
-    like($ask->('', @tls, '-3', 'ESCAN', 'cli-tls', '-', '+'), qr/x{300000}/, 'a large event over TLS');
+    cmp_ok(index($ask->('', @tls, '-3', 'ESCAN', 'cli-tls', '-', '+'), $text), '>', 0, 'a large event over TLS');
     unlike($ask->('', '-p', $gateway->{ports}[2], 'PING'), qr/PONG/, 'without TLS there is no answer');
 }
 
