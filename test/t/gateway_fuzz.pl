@@ -1,5 +1,6 @@
 # What reads the bytes of clients in the gateway gets millions of wrong ones, by libFuzzer, with
-# ASan and UBSan.  Each program of test/fuzz/gateway_*.c says which files of the gateway it needs.
+# ASan and UBSan.  Each program of test/fuzz/gateway_*.c says which files of the gateway it needs,
+# and which libraries of the server.
 # SIERRA_TEST_SECONDS: how long for each program (default 10); SIERRA_TEST_CORPUS: a directory that
 # keeps what was found interesting, with one directory for each program.
 
@@ -36,14 +37,36 @@ my $libraries = eval { command_output(qw(pkg-config --cflags --libs libevent)) }
 plan skip_all => 'libevent is missing' unless defined $libraries;
 my $compiler = find_compiler();
 plan skip_all => 'no clang with libFuzzer (Debian: clang, libclang-rt-14-dev)' unless defined $compiler;
-chomp(my $libpq_headers = `pg_config --includedir`);
+my %place = map { $_ => `pg_config --$_` =~ s/\s+$//r } qw(includedir includedir-server libdir pkglibdir);
+my @headers = map { "-I$_" } "$root/gateway", @place{qw(includedir-server includedir)};
+
+# The files that a source names in its head.
+sub named_files {
+    my ($source, $what) = @_;
+    return slurp_file($source) =~ /^ \* $what: (.*)$/m ? split(' ', $1) : ();
+}
+
+# A library for programs, where it is.
+sub find_library {
+    my ($name) = @_;
+    return (grep { -e } map { "$place{$_}/$name" } qw(pkglibdir libdir))[0];
+}
 
 foreach my $source (glob "$root/test/fuzz/gateway_*.c") {
     my $name = basename($source, '.c');
-    my ($files) = slurp_file($source) =~ /^ \* sources: (.*)$/m or die "$source does not say what it needs";
+    my @files = map { "$root/gateway/$_" } named_files($source, 'sources') or die "$source does not say what it needs";
+    my @server = map { find_library($_) } named_files($source, 'server');
+  SKIP: {
+        skip "$name: libraries of the server are missing", 1 if grep { !defined } @server;
+        fuzz($name, $source, @files, @server);
+    }
+}
+
+sub fuzz {
+    my ($name, @sources) = @_;
     my $errors = '';
-    ok( run([ $compiler, @flags, "-I$root/gateway", "-I$libpq_headers", $source, (map { "$root/gateway/$_" } split ' ', $files), split(' ', $libraries), '-o', "$work/$name" ], '2>', \$errors),
-        "$name is compiled") or diag($errors);
+    ok(run([ $compiler, @flags, @headers, @sources, split(' ', $libraries), '-o', "$work/$name" ], '2>', \$errors), "$name is compiled")
+      or diag($errors);
     my $corpus = ($ENV{SIERRA_TEST_CORPUS} // $work) . "/$name.corpus";
     mkdir $corpus;
     my $out = '';
@@ -52,6 +75,8 @@ foreach my $source (glob "$root/test/fuzz/gateway_*.c") {
             "-artifact_prefix=$PostgreSQL::Test::Utils::log_path/$name.", $corpus ], '>', \$out, '2>&1');
     ok($well, "$name finds nothing") or diag(substr $out, -4000);
     my ($runs) = $out =~ /^Done (\d+) runs/m;
-    cmp_ok($runs // 0, '>', 1000, "$name has run ($runs times)");
+    cmp_ok($runs // 0, '>', 1000, "$name has run often") and note("$name: $runs runs");
+    return;
 }
+
 done_testing();
