@@ -51,7 +51,7 @@ class Script:
 
     def append(self):
         stream = self.random.choice(self.streams)
-        return ["EAPPEND", stream, self.random.choice(["Made", "", "Ereignis ä"]), *self.options(self.key_of(stream))]
+        return ["EAPPEND", stream, self.random.choice(["Made", "E", "Ereignis ä"]), *self.options(self.key_of(stream))]
 
     def append_many(self):
         key = self.random.choice(list(self.group))

@@ -27,6 +27,7 @@ struct Checks {
 impl Checks {
     fn ok(&mut self, condition: bool, name: &str, found: &dyn Debug) {
         self.count += 1;
+        let name = name.split_whitespace().collect::<Vec<_>>().join(" ");
         if condition {
             println!("ok {name}");
         } else {
