@@ -15,7 +15,7 @@ const errors = [];
 const clients = [];
 
 async function connect(options = {}) {
-    const client = redis.createClient({ socket: { host: 'localhost', port: options.port || port }, ...options });
+    const client = redis.createClient({ socket: { host: 'localhost', port: options.port || port, reconnectStrategy: false }, ...options });
     client.on('error', (error) => errors.push(error));
     await client.connect();
     clients.push(client);
