@@ -42,7 +42,7 @@ def check_first_bytes():
         append(stream)
         connection.send(frame("ESUB", stream, "FROM", 0))
         answer, confirmation, message = connection.read(), connection.read(), connection.read()
-        checks.ok(type(answer) is Simple and str(uuid.UUID(answer)) == answer, "ESUB answers an id, a simple string", answer)
+        checks.ok(type(answer) is Simple and Simple(uuid.UUID(answer)) == answer, "ESUB answers an id, a simple string", answer)
         checks.ok(confirmation == Push([Simple("subscribe"), answer, 1]), "then comes the confirmation", confirmation)
         checks.ok(message[:3] == [Simple("message"), answer, 0], "then the events, with a cursor from 0", message)
         keys = ["event_id", "partition_key", "partition_id", "transaction_id", "partition_sequence", "stream_version", "timestamp", "stream_id", "event_name", "metadata", "payload"]

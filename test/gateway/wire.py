@@ -97,7 +97,7 @@ class Connection:
         try:
             while True:
                 value = self.pushes.popleft() if self.pushes else self.read()
-                if isinstance(value, Push) and value[0] == kind:
+                if isinstance(value, Push) and str(value[0]) == kind:
                     return value
         except TimeoutError:
             return None
