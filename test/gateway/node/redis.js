@@ -88,9 +88,9 @@ async function checkPubSub(RESP) {
     await client.sendCommand(['EAPPEND', id, 'Filled', 'PAYLOAD', '{"n":1}']);
     await until(() => found.length >= 2);
     equal(found.sort(), [['pattern', 'Filled', id], ['stream', 'Filled', id]], `RESP${RESP}: pSubscribe and subscribe`);
-    await listener.pUnsubscribe();
-    await listener.unsubscribe();
-    equal(await listener.ping(), 'PONG', `RESP${RESP}: unsubscribed`);
+    await listener.pUnsubscribe(`${kind}-*`);
+    await listener.unsubscribe(id);
+    equal(String(await listener.ping()), 'PONG', `RESP${RESP}: unsubscribed`);
 }
 
 async function checkTutorial() {
