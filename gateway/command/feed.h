@@ -69,7 +69,7 @@ extern void feed_flow(const StoreRole *role, const Uuid *id);
 /* How many there are of a kind. */
 extern int feed_count(const Client *client, FeedKind kind);
 extern Feed *feed_first(const Client *client);
-/* The push that tells a client of ESUB and EPSUB how many subscriptions it has. */
+/* The push that says how many subscriptions of ESUB and EPSUB a client has. */
 extern void feed_write_push(Reply *reply, const Feed *feed);
 
 /* RESP2: a connection that listens to channels cannot do anything else. */

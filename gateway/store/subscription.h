@@ -1,6 +1,6 @@
 /*
  * subscription.h
- *		A subscription of a client: what it wants, where it is, and how it goes on.
+ *		A subscription of a client: what it wants, where it is, and how it continues.
  *
  * It reads history from the tables, in pages and in turns with others (history.h), until the
  * ring of the follower has all that comes next; then it takes events from there.  One that

@@ -128,7 +128,7 @@ sub next_message {
     return undef;
 }
 
-# So many events, as texts "stream version".
+# That number of events, as texts "stream version".
 sub messages {
     my ($self, $count) = @_;
     return [ map { my $event = ($self->next_message // die 'an event is missing')->[2]; "$event->{stream_id} $event->{stream_version}" } 1 .. $count ];
