@@ -368,8 +368,7 @@ sub followers {
     like($client->ask(qw(ESUB pub-1)), qr/^[0-9a-f-]{36}$/, 'ESUB from node-redis');
     is($client->ask('PING') . @{ $client->{pushes} }, 'PONG0', 'is not confirmed by a push');
     $client = SierraResp->new($port, hello => 3);
-    $client->send_bytes(SierraResp::frame(qw(ESUB pub-1)));
-    $client->send_bytes(SierraResp::frame('PING')) for 1 .. 3;
+    $client->send_bytes(join '', SierraResp::frame(qw(ESUB pub-1)), (SierraResp::frame('PING')) x 3);
     is_deeply([ map { my $reply = $client->reply; ref $reply ? $reply->[0] : length $reply } 1 .. 5 ], [ 37, 5, 5, 5, '>' ],
         'the confirmation does not come between replies');
 }
