@@ -23,9 +23,13 @@ why_no_roots() {
 
 # Notes what is missing to build Debian packages and to test them.
 find_packaging_tools() {
+    local package
     command -v dpkg-buildpackage >/dev/null || need dpkg-dev
     command -v dh >/dev/null || need debhelper
     is_installed postgresql-server-dev-all || need postgresql-server-dev-all
+    for package in libevent-dev libpq-dev libssl-dev pkgconf; do
+        is_installed "$package" || need "$package"
+    done
     command -v lintian >/dev/null || need lintian
     command -v autopkgtest >/dev/null || need autopkgtest
 }
