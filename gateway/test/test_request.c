@@ -177,9 +177,9 @@ test_limits(void)
 	malformed(line, length, "line longer");
 	free(line);
 
-	used = (size_t) sprintf(many, "*20\r\n");
+	used = (size_t) snprintf(many, sizeof(many), "*20\r\n");
 	for (int i = 0; i < 20; i++)
-		used += (size_t) sprintf(many + used, "$300\r\n%0300d\r\n", i);
+		used += (size_t) snprintf(many + used, sizeof(many) - used, "$300\r\n%0300d\r\n", i);
 	malformed(many, used, "max_frame_size");
 }
 

@@ -26,7 +26,7 @@ split(char *line, Request *request, Word *words)
 {
 	memset(request, 0, sizeof(*request));
 	request->words = words;
-	for (char *word = strtok(line, " "); word != NULL; word = strtok(NULL, " "))
+	for (char *word = strsep(&line, " "); word != NULL; word = strsep(&line, " "))
 		words[request->count++] = (Word){word, strlen(word), WORD_STRING};
 }
 
