@@ -5,8 +5,9 @@
 #include "base/text.h"
 #include "command/feed.h"
 
-static const Command *const families[] = {connection_commands, client_commands, server_commands,
-										  subscribe_commands, pubsub_commands};
+static const Command *const families[] = {append_commands,	   read_commands,	scan_commands,
+										  connection_commands, client_commands, server_commands,
+										  subscribe_commands,  pubsub_commands};
 
 static const Command *
 find(const Word *name)
@@ -73,8 +74,8 @@ static const CallType too_many = {"refused", CALL_LOCAL, run_too_many};
 static bool
 is_listening(const Command *command)
 {
-	static const char *const names[] = {"SUBSCRIBE",   "PSUBSCRIBE", "UNSUBSCRIBE",
-										"PUNSUBSCRIBE", "PING",		  "QUIT", "RESET"};
+	static const char *const names[] = {"SUBSCRIBE", "PSUBSCRIBE", "UNSUBSCRIBE", "PUNSUBSCRIBE",
+										"PING",		 "QUIT",	   "RESET"};
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		if (strcmp(command->type.name, names[i]) == 0)
