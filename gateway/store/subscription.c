@@ -251,15 +251,14 @@ subscription_offer(Subscription *subscription, StoreEvent *event)
 void
 subscription_reached(Subscription *subscription, int64_t position)
 {
-	/* beside streams with numbers, patterns begin where the subscription did */
-	if (subscription->phase == PHASE_NUMBERED && subscription->sources.pattern_count > 0)
-		subscription->phase = PHASE_POSITIONED;
-	else
-	{
-		subscription->phase = PHASE_POSITIONED;
-		if (position > subscription->position)
-			subscription->position = position;
-	}
+	/*
+	 * Patterns, beside streams with numbers, begin where the subscription did, which can be
+	 * before or behind the end of the round.
+	 */
+	if (subscription->phase == PHASE_POSITIONED || subscription->sources.pattern_count == 0 ||
+		position < subscription->position)
+		subscription->position = position;
+	subscription->phase = PHASE_POSITIONED;
 }
 
 static void

@@ -159,6 +159,23 @@ sub code_of { return $_[0] =~ /^-(\S+)/ ? $1 : $_[0]; }
     }
 }
 
+# Events that are committed while a subscription begins, before or after the follower sees them.
+{
+    my $client = SierraResp->new($port, hello => 3);
+    my $faults = 0;
+    for my $round (1 .. 42) {
+        my $stream  = "begin-$round";
+        my $command = ("$stream FROM 1", "$stream* FROM 1", "none-* $stream FROM MAP $stream=1")[ $round % 3 ];
+        append($stream, 3);
+        $client->send_bytes(SierraResp::frame(split / /, "ESUB $command"));
+        append($stream);
+        $client->next_answer;
+        my $found = join ' ', map { ($client->next_message // die "an event is missing: ESUB $command")->[2]{stream_version} } 1 .. 3;
+        $faults++ if $found ne '1 2 3';
+    }
+    is($faults, 0, 'nothing is left out when a subscription begins while others append');
+}
+
 # ---- windows ----
 
 {
