@@ -158,6 +158,11 @@ is(stop_gateway($secure), 0, 'it stops');
 
     my %defaults = map { /^  --([a-z_]+) .*\(default (.*)\)$/ ? ($1 => $2) : () } split /\n/, $help;
     is_deeply([ grep { $page !~ /^\| (?:`\w+`\*?, )?`\Q$_\E`.* \| `\Q$defaults{$_}\E` \|/m } sort keys %defaults ], [], 'docs/gateway.md has the defaults');
+
+    my ($wings) = slurp_file("$FindBin::Bin/../../scripts/lint-wings") =~ /^gateway_wings='(.*)'/m;
+    my @rows = slurp_file("$FindBin::Bin/../../gateway/README.md") =~ /^\| (\w+) \| (?!what)/mg;
+    is("@rows", $wings, 'gateway/README.md has the wings in their order');
+
     my $commented = "$directory/sample.conf";
     append_to_file($commented, $sample =~ s/^#(?=[a-z_]+ = )//gmr =~ s/^listen.*tls=on.*\n//mr);
     my ($out) = run_command([ $program, '--config', $commented, '--check-config' ]);
