@@ -99,14 +99,23 @@ send_replies(Client *client)
 	}
 }
 
+/*
+ * Enough that no time is lost between two reads.  Each may have a reply of output_limit in memory,
+ * so this is also a bound for one client's memory.
+ */
+#define MAX_RUNNING_READS 16
+
 /* May the first waiting call run beside those that run? */
 static bool
 may_start(const Client *client, const Call *call)
 {
 	if (client->is_stalled)
 		return false;
-	return client->running == 0 ||
-		   (call->type->kind != CALL_LOCAL && call->type->kind == client->running_kind);
+	if (client->running == 0)
+		return true;
+	if (call->type->kind == CALL_LOCAL || call->type->kind != client->running_kind)
+		return false;
+	return call->type->kind != CALL_READ || client->running < MAX_RUNNING_READS;
 }
 
 void

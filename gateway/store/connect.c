@@ -27,7 +27,6 @@ struct StoreConnect
 	PGconn *connection;
 	struct event *socket;
 	struct event *timer;
-	bool wants_disable_gss;
 };
 
 static struct event_base *base;
@@ -199,15 +198,30 @@ take_notice(void *arg, const char *message)
 	log_line(LOG_DEBUG, "PostgreSQL: %s", message);
 }
 
-/* Keywords behind the connection string replace what it says; empty values count as none. */
+/*
+ * Keywords before the connection string are defaults, those behind it replace what it says; empty
+ * values count as none.  A server that is gone without a word is noticed after half a minute, and
+ * Kerberos, for which libpq waits, is off.
+ */
 static void
 connect_to(void *arg, const HostList *hosts, const char *error)
 {
 	StoreConnect *connect = arg;
-	const char *keywords[] = {"dbname",		"host",		"hostaddr",			"port",
-							  "user",		"password", "application_name", "client_encoding",
-							  "gssencmode", NULL};
-	const char *values[10] = {settings.database};
+	const char *keywords[] = {"gssencmode",
+							  "keepalives_idle",
+							  "keepalives_interval",
+							  "keepalives_count",
+							  "tcp_user_timeout",
+							  "dbname",
+							  "host",
+							  "hostaddr",
+							  "port",
+							  "user",
+							  "password",
+							  "application_name",
+							  "client_encoding",
+							  NULL};
+	const char *values[14] = {"disable", "15", "5", "3", "30000", settings.database};
 
 	connect->lookup = NULL;
 	if (error != NULL)
@@ -215,14 +229,13 @@ connect_to(void *arg, const HostList *hosts, const char *error)
 		fail(connect, error);
 		return;
 	}
-	values[1] = hosts->names;
-	values[2] = hosts->addresses;
-	values[3] = hosts->ports;
-	values[4] = connect->user;
-	values[5] = connect->password;
-	values[6] = connect->name;
-	values[7] = "UTF8";
-	values[8] = connect->wants_disable_gss ? "disable" : NULL;
+	values[6] = hosts->names;
+	values[7] = hosts->addresses;
+	values[8] = hosts->ports;
+	values[9] = connect->user;
+	values[10] = connect->password;
+	values[11] = connect->name;
+	values[12] = "UTF8";
 	connect->connection = PQconnectStartParams(keywords, values, 1);
 	if (connect->connection == NULL)
 		fail(connect, "out of memory");
@@ -243,13 +256,10 @@ connect_start(const char *user, const char *password, const char *name, unsigned
 	StoreConnect *connect = mem_zero(sizeof(StoreConnect));
 	struct timeval limit = {CONNECT_SECONDS, 0};
 	char *timeout = find_option("connect_timeout");
-	char *gss = find_option("gssencmode");
 
 	if (timeout != NULL && atoi(timeout) > 0)
 		limit.tv_sec = atoi(timeout);
-	connect->wants_disable_gss = gss == NULL;
 	free(timeout);
-	free(gss);
 	connect->user = user != NULL ? mem_text(user) : NULL;
 	connect->password = password != NULL ? mem_text(password) : NULL;
 	connect->name = mem_text(name);

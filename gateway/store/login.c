@@ -13,13 +13,26 @@
 /* A pool of clients logs in many times within this: PostgreSQL is asked once. */
 #define REMEMBERED_USECS INT64_C(10000000)
 
+/*
+ * Logins that may ask PostgreSQL at the same time; others wait.  Clients that guess passwords must
+ * not take all connections of the server.
+ */
+#define MAX_ATTEMPTS 8
+
 typedef struct Attempt
 {
+	struct Attempt *next;
 	char *user;
 	char *password;
 	StoreLoginDone done;
 	void *arg;
 } Attempt;
+
+static int running;
+static Attempt *first_waiting;
+static Attempt *last_waiting;
+
+static void start_waiting(void);
 
 static void
 finish(Attempt *attempt, StoreRole *role, bool refused, const StoreError *error)
@@ -28,6 +41,8 @@ finish(Attempt *attempt, StoreRole *role, bool refused, const StoreError *error)
 	free(attempt->user);
 	mem_free_secret(attempt->password);
 	free(attempt);
+	running--;
+	start_waiting();
 }
 
 /* The password is right: the role of others with the same login, or a new one. */
@@ -75,6 +90,20 @@ on_connected(void *arg, PGconn *connection, const StoreError *error)
 		finish(attempt, NULL, true, &no_password);
 }
 
+static void
+start_waiting(void)
+{
+	while (first_waiting != NULL && running < MAX_ATTEMPTS)
+	{
+		Attempt *attempt = first_waiting;
+
+		first_waiting = attempt->next;
+		running++;
+		connect_start(attempt->user, attempt->password, "sierra_gateway login", 0, on_connected,
+					  attempt);
+	}
+}
+
 void
 store_login(const char *user, const char *password, StoreLoginDone done, void *arg)
 {
@@ -91,6 +120,10 @@ store_login(const char *user, const char *password, StoreLoginDone done, void *a
 	attempt->password = mem_text(password);
 	attempt->done = done;
 	attempt->arg = arg;
-	connect_start(attempt->user, attempt->password, "sierra_gateway login", 0, on_connected,
-				  attempt);
+	if (first_waiting != NULL)
+		last_waiting->next = attempt;
+	else
+		first_waiting = attempt;
+	last_waiting = attempt;
+	start_waiting();
 }

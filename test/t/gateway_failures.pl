@@ -219,9 +219,39 @@ stop_gateway($gateway);
     is(stop_gateway($early), 0, 'it stops');
 }
 
-# A standby is read from.
+# A server that takes no connection of this user.
+{
+    $node->safe_psql('postgres', 'CREATE ROLE crowd LOGIN CONNECTION LIMIT 0');
+    my $crowd  = start_gateway($node, name => 'crowd', retry_time => '200ms', database => sprintf 'host=%s port=%s dbname=postgres user=crowd', $node->host, $node->port);
+    my $client = SierraResp->new($crowd->{ports}[0], hello => 3);
+    like($client->call('ESVER', 'early'), qr/^-TRYAGAIN no connection to the store: .*too many connections/, 'too many connections');
+    $node->safe_psql('postgres', 'ALTER ROLE crowd CONNECTION LIMIT -1');
+    my $reply;
+    wait_until('the user may connect', sub { $reply = $client->call('ESVER', 'early'); $reply !~ /^-TRYAGAIN/ });
+    like($reply, qr/^-(?:NOPERM|CLUSTERDOWN) .*permission denied/, 'this user may not read');
+    is(stop_gateway($crowd), 0, 'it stops');
+}
+
+# A standby that is not ready to be read from.
 {
     $node->backup('backup');
+    my $standby = PostgreSQL::Test::Cluster->new('gateway_loading');
+    $standby->init_from_backup($node, 'backup', has_streaming => 1);
+    $standby->append_conf('postgresql.conf', "hot_standby = off\n");
+
+    # pg_ctl would wait for connections.
+    system_or_bail('pg_ctl', '-W', '-D', $standby->data_dir, '-l', $standby->logfile, 'start');
+    my $loading = start_gateway($standby, name => 'loading', retry_time => '200ms');
+    my $client  = SierraResp->new($loading->{ports}[0], hello => 3);
+    my $reply;
+    wait_until('the standby answers', sub { $reply = $client->call('ESVER', 'early'); $reply !~ /^-CLUSTERDOWN/ });
+    like($reply, qr/^-LOADING no connection to the store: .*the database system/, 'a server that is not ready yet');
+    is(stop_gateway($loading), 0, 'it stops');
+    system_or_bail('pg_ctl', '-D', $standby->data_dir, '-m', 'immediate', 'stop');
+}
+
+# A standby is read from.
+{
     my $standby = PostgreSQL::Test::Cluster->new('gateway_standby');
     $standby->init_from_backup($node, 'backup', has_streaming => 1);
     $standby->start;
