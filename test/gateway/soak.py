@@ -235,10 +235,11 @@ def soak():
     time.sleep(SECONDS)
     stop.set()
     for thread in writers:
-        thread.join(2 * PATIENCE)
+        thread.join(PATIENCE)
     final = last_sequences()
+    deadline = time.monotonic() + PATIENCE
     for thread in subscribers:
-        thread.join(2 * PATIENCE)
+        thread.join(max(0, deadline - time.monotonic()))
     answered.close()
     checks.ok(not any(thread.is_alive() for thread in writers), "all appends were answered")
     behind = [(type(thread).__name__, sum(final) - sum(thread.next)) for thread in subscribers if thread.is_alive() or thread.next != final]

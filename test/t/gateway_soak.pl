@@ -56,7 +56,11 @@ while (time < $end) {
     last unless $is_running->();
 }
 note("$_: $happened{$_}") foreach sort keys %happened;
-wait_until('the clients have ended', sub { !$is_running->() }) while $is_running->();
+{
+    # They wait for each other for a while, and say which of them does not come to its end.
+    local $PostgreSQL::Test::Utils::timeout_default = 900;
+    wait_until('the clients have ended', sub { !$is_running->() });
+}
 $run{run}->finish;
 
 count_checks('clients', $run{out}, $run{err});
