@@ -501,3 +501,10 @@ CREATE FUNCTION ewait(subscription text, cursor bigint, timeout interval DEFAULT
     AS 'MODULE_PATHNAME', 'sierra_ewait';
 COMMENT ON FUNCTION ewait(text, bigint, interval) IS
     'waits until a subscription has processed the event at a global position; false after the timeout';
+
+CREATE FUNCTION ewait_head(cursor bigint, timeout interval DEFAULT '10 seconds')
+    RETURNS bigint
+    LANGUAGE c VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'sierra_ewait_head';
+COMMENT ON FUNCTION ewait_head(bigint, interval) IS
+    'waits until the store can be read beyond a global position; returns the position up to which it can be read, also after the timeout';

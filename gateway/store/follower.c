@@ -19,10 +19,9 @@
 #define POLL_USECS 20000
 #define TOO_MANY_WAIT "53400"
 
-/* An append that is rolled back leaves its position unused, and then nothing ends the wait for it.
- */
+/* A server that does not preload the library wakes nobody: there the session looks by itself. */
 static const StoreStatement wait_statement = {
-	"follower_wait", "SELECT @ewait(NULL, $1, '40 ms')"
+	"follower_wait", "SELECT @ewait_head($1, '5 s')"
 					 " WHERE set_config('sierra_es.poll_interval', '20ms', true) IS NOT NULL"};
 
 /*
@@ -232,7 +231,7 @@ send_wait(Follower *follower)
 	memset(request, 0, sizeof(*request));
 	request->statement = &wait_statement;
 	request->done = on_wait_done;
-	parameter_int8(&request->parameters, follower->ring.end + 1);
+	parameter_int8(&request->parameters, follower->ring.end);
 	follower->is_waiting = true;
 	send_request(follower, request);
 }

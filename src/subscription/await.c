@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/stream_map.h"
 #include "read/locate.h"
+#include "read/read_all.h"
 #include "store/early_release.h"
 #include "store/event.h"
 #include "store/query.h"
@@ -77,6 +78,17 @@ ask(SierraSink *base, TupleTableSlot *slot)
 	return false;
 }
 
+static int64
+read_horizon(const SierraStore *store)
+{
+	int64 horizon;
+
+	sierra_push_new_snapshot();
+	horizon = sierra_read_horizon(store);
+	PopActiveSnapshot();
+	return horizon;
+}
+
 static void
 end_await(int code, Datum arg)
 {
@@ -127,4 +139,30 @@ sierra_await(const SierraStore *store, text *name, int64 position, int64 timeout
 	MemoryContextSwitchTo(caller);
 	MemoryContextDelete(context);
 	return processed;
+}
+
+int64
+sierra_await_horizon(const SierraStore *store, int64 position, int64 timeout_usecs)
+{
+	SierraTime deadline = sierra_deadline(timeout_usecs);
+	MemoryContext context =
+		AllocSetContextCreate(CurrentMemoryContext, "sierra_es await", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext caller = MemoryContextSwitchTo(context);
+	SierraWaiter waiter;
+	volatile int64 horizon = SIERRA_NONE;
+
+	sierra_wait_begin(&waiter);
+	sierra_doorbell_begin_await();
+	/* Also if the session is terminated. */
+	PG_ENSURE_ERROR_CLEANUP(end_await, (Datum) 0);
+	{
+		while ((horizon = read_horizon(store)) <= position && sierra_wait_next(&waiter, deadline))
+			MemoryContextReset(context);
+	}
+	PG_END_ENSURE_ERROR_CLEANUP(end_await, (Datum) 0);
+	sierra_doorbell_end_await();
+	sierra_wait_end(&waiter);
+	MemoryContextSwitchTo(caller);
+	MemoryContextDelete(context);
+	return horizon;
 }

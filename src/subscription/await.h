@@ -20,6 +20,13 @@ extern bool sierra_await(const SierraStore *store, text *subscription, int64 pos
 						 int64 timeout_usecs);
 
 /*
+ * Waits until the whole store can be read beyond a position, and returns the horizon (see
+ * read/horizon.h): it is not above the position if that has not happened after timeout_usecs.
+ * Unlike an event, a position that an append has left unused ends the wait, too.
+ */
+extern int64 sierra_await_horizon(const SierraStore *store, int64 position, int64 timeout_usecs);
+
+/*
  * Raises 25001 if usecs is more than 0 and the transaction would not see what
  * is committed while it waits.
  */

@@ -1,6 +1,6 @@
 /*
  * subscription_sql.c
- *		enext(), epeek(), eack(), enack(), ewait(), ehead(); the lock for eunsub().
+ *		enext(), epeek(), eack(), enack(), ewait(), ehead(), ewait_head(); the lock for eunsub().
  *
  * Creating and dropping subscriptions, leases and views are in SQL.
  */
@@ -35,6 +35,7 @@ PG_FUNCTION_INFO_V1(sierra_park_event);
 PG_FUNCTION_INFO_V1(sierra_ewait);
 PG_FUNCTION_INFO_V1(sierra_await_subscription);
 PG_FUNCTION_INFO_V1(sierra_ehead);
+PG_FUNCTION_INFO_V1(sierra_ewait_head);
 PG_FUNCTION_INFO_V1(sierra_events_after);
 PG_FUNCTION_INFO_V1(sierra_lock_subscription);
 PG_FUNCTION_INFO_V1(sierra_oldest_pending);
@@ -218,6 +219,16 @@ Datum
 sierra_ehead(PG_FUNCTION_ARGS)
 {
 	PG_RETURN_INT64(sierra_read_horizon(sierra_store_open(ACL_SELECT)));
+}
+
+Datum
+sierra_ewait_head(PG_FUNCTION_ARGS)
+{
+	int64 position = get_position(fcinfo, 0, "cursor");
+	int64 timeout = sierra_arg_usecs(fcinfo, 1, "timeout", 1);
+
+	sierra_refuse_waiting(timeout);
+	PG_RETURN_INT64(sierra_await_horizon(sierra_store_open(ACL_SELECT), position, timeout));
 }
 
 Datum

@@ -241,6 +241,7 @@ my %calls = (
     eunsub                 => [ map { "eunsub('$_')" } qw(whole group failing) ],
     eupcast                => [q{count(u.payload) FROM escan('a') AS e, eupcast(e) AS u}],
     ewait                  => [q{ewait('whole', 3, '10 ms')}, q{ewait('group', 3, '10 ms')}, q{ewait('failing', 0, '10 ms')}],
+    ewait_head             => [q{ewait_head(0, '10 ms')}, q{ewait_head(1000, '10 ms')}],
     ewait_projection       => [ map { "ewait_projection('$_', 1000, '10 ms')" } qw(counts at_once manager) ],
     expected_version       => [q{expected_version(1)}, q{expected_version(1::bigint)}, q{expected_version(1::smallint)}],
     start_position         => [q{start_position(1)}, q{start_position(1::bigint)}, q{start_position(1::smallint)}],

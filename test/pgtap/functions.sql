@@ -90,6 +90,7 @@ INSERT INTO wanted VALUES
     ('eretry', 'subscription text, stream_id text DEFAULT NULL::text', 'bigint', 'plpgsql', 'v', 'u', false, 0),
     ('eskip', 'subscription text, stream_id text', 'bigint', 'plpgsql', 'v', 'u', false, 0),
     ('ewait', 'subscription text, cursor bigint, timeout interval DEFAULT ''00:00:10''::interval', 'boolean', 'c', 'v', 'u', false, 0),
+    ('ewait_head', 'cursor bigint, timeout interval DEFAULT ''00:00:10''::interval', 'bigint', 'c', 'v', 'u', false, 0),
     ('ehead', '', 'bigint', 'c', 's', 'r', false, 0),
     ('event_subscriptions', 'store name DEFAULT NULL::name', 'TABLE(subscription text, state text, lag_events bigint, lag interval, window_used integer, window_size integer, cursor bigint, consumers integer, retrying integer, parked integer, acknowledged_at timestamp with time zone, last_error text, last_error_at timestamp with time zone, streams text[], event_names text[], tags text[], partitions integer[], created_at timestamp with time zone)', 'c', 's', 'u', false, 1000),
     ('event_consumers', 'store name DEFAULT NULL::name', 'TABLE(subscription text, consumer text, partitions integer[], acknowledged bigint, delivered bigint, lag_events bigint, lag interval, alive boolean, joined_at timestamp with time zone, seen_at timestamp with time zone)', 'c', 's', 'u', false, 1000),

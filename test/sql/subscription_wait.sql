@@ -119,5 +119,26 @@ SELECT ewait('half', 8, '0');
 SELECT enack('s', 9);
 :sqlstate
 
+-- ewait_head(): how far can the store be read?
+SELECT ehead() AS head \gset
+SELECT ewait_head(-1) = :head AS at_once, ewait_head(:head, '0') = :head AS not_yet;
+SELECT elapsed(format('SELECT ewait_head(%s, %L)', :head, '300 milliseconds')) BETWEEN interval '0.3 seconds' AND interval '10 seconds' AS waited;
+-- a position that stays unused ends the wait too
+BEGIN;
+SELECT FROM eappend('rolled-back', 'E');
+ROLLBACK;
+SELECT ewait_head(:head) = :head + 1 AS unused, ewait(NULL, :head + 1, '0') AS an_event;
+SELECT ewait_head(NULL);
+:sqlstate
+SELECT ewait_head(-2);
+:sqlstate
+SELECT ewait_head(0, NULL);
+:sqlstate
+BEGIN ISOLATION LEVEL REPEATABLE READ;
+SELECT ewait_head(0, '0') = ehead() AS without_waiting;
+SELECT ewait_head(:head, '1 second');
+:sqlstate
+ROLLBACK;
+
 DROP FUNCTION elapsed;
 SELECT drop_event_store('es', force => true);

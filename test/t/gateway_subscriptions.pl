@@ -257,6 +257,21 @@ sub percentile {
     return (sort { $a <=> $b } @numbers)[ int($part * $#numbers) ];
 }
 
+# Appends to streams that a client follows; the times from the answer of EAPPEND to the push.
+sub measure {
+    my ($name, $client, $count) = @_;
+    my @latencies;
+    for (1 .. $count) {
+        append("fast-$name-$_");
+        my $committed = time;
+        $client->next_message // die 'an event is missing';
+        push @latencies, 1000 * (time - $committed);
+        sleep 0.01 if $_ % 10 == 0;
+    }
+    note(sprintf '%s: from the answer of EAPPEND to the push: p50 %.1f ms, p99 %.1f ms', $name, percentile(0.5, @latencies), percentile(0.99, @latencies));
+    return scalar @latencies;
+}
+
 {
     my $slow   = SierraResp->new($port, hello => 3, ahead => 4096);
     my $closed = SierraResp->new($port, hello => 3);
@@ -264,16 +279,12 @@ sub percentile {
     $slow->send_bytes(SierraResp::frame(qw(ESUB history-* FROM 0)));
     subscribe($closed, qw(ESUB fast-* history-* FROM 0 WINDOW 3));
     subscribe($fast,   qw(ESUB fast-*));
-    my @latencies;
-    for (1 .. 100) {
-        append("fast-$_");
-        my $committed = time;
-        $fast->next_message // die 'an event is missing';
-        push @latencies, 1000 * (time - $committed);
-        sleep 0.01 if $_ % 10 == 0;
-    }
-    is(scalar @latencies, 100, 'a fast reader gets its events beside a slow one and a closed window');
-    note(sprintf 'from the answer of EAPPEND to the push: p50 %.1f ms, p99 %.1f ms', percentile(0.5, @latencies), percentile(0.99, @latencies));
+    is(measure('beside', $fast, 100), 100, 'a fast reader gets its events beside a slow one and a closed window');
+    # a position that nobody uses
+    $dbh->begin_work;
+    $dbh->do("SELECT FROM eappend('rolled-back', 'E')");
+    $dbh->rollback;
+    is(measure('behind', $fast, 1), 1, '... and behind an append that was rolled back');
     my $id = $slow->next_answer;
     is($slow->next_push->[1], $id, 'the slow one reads at last');
     my $total = one_value($dbh, "SELECT count(*) FROM eall(max_count => NULL) WHERE stream_id LIKE 'history-%'");
@@ -292,6 +303,8 @@ sub percentile {
     my %next   = map { $_ => one_value($dbh, 'SELECT esver($1)', "history-$_") + 1 } 0 .. $streams - 1;
     subscribe($live, 'ESUB', map { "history-$_" } 0 .. $streams - 1);
     append_many($dbh, 70, 'history');
+    # from now on nobody wakes sessions that wait
+    $node->append_conf('postgresql.conf', "shared_preload_libraries = ''\n");
     $node->restart('fast');
     $dbh = connect_to($node);
     append_many($dbh, 70, 'history');
@@ -304,6 +317,15 @@ sub percentile {
     is($faults, 0, 'after a restart of PostgreSQL, a live subscription continues where it was');
     $behind->ask('EACK', $window, 10 * $total);
     reads_all('behind a restart of PostgreSQL', $behind, $total + 140);
+
+    my $fast = SierraResp->new($port, hello => 3);
+    subscribe($fast, qw(ESUB fast-*));
+    is(measure('without preloading', $fast, 20), 20, 'events come without preloading too');
+    $dbh->do('ALTER SYSTEM SET sierra_es.max_waiters = 0');
+    $dbh->do('SELECT pg_reload_conf()');
+    is(measure('without a place to wait', $fast, 20), 20, '... and when no session may wait');
+    $dbh->do('ALTER SYSTEM RESET ALL');
+    $dbh->do('SELECT pg_reload_conf()');
 
     my $id = subscribe($live, qw(ESUB restart-1 FROM 0));
     append('restart-1', 2);
