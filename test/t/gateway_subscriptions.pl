@@ -164,8 +164,8 @@ sub code_of { return $_[0] =~ /^-(\S+)/ ? $1 : $_[0]; }
     my $client = SierraResp->new($port, hello => 3);
     my $faults = 0;
     for my $round (1 .. 42) {
-        my $stream  = "begin-$round";
-        my $command = ("$stream FROM 1", "$stream* FROM 1", "none-* $stream FROM MAP $stream=1")[ $round % 3 ];
+        my $stream  = "begin-$round-a";
+        my $command = ("$stream FROM 1", "begin-$round-* FROM 1", "none-* $stream FROM MAP $stream=1")[ $round % 3 ];
         append($stream, 3);
         $client->send_bytes(SierraResp::frame(split / /, "ESUB $command"));
         append($stream);
