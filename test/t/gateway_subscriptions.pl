@@ -20,7 +20,7 @@ use Time::HiRes qw(sleep time);
 
 plan skip_all => 'the gateway was not built' unless gateway_program();
 
-my $events  = $ENV{SIERRA_TEST_EVENTS} // 6000;
+my $events  = $ENV{SIERRA_TEST_EVENTS} // 3000;
 my $streams = 7;
 
 my $node = new_server('subscriptions');
