@@ -164,7 +164,7 @@ class Subscriber(Client):
         cursors = 0
         while not self.has_everything():
             for subscription, cursor, event in self.connection.events(1, timeout=1):
-                if subscription != answer:
+                if subscription != str(answer):
                     continue
                 event = plain(event)
                 partition, sequence = event["partition_id"], event["partition_sequence"]
