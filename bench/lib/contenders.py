@@ -330,7 +330,7 @@ class Gateway(Sierra):
     """sierra_gateway before a database of its own: each data set is a store, and has a gateway with a port."""
 
     key, label = "gateway", "sierra_gateway"
-    connections = 20_000
+    connections = 12_000
 
     def __init__(self, cluster):
         super().__init__(cluster)

@@ -79,7 +79,7 @@ class IdleConnections:
     contender: str
     label: str
     number: int = 10_000
-    dataset: str = "append"
+    dataset: str = "append_idle"
     appends: bool = False
     returns: int = 0
 
