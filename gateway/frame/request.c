@@ -61,7 +61,8 @@ find_line(RequestParser *parser, struct evbuffer *in, size_t max, size_t *length
 	size_t end_length = 0;
 
 	end = evbuffer_search_eol(in, NULL, &end_length, EVBUFFER_EOL_CRLF_STRICT);
-	if (end.pos < 0 ? have > max : (size_t) end.pos > max)
+	/* of an end that has not come whole, the CR may be there */
+	if (end.pos < 0 ? have > max + 1 : (size_t) end.pos > max)
 		return fail(parser, "line longer than %zu bytes", max);
 	if (end.pos < 0)
 		return PARSE_MORE;
@@ -304,7 +305,7 @@ take_inline(RequestParser *parser, struct evbuffer *in, const RequestLimits *lim
 	const char *error;
 
 	end = evbuffer_search_eol(in, NULL, &end_length, EVBUFFER_EOL_CRLF);
-	if (end.pos < 0 ? evbuffer_get_length(in) > MAX_LINE : end.pos > MAX_LINE)
+	if (end.pos < 0 ? evbuffer_get_length(in) > MAX_LINE + 1 : end.pos > MAX_LINE)
 		return fail(parser, "inline command longer than %d bytes", MAX_LINE);
 	if (end.pos < 0)
 		return PARSE_MORE;
