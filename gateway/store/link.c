@@ -85,7 +85,13 @@ expire(StoreLink *link, bool all)
 	while (over.first != NULL)
 	{
 		StoreRequest *request = take_first(&over);
-		StoreError error = {request->was_sent ? STORE_UNKNOWN : STORE_DOWN, "", "", "", "", "", ""};
+		StoreError error = {request->was_sent && request->writes ? STORE_UNKNOWN : STORE_DOWN,
+							"",
+							"",
+							"",
+							"",
+							"",
+							""};
 
 		snprintf(error.sqlstate, sizeof(error.sqlstate), "%s", link->last_sqlstate);
 		error.message = link->last_message;

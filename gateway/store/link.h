@@ -51,6 +51,8 @@ struct StoreRequest
 	/* Rows are handed over as they arrive, and do not wait in memory for the last. */
 	bool row_by_row;
 	void (*row)(StoreRequest *request, const PGresult *result, int row);
+	/* It may change something, so that its outcome matters when the connection is lost. */
+	bool writes;
 	/* Once, error is NULL if all went well.  The link has forgotten the request. */
 	void (*done)(StoreRequest *request, const StoreError *error);
 	void *arg;

@@ -87,6 +87,7 @@ send_batch(StoreWriter *writer)
 									 .build = build,
 									 .begin = begin_rows,
 									 .row = take_row,
+									 .writes = true,
 									 .done = end_batch,
 									 .arg = writer};
 	link_send(writer->link, &writer->request);

@@ -187,7 +187,32 @@ stop_gateway($gateway);
     is($version, ':0', 'what was refused was not stored');
     wait_until('appends work again', sub { ref $client->call('EAPPEND', 'away', 'E') });
 
-    # A statement that takes too long, and a server that is full.
+    # The outcome of an append is not known; a read has none.
+    foreach my $case ([ TRYAGAIN => 'EAPPEND', 'unknown', 'E', 'EVENT_ID' ], [ CLUSTERDOWN => 'ESVER', 'unknown' ]) {
+        my ($code, @command) = @$case;
+        my $id = random_uuid();
+        push @command, $id if $code eq 'TRYAGAIN';
+        my $holder = connect_to($node);
+        $holder->begin_work;
+        $holder->do('LOCK TABLE es.events');
+        $client->send_bytes(SierraResp::frame(@command));
+        wait_until("$command[0] waits for a lock", sub {
+            $node->safe_psql('postgres', q{SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'sierra_gateway%' AND wait_event_type = 'Lock'}) > 0;
+        });
+        $node->stop('immediate');
+        like($client->reply, qr/^-$code .*/, "$command[0], whose connection is lost for long");
+
+        # Its rollback fails, which must not be an error here.
+        $holder->{RaiseError} = $holder->{PrintError} = 0;
+        $holder->disconnect;
+        $node->start;
+        my $repeated;
+        wait_until("$command[0] is repeated", sub { $repeated = $client->call(@command); $repeated !~ /^-CLUSTERDOWN/ });
+        ok(ref $repeated || $repeated eq ':0', "$command[0], repeated");
+    }
+    is($client->call('ESVER', 'unknown'), ':0', 'the append was stored once');
+
+    # A statement that takes too long.
     $node->safe_psql('postgres', 'ALTER SYSTEM SET lock_timeout = 100');
     $node->reload;
     wait_until('the timeout is set', sub { $node->safe_psql('postgres', 'SHOW lock_timeout') eq '100ms' });
