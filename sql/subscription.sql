@@ -507,4 +507,4 @@ CREATE FUNCTION ewait_head(cursor bigint, timeout interval DEFAULT '10 seconds')
     LANGUAGE c VOLATILE PARALLEL UNSAFE
     AS 'MODULE_PATHNAME', 'sierra_ewait_head';
 COMMENT ON FUNCTION ewait_head(bigint, interval) IS
-    'waits until the store can be read beyond a global position; returns the position up to which it can be read, also after the timeout';
+    'waits until the store can be read beyond a global position; returns up to which position it can be read';
