@@ -16,11 +16,15 @@ LEAVES = 32
 
 @dataclass(frozen=True)
 class Sample:
-    """What one run of a load achieved."""
+    """What one run of a load achieved.
+
+    uncounted: how many more than units may have been done.
+    """
 
     rate: float
     units: int
     times: tuple = ()
+    uncounted: int = 0
 
 
 @dataclass(frozen=True)

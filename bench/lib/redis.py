@@ -52,10 +52,13 @@ class RedisBenchmark:
         port = contender.address(dataset)
         first = self.measure(port, facts, setting, 50 * setting.clients * self.pipeline)
         sample = self.measure(port, facts, setting, max(first.units, round(first.rate * setting.seconds)))
-        return Sample(sample.rate, first.units + sample.units, sample.times)
+        return Sample(sample.rate, first.units + sample.units, sample.times, first.uncounted + sample.uncounted)
 
     def measure(self, port, facts, setting, number):
-        """Run redis-benchmark once. It does not count errors: an append that failed is missed afterwards."""
+        """Run redis-benchmark once. It does not count errors: an append that failed is missed afterwards.
+
+        It ends when it has so many answers, and does not read those of other clients that are on their way.
+        """
         command = [PROGRAM, "-3", "-h", "127.0.0.1", "-p", port, "-c", setting.clients, "-n", number, "-P", self.pipeline,
                    "-r", facts["streams"], *self.words]
         done = subprocess.run(list(map(str, command)), capture_output=True, text=True)
@@ -63,7 +66,7 @@ class RedisBenchmark:
         percentiles = re.findall(r"([\d.]+)% <= ([\d.]+) milliseconds", done.stdout)
         if done.returncode or not rate or not percentiles:
             raise BenchError(f"{PROGRAM} failed:\n{done.stdout[-2000:]}{done.stderr}")
-        return Sample(float(rate[1]), number, self.times(percentiles))
+        return Sample(float(rate[1]), number, self.times(percentiles), setting.clients * self.pipeline)
 
     @staticmethod
     def times(percentiles):
@@ -79,7 +82,7 @@ class IdleConnections:
     contender: str
     label: str
     number: int = 10_000
-    dataset: str = "append_idle"
+    dataset: str = "append_idle{round}"
     appends: bool = False
     returns: int = 0
 
