@@ -57,7 +57,7 @@ class RedisBenchmark:
     def measure(self, port, facts, setting, number):
         """Run redis-benchmark once. It does not count errors: an append that failed is missed afterwards.
 
-        It ends when it has so many answers, and does not read those of other clients that are on their way.
+        It ends when it has that number of answers, and does not read those of other clients that are on their way.
         """
         command = [PROGRAM, "-3", "-h", "127.0.0.1", "-p", port, "-c", setting.clients, "-n", number, "-P", self.pipeline,
                    "-r", facts["streams"], *self.words]
