@@ -3,8 +3,8 @@
  *		ESCAN and EPSCAN: events of a stream or of a partition.
  *
  * A scan reads pages, so that a long one leaves room for the reads of others on the same
- *connection, and ends when nobody waits for it.  One event more than asked for is read: it says
- *whether there is more.
+ * connection, and ends when nobody waits for it.  One event more than asked for is read: it says
+ * whether there is more.
  */
 #include <stdlib.h>
 

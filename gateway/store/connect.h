@@ -5,7 +5,7 @@
  * Names of hosts are looked up by libevent (DNS and /etc/hosts), because libpq would wait for
  * the answer.  libpq itself still waits for: reading its files (certificates, password file,
  * service file), a name of a host in a service file, and Kerberos, which is off unless the
- *connection string asks for it.
+ * connection string asks for it.
  */
 #ifndef STORE_CONNECT_H
 #define STORE_CONNECT_H

@@ -4,7 +4,7 @@
  *
  * The column is a JSON object, and metadata of SierraDB's clients are any bytes.  Bytes that are
  * not such an object are stored as {"$bytes": "<base64>"}, which only the gateway writes and reads;
- *so is metadata that would be taken for such an envelope.  All bytes come back as they were sent.
+ * so is metadata that would be taken for such an envelope.  All bytes come back as they were sent.
  */
 #ifndef STORE_METADATA_H
 #define STORE_METADATA_H

@@ -5,7 +5,7 @@
  * TRUNCATE makes new files for six relations of each partition, and flushes those of
  * indexes to the disk, which takes longer than a test.  So the rows of small tables are
  * deleted, and only large tables get new files.  All tables of a store are treated alike: a
- *transaction whose snapshot is older finds all events or none, but not those of some partitions
+ * transaction whose snapshot is older finds all events or none, but not those of some partitions
  *only.
  *
  * What sessions know about a store stays true.  They keep no numbers of events, and appends
