@@ -26,5 +26,8 @@ extern const Command client_commands[];
 extern const Command server_commands[];
 extern const Command subscribe_commands[];
 extern const Command pubsub_commands[];
+extern const Command append_commands[];
+extern const Command read_commands[];
+extern const Command scan_commands[];
 
 #endif /* COMMAND_COMMAND_H */

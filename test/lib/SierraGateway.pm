@@ -37,7 +37,8 @@ my %running;
 sub start_gateway {
     my ($node, %settings) = @_;
     my $listeners = delete $settings{listen} // [''];
-    my $name      = delete $settings{name}   // 'gateway';
+    # Tests that run one after the other share a directory.
+    my $name      = $node->name . '_' . (delete $settings{name} // 'gateway');
     my $gateway   = {
         config => "$PostgreSQL::Test::Utils::tmp_check/$name.conf",
         log    => "$PostgreSQL::Test::Utils::log_path/$name.log",

@@ -1,8 +1,9 @@
 # SierraResp.pm
-#     A client of the gateway for the tests: commands, replies and pushes over a bare socket.
+#     A client of the gateway over a bare socket.
 #
-# Strings and integers are Perl's, maps are hashes, null is undef, an error is an object of
-# SierraResp::Error.  Pushes are kept apart from replies.
+# Replies keep their types: a simple string is '+text', a bulk string '$text', an integer ':5',
+# an error '-TEXT', null '_', a boolean '#t', a double ',0.5'; an array is ['*', ...], a map
+# ['%', key, value, ...], a push ['>', ...].
 
 package SierraResp;
 
@@ -50,30 +51,45 @@ sub send_bytes {
         return 0 unless defined $step;
         $sent += $step;
     }
+    return 1;
 }
 
+# Sends a command, and returns its reply.
 sub call {
     my ($self, @words) = @_;
-    $self->send_command(@words);
+    $self->send_bytes(frame(@words));
     return $self->reply;
 }
 
-# The next push; undef if there is none in this time.
-sub next_push {
-    my ($self, $seconds) = @_;
-    return shift @{ $self->{pushes} } if @{ $self->{pushes} };
-    my $frame = $self->read_frame($seconds);
-    die 'a reply that nobody waits for' if defined $frame && ref $frame ne 'SierraResp::Push';
-    return $frame;
+# More bytes; false at the end of the connection.
+sub more {
+    my ($self) = @_;
+    my $ready = $self->{socket}->can('pending') && $self->{socket}->pending;
+    die "no reply for $patience seconds" unless $ready || IO::Select->new($self->{socket})->can_read($patience);
+    return sysread $self->{socket}, $self->{bytes}, 65536, length $self->{bytes};
 }
 
-# The next event of any subscription, as [id, cursor, event]; undef as above.
-sub next_message {
-    my ($self, $seconds) = @_;
-    while (my $push = $self->next_push($seconds)) {
-        return [ @$push[ 1 .. 3 ] ] if $push->[0] eq 'message';
+sub line {
+    my ($self) = @_;
+    while ($self->{bytes} !~ /\r\n/) { $self->more or return undef; }
+    $self->{bytes} =~ s/\A(.*?)\r\n//s;
+    return $1;
+}
+
+# The next reply or push; undef at the end of the connection.
+sub reply {
+    my ($self) = @_;
+    my $line = $self->line // return undef;
+    my ($type, $rest) = $line =~ /\A(.)(.*)\z/s;
+    return $line if $type =~ /[-+:#,]/;
+    return '_' if $type eq '_' || $line eq '$-1';
+    if ($type eq '$') {
+        while (length $self->{bytes} < $rest + 2) { $self->more or return undef; }
+        my $text = substr $self->{bytes}, 0, $rest + 2, '';
+        return '$' . substr $text, 0, $rest;
     }
-    return undef;
+    die "not a reply: $line" unless $type =~ /[*%>]/;
+    return [ $type, map { $self->reply } 1 .. $rest * ($type eq '%' ? 2 : 1) ];
 }
 
 # ---- pushes ----
@@ -149,14 +165,25 @@ sub end {
 # Is the connection ended by the other side, with nothing more to read?
 sub is_ended {
     my ($self) = @_;
-    $self->call('PING');
-    return !grep { $_->[0] ne 'subscribe' } @{ $self->{pushes} };
+    return $self->{bytes} eq '' && !$self->more;
 }
 
-sub close { return close $_[0]{socket}; }
+# A map, or RESP2's array of keys and values, as a hash with keys and values without types.
+sub hash {
+    my ($reply) = @_;
+    my @items = @$reply[ 1 .. $#$reply ];
+    my %hash;
+    while (my ($key, $value) = splice @items, 0, 2) {
+        $hash{ substr $key, 1 } = ref $value ? $value : $value eq '_' ? undef : substr $value, 1;
+    }
+    return \%hash;
+}
 
-package SierraResp::Error;
-
-use overload '""' => sub { $_[0]{text} }, fallback => 1;
+# The events of ESCAN and EPSCAN, as hashes.
+sub events {
+    my ($reply) = @_;
+    my $events = hash($reply)->{events};
+    return [ map { hash($_) } @$events[ 1 .. $#$events ] ];
+}
 
 1;
