@@ -143,21 +143,30 @@ run_subscriptions(Follower *follower)
 	ring_trim(&follower->ring, (size_t) settings.ring_size);
 }
 
+/* Ends a request; after an error it is sent again later.  Is there an answer to use? */
+static bool
+end_read(Follower *follower, const StoreError *error)
+{
+	follower->is_reading = false;
+	if (follower->is_ending)
+		return false;
+	if (error != NULL)
+	{
+		note_error(follower, error);
+		follow_later(follower, RETRY_USECS);
+		return false;
+	}
+	note_success(follower);
+	return true;
+}
+
 static void
 on_head_done(StoreRequest *request, const StoreError *error)
 {
 	Follower *follower = request->arg;
 
-	follower->is_reading = false;
-	if (follower->is_ending)
+	if (!end_read(follower, error))
 		return;
-	if (error != NULL)
-	{
-		note_error(follower, error);
-		follow_later(follower, RETRY_USECS);
-		return;
-	}
-	note_success(follower);
 	ring_reset(&follower->ring, follower->head);
 	follower->is_known = true;
 	run_subscriptions(follower);
@@ -169,16 +178,8 @@ on_read_done(StoreRequest *request, const StoreError *error)
 {
 	Follower *follower = request->arg;
 
-	follower->is_reading = false;
-	if (follower->is_ending)
+	if (!end_read(follower, error))
 		return;
-	if (error != NULL)
-	{
-		note_error(follower, error);
-		follow_later(follower, RETRY_USECS);
-		return;
-	}
-	note_success(follower);
 	follower->has_more =
 		follower->page_events >= PAGE_EVENTS || follower->read_events < follower->page_events;
 	if (!follower->has_more)

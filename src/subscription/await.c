@@ -114,23 +114,45 @@ is_processed(const SierraStore *store, text *name, int64 position)
 	return question.processed;
 }
 
-bool
-sierra_await(const SierraStore *store, text *name, int64 position, int64 timeout_usecs)
+/* What a session waits for: that a position is processed, or that it can be read beyond one. */
+typedef struct Awaited
+{
+	const SierraStore *store;
+	text *name;
+	int64 position;
+	int64 horizon; /* filled in by is_readable() */
+} Awaited;
+
+static bool
+is_done(Awaited *awaited)
+{
+	return is_processed(awaited->store, awaited->name, awaited->position);
+}
+
+static bool
+is_readable(Awaited *awaited)
+{
+	awaited->horizon = read_horizon(awaited->store);
+	return awaited->horizon > awaited->position;
+}
+
+/* Looks, and looks again whenever the doorbell rings, until it is over or the time is. */
+static bool
+await(Awaited *awaited, bool (*is_over)(Awaited *), int64 timeout_usecs)
 {
 	SierraTime deadline = sierra_deadline(timeout_usecs);
 	MemoryContext context =
 		AllocSetContextCreate(CurrentMemoryContext, "sierra_es await", ALLOCSET_DEFAULT_SIZES);
 	MemoryContext caller = MemoryContextSwitchTo(context);
 	SierraWaiter waiter;
-	volatile bool processed = false;
+	volatile bool over = false;
 
 	sierra_wait_begin(&waiter);
 	sierra_doorbell_begin_await();
 	/* Also if the session is terminated. */
 	PG_ENSURE_ERROR_CLEANUP(end_await, (Datum) 0);
 	{
-		while (!(processed = is_processed(store, name, position)) &&
-			   sierra_wait_next(&waiter, deadline))
+		while (!(over = is_over(awaited)) && sierra_wait_next(&waiter, deadline))
 			MemoryContextReset(context);
 	}
 	PG_END_ENSURE_ERROR_CLEANUP(end_await, (Datum) 0);
@@ -138,31 +160,22 @@ sierra_await(const SierraStore *store, text *name, int64 position, int64 timeout
 	sierra_wait_end(&waiter);
 	MemoryContextSwitchTo(caller);
 	MemoryContextDelete(context);
-	return processed;
+	return over;
+}
+
+bool
+sierra_await(const SierraStore *store, text *name, int64 position, int64 timeout_usecs)
+{
+	Awaited awaited = {store, name, position, SIERRA_NONE};
+
+	return await(&awaited, is_done, timeout_usecs);
 }
 
 int64
 sierra_await_horizon(const SierraStore *store, int64 position, int64 timeout_usecs)
 {
-	SierraTime deadline = sierra_deadline(timeout_usecs);
-	MemoryContext context =
-		AllocSetContextCreate(CurrentMemoryContext, "sierra_es await", ALLOCSET_DEFAULT_SIZES);
-	MemoryContext caller = MemoryContextSwitchTo(context);
-	SierraWaiter waiter;
-	volatile int64 horizon = SIERRA_NONE;
+	Awaited awaited = {store, NULL, position, SIERRA_NONE};
 
-	sierra_wait_begin(&waiter);
-	sierra_doorbell_begin_await();
-	/* Also if the session is terminated. */
-	PG_ENSURE_ERROR_CLEANUP(end_await, (Datum) 0);
-	{
-		while ((horizon = read_horizon(store)) <= position && sierra_wait_next(&waiter, deadline))
-			MemoryContextReset(context);
-	}
-	PG_END_ENSURE_ERROR_CLEANUP(end_await, (Datum) 0);
-	sierra_doorbell_end_await();
-	sierra_wait_end(&waiter);
-	MemoryContextSwitchTo(caller);
-	MemoryContextDelete(context);
-	return horizon;
+	(void) await(&awaited, is_readable, timeout_usecs);
+	return awaited.horizon;
 }
