@@ -142,8 +142,16 @@ sierra_runner_attach(int index, uint32 token)
 			sierra_own_seen = pg_atomic_read_u64(&known->wakeups);
 	}
 	LWLockRelease(sierra_shared->lock);
+
+	/*
+	 * Callbacks run in the reverse order.  InitPostgres() registers the one that takes
+	 * the process out of the list of those connected to a database, and it has not run
+	 * yet.  So a slot is free only when this process is connected to nothing any more:
+	 * DROP DATABASE ... WITH (FORCE) refuses to end a runner for an owner who is not a
+	 * superuser.
+	 */
 	if (OidIsValid(database))
-		before_shmem_exit(detach, (Datum) 0);
+		on_shmem_exit(detach, (Datum) 0);
 	return database;
 }
 

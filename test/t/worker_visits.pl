@@ -14,7 +14,11 @@ use Test::More;
 
 my $node = new_server('visits', allows_streaming => 1);
 create_store($node, 4);
+
+# DROP DATABASE ... WITH (FORCE) refuses to end a worker of autovacuum for an owner who is
+# not a superuser.
 $node->append_conf('postgresql.conf', <<'CONF');
+autovacuum = off
 shared_preload_libraries = 'sierra_es'
 sierra_es.sweep_interval = '200ms'
 CONF
@@ -54,6 +58,15 @@ sub running_runner {
 sub append {
     my ($session) = @_;
     return one_value($session, q{SELECT global_position FROM eappend('order-1', 'Happened')});
+}
+
+# A session that is closed ends a moment later.
+sub wait_for_sessions_to_end {
+    my ($database) = @_;
+    wait_until("the sessions of $database have ended", sub {
+        one_value($dbh, q{SELECT count(*) FROM pg_stat_activity WHERE datname = $1 AND backend_type = 'client backend'}, $database) == 0
+    });
+    return;
 }
 
 # One test: an append is announced.
@@ -141,6 +154,8 @@ is(one_value($dbh, q{SELECT count(*) FROM event_runners() WHERE pid = $1}, $befo
 $dbh->do('CREATE ROLE regress_sierra_owner LOGIN CREATEDB');
 $dbh->do('ALTER DATABASE shop OWNER TO regress_sierra_owner');
 my $owner = connect_to($node, 'postgres', 'regress_sierra_owner');
+running_runner('shop');
+wait_for_sessions_to_end('shop');
 is(sqlstate_of($owner, 'DROP DATABASE shop WITH (FORCE)'), '', 'DROP DATABASE shop by its owner');
 is(sqlstate_of($dbh, 'DROP DATABASE copy'), '', 'DROP DATABASE copy');
 is(one_value($dbh, 'SELECT string_agg(database, $1) FROM event_databases()', ', '), 'postgres', 'they are forgotten');
