@@ -92,6 +92,7 @@ send_replies(Client *client)
 
 		if (call->early != NULL && client->connection != NULL)
 			evbuffer_add_buffer(bufferevent_get_output(client->connection), call->early);
+		output_added(client);
 		client->first_call = call->next;
 		if (client->first_call == NULL)
 			client->last_call = NULL;

@@ -42,6 +42,7 @@ client_setup(struct event_base *event_base, ClientFind find)
 {
 	base = event_base;
 	find_command = find;
+	output_setup(event_base);
 }
 
 void
@@ -305,6 +306,8 @@ watch_input(Client *client)
 	bool wants =
 		!client->input_ended && (client->is_lingering || (!client->is_closing && may_take(client)));
 
+	if (wants == ((bufferevent_get_enabled(client->connection) & EV_READ) != 0))
+		return;
 	if (wants)
 		bufferevent_enable(client->connection, EV_READ);
 	else
@@ -357,13 +360,9 @@ on_read(struct bufferevent *connection, void *arg)
 		client_pump(client);
 }
 
-/* Called when at most CLIENT_LOW_WATER bytes wait. */
-static void
-on_write(struct bufferevent *connection, void *arg)
+void
+client_wrote(Client *client)
 {
-	Client *client = arg;
-
-	(void) connection;
 	client_hold(client);
 	client_pump(client);
 	if (client->connection != NULL && client->was_above_high_water)
@@ -373,6 +372,23 @@ on_write(struct bufferevent *connection, void *arg)
 			hooks->drained(client);
 	}
 	client_release(client);
+}
+
+/* Called when not more than CLIENT_LOW_WATER bytes wait. */
+static void
+on_write(struct bufferevent *connection, void *arg)
+{
+	Client *client = arg;
+
+	(void) connection;
+	output_written(client);
+	client_wrote(client);
+}
+
+void
+client_lost(Client *client)
+{
+	drop(client, LOG_DEBUG, "connection lost");
 }
 
 static void
@@ -386,7 +402,7 @@ on_event(struct bufferevent *connection, short what, void *arg)
 	if (what & BEV_EVENT_TIMEOUT)
 		client_drop(client, "did not read its replies, closed");
 	else if (what & BEV_EVENT_ERROR)
-		drop(client, LOG_DEBUG, "connection lost");
+		client_lost(client);
 	else if (what & BEV_EVENT_EOF)
 	{
 		/* it may have closed its side only, and wait for replies */
@@ -425,7 +441,8 @@ client_create(struct bufferevent *connection, const char *address, const ListenA
 
 	bufferevent_setcb(connection, on_read, on_write, on_event, client);
 	bufferevent_setwatermark(connection, EV_WRITE, CLIENT_LOW_WATER, 0);
-	bufferevent_enable(connection, EV_READ | EV_WRITE);
+	bufferevent_enable(connection, EV_READ);
+	output_begin(client);
 	log_line(LOG_DEBUG, "client %llu (%s): connected", (unsigned long long) client->id, address);
 	return client;
 }
@@ -463,6 +480,7 @@ void
 client_push_end(Client *client, Reply *reply)
 {
 	reply_end(reply);
+	output_added(client);
 	if (client_output(client) > CLIENT_HIGH_WATER)
 		client->was_above_high_water = true;
 }

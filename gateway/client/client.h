@@ -122,6 +122,9 @@ struct Client
 	/* the last reply is out; what still comes is thrown away */
 	bool is_lingering;
 	bool was_above_high_water;
+	/* is in the list of output.c */
+	bool has_new_output;
+	Client *next_output;
 	struct event *linger_timer;
 	Client *previous;
 	Client *next;
