@@ -33,22 +33,38 @@ text_to_number(const char *text, size_t length, int64_t *value)
 	return true;
 }
 
+/* The number of digits of a value below 10^20. */
+static size_t
+count_digits(uint64_t value)
+{
+	size_t count = 1;
+
+	for (; value >= 10000; value /= 10000)
+		count += 4;
+	return count + (value >= 10) + (value >= 100) + (value >= 1000);
+}
+
+/* Two digits are written at once, the last ones first. */
 size_t
 text_of_int64(int64_t value, char *text)
 {
-	char digits[INT64_TEXT_SIZE];
+	static const char pairs[] = "00010203040506070809101112131415161718192021222324"
+								"25262728293031323334353637383940414243444546474849"
+								"50515253545556575859606162636465666768697071727374"
+								"75767778798081828384858687888990919293949596979899";
 	uint64_t left = value < 0 ? 0 - (uint64_t) value : (uint64_t) value;
-	size_t count = 0;
-	size_t length = 0;
+	size_t length = count_digits(left) + (value < 0);
+	char *at = text + length;
 
-	do
-		digits[count++] = '0' + left % 10;
-	while ((left /= 10) > 0);
+	*at = '\0';
+	for (; left >= 100; left /= 100)
+		memcpy(at -= 2, pairs + 2 * (left % 100), 2);
+	if (left >= 10)
+		memcpy(at - 2, pairs + 2 * left, 2);
+	else
+		at[-1] = '0' + left;
 	if (value < 0)
-		text[length++] = '-';
-	while (count > 0)
-		text[length++] = digits[--count];
-	text[length] = '\0';
+		text[0] = '-';
 	return length;
 }
 

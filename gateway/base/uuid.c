@@ -76,18 +76,36 @@ uuid_parse(const char *text, size_t length, Uuid *uuid)
 	return parse_digits(text, length, uuid);
 }
 
+/* The digits of each byte. */
+#define ROW(high)                                                                                  \
+	high "0" high "1" high "2" high "3" high "4" high "5" high "6" high "7" high "8" high          \
+		 "9" high "a" high "b" high "c" high "d" high "e" high "f"
+static const char bytes_digits[] =
+	ROW("0") ROW("1") ROW("2") ROW("3") ROW("4") ROW("5") ROW("6") ROW("7") ROW("8") ROW("9")
+		ROW("a") ROW("b") ROW("c") ROW("d") ROW("e") ROW("f");
+
+static char *
+put_digits(char *to, const uint8_t *bytes, int count)
+{
+	for (int i = 0; i < count; i++)
+		memcpy(to + 2 * i, bytes_digits + 2 * bytes[i], 2);
+	return to + 2 * count;
+}
+
 void
 uuid_text(const Uuid *uuid, char *text)
 {
-	static const char digits[] = "0123456789abcdef";
+	const uint8_t *bytes = uuid->bytes;
 
-	for (int i = 0; i < 16; i++)
-	{
-		if (i == 4 || i == 6 || i == 8 || i == 10)
-			*text++ = '-';
-		*text++ = digits[uuid->bytes[i] >> 4];
-		*text++ = digits[uuid->bytes[i] & 15];
-	}
+	text = put_digits(text, bytes, 4);
+	*text++ = '-';
+	text = put_digits(text, bytes + 4, 2);
+	*text++ = '-';
+	text = put_digits(text, bytes + 6, 2);
+	*text++ = '-';
+	text = put_digits(text, bytes + 8, 2);
+	*text++ = '-';
+	text = put_digits(text, bytes + 10, 6);
 	*text = '\0';
 }
 

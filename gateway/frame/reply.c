@@ -3,10 +3,11 @@
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
-#include "base/text.h"
-#include "base/uuid.h"
+#include "base/memory.h"
+#include "frame/put.h"
 
 void
 reply_begin(Reply *reply, struct evbuffer *out, int protocol)
@@ -14,45 +15,91 @@ reply_begin(Reply *reply, struct evbuffer *out, int protocol)
 	reply->out = out;
 	reply->protocol = protocol;
 	reply->used = 0;
+	reply->size = sizeof(reply->buffer);
+	reply->data = reply->buffer;
+}
+
+static void
+free_data(const void *data, size_t length, void *arg)
+{
+	(void) data;
+	(void) length;
+	free(arg);
 }
 
 void
 reply_flush(Reply *reply)
 {
-	if (reply->used > 0)
-		evbuffer_add(reply->out, reply->buffer, reply->used);
-	reply->used = 0;
+	/* libevent copies a little, and takes over what was allocated */
+	if (reply->data == reply->buffer)
+	{
+		if (reply->used > 0)
+			evbuffer_add(reply->out, reply->data, reply->used);
+	}
+	else if (evbuffer_add_reference(reply->out, reply->data, reply->used, free_data, reply->data) !=
+			 0)
+		abort();
+	reply_begin(reply, reply->out, reply->protocol);
+}
+
+void
+reply_collect(Reply *part, int protocol)
+{
+	reply_begin(part, NULL, protocol);
+}
+
+void
+reply_collected(Reply *reply, Reply *part)
+{
+	reply_flush(reply);
+	part->out = reply->out;
+	reply_flush(part);
+}
+
+void
+reply_discard(Reply *part)
+{
+	if (part->data != part->buffer)
+		free(part->data);
+	reply_begin(part, NULL, part->protocol);
+}
+
+static void
+grow(Reply *reply, size_t size)
+{
+	size_t need = reply->used + size;
+	bool is_first = reply->data == reply->buffer;
+
+	reply->size = need > 2 * reply->size ? need : 2 * reply->size;
+	reply->data = mem_resize(is_first ? NULL : reply->data, reply->size);
+	if (is_first)
+		memcpy(reply->data, reply->buffer, reply->used);
+}
+
+char *
+reply_room(Reply *reply, size_t size)
+{
+	if (size > reply->size - reply->used)
+	{
+		if (reply->out != NULL)
+			reply_flush(reply);
+		if (size > reply->size - reply->used)
+			grow(reply, size);
+	}
+	return reply->data + reply->used;
 }
 
 static void
 add(Reply *reply, const void *bytes, size_t length)
 {
-	if (length > sizeof(reply->buffer) - reply->used)
-	{
-		reply_flush(reply);
-		if (length > sizeof(reply->buffer))
-		{
-			evbuffer_add(reply->out, bytes, length);
-			return;
-		}
-	}
-	if (length > 0)
-		memcpy(reply->buffer + reply->used, bytes, length);
-	reply->used += length;
+	reply_filled(reply, put_bytes(reply_room(reply, length), bytes, length));
 }
 
 /* A line of a type and a number: lengths, and integers. */
 static void
 add_number(Reply *reply, char type, int64_t value)
 {
-	char line[INT64_TEXT_SIZE + 3];
-	size_t length;
-
-	line[0] = type;
-	length = 1 + text_of_int64(value, line + 1);
-	line[length++] = '\r';
-	line[length++] = '\n';
-	add(reply, line, length);
+	reply_filled(reply, put_number(reply_room(reply, PUT_NUMBER_SIZE), type, value));
 }
 
 /* A line of text, of which CR and LF would be the end. */
@@ -122,9 +169,7 @@ reply_simple_bytes(Reply *reply, const char *text, size_t length)
 void
 reply_bulk(Reply *reply, const void *bytes, size_t length)
 {
-	add_number(reply, '$', (int64_t) length);
-	add(reply, bytes, length);
-	add(reply, "\r\n", 2);
+	reply_filled(reply, put_bulk(reply_room(reply, PUT_BULK_SIZE + length), bytes, length));
 }
 
 void
@@ -179,13 +224,9 @@ void
 reply_uuid(Reply *reply, const uint8_t *uuid)
 {
 	Uuid copy;
-	char line[1 + UUID_TEXT_SIZE + 2];
 
 	memcpy(copy.bytes, uuid, sizeof(copy.bytes));
-	line[0] = '+';
-	uuid_text(&copy, line + 1);
-	memcpy(line + UUID_TEXT_SIZE, "\r\n", 2);
-	add(reply, line, UUID_TEXT_SIZE + 2);
+	reply_filled(reply, put_uuid(reply_room(reply, PUT_UUID_SIZE), &copy));
 }
 
 void

@@ -22,12 +22,17 @@
 
 #include <event2/buffer.h>
 
+/* A structure that points into itself: it cannot be copied. */
 typedef struct Reply
 {
+	/* NULL: all is collected */
 	struct evbuffer *out;
 	/* 2 or 3 */
 	int protocol;
+	/* of data, which is buffer or was allocated */
 	size_t used;
+	size_t size;
+	char *data;
 	char buffer[2048];
 } Reply;
 
@@ -38,6 +43,22 @@ static inline void
 reply_end(Reply *reply)
 {
 	reply_flush(reply);
+}
+
+/*
+ * A part of a reply that is collected in memory, until reply_collected() moves it behind
+ * another one, or reply_discard() ends it.
+ */
+extern void reply_collect(Reply *part, int protocol);
+extern void reply_collected(Reply *reply, Reply *part);
+extern void reply_discard(Reply *part);
+
+/* Room for size bytes, to be filled by put.h; reply_filled() says where they end. */
+extern char *reply_room(Reply *reply, size_t size);
+static inline void
+reply_filled(Reply *reply, const char *end)
+{
+	reply->used = (size_t) (end - reply->data);
 }
 
 /* These announce elements, which must follow.  RESP2: a flat array of keys and values. */
