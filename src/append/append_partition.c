@@ -134,7 +134,7 @@ sierra_append_partition_open(const SierraStore *store, int id, SierraAppendParti
 	partition->rel = sierra_scan_open_partition(store, id, RowExclusiveLock);
 	partition->result = NULL;
 	partition->slot = table_slot_create(partition->rel, NULL);
-	partition->lock_is_new = partition->is_announced = false;
+	partition->is_announced = false;
 	partition->pending = 0;
 	partition->stream_scanning = partition->id_scanning = false;
 	place = place_of(partition->rel);

@@ -24,7 +24,6 @@ typedef struct SierraAppendPartition
 	bool id_scanning;		/* it is open */
 	bool is_written;		/* calls append to it; otherwise it is only kept locked */
 	bool is_announced;		/* its lock is in the mode to write */
-	bool lock_is_new;		/* this append took its lock, so it may release it */
 	int pending;			/* its events that are to be written next */
 	int64 sequence;			/* of the newest event, or SIERRA_NONE; filled by a probe */
 	int64 position;			/* of the newest event, or SIERRA_NONE; filled by a probe */

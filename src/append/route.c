@@ -287,12 +287,7 @@ open_and_lock(SierraRoute *route)
 									 &route->partitions[route->npartitions++]);
 	}
 	for (int i = 0; i < route->npartitions; i++)
-	{
-		SierraAppendPartition *partition = &route->partitions[i];
-
-		partition->lock_is_new =
-			sierra_partition_lock(RelationGetRelid(partition->rel), SIERRA_LOCK_KEEP_OUT);
-	}
+		sierra_partition_lock(RelationGetRelid(route->partitions[i].rel), SIERRA_LOCK_KEEP_OUT);
 	pfree(wanted);
 }
 
@@ -476,10 +471,8 @@ sierra_route_begin_writing(SierraRoute *route)
 
 		if (partition->pending == 0 || partition->is_announced)
 			continue;
-		(void) sierra_partition_lock(RelationGetRelid(partition->rel), SIERRA_LOCK_WRITE);
-		if (partition->lock_is_new)
-			sierra_partition_unlock(RelationGetRelid(partition->rel), SIERRA_LOCK_KEEP_OUT);
-		partition->lock_is_new = false;
+		sierra_partition_lock(RelationGetRelid(partition->rel), SIERRA_LOCK_WRITE);
+		sierra_partition_unlock(RelationGetRelid(partition->rel), SIERRA_LOCK_KEEP_OUT);
 		partition->is_announced = true;
 	}
 }
@@ -489,9 +482,10 @@ sierra_route_unlock(SierraRoute *route)
 {
 	for (int i = 0; i < route->npartitions; i++)
 	{
-		if (route->partitions[i].lock_is_new)
-			sierra_partition_unlock(RelationGetRelid(route->partitions[i].rel),
-									SIERRA_LOCK_KEEP_OUT);
+		const SierraAppendPartition *partition = &route->partitions[i];
+
+		sierra_partition_unlock(RelationGetRelid(partition->rel),
+								partition->is_announced ? SIERRA_LOCK_WRITE : SIERRA_LOCK_KEEP_OUT);
 	}
 }
 

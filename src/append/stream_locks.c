@@ -68,6 +68,6 @@ sierra_streams_lock(const SierraStore *store, text **stream_ids, text **partitio
 	for (int i = 0; i < store->partitions; i++)
 	{
 		if (wanted[i])
-			(void) sierra_partition_lock(store->partition_oids[i], SIERRA_LOCK_KEEP_OUT);
+			sierra_partition_lock(store->partition_oids[i], SIERRA_LOCK_KEEP_OUT);
 	}
 }

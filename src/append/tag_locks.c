@@ -178,11 +178,10 @@ sierra_tag_locks_take(const SierraStore *store, const SierraNewEvent *events,
 	collect(events, calls, ncalls, PG_INT32_MAX, locks);
 	for (int i = 0; i < locks->count; i++)
 	{
-		SierraTagLock *lock = &locks->locks[i];
 		LOCKTAG tag;
 
-		set_lock_tag(&tag, store, lock->key);
-		lock->is_new = LockAcquire(&tag, lock->mode, false, false) != LOCKACQUIRE_ALREADY_HELD;
+		set_lock_tag(&tag, store, locks->locks[i].key);
+		(void) LockAcquire(&tag, locks->locks[i].mode, false, false);
 	}
 }
 
@@ -193,8 +192,6 @@ sierra_tag_locks_release(const SierraStore *store, const SierraTagLocks *locks)
 	{
 		LOCKTAG tag;
 
-		if (!locks->locks[i].is_new)
-			continue;
 		set_lock_tag(&tag, store, locks->locks[i].key);
 		LockRelease(&tag, locks->locks[i].mode, false);
 	}

@@ -24,7 +24,6 @@ typedef struct SierraTagLock
 {
 	uint64 key;
 	LOCKMODE mode;
-	bool is_new; /* this call took it, so it may release it */
 } SierraTagLock;
 
 typedef struct SierraTagLocks

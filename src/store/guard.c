@@ -114,7 +114,7 @@ begin_restore(Relation rel)
 	partitions = RelationGetPartitionDesc(parent, true);
 	/* in the order of their bounds, which is the order in which appends lock them */
 	for (int i = 0; i < partitions->nparts; i++)
-		(void) sierra_partition_lock(partitions->oids[i], SIERRA_LOCK_WRITE);
+		sierra_partition_lock(partitions->oids[i], SIERRA_LOCK_WRITE);
 	relation_close(parent, AccessShareLock);
 	CacheInvalidateRelcacheByRelid(events);
 }

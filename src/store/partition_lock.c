@@ -22,13 +22,13 @@ set_lock_tag(LOCKTAG *tag, Oid relation)
 	SET_LOCKTAG_ADVISORY(*tag, MyDatabaseId, relation, 0, PARTITION_LOCK_CLASS);
 }
 
-bool
+void
 sierra_partition_lock(Oid relation, LOCKMODE mode)
 {
 	LOCKTAG tag;
 
 	set_lock_tag(&tag, relation);
-	return LockAcquire(&tag, mode, false, false) != LOCKACQUIRE_ALREADY_HELD;
+	(void) LockAcquire(&tag, mode, false, false);
 }
 
 void

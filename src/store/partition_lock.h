@@ -26,14 +26,14 @@
 #define SIERRA_LOCK_KEEP_OUT ShareRowExclusiveLock
 
 /*
- * Waits for the lock; true if the transaction did not hold it before.  relation is
- * a partition (or the sequence of positions, while that is corrected).
+ * Waits for the lock.  A transaction can take it several times, and holds it until each is
+ * released.  relation is a partition (or the sequence of positions, while that is corrected).
  */
-extern bool sierra_partition_lock(Oid relation, LOCKMODE mode);
+extern void sierra_partition_lock(Oid relation, LOCKMODE mode);
 
 /*
- * Releases a lock that was taken just now: before anything was written under it, or
- * because the transaction holds it in the other mode too.
+ * Releases a lock once: before anything was written under it, or because the transaction
+ * holds it in the other mode too.
  */
 extern void sierra_partition_unlock(Oid relation, LOCKMODE mode);
 

@@ -83,14 +83,15 @@ set_sequence(const SierraStore *store, int64 position)
 static void
 catch_up(const SierraStore *store)
 {
-	bool lock_is_new = sierra_partition_lock(store->global_position, SIERRA_LOCK_WRITE);
+	int64 newest;
 	bool complete;
-	int64 newest = newest_position(store, &complete);
+
+	sierra_partition_lock(store->global_position, SIERRA_LOCK_WRITE);
+	newest = newest_position(store, &complete);
 
 	if (sierra_position_last(store) < newest)
 		set_sequence(store, newest);
-	if (lock_is_new)
-		sierra_partition_unlock(store->global_position, SIERRA_LOCK_WRITE);
+	sierra_partition_unlock(store->global_position, SIERRA_LOCK_WRITE);
 }
 
 void

@@ -88,6 +88,29 @@ TABLE locks;
 ROLLBACK;
 TABLE locks;
 
+-- a refusal that is data gives its locks back, also if it has taken positions
+CREATE FUNCTION refused(condition json, version expected_version DEFAULT 'any')
+    RETURNS TABLE (status text, sqlstate text) LANGUAGE sql AS $$
+    SELECT status, sqlstate
+      FROM eappend_each('{s}', '{E}', tags => '{"[\"a\"]"}', expected_versions => ARRAY[$2], conditions => ARRAY[$1]) $$;
+BEGIN;
+SELECT * FROM refused('{"query": [{"tags": ["seed"]}], "after": -1}');
+TABLE locks;
+SELECT * FROM refused('{"query": [{"tags": ["none"]}], "after": 1000000}');
+TABLE locks;
+SELECT * FROM refused(NULL, 7);
+TABLE locks;
+-- but not those of an append before it
+SELECT stream_version FROM eappend('s', 'E', tags => '{a}', condition => '{"streams": {"b": "empty"}}');
+TABLE locks;
+SELECT * FROM refused('{"query": [{"tags": ["a"]}], "after": -1}');
+TABLE locks;
+SELECT * FROM refused('{"query": [{"tags": ["none"]}], "after": 1000000}');
+TABLE locks;
+SELECT * FROM refused(NULL, 7);
+TABLE locks;
+ROLLBACK;
+DROP FUNCTION refused;
 -- the same tags in another store have locks of their own
 SELECT create_event_store('es2', 4);
 BEGIN;

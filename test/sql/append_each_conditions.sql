@@ -20,6 +20,9 @@ SELECT * FROM each(ARRAY['a', 'b', 'c'], ARRAY['["t"]', '["t"]', '["t"]']::json[
 SELECT * FROM each(ARRAY['p', 'q', 'p'], NULL, ARRAY['{"query": [{"tags": ["none"]}], "after": 1000}', NULL, '{"query": [{"tags": ["none"]}], "after": 5}']::json[]);
 -- its events have left nothing behind
 SELECT stream_id, stream_version, partition_sequence FROM escan('p');
+-- nor have those of a call that its query refuses: the next call gets their versions
+SELECT * FROM each(ARRAY['r', 'r', 'r', 'r'], NULL, ARRAY['{"query": [{"tags": ["t"]}], "after": -1}', NULL, NULL, NULL]::json[], ARRAY[1, 1, 2, 3]);
+SELECT stream_id, stream_version, partition_sequence = max(partition_sequence) OVER () - 1 + stream_version AS gapless FROM escan('r');
 -- queries without tags, in the middle of others
 SELECT * FROM each(ARRAY['f', 'g', 'h'], NULL, ARRAY[NULL, '{"query": [{"types": ["E"]}], "after": 0}', '{"query": [{"types": ["X"]}], "after": 0}']::json[]);
 SELECT * FROM each(ARRAY['f', 'g'], NULL, ARRAY['{"query": [], "after": 0}', '{"query": [{"types": ["X"]}], "after": 0}']::json[]);
