@@ -93,6 +93,11 @@ SELECT count(*), sum(esver(s)) FROM wide;
 SELECT count(r.stream_version) FROM wide, LATERAL eappend(s, 'x') AS r;
 SELECT count(*), sum(esver(s)) FROM wide;
 SELECT count(*) FROM wide WHERE esver(s) = 0;
+-- A function that is marked as parallel safe, but appends, fails before it has done anything.
+CREATE FUNCTION marked_as_safe(s text) RETURNS bigint LANGUAGE plpgsql PARALLEL SAFE AS
+    'BEGIN RETURN (SELECT stream_version FROM eappend(s, ''x'')); END';
+SELECT count(marked_as_safe(s)) FROM wide;
+DROP FUNCTION marked_as_safe;
 DROP TABLE wide;
 RESET parallel_setup_cost; RESET parallel_tuple_cost; RESET min_parallel_table_scan_size;
 RESET max_parallel_workers_per_gather;
