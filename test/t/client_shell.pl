@@ -382,7 +382,7 @@ my $lost = fork_process(sub {
 });
 wait_until('it shows the last event', sub { -s "$work/lost" });
 $node->safe_psql('copy', 'SELECT "Odd name".clear_event_store(\'es\', force => true)');
-$node->restart('immediate');
+$node->restart;
 ok(!wait_for_process($lost), 'a tail does not continue if the server has lost events');
 like(slurp_file("$work/lost"), qr/\nsierra: the server has lost events that were read\nDETAIL: .*\nHINT: .*\n$/, 'and says so');
 $dbh = connect_to($node);

@@ -5,6 +5,7 @@ use strict;
 use warnings;
 
 use FindBin;
+use HTTP::Tiny;
 use lib "$FindBin::Bin/../lib";
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
@@ -332,8 +333,8 @@ like(gateway_log($guarded), qr/login as nobody failed/, 'a failed login is');
 like(gateway_log($gateway), qr/debug: client \d+ \(127\.0\.0\.1:\d+\) \S+: EAPPEND order-1 took \d+ ms\n/, 'a line says who, what and how long');
 like(gateway_log($gateway), qr/EAPPEND order-1 took \d+ ms, error WRONGVER\n/, 'and how it ended');
 my ($metrics) = slurp_file($guarded->{config}) =~ /metrics = '(.*)'/;
-like(`curl -s http://$metrics/metrics`, qr/^sierra_gateway_failed_logins_total 6$/m, '/metrics');
-is(`curl -s http://$metrics/health`, "ok\n", '/health');
+like(HTTP::Tiny->new->get("http://$metrics/metrics")->{content}, qr/^sierra_gateway_failed_logins_total 6$/m, '/metrics');
+is(HTTP::Tiny->new->get("http://$metrics/health")->{content}, "ok\n", '/health');
 my $program = gateway_program();
 my ($out, $err) = run_command([ $program, '--help' ]);
 like($out, qr/--max-?_?clients/, '--help');

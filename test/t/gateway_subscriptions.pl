@@ -305,7 +305,7 @@ sub measure {
     append_many($dbh, 70, 'history');
     # from now on nobody wakes sessions that wait
     $node->append_conf('postgresql.conf', "shared_preload_libraries = ''\n");
-    $node->restart('fast');
+    $node->restart;
     $dbh = connect_to($node);
     append_many($dbh, 70, 'history');
     my $faults = 0;

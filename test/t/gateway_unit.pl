@@ -9,7 +9,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $source = "$FindBin::Bin/../../gateway";
-plan skip_all => 'the gateway is not built: libevent is missing'
+plan skip_all => 'libevent, OpenSSL or hiredis are missing'
   if system('pkg-config --exists libevent libevent_openssl libssl hiredis') != 0;
 
 my $build = `make -s -C $source PG_CONFIG=pg_config test/unit 2>&1`;
