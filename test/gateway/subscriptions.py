@@ -3,7 +3,6 @@
 
 usage: subscriptions.py PORT EVENTS      EVENTS: how many a history has
 """
-import socket
 import statistics
 import sys
 import threading
@@ -14,6 +13,7 @@ from checks import Checks
 from wire import Closed, Connection, Error, Push, Simple, frame, plain
 
 PORT, EVENTS = int(sys.argv[1]), int(sys.argv[2])
+PATIENCE = 300 + EVENTS / 100
 checks = Checks()
 writer = Connection(PORT)
 
@@ -121,72 +121,121 @@ def check_selectors():
             checks.equal([cursor for _, cursor, _ in found], list(range(len(expected))), "cursors count from 0")
 
 
+STREAMS = 20
+
+
+class Appender(threading.Thread):
+    """Appends to its share of the streams while the history is read: as long as it is read, but not faster."""
+
+    def __init__(self, first, counts, readers):
+        super().__init__(daemon=True)
+        self.names, self.counts, self.readers = list(counts)[first::2], counts, readers
+
+    def run(self):
+        number, deadline = 0, time.monotonic() + PATIENCE
+        with Connection(PORT) as connection:
+            while any(reader.number < EVENTS // 2 for reader in self.readers) and time.monotonic() < deadline:
+                if number * 8 > max(reader.number for reader in self.readers):
+                    time.sleep(0.002)
+                    continue
+                for stream in self.names:
+                    self.counts[stream] += len(append(stream, 5, connection))
+                    number += 5
+
+
 def check_history_while_appending():
     """No gap and no duplicate where history meets what is appended meanwhile."""
-    kind, stop, counts = prefix(), threading.Event(), {}
-    per_stream = EVENTS // 20
-    for number in range(20):
-        counts[f"{kind}-{number}"] = 0
-        for _ in range(0, per_stream, 500):
-            counts[f"{kind}-{number}"] += len(append(f"{kind}-{number}", min(500, per_stream - counts[f"{kind}-{number}"])))
-
-    def append_more(first):
-        with Connection(PORT) as connection:
-            while not stop.is_set():
-                for number in range(first, 20, 2):
-                    counts[f"{kind}-{number}"] += len(append(f"{kind}-{number}", 5, connection))
-
-    appenders = [threading.Thread(target=append_more, args=(first,)) for first in (0, 1)]
-    for thread in appenders:
+    kind, half = prefix(), EVENTS // STREAMS // 2
+    counts = {f"{kind}-{number}": 0 for number in range(STREAMS)}
+    first = {stream: half for stream in counts}
+    sequences = {partition: writer.call("EPSEQ", partition) for partition in range(32)}
+    begin = [f"{partition}={0 if last is None else last + 1}" for partition, last in sequences.items()]
+    for stream in counts:
+        while counts[stream] < EVENTS // STREAMS:
+            counts[stream] += len(append(stream, min(500, EVENTS // STREAMS - counts[stream])))
+    readers = [Reader(kind, "ESUB", f"{kind}-*", "FROM", 0), Reader(kind, "ESUB", *counts, "FROM", 0),
+               Reader(kind, "ESUB", f"{kind}-*", "FROM", half, first=first), Reader(kind, "ESUB", *counts, "FROM", "MAP", *(f"{stream}={half}" for stream in counts), first=first),
+               Reader(kind, "EPSUB", "*", "FROM", 0), Reader(kind, "EPSUB", "0-31", "FROM", "MAP", *begin), ClosingReader(kind, "ESUB", f"{kind}-*", "FROM", 0, "WINDOW", 100),
+               ClosingReader(kind, "EPSUB", "*", "FROM", "MAP", *begin, "WINDOW", 100), SlowReader(kind, "ESUB", f"{kind}-*", "FROM", 0), SlowReader(kind, "ESUB", *counts, "FROM", 0)]
+    appenders = [Appender(number, counts, readers) for number in (0, 1)]
+    for thread in readers + appenders:
         thread.start()
-    collectors = [Collector(f"{kind}-*", *words) for words in (("FROM", 0), ("FROM", 0, "WINDOW", 100), ("FROM", per_stream // 2))]
-    for collector in collectors:
-        collector.start()
-    time.sleep(2)
-    stop.set()
     for thread in appenders:
         thread.join()
-    for collector in collectors:
-        first = 0 if "FROM 0" in collector.label else per_stream // 2
-        collector.finish({stream: list(range(first, count)) for stream, count in counts.items()})
+    for reader in readers:
+        reader.finish(counts)
 
 
-class Collector(threading.Thread):
-    """Collects the events of a subscription; acknowledges if it has a window."""
+class Reader(threading.Thread):
+    """Reads a subscription to streams of a kind; events of others come to it, too, if it follows partitions."""
 
-    def __init__(self, pattern, *words):
+    def __init__(self, kind, *words, first=None):
         super().__init__(daemon=True)
-        self.label = " ".join(map(str, words))
-        self.connection = Connection(PORT)
-        self.acknowledge = "WINDOW" in words
-        self.subscription = self.connection.subscribe("ESUB", pattern, *words)
-        self.found, self.number, self.cursors = {}, 0, []
+        self.kind, self.words, self.first, self.next, self.number, self.cursor = kind, words, first or {}, {}, 0, 0
+        self.label = " ".join(str(word) for word in words if "=" not in str(word) and (not str(word).startswith(f"{kind}-") or str(word).endswith("*"))).replace(kind, "p")
+        self.wanted, self.faults, self.begin, self.seconds = None, [], time.monotonic(), 0
+        self.connection = Connection(PORT, timeout=PATIENCE)
+        self.subscription = self.connection.call(*words)
 
     def run(self):
         try:
-            while True:
-                for _, cursor, event in self.connection.events(1, timeout=300):
-                    event = plain(event)
-                    self.found.setdefault(event["stream_id"], []).append(event["stream_version"])
-                    self.cursors.append(cursor)
-                    self.number += 1
-                    if self.acknowledge and self.number % 50 == 0:
-                        self.connection.call("EACK", self.subscription, cursor)
-        except (Closed, OSError):
-            pass
+            while self.wanted is None or self.number < self.wanted:
+                for _, cursor, event in self.connection.events(1, timeout=0.5):
+                    self.take(cursor, plain(event))
+                    self.pause()
+        except (Closed, OSError) as error:
+            self.faults.append(repr(error))
 
-    def finish(self, expected):
-        wanted = sum(map(len, expected.values()))
-        for _ in range(6000):
-            if self.number >= wanted:
-                break
-            time.sleep(0.05)
-        time.sleep(0.2)
-        right = self.found == expected
-        wrong = [(stream, len(self.found.get(stream, [])), len(events)) for stream, events in expected.items() if self.found.get(stream) != events]
-        checks.ok(right, f"history of {wanted} events while others append, {self.label}: each once, in order", (self.number, wrong[:3]))
-        checks.ok(self.cursors == list(range(self.number)), "cursors without gap")
-        self.connection.socket.shutdown(socket.SHUT_RDWR)
+    def take(self, cursor, event):
+        stream, version = event["stream_id"], event["stream_version"]
+        if cursor != self.cursor:
+            self.faults.append(f"cursor {cursor} instead of {self.cursor}")
+        self.cursor = cursor + 1
+        if stream.startswith(f"{self.kind}-"):
+            expected = self.next.get(stream, self.first.get(stream, 0))
+            if version != expected:
+                self.faults.append(f"{stream}: {version} instead of {expected}")
+            self.next[stream] = version + 1
+            self.number += 1
+            self.seconds = time.monotonic() - self.begin
+
+    def pause(self):
+        pass
+
+    def finish(self, counts):
+        """Everything is appended: now it reads to the end, and no further."""
+        self.wanted = sum(counts.values()) - sum(self.first.values())
+        self.join(PATIENCE)
+        for _, cursor, event in self.connection.events(1, timeout=0.05) if not self.is_alive() else []:
+            self.take(cursor, plain(event))
+        checks.ok(self.next == counts and not self.faults, f"{self.label}{type(self).label}: the history while others append, each event once and in order",
+                  (self.number, self.wanted, self.faults[:3]))
+        print(f"# {self.label}{type(self).label}: {self.number} events in {self.seconds:.1f} s, {self.number / max(self.seconds, 0.001):.0f} events/s")
+        self.connection.close()
+
+    label = ""
+
+
+class ClosingReader(Reader):
+    """Acknowledges half of its window at a time, and pauses while it is closed."""
+
+    label = ", closed now and then"
+
+    def pause(self):
+        if self.cursor % 50 == 0:
+            if self.cursor % 5000 == 0:
+                time.sleep(0.2)
+            self.connection.call("EACK", self.subscription, self.cursor - 1)
+
+
+class SlowReader(Reader):
+    """Does not read for a while, again and again, so that its socket is full."""
+
+    label = ", read slowly"
+
+    def pause(self):
+        if self.cursor % 5000 == 0:
+            time.sleep(0.5)
 
 
 def check_slow_reader():

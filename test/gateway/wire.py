@@ -62,6 +62,8 @@ class Connection:
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=timeout)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.buffer = b""
+        # What is before this place was read already.
+        self.place = 0
         self.pushes = collections.deque()
         if hello:
             self.server = self.call("HELLO", 3)
@@ -125,19 +127,19 @@ class Connection:
         data = self.socket.recv(262144)
         if not data:
             raise Closed
-        self.buffer += data
+        self.buffer = self.buffer[self.place:] + data
+        self.place = 0
 
     def take(self, count):
-        while len(self.buffer) < count:
+        while len(self.buffer) - self.place < count:
             self.more()
-        data, self.buffer = self.buffer[:count], self.buffer[count:]
-        return data
+        self.place += count
+        return self.buffer[self.place - count:self.place]
 
     def line(self):
-        while (end := self.buffer.find(b"\r\n")) < 0:
+        while (end := self.buffer.find(b"\r\n", self.place)) < 0:
             self.more()
-        data, self.buffer = self.buffer[:end], self.buffer[end + 2:]
-        return data
+        return self.take(end + 2 - self.place)[:-2]
 
     def read(self):
         """The next reply or push."""

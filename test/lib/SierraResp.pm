@@ -71,9 +71,12 @@ sub more {
 
 sub line {
     my ($self) = @_;
-    while ($self->{bytes} !~ /\r\n/) { $self->more or return undef; }
-    $self->{bytes} =~ s/\A(.*?)\r\n//s;
-    return $1;
+    my $end;
+    while (($end = index $self->{bytes}, "\r\n") < 0) { $self->more or return undef; }
+    # without a pattern, which would copy all bytes for each line
+    my $line = substr $self->{bytes}, 0, $end, '';
+    substr $self->{bytes}, 0, 2, '';
+    return $line;
 }
 
 # The next reply or push; undef at the end of the connection.
