@@ -25,8 +25,6 @@ look(evutil_socket_t fd, short what, void *arg)
 		evtimer_add(timer, &interval);
 		return;
 	}
-	if (client_count() > 0)
-		log_line(LOG_WARNING, "%d clients are closed without an answer", client_count());
 	event_base_loopbreak(base);
 }
 
@@ -57,4 +55,13 @@ drain_begin(void)
 		client_stop_input(client);
 	}
 	look(-1, 0, NULL);
+}
+
+void
+drain_end(void)
+{
+	if (client_count() > 0)
+		log_line(LOG_WARNING, "%d clients are closed without an answer", client_count());
+	while (client_first() != NULL)
+		client_drop(client_first(), "closed by the end of the gateway");
 }

@@ -142,6 +142,7 @@ run(void)
 	systemd_notify("READY=1");
 	event_base_dispatch(base);
 	metrics_stop();
+	drain_end();
 	store_close();
 	log_line(LOG_INFO, "stopped");
 }

@@ -56,6 +56,9 @@ sub restart_gateway {
     my $program = gateway_program() // die 'sierra_gateway is not installed';
     $gateway->{pid} = fork // die "cannot fork: $!";
     if ($gateway->{pid} == 0) {
+
+        # Memory that was freed has other bytes: what uses it crashes, and does not seem to be right.
+        $ENV{MALLOC_PERTURB_} //= 165;
         open STDIN,  '<',  '/dev/null'      or POSIX::_exit(1);
         open STDOUT, '>>', $gateway->{log}  or POSIX::_exit(1);
         open STDERR, '>&', \*STDOUT         or POSIX::_exit(1);
@@ -76,8 +79,20 @@ sub end_gateway {
     my ($gateway, $signal) = @_;
     kill $signal, $gateway->{pid};
     waitpid $gateway->{pid}, 0;
+    my $status = $?;
     delete $running{ $gateway->{pid} };
-    return $?;
+    check_sanitizers($gateway);
+    return $status;
+}
+
+# A gateway that was built with sanitizers (GATEWAY_SANITIZE) reports here.
+sub check_sanitizers {
+    my ($gateway) = @_;
+    my ($report) = gateway_log($gateway) =~ /((?:^==\d+==ERROR: |^\S+ runtime error: ).*)/ms;
+    return unless defined $report;
+    fail('the sanitizers find nothing in the gateway');
+    diag(substr $report, 0, 8000);
+    return;
 }
 
 sub stop_gateway { return end_gateway($_[0], 'TERM'); }
