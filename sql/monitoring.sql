@@ -24,6 +24,21 @@ CREATE FUNCTION sierra_internal.list_pending(store name, projections boolean, un
 COMMENT ON FUNCTION sierra_internal.list_pending(name, boolean, timestamptz) IS
     'returns how many events are after the cursors of subscriptions and consumers, and the times of the oldest';
 
+CREATE FUNCTION sierra_internal.count_events_after_cursors(store name)
+    RETURNS TABLE (subscription text, partition_id integer, events bigint)
+    LANGUAGE c STABLE STRICT PARALLEL RESTRICTED ROWS 100
+    AS 'MODULE_PATHNAME', 'sierra_count_after_cursors';
+COMMENT ON FUNCTION sierra_internal.count_events_after_cursors(name) IS
+    'returns how many events are after each cursor of the subscriptions of a store; partition -1: all that one has';
+
+-- Where no look for events is needed, none is made; but a replica refuses it, whatever it has.
+CREATE FUNCTION sierra_internal.refuses_order(store name) RETURNS boolean
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$ SELECT pg_is_in_recovery() OR sierra_internal.is_subscribed($1) $$;
+COMMENT ON FUNCTION sierra_internal.refuses_order(name) IS
+    'returns whether a store cannot be read as a whole, in order, because it is a replica';
+
 CREATE FUNCTION sierra_internal.lag_since(oldest timestamptz) RETURNS interval
     LANGUAGE sql VOLATILE
     SET search_path = pg_catalog, pg_temp
@@ -45,7 +60,8 @@ BEGIN
         '           sierra_internal.oldest_pending($1, c.subscription, c.partition_id, $2) END),'
         '       c.consumer, c.epoch, c.acknowledged_at'
         '  FROM %I.subscription_cursors AS c'
-        ' CROSS JOIN LATERAL sierra_internal.count_events_after($1, c.partition_id, c.cursor) AS behind (events)'
+        '  JOIN sierra_internal.count_events_after_cursors($1) AS behind'
+        '    ON behind.subscription = c.subscription AND behind.partition_id = c.partition_id'
         ' WHERE c.partition_id >= 0'
         ' ORDER BY c.subscription, c.partition_id', store)
       USING store, clock_timestamp() + interval '1 second';
@@ -108,13 +124,20 @@ CREATE FUNCTION event_consumers(store name DEFAULT NULL)
 COMMENT ON FUNCTION event_consumers(name) IS
     'returns the consumers of groups: their partitions, progress, lag, and when they were last seen';
 
--- The query returns a row for each subscription; %1$I is the store.  A subscription
--- without a group has its cursor under partition -1.
+-- The query returns a row for each subscription; %1$I is the store, and $2 whether it refuses to
+-- look for events.
 CREATE FUNCTION sierra_internal.subscriptions_query(store name) RETURNS text
     LANGUAGE sql IMMUTABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
 SELECT format($query$
+  WITH done AS MATERIALIZED (
+       SELECT c.subscription, min(c.cursor) AS cursor, max(c.acknowledged_at) AS acknowledged_at,
+              sum(behind.events)::bigint AS lag_events
+         FROM %1$I.subscription_cursors AS c
+         JOIN sierra_internal.count_events_after_cursors($1) AS behind
+           ON behind.subscription = c.subscription AND behind.partition_id = c.partition_id
+        GROUP BY c.subscription)
 SELECT s.subscription,
        CASE WHEN pending.count = 0 AND failed.due IS NULL THEN
                 CASE failed.retrying + failed.parked WHEN 0 THEN 'caught up' ELSE 'failing' END
@@ -128,14 +151,7 @@ SELECT s.subscription,
        failed.retrying, failed.parked, done.acknowledged_at, problem.last_error,
        problem.last_error_at, s.streams, s.event_names, s.tags, s.partitions, s.created_at
   FROM %1$I.subscriptions AS s
- CROSS JOIN LATERAL (
-       SELECT min(c.cursor) AS cursor, max(c.acknowledged_at) AS acknowledged_at,
-              sum(sierra_internal.count_events_after($1, p.id, c.cursor))::bigint AS lag_events
-         FROM %1$I.subscription_cursors AS c
-         JOIN generate_series(0, $2 - 1) AS p (id)
-           ON c.partition_id = p.id
-           OR c.partition_id = -1 AND (s.partitions IS NULL OR p.id = ANY (s.partitions))
-        WHERE c.subscription = s.subscription) AS done
+  LEFT JOIN done ON done.subscription = s.subscription
   LEFT JOIN LATERAL (
        SELECT c.last_error, c.last_error_at
          FROM %1$I.subscription_cursors AS c
@@ -143,7 +159,8 @@ SELECT s.subscription,
         ORDER BY c.last_error_at DESC LIMIT 1) AS problem ON true
  CROSS JOIN LATERAL (
        SELECT count(*)::integer AS count, min(e."timestamp") AS oldest
-         FROM sierra_internal.peek_subscription($1, s.subscription, s.window_size) AS e) AS pending
+         FROM sierra_internal.peek_subscription($1, s.subscription, s.window_size) AS e
+        WHERE done.lag_events > 0 OR $2) AS pending
  CROSS JOIN LATERAL (
        SELECT (count(*) FILTER (WHERE t.state = 'retrying'))::integer AS retrying,
               (count(*) FILTER (WHERE t.state = 'parked'))::integer AS parked,
@@ -165,7 +182,7 @@ DECLARE
     wanted constant name := sierra_internal.require_store(store);
 BEGIN
     RETURN QUERY EXECUTE sierra_internal.subscriptions_query(wanted)
-      USING wanted, sierra_internal.partition_count(wanted);
+      USING wanted, sierra_internal.refuses_order(wanted);
 END
 $$;
 COMMENT ON FUNCTION sierra_internal.event_subscriptions_body(name) IS

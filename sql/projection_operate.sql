@@ -380,12 +380,18 @@ BEGIN
                    '                      ORDER BY e.partition_sequence DESC LIMIT 1) AS n', wanted)
        INTO last USING sierra_internal.partition_count(wanted);
     RETURN QUERY EXECUTE format(
+        'WITH done AS MATERIALIZED ('
+        '     SELECT c.subscription, min(c.cursor) AS cursor, sum(behind.events)::bigint AS lag_events'
+        '       FROM %1$I.subscription_cursors AS c'
+        '       LEFT JOIN sierra_internal.count_events_after_cursors($1) AS behind'
+        '         ON behind.subscription = c.subscription AND behind.partition_id = c.partition_id'
+        '      GROUP BY c.subscription)'
         'SELECT p.projection, p.version, p.live, p.mode, p.kind,'
         '       p.state, done.cursor, coalesce(done.lag_events, 0),'
         '       clock_timestamp() - waiting.oldest,'
         -- A cursor passes over unwanted events in steps; see src/subscription/delivery.c.
         '       CASE WHEN p.subscription IS NULL OR waiting.oldest IS NULL AND done.lag_events < 1000 THEN 1'
-        '            ELSE (done.cursor + 1) / ($3 + 1.0) END::double precision,'
+        '            ELSE (done.cursor + 1) / ($2 + 1.0) END::double precision,'
         '       p.rate, make_interval(secs => done.lag_events / nullif(p.rate, 0)),'
         '       p.processed,'
         '       (SELECT count(*) FROM %1$I.projection_states AS s'
@@ -395,18 +401,14 @@ BEGIN
         '       p.attempts, p.retry_at, p.failed_position, p.failed_stream, p.last_error,'
         '       p.last_error_at, p.handler, p.key, pg_get_userbyid(p.owner), p.subscription, p.updated_at'
         '  FROM %1$I.projections AS p'
-        '  LEFT JOIN LATERAL ('
-        '       SELECT min(c.cursor) AS cursor,'
-        '              sum(sierra_internal.count_events_after($1, i, c.cursor))::bigint AS lag_events'
-        '         FROM %1$I.subscription_cursors AS c, generate_series(0, $2 - 1) AS i'
-        '        WHERE c.subscription = p.subscription) AS done ON true'
+        '  LEFT JOIN done ON done.subscription = p.subscription'
         '  LEFT JOIN LATERAL ('
         '       SELECT min(e."timestamp") AS oldest'
         '         FROM %1$I.subscriptions AS s'
         '        CROSS JOIN LATERAL sierra_internal.peek_subscription($1, s.subscription, 1) AS e'
-        '        WHERE s.subscription = p.subscription) AS waiting ON true'
+        '        WHERE s.subscription = p.subscription AND (done.lag_events > 0 OR $3)) AS waiting ON true'
         ' ORDER BY p.projection, p.version', wanted)
-      USING wanted, sierra_internal.partition_count(wanted), last;
+      USING wanted, last, sierra_internal.refuses_order(wanted);
 END
 $$;
 COMMENT ON FUNCTION sierra_internal.event_projections_body(name) IS

@@ -94,10 +94,3 @@ CREATE FUNCTION event_names(store name DEFAULT NULL, max_events bigint DEFAULT 1
     AS 'MODULE_PATHNAME', 'sierra_event_names';
 COMMENT ON FUNCTION event_names(name, bigint) IS
     'returns the names of the newest events: how many have each, and the first and last time';
-
-CREATE FUNCTION sierra_internal.count_events_after(store name, partition integer, "position" bigint)
-    RETURNS bigint
-    LANGUAGE c STABLE STRICT PARALLEL RESTRICTED
-    AS 'MODULE_PATHNAME', 'sierra_events_after';
-COMMENT ON FUNCTION sierra_internal.count_events_after(name, integer, bigint) IS
-    'returns how many events of a partition are above a global position';

@@ -24,6 +24,7 @@
 #include "utils/builtins.h"
 
 PG_FUNCTION_INFO_V1(sierra_list_pending);
+PG_FUNCTION_INFO_V1(sierra_count_after_cursors);
 
 /* The time that the look for the oldest event of one subscription may take. */
 #define LOOK_MS 20
@@ -38,7 +39,7 @@ static const SierraQuery list_query = {
 	" c.partition_id, c.cursor, c.consumer"
 	" FROM %1$s.subscriptions AS s JOIN %1$s.subscription_cursors AS c"
 	" ON c.subscription OPERATOR(pg_catalog.=) s.subscription"
-	" WHERE pg_catalog.starts_with(s.subscription, '" SIERRA_PROJECTION_PREFIX "')"
+	" WHERE $1 IS NULL OR pg_catalog.starts_with(s.subscription, '" SIERRA_PROJECTION_PREFIX "')"
 	" OPERATOR(pg_catalog.=) $1 ORDER BY s.subscription",
 	1,
 	{BOOLOID}};
@@ -70,6 +71,7 @@ typedef struct Watched
 typedef struct WatchList
 {
 	const SierraStore *store;
+	bool row_security; /* events are counted as the user may see them */
 	Watched *items;
 	int count;
 	WatchCursor *cursors;
@@ -146,17 +148,22 @@ same_text(const text *a, const text *b)
 		   memcmp(VARDATA_ANY(a), VARDATA_ANY(b), VARSIZE_ANY_EXHDR(a)) == 0;
 }
 
-/* All rows are kept: the context of the caller is current, not that of the query. */
+/*
+ * Subscriptions of projections, the others, or with NULL all.  All rows are kept: the context of
+ * the caller is current, not that of the query.
+ */
 static void
-load(WatchList *list, bool projections)
+load(WatchList *list, const bool *projections)
 {
 	MemoryContext context = sierra_query_begin();
-	Datum values[] = {BoolGetDatum(projections)};
+	Datum values[] = {BoolGetDatum(projections != NULL && *projections)};
+	bool nulls[] = {projections == NULL};
 	MemoryContext spi;
 	uint64 rows;
 
 	(void) sierra_store_table(list->store, "subscriptions");
-	rows = sierra_query(list->store, &list_query, values, NULL, true);
+	list->row_security = sierra_store_has_row_security(list->store);
+	rows = sierra_query(list->store, &list_query, values, nulls, true);
 	spi = MemoryContextSwitchTo(context);
 	list->items = MemoryContextAllocHuge(context, sizeof(Watched) * (rows + 1));
 	list->cursors = MemoryContextAllocHuge(context, sizeof(WatchCursor) * (rows + 1));
@@ -176,39 +183,62 @@ load(WatchList *list, bool projections)
 	sierra_query_end();
 }
 
-/* Adds the events of a partition that are after a cursor.  Several in a row are often at one place.
- */
+/* A partition whose events are counted.  Several cursors in a row are often at one place. */
+typedef struct Counter
+{
+	const SierraStore *store;
+	int partition;
+	SierraSource *source; /* NULL under row-level security */
+	int64 place;
+	int64 events; /* after it */
+} Counter;
+
+static int64
+count_visible(const Counter *counter, int64 position)
+{
+	int64 first = sierra_locate_first_after(counter->store, counter->partition, position);
+
+	return first == SIERRA_NONE
+			   ? 0
+			   : sierra_row_security_count(counter->store, counter->partition, first);
+}
+
+/* Adds the events of a partition that are after a cursor. */
 static void
-count_after(SierraSource *source, WatchCursor *cursor, int64 *place, int64 *events)
+count_after(Counter *counter, WatchCursor *cursor)
 {
 	CHECK_FOR_INTERRUPTS();
-	if (cursor->position != *place)
+	if (cursor->position != counter->place)
 	{
-		*place = cursor->position;
-		*events = sierra_locate_count(source, *place);
+		counter->place = cursor->position;
+		counter->events = counter->source == NULL
+							  ? count_visible(counter, counter->place)
+							  : sierra_locate_count(counter->source, counter->place);
 	}
-	cursor->events += *events;
+	cursor->events += counter->events;
 }
 
 static void
 count_in_partition(WatchList *list, int partition)
 {
 	SierraSource source;
-	int64 place = SIERRA_NOT_READ;
-	int64 events = 0;
+	Counter counter = {list->store, partition, list->row_security ? NULL : &source, SIERRA_NOT_READ,
+					   0};
 
-	sierra_locate_begin(list->store, partition, &source);
+	if (!list->row_security)
+		sierra_locate_begin(list->store, partition, &source);
 	for (int i = 0; i < list->count; i++)
 	{
 		WatchCursor *cursor = &list->cursors[list->items[i].first];
 
 		if (cursor->partition == SIERRA_WHOLE &&
 			(list->items[i].wanted == NULL || list->items[i].wanted[partition]))
-			count_after(&source, cursor, &place, &events);
+			count_after(&counter, cursor);
 	}
 	for (int i = list->first[partition + 1]; i >= 0; i = list->cursors[i].next)
-		count_after(&source, &list->cursors[i], &place, &events);
-	sierra_locate_end(list->store, &source);
+		count_after(&counter, &list->cursors[i]);
+	if (!list->row_security)
+		sierra_locate_end(list->store, &source);
 }
 
 static void
@@ -317,14 +347,16 @@ sierra_list_pending(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
 	WatchList list = {0};
+	bool projections;
 
 	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
 		PG_RETURN_NULL();
+	projections = PG_GETARG_BOOL(1);
 	InitMaterializedSRF(fcinfo, 0);
 	list.store = sierra_store_open_named(NameStr(*PG_GETARG_NAME(0)), ACL_SELECT);
 	if (sierra_store_has_row_security(list.store))
 		return (Datum) 0;
-	load(&list, PG_GETARG_BOOL(1));
+	load(&list, &projections);
 	count_events(&list);
 	if (!PG_ARGISNULL(2))
 		find_oldest(&list, sierra_time_of_wall(sierra_now(), PG_GETARG_TIMESTAMPTZ(2)));
@@ -337,6 +369,37 @@ sierra_list_pending(PG_FUNCTION_ARGS)
 		{
 			if (list.cursors[item->first + j].consumer != NULL)
 				put_row(result, item, &list.cursors[item->first + j]);
+		}
+	}
+	return (Datum) 0;
+}
+
+/*
+ * count_events_after_cursors(store): how many events are after each cursor of all subscriptions.
+ * Under row-level security, those that the user may see.
+ */
+Datum
+sierra_count_after_cursors(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	bool nulls[3] = {false};
+	Datum values[3];
+	WatchList list = {0};
+
+	InitMaterializedSRF(fcinfo, 0);
+	list.store = sierra_store_open_named(NameStr(*PG_GETARG_NAME(0)), ACL_SELECT);
+	load(&list, NULL);
+	count_events(&list);
+	for (int i = 0; i < list.count; i++)
+	{
+		const Watched *item = &list.items[i];
+
+		for (int j = item->first; j < item->first + item->cursors; j++)
+		{
+			values[0] = PointerGetDatum(item->name);
+			values[1] = Int32GetDatum(list.cursors[j].partition);
+			values[2] = Int64GetDatum(list.cursors[j].events);
+			tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 		}
 	}
 	return (Datum) 0;

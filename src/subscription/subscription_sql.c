@@ -36,7 +36,6 @@ PG_FUNCTION_INFO_V1(sierra_ewait);
 PG_FUNCTION_INFO_V1(sierra_await_subscription);
 PG_FUNCTION_INFO_V1(sierra_ehead);
 PG_FUNCTION_INFO_V1(sierra_ewait_head);
-PG_FUNCTION_INFO_V1(sierra_events_after);
 PG_FUNCTION_INFO_V1(sierra_lock_subscription);
 PG_FUNCTION_INFO_V1(sierra_oldest_pending);
 PG_FUNCTION_INFO_V1(sierra_oldest_due);
@@ -229,23 +228,6 @@ sierra_ewait_head(PG_FUNCTION_ARGS)
 
 	sierra_refuse_waiting(timeout);
 	PG_RETURN_INT64(sierra_await_horizon(sierra_store_open(ACL_SELECT), position, timeout));
-}
-
-Datum
-sierra_events_after(PG_FUNCTION_ARGS)
-{
-	SierraStore *store = sierra_store_open_named(NameStr(*PG_GETARG_NAME(0)), ACL_SELECT);
-	int32 partition = PG_GETARG_INT32(1);
-	int64 position = PG_GETARG_INT64(2);
-	int64 first;
-
-	sierra_check_partition(store, partition);
-	if (position == PG_INT64_MAX)
-		PG_RETURN_INT64(0);
-	if (!sierra_store_has_row_security(store))
-		PG_RETURN_INT64(sierra_locate_count_after(store, partition, position));
-	first = sierra_locate_first_after(store, partition, position);
-	PG_RETURN_INT64(first == SIERRA_NONE ? 0 : sierra_row_security_count(store, partition, first));
 }
 
 /*

@@ -108,10 +108,13 @@ SELECT sierra_internal.oldest_pending('es', 'soon', -1, '-infinity');
 SELECT eunsub('soon');
 SELECT eunsub('rare');
 DROP FUNCTION calls_until_known();
--- The oldest event of each, and how many there are: as those functions say that look at each subscription by itself.
+-- The oldest event of each, and how many there are: as the tables, and a look at each subscription by itself, say.
 CREATE VIEW pending AS
 SELECT p.subscription, p.events, p.oldest AT TIME ZONE 'UTC' AS oldest,
-       p.events = s.lag_events AND p.oldest IS NOT DISTINCT FROM sierra_internal.oldest_pending('es', p.subscription, -1, 'infinity') AS same
+       p.events = s.lag_events AND s.lag_events = (
+           SELECT count(*) FROM es.subscription_cursors AS c JOIN es.events AS e ON e.global_position > c.cursor
+              AND (e.partition_id = c.partition_id OR c.partition_id = -1 AND (s.partitions IS NULL OR e.partition_id = ANY (s.partitions)))
+            WHERE c.subscription = p.subscription) AND p.oldest IS NOT DISTINCT FROM sierra_internal.oldest_pending('es', p.subscription, -1, 'infinity') AS same
   FROM sierra_internal.list_pending('es', false, 'infinity') AS p JOIN event_subscriptions() AS s USING (subscription)
  WHERE p.consumer IS NULL AND p.subscription ~ '^p-' ORDER BY 1;
 SELECT count(eappend('p-' || n % 3, 'Counted', "timestamp" => timestamptz '2026-02-01 00:00Z' + make_interval(days => n))) FROM generate_series(0, 8) AS n;
