@@ -78,11 +78,10 @@ uuid_parse(const char *text, size_t length, Uuid *uuid)
 
 /* The digits of each byte. */
 #define ROW(high)                                                                                  \
-	high "0" high "1" high "2" high "3" high "4" high "5" high "6" high "7" high "8" high          \
-		 "9" high "a" high "b" high "c" high "d" high "e" high "f"
-static const char bytes_digits[] =
-	ROW("0") ROW("1") ROW("2") ROW("3") ROW("4") ROW("5") ROW("6") ROW("7") ROW("8") ROW("9")
-		ROW("a") ROW("b") ROW("c") ROW("d") ROW("e") ROW("f");
+	high "0" high "1" high "2" high "3" high "4" high "5" high "6" high "7" high "8" high "9" high \
+		 "a" high "b" high "c" high "d" high "e" high "f"
+static const char bytes_digits[] = ROW("0") ROW("1") ROW("2") ROW("3") ROW("4") ROW("5") ROW("6")
+	ROW("7") ROW("8") ROW("9") ROW("a") ROW("b") ROW("c") ROW("d") ROW("e") ROW("f");
 
 static char *
 put_digits(char *to, const uint8_t *bytes, int count)

@@ -3,8 +3,8 @@
  *		ESCAN and EPSCAN: events of a stream or of a partition.
  *
  * A scan reads pages, so that a long one leaves room for the reads of others on the same
- * connection, and ends when nobody waits for it.  One event more than asked for is read: it says
- * whether there is more.
+ * connection, takes little memory, and ends when nobody waits for it.  A page is a pack (pack.h),
+ * which says whether there is more.
  */
 #include <stdlib.h>
 
@@ -15,16 +15,17 @@
 #include "command/event_reply.h"
 #include "command/failure.h"
 #include "command/partition_parameters.h"
+#include "store/pack.h"
 
 #define DEFAULT_COUNT 100
-#define PAGE_EVENTS 256
+#define PAGE_EVENTS 1000
+/* A page ends with the event that makes it larger. */
+#define PAGE_BYTES (1024 * 1024)
 
-static const StoreStatement escan_statement = {"scan", "SELECT " STORE_EVENT_COLUMNS
-													   " FROM @escan($1, $2, $3, $4)"};
+static const StoreStatement escan_statement = {
+	"scan", "SELECT sierra_internal.escan_packed($1, $2, $3, $4, false, $5)"};
 static const StoreStatement epscan_statement = {
-	"scan_partition", "SELECT " STORE_EVENT_COLUMNS
-					  " FROM @epscan(partition => $1, partition_key => $2, from_sequence => $3,"
-					  " to_sequence => $4, max_count => $5)"};
+	"scan_partition", "SELECT sierra_internal.epscan_packed($1, $3, $4, $5, false, $2, $6)"};
 
 typedef struct Scan
 {
@@ -37,23 +38,21 @@ typedef struct Scan
 	/* events that may still be answered */
 	int64_t left;
 	/* events of the pages that are complete, and of the one that is being read */
-	struct evbuffer *events;
+	Reply events;
 	int64_t count;
-	struct evbuffer *page;
+	size_t page_begin;
 	int64_t page_count;
-	int64_t page_rows;
-	int64_t page_size;
 	/* of the last event of the page */
 	int64_t last;
 	bool has_more;
 	bool is_too_large;
+	bool is_damaged;
 } Scan;
 
 static void
 free_scan(Scan *scan)
 {
-	evbuffer_free(scan->events);
-	evbuffer_free(scan->page);
+	reply_discard(&scan->events);
 	parameters_free(&scan->request.parameters);
 	free(scan);
 }
@@ -75,8 +74,7 @@ answer(Scan *scan)
 		reply_key(&reply, "events");
 	}
 	reply_array(&reply, scan->count);
-	reply_flush(&reply);
-	evbuffer_add_buffer(reply.out, scan->events);
+	reply_collected(&reply, &scan->events);
 	call_end(call, &reply);
 	free_scan(scan);
 }
@@ -87,37 +85,34 @@ begin_page(StoreRequest *request)
 {
 	Scan *scan = request->arg;
 
-	evbuffer_drain(scan->page, evbuffer_get_length(scan->page));
+	reply_filled(&scan->events, scan->events.data + scan->page_begin);
 	scan->page_count = 0;
-	scan->page_rows = 0;
 	scan->has_more = false;
+	scan->is_damaged = true;
 }
 
 static void
-take_row(StoreRequest *request, const PGresult *result, int row)
+take_page(StoreRequest *request, const PGresult *result, int row)
 {
 	Scan *scan = request->arg;
-	const Client *client = scan->call->client;
-	StoreEvent *event;
-	Reply reply;
+	bool is_tutorial = scan->call->client->dialect == DIALECT_TUTORIAL;
+	StorePack pack;
+	StoreEvent event;
 
-	scan->page_rows++;
-	if (scan->page_count == scan->left)
-		scan->has_more = true;
-	if (scan->has_more || scan->is_too_large)
-		return;
-	event = store_event_of_row(result, row);
-	scan->last = scan->stream != NULL ? event->stream_version : event->partition_sequence;
-	reply_begin(&reply, scan->page, client->protocol);
-	if (client->dialect == DIALECT_TUTORIAL)
-		event_reply_array(&reply, event);
-	else
-		event_reply_map(&reply, event);
-	reply_end(&reply);
-	store_event_unref(event);
-	scan->page_count++;
-	scan->is_too_large = evbuffer_get_length(scan->events) + evbuffer_get_length(scan->page) >
-						 (size_t) settings.output_limit;
+	pack_begin(&pack, PQgetvalue(result, row, 0), (size_t) PQgetlength(result, row, 0));
+	while (!scan->is_too_large && pack_next(&pack, &event))
+	{
+		scan->last = scan->stream != NULL ? event.stream_version : event.partition_sequence;
+		if (is_tutorial)
+			event_reply_array(&scan->events, &event);
+		else
+			event_reply_map(&scan->events, &event);
+		scan->page_count++;
+		scan->is_too_large = scan->events.used > (size_t) settings.output_limit;
+	}
+	pack_end(&pack);
+	scan->has_more = pack.has_more;
+	scan->is_damaged = pack.is_damaged;
 }
 
 static void read_page(Scan *scan);
@@ -127,7 +122,6 @@ end_page(StoreRequest *request, const StoreError *error)
 {
 	Scan *scan = request->arg;
 	Call *call = scan->call;
-	bool was_full = scan->page_rows == scan->page_size;
 
 	parameters_free(&request->parameters);
 	if (error != NULL)
@@ -145,10 +139,16 @@ end_page(StoreRequest *request, const StoreError *error)
 		free_scan(scan);
 		return;
 	}
-	evbuffer_add_buffer(scan->events, scan->page);
+	if (scan->is_damaged)
+	{
+		call_error(call, "ERR the store has answered with events that cannot be read");
+		free_scan(scan);
+		return;
+	}
+	scan->page_begin = scan->events.used;
 	scan->count += scan->page_count;
 	scan->left -= scan->page_count;
-	if (!was_full || scan->has_more || call->client->connection == NULL || scan->last == INT64_MAX)
+	if (!scan->has_more || scan->left == 0 || call->client->connection == NULL)
 	{
 		answer(scan);
 		return;
@@ -163,7 +163,6 @@ read_page(Scan *scan)
 	const Client *client = scan->call->client;
 	StoreParameters *parameters = &scan->request.parameters;
 
-	scan->page_size = scan->left < PAGE_EVENTS ? scan->left + 1 : PAGE_EVENTS;
 	if (scan->stream != NULL)
 		parameter_bytes(parameters, scan->stream->data, scan->stream->length);
 	else
@@ -173,7 +172,8 @@ read_page(Scan *scan)
 		parameter_null(parameters);
 	else
 		parameter_int8(parameters, scan->range.to);
-	parameter_int8(parameters, scan->page_size);
+	parameter_int8(parameters, scan->left < PAGE_EVENTS ? scan->left : PAGE_EVENTS);
+	parameter_int4(parameters, PAGE_BYTES);
 	counters.reads++;
 	link_send(store_reader(client->role, client->id), &scan->request);
 }
@@ -184,15 +184,13 @@ create_scan(Call *call, const StoreStatement *statement)
 	Scan *scan = mem_zero(sizeof(Scan));
 
 	scan->call = call;
-	scan->events = evbuffer_new();
-	scan->page = evbuffer_new();
+	reply_collect(&scan->events, call->client->protocol);
 	/* the tutorial's replies cannot say that there is more, so they leave nothing out */
 	scan->left = call->client->dialect == DIALECT_TUTORIAL ? INT64_MAX : DEFAULT_COUNT;
 	scan->request.statement = statement;
 	scan->request.arg = scan;
-	scan->request.row_by_row = true;
 	scan->request.begin = begin_page;
-	scan->request.row = take_row;
+	scan->request.row = take_page;
 	scan->request.done = end_page;
 	return scan;
 }

@@ -63,41 +63,31 @@ store_msecs(const PGresult *result, int row, int column)
 	return clock_of_postgres(store_int8(result, row, column));
 }
 
-/* Copies a value to *to, and moves *to behind it. */
 static const char *
-keep(const PGresult *result, int row, int column, char **to, size_t *length)
+read_bytes(const PGresult *result, int row, int column, size_t *length)
 {
-	char *value = *to;
-
 	*length = (size_t) PQgetlength(result, row, column);
-	memcpy(value, PQgetvalue(result, row, column), *length);
-	value[*length] = '\0';
-	*to += *length + 1;
-	return value;
+	return PQgetvalue(result, row, column);
 }
 
-static size_t
-text_bytes(const PGresult *result, int row)
+char *
+store_event_unwrap(StoreEvent *event)
 {
-	static const int columns[] = {COLUMN_STREAM_ID, COLUMN_EVENT_NAME, COLUMN_METADATA,
-								  COLUMN_PAYLOAD, COLUMN_PAYLOAD_BYTES};
-	size_t bytes = 0;
+	char *unwrapped;
 
-	for (size_t i = 0; i < sizeof(columns) / sizeof(columns[0]); i++)
-		bytes += (size_t) PQgetlength(result, row, columns[i]) + 1;
-	return bytes;
+	if (!metadata_has_envelope(event->metadata, event->metadata_length))
+		return NULL;
+	unwrapped = mem_alloc(event->metadata_length + 1);
+	memcpy(unwrapped, event->metadata, event->metadata_length);
+	event->metadata = unwrapped;
+	metadata_unwrap(unwrapped, &event->metadata_length);
+	return unwrapped;
 }
 
-StoreEvent *
-store_event_of_row(const PGresult *result, int row)
+/* Without a copy of the strings. */
+static void
+read_row(const PGresult *result, int row, StoreEvent *event)
 {
-	size_t bytes = sizeof(StoreEvent) + text_bytes(result, row);
-	StoreEvent *event = mem_alloc(bytes);
-	char *to = (char *) (event + 1);
-	char *metadata;
-
-	event->references = 1;
-	event->bytes = bytes;
 	event->global_position = store_int8(result, row, COLUMN_GLOBAL_POSITION);
 	event->partition_id = store_int4(result, row, COLUMN_PARTITION_ID);
 	event->partition_sequence = store_int8(result, row, COLUMN_PARTITION_SEQUENCE);
@@ -106,16 +96,57 @@ store_event_of_row(const PGresult *result, int row)
 	store_uuid(result, row, COLUMN_EVENT_ID, &event->event_id);
 	store_uuid(result, row, COLUMN_PARTITION_KEY, &event->partition_key);
 	store_uuid(result, row, COLUMN_TRANSACTION_ID, &event->transaction_id);
-	event->stream_id = keep(result, row, COLUMN_STREAM_ID, &to, &event->stream_id_length);
-	event->event_name = keep(result, row, COLUMN_EVENT_NAME, &to, &event->event_name_length);
-	/* at most one of the two is not NULL, and NULL has no bytes */
-	event->payload =
-		keep(result, row,
-			 PQgetisnull(result, row, COLUMN_PAYLOAD_BYTES) ? COLUMN_PAYLOAD : COLUMN_PAYLOAD_BYTES,
-			 &to, &event->payload_length);
-	metadata = to;
-	event->metadata = keep(result, row, COLUMN_METADATA, &to, &event->metadata_length);
-	metadata_unwrap(metadata, &event->metadata_length);
+	event->stream_id = read_bytes(result, row, COLUMN_STREAM_ID, &event->stream_id_length);
+	event->event_name = read_bytes(result, row, COLUMN_EVENT_NAME, &event->event_name_length);
+	event->metadata = read_bytes(result, row, COLUMN_METADATA, &event->metadata_length);
+	/* not more than one of the two is not NULL, and NULL has no bytes */
+	event->payload = read_bytes(
+		result, row,
+		PQgetisnull(result, row, COLUMN_PAYLOAD_BYTES) ? COLUMN_PAYLOAD : COLUMN_PAYLOAD_BYTES,
+		&event->payload_length);
+}
+
+/* Moves a string to *to, and *to behind it. */
+static void
+keep(const char **string, size_t length, char **to)
+{
+	char *copy = *to;
+
+	memcpy(copy, *string, length);
+	copy[length] = '\0';
+	*string = copy;
+	*to += length + 1;
+}
+
+static StoreEvent *
+copy_event(const StoreEvent *from)
+{
+	size_t bytes = sizeof(StoreEvent) + from->stream_id_length + from->event_name_length +
+				   from->metadata_length + from->payload_length + 4;
+	StoreEvent *event = mem_alloc(bytes);
+	char *to = (char *) (event + 1);
+
+	*event = *from;
+	event->references = 1;
+	event->bytes = bytes;
+	keep(&event->stream_id, event->stream_id_length, &to);
+	keep(&event->event_name, event->event_name_length, &to);
+	keep(&event->payload, event->payload_length, &to);
+	keep(&event->metadata, event->metadata_length, &to);
+	return event;
+}
+
+StoreEvent *
+store_event_of_row(const PGresult *result, int row)
+{
+	StoreEvent in_result = {0};
+	char *unwrapped;
+	StoreEvent *event;
+
+	read_row(result, row, &in_result);
+	unwrapped = store_event_unwrap(&in_result);
+	event = copy_event(&in_result);
+	free(unwrapped);
 	return event;
 }
 

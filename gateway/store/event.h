@@ -44,6 +44,11 @@ typedef struct StoreEvent
 
 #define STORE_EVENT_COLUMN_COUNT 13
 
+/*
+ * Takes metadata out of its envelope, if the event has one; then they are in memory that is
+ * returned, for the caller to free after use (or NULL).
+ */
+extern char *store_event_unwrap(StoreEvent *event);
 /* Reads a row of a binary result; the caller has the one reference. */
 extern StoreEvent *store_event_of_row(const PGresult *result, int row);
 extern StoreEvent *store_event_ref(StoreEvent *event);

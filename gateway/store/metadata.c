@@ -13,9 +13,8 @@ static const char suffix[] = "\"}";
 #define PREFIX_LENGTH (sizeof(prefix) - 1)
 #define SUFFIX_LENGTH (sizeof(suffix) - 1)
 
-/* Has it the form of an envelope?  What is in it may still not be base64. */
-static bool
-looks_like_envelope(const char *metadata, size_t length)
+bool
+metadata_has_envelope(const char *metadata, size_t length)
 {
 	return length >= PREFIX_LENGTH + SUFFIX_LENGTH &&
 		   memcmp(metadata, prefix, PREFIX_LENGTH) == 0 &&
@@ -36,7 +35,7 @@ is_object(const char *metadata, size_t length)
 bool
 metadata_needs_envelope(const char *metadata, size_t length)
 {
-	return looks_like_envelope(metadata, length) || !is_object(metadata, length);
+	return metadata_has_envelope(metadata, length) || !is_object(metadata, length);
 }
 
 size_t
@@ -61,7 +60,7 @@ metadata_unwrap(char *metadata, size_t *length)
 	size_t decoded;
 	char *bytes;
 
-	if (!looks_like_envelope(metadata, *length))
+	if (!metadata_has_envelope(metadata, *length))
 		return;
 	/* what SQL has written in this form need not be base64, and stays as it is */
 	bytes = mem_alloc(inner);

@@ -12,6 +12,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+/* Has it the form of an envelope?  What is in it may still not be base64. */
+extern bool metadata_has_envelope(const char *metadata, size_t length);
 extern bool metadata_needs_envelope(const char *metadata, size_t length);
 extern size_t metadata_envelope_length(size_t length);
 /* Writes metadata_envelope_length() bytes. */

@@ -19,6 +19,7 @@ extern void test_base(void);
 extern void test_settings(void);
 extern void test_request(void);
 extern void test_reply(void);
+extern void test_pack(void);
 extern void test_arguments(void);
 extern void test_subscription(void);
 

@@ -2,6 +2,7 @@
  * test_base.c
  *		Numbers, UTF-8, UUIDs, JSON, base64, and the envelope of metadata.
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,6 +14,28 @@
 #include "base/uuid.h"
 #include "store/metadata.h"
 #include "test/tap.h"
+
+/* Around each number of digits. */
+static void
+test_number_texts(void)
+{
+	uint64_t power = 1;
+	bool good = true;
+
+	for (int digits = 1; digits <= 19; digits++, power *= 10)
+		for (int64_t near = -2; near <= 2; near++)
+			for (int sign = -1; sign <= 1; sign += 2)
+			{
+				int64_t value = sign * ((int64_t) power + near);
+				char wanted[INT64_TEXT_SIZE + 1];
+				char text[INT64_TEXT_SIZE];
+				int length = snprintf(wanted, sizeof(wanted), "%lld", (long long) value);
+
+				good = good && text_of_int64(value, text) == (size_t) length &&
+					   strcmp(text, wanted) == 0;
+			}
+	tap_ok(good, "numbers with each number of digits as text");
+}
 
 static void
 test_numbers(void)
@@ -36,6 +59,26 @@ test_numbers(void)
 	tap_text(text, "-9223372036854775808", "the smallest number as text");
 	text_of_int64(0, text);
 	tap_text(text, "0", "zero as text");
+	test_number_texts();
+}
+
+/* At each place of a text that is ASCII otherwise. */
+static bool
+is_utf8_anywhere(const char *bytes, bool wanted)
+{
+	size_t length = strlen(bytes);
+
+	for (size_t before = 0; before <= 17; before++)
+		for (size_t after = 0; after <= 17; after++)
+		{
+			char text[40];
+
+			memset(text, 'x', sizeof(text));
+			memcpy(text + before, bytes, length);
+			if (text_is_utf8(text, before + length + after) != wanted)
+				return false;
+		}
+	return true;
 }
 
 static void
@@ -55,9 +98,9 @@ test_texts(void)
 	char text[40];
 
 	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)
-		tap_ok(text_is_utf8(good[i], strlen(good[i])), "UTF-8, number %zu", i);
+		tap_ok(is_utf8_anywhere(good[i], true), "UTF-8, number %zu", i);
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
-		tap_ok(!text_is_utf8(bad[i], strlen(bad[i])), "not UTF-8, number %zu", i);
+		tap_ok(is_utf8_anywhere(bad[i], false), "not UTF-8, number %zu", i);
 	tap_ok(text_is_word("pInG", 4, "PING") && !text_is_word("pin", 3, "PING") &&
 			   !text_is_word("ping2", 5, "PING") && !text_is_word("PING\0", 5, "PING"),
 		   "keywords are compared whole, without case");

@@ -118,6 +118,53 @@ test_sizes(void)
 	evbuffer_free(out);
 }
 
+/* A part that is collected, behind what has been written. */
+static void
+test_parts(void)
+{
+	static const int sizes[] = {0, 1, 100, 700};
+	struct evbuffer *out = evbuffer_new();
+
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++)
+	{
+		redisReply *found;
+		Reply reply;
+		Reply part;
+
+		reply_collect(&part, 2);
+		for (int n = 0; n < sizes[i]; n++)
+			reply_bulk(&part, "0123456789", n % 10);
+		reply_begin(&reply, out, 2);
+		reply_array(&reply, sizes[i] + 1);
+		reply_integer(&reply, 7);
+		reply_collected(&reply, &part);
+		reply_end(&reply);
+		reply_discard(&part);
+		found = read_reply(out);
+		tap_ok(found != NULL && found->elements == (size_t) sizes[i] + 1 &&
+				   found->element[0]->integer == 7 &&
+				   found->element[sizes[i]]->len ==
+					   (size_t) (sizes[i] > 0 ? (sizes[i] - 1) % 10 : 0),
+			   "a part of %d elements behind another", sizes[i]);
+		freeReplyObject(found);
+		evbuffer_drain(out, evbuffer_get_length(out));
+	}
+	evbuffer_free(out);
+}
+
+/* What has been collected is freed with the part, as the sanitizer checks. */
+static void
+test_discarded_part(void)
+{
+	Reply part;
+
+	reply_collect(&part, 3);
+	for (int n = 0; n < 1000; n++)
+		reply_integer(&part, n);
+	reply_discard(&part);
+	tap_ok(part.used == 0, "a part that is discarded");
+}
+
 static void
 test_doubles(void)
 {
@@ -151,5 +198,7 @@ test_reply(void)
 						"+ed389b27-52a3-5d70-9099-7a11547b8e8c\r\n-ERR line 1 line 2\r\n"));
 	test_hiredis();
 	test_sizes();
+	test_parts();
+	test_discarded_part();
 	test_doubles();
 }

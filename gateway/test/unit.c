@@ -76,6 +76,7 @@ main(void)
 	test_settings();
 	test_request();
 	test_reply();
+	test_pack();
 	test_arguments();
 	test_subscription();
 	printf("1..%d\n", count);

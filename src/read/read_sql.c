@@ -1,11 +1,13 @@
 /*
  * read_sql.c
- *		eget(), escan(), epscan(), eall(), equery(), esver() and epseq().
+ *		eget(), escan(), epscan(), eall(), equery(), esver() and epseq(), and the forms of escan()
+ *		and epscan() that pack the events.
  */
 #include "postgres.h"
 
 #include "base/args.h"
 #include "base/routing.h"
+#include "read/event_pack.h"
 #include "read/event_rows.h"
 #include "read/read_all.h"
 #include "read/read_stream.h"
@@ -21,6 +23,8 @@
 PG_FUNCTION_INFO_V1(sierra_eget);
 PG_FUNCTION_INFO_V1(sierra_escan);
 PG_FUNCTION_INFO_V1(sierra_epscan);
+PG_FUNCTION_INFO_V1(sierra_escan_packed);
+PG_FUNCTION_INFO_V1(sierra_epscan_packed);
 PG_FUNCTION_INFO_V1(sierra_eall);
 PG_FUNCTION_INFO_V1(sierra_equery);
 PG_FUNCTION_INFO_V1(sierra_esver);
@@ -123,6 +127,44 @@ sierra_epscan(PG_FUNCTION_ARGS)
 	if (max_count > 0)
 		sierra_read_partition(result.store, partition, range, result.sink);
 	return end_reading(&result);
+}
+
+Datum
+sierra_escan_packed(PG_FUNCTION_ARGS)
+{
+	SierraEventPack pack;
+	SierraStore *store;
+	SierraRange range;
+	int64 max_count;
+
+	sierra_require_argument(fcinfo, 0, "stream_id");
+	range = get_range(fcinfo, 1, "from_version");
+	max_count = sierra_arg_max_count(fcinfo, 3);
+	sierra_require_argument(fcinfo, 5, "max_bytes");
+	store = sierra_store_open(ACL_SELECT);
+	sierra_event_pack_begin(&pack, store, max_count, PG_GETARG_INT32(5));
+	sierra_read_stream(store, PG_GETARG_TEXT_PP(0), range, pack.sink);
+	PG_RETURN_BYTEA_P(sierra_event_pack_end(&pack));
+}
+
+Datum
+sierra_epscan_packed(PG_FUNCTION_ARGS)
+{
+	SierraEventPack pack;
+	SierraStore *store;
+	SierraRange range;
+	int64 max_count;
+	int partition;
+
+	check_partition_arguments(fcinfo, 5);
+	range = get_range(fcinfo, 1, "from_sequence");
+	max_count = sierra_arg_max_count(fcinfo, 3);
+	sierra_require_argument(fcinfo, 6, "max_bytes");
+	store = sierra_store_open(ACL_SELECT);
+	partition = get_partition(fcinfo, 5, store);
+	sierra_event_pack_begin(&pack, store, max_count, PG_GETARG_INT32(6));
+	sierra_read_partition(store, partition, range, pack.sink);
+	PG_RETURN_BYTEA_P(sierra_event_pack_end(&pack));
 }
 
 /* The filter of an argument: an array of texts, or NULL for no filter. */
