@@ -193,7 +193,7 @@ BEGIN
     EXECUTE format('COMMENT ON TABLE %I.stream_keys IS %L', store,
                    'streams whose partition key is not that of their name');
     EXECUTE format('COMMENT ON TABLE %I.event_ids IS %L', store,
-                   'partitions of the event ids that clients chose');
+                   'partitions of event ids that clients chose, unless an id leads to its partition');
     EXECUTE format('COMMENT ON TABLE %I.event_tags IS %L', store,
                    'tags of events, with the place of the event');
     EXECUTE format('COMMENT ON SEQUENCE %I.global_position IS %L', store,

@@ -50,7 +50,7 @@ static const SettingDefinition definitions[] = {
 	{"strict_versioning", FLAG(strict_versioning), "off", true,
 	 "refuse appends whose expected version is any or exists"},
 	{"require_auth", FLAG(require_auth), "off", true, "answer only clients that have sent AUTH"},
-	{"writers", INT(writers, 1, 64), "4", false, "connections that append, for each role"},
+	{"writers", INT(writers, 1, 64), "2", false, "connections that append, for each role"},
 	{"readers", INT(readers, 1, 64), "2", false, "connections that read, for each role"},
 	{"batch_events", INT(batch_events, 1, 100000), "1000", true,
 	 "events that are committed together at most"},

@@ -116,7 +116,7 @@ test_flags(void)
 	tap_ok(settings.max_clients == 5 && settings.retry_time == 120000 &&
 			   settings.batch_size == 1 << 20,
 		   "numbers with units");
-	tap_ok(settings.readers == 2 && settings.writers == 4 && !settings.strict_versioning,
+	tap_ok(settings.readers == 2 && settings.writers == 2 && !settings.strict_versioning,
 		   "defaults");
 	tap_ok(!load(unknown, 3, &error) && strstr(error.text, "unknown option"), "an unknown flag: %s",
 		   error.text);

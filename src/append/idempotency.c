@@ -2,12 +2,17 @@
  * idempotency.c
  *		Idempotency: is this call the repetition of an earlier one?
  *
- * An event with this id can be stored in three places: in the partition of its stream,
- * whose lock we hold; if a server generated the id, in the partition whose hash the id
- * contains; and if a client chose the id, in any partition, which event_ids then names.
+ * An event with this id can be in the partition to which the id leads
+ * (sierra_uuid_leads_to()); otherwise event_ids names its partition.
  *
  * Each place is looked through for all ids of a round of calls at once, so that its tables
  * and indexes are opened once.  Then each call is judged by itself.
+ *
+ * Two sessions can append events with one id at the same moment.  To the same partition, one
+ * comes after the other because of its lock.  If both ids are registered, the primary key of
+ * event_ids decides.  Otherwise the id of one session leads to its partition, and the other
+ * session registers it.  So each of them, after it has written its own, looks once more where
+ * the other one writes (sierra_idempotency_confirm()).  At least one finds the other.
  */
 #include "postgres.h"
 
@@ -25,8 +30,9 @@
 enum
 {
 	NOT_STORED,
-	STORED,			 /* in the stream of the event */
-	STORED_ELSEWHERE /* in another stream */
+	STORED,			  /* in the stream of the event */
+	STORED_ELSEWHERE, /* in another stream */
+	LEFT_OUT		  /* does not matter any more, as its call writes nothing */
 };
 
 /* The events whose ids are looked for. */
@@ -106,6 +112,14 @@ read_results(TupleTableSlot *slot, SierraNewEvent *event, SierraAppendResult *re
 	event->timestamp = sierra_slot_int8(slot, Anum_events_timestamp);
 }
 
+/* Does the id of this event lead to the partition of its stream? */
+static bool
+leads_home(const SierraRoute *route, int i)
+{
+	return sierra_uuid_leads_to(&route->events[i].event_id, route->results[i].stream->partition,
+								route->store->partitions);
+}
+
 /* Is this id to be looked for? */
 static bool
 is_wanted(const Look *look, int i)
@@ -128,6 +142,7 @@ note_stored(const Look *look, int i, TupleTableSlot *slot)
 	read_results(slot, event, &look->route->results[i]);
 }
 
+/* An id that does not lead there is in the partition of its stream only if it is registered. */
 static void
 look_in_own_partitions(const Look *look)
 {
@@ -137,7 +152,8 @@ look_in_own_partitions(const Look *look)
 	{
 		TupleTableSlot *slot;
 
-		if (!is_wanted(look, i))
+		if (!route->events[i].has_event_id ||
+			(route->stored[i] == NOT_STORED && !leads_home(route, i)))
 			continue;
 		slot = sierra_append_partition_find_id(route->results[i].stream->target,
 											   &route->events[i].event_id);
@@ -171,7 +187,7 @@ look_in_partition(const Look *look, int id, int first, const int *next)
 	relation_close(rel, AccessShareLock);
 }
 
-/* An id that a server can have generated is looked for in the partition that it names. */
+/* An id that leads to another partition than that of its stream is looked for there. */
 static void
 look_in_other_partitions(const Look *look)
 {
@@ -189,7 +205,7 @@ look_in_other_partitions(const Look *look)
 
 		CHECK_FOR_INTERRUPTS();
 		if (!is_wanted(look, i) || id == route->results[i].stream->partition ||
-			!sierra_uuid_may_be_generated(&route->events[i].event_id))
+			!sierra_uuid_leads_to(&route->events[i].event_id, id, partitions))
 			continue;
 		next[i - look->first] = first[id];
 		first[id] = i;
@@ -203,14 +219,15 @@ look_in_other_partitions(const Look *look)
 	pfree(next);
 }
 
+/* Looks for all ids, or only for those that do not have to be registered. */
 static void
-look_in_registry(const Look *look)
+look_in_registry(const Look *look, bool all)
 {
 	SierraRegistryLookup ids = {.active = false};
 
 	for (int i = look->first; i < look->end; i++)
 	{
-		if (!is_wanted(look, i))
+		if (!is_wanted(look, i) || (!all && !leads_home(look->route, i)))
 			continue;
 		if (!ids.active)
 			sierra_registry_begin_ids(look->route->store, &ids);
@@ -230,9 +247,38 @@ sierra_idempotency_look(SierraRoute *route, int first, int end)
 	if (route->stored == NULL)
 		route->stored = MemoryContextAllocExtended(CurrentMemoryContext, route->count,
 												   MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+	look_in_registry(&look, true);
 	look_in_own_partitions(&look);
 	look_in_other_partitions(&look);
-	look_in_registry(&look);
+}
+
+bool
+sierra_idempotency_must_register(const SierraRoute *route, int i)
+{
+	return route->events[i].has_event_id && !leads_home(route, i);
+}
+
+void
+sierra_idempotency_confirm(SierraRoute *route, int first, int end)
+{
+	const SierraAppendCall *last = &route->calls[end - 1];
+	Look look = {
+		.route = route, .first = route->calls[first].first, .end = last->first + last->count};
+
+	if (!has_chosen_ids(route, look.first, look.end))
+		return;
+	for (int c = first; c < end; c++)
+	{
+		if (route->calls[c].status != SIERRA_APPEND_DONE)
+			memset(route->stored + route->calls[c].first, LEFT_OUT, route->calls[c].count);
+	}
+	look_in_registry(&look, false);
+	look_in_other_partitions(&look);
+	for (int i = look.first; i < look.end; i++)
+	{
+		if (route->stored[i] == STORED_ELSEWHERE)
+			sierra_registry_report_taken(&route->events[i].event_id);
+	}
 }
 
 /* Does this stored event follow the one before it in its stream, as in the call? */

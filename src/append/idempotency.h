@@ -27,6 +27,16 @@ extern bool sierra_idempotency_note(const SierraRoute *route, HTAB *seen, int c,
  */
 extern void sierra_idempotency_look(SierraRoute *route, int first, int end);
 
+/* Does event_ids need a row for the id of event i?  Only if a client chose it. */
+extern bool sierra_idempotency_must_register(const SierraRoute *route, int i);
+
+/*
+ * Looks once more for the ids of the accepted ones of these calls, from first up to end, whose
+ * events and ids are written.  Raises SE003 if another session has just appended an event with
+ * one of them.
+ */
+extern void sierra_idempotency_confirm(SierraRoute *route, int first, int end);
+
 /*
  * Judges a call by what sierra_idempotency_look() has found.
  *

@@ -8,6 +8,7 @@
 #include "postgres.h"
 
 #include "append/condition.h"
+#include "append/idempotency.h"
 #include "append/metadata.h"
 #include "append/versions.h"
 #include "append/write.h"
@@ -227,7 +228,7 @@ compare_ids(const void *a, const void *b, void *events)
 }
 
 /*
- * Registers the ids that clients chose, in their order: an entry waits for another transaction
+ * Registers ids that clients chose, in their order: an entry waits for another transaction
  * that is adding the same id, and two transactions must not wait for each other.
  */
 static void
@@ -242,7 +243,7 @@ write_ids(const Round *round)
 	{
 		for (int i = call->first; i < call->first + call->count; i++)
 		{
-			if (!route->events[i].has_event_id)
+			if (!sierra_idempotency_must_register(route, i))
 				continue;
 			if (order == NULL)
 				order = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(int) * round->count);
@@ -383,6 +384,7 @@ sierra_write_round(SierraWriter *writer, SierraRoute *route, int first, int end)
 	write_ids(&round);
 	write_tags(&round);
 	write_events(&writer->insert, &round);
+	sierra_idempotency_confirm(route, first, end);
 	sierra_position_end_writing();
 	sierra_early_release_note();
 	sierra_doorbell_note_append(route->store, newest);

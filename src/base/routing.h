@@ -48,6 +48,16 @@ sierra_uuid_may_be_generated(const pg_uuid_t *id)
 	return (id->data[6] & 0xf0) == 0x70 && (id->data[8] & 0xc0) == 0x80;
 }
 
+/*
+ * Does the id show that its event is in this partition?  Every generated id does; one that a
+ * client chose can.
+ */
+static inline bool
+sierra_uuid_leads_to(const pg_uuid_t *id, int partition, int partitions)
+{
+	return sierra_uuid_may_be_generated(id) && sierra_uuid_partition(id, partitions) == partition;
+}
+
 /* Replaces the hash in a generated id. */
 extern void sierra_uuid_set_hash(pg_uuid_t *id, uint16 hash);
 

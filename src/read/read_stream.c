@@ -193,7 +193,7 @@ sierra_read_partition(const SierraStore *store, int partition, SierraRange range
 		(void) scan_partition(store, partition, SIERRA_INDEX_SEQUENCE, NULL, range, sink);
 }
 
-/* A generated id contains the hash of its partition; an id that a client chose is registered. */
+/* An id leads to its partition, or is registered. */
 void
 sierra_read_event(const SierraStore *store, const pg_uuid_t *event_id, SierraSink *sink)
 {

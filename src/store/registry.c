@@ -27,16 +27,19 @@
 #define ANUM_VALUE 2
 
 /*
- * The table event_tags that this session has found to be plain: a row needs an entry in the
- * index of the shape, and nothing else.  So the index need not be prepared for the executor by
- * each append.
+ * A table that this session has found to be plain: a row needs an entry in the index of the
+ * shape, and nothing else.  So the index need not be prepared for the executor by each append.
  */
-static struct
+typedef struct PlainTable
 {
 	Oid relid;
 	Oid index;
 	uint64 changes; /* sierra_store_relation_changes() when it was found */
-} plain_tags;
+} PlainTable;
+
+static PlainTable plain_keys;
+static PlainTable plain_ids;
+static PlainTable plain_tags;
 
 /* Opens a companion table; SE005 if it was dropped or altered since the store was looked up. */
 static Relation
@@ -50,44 +53,44 @@ open_companion(const SierraStore *store, Oid relid, const SierraTableShape *shap
 	return rel;
 }
 
-static void
-begin(SierraRegistryLookup *lookup, const SierraTableShape *shape, Snapshot snapshot)
+/*
+ * In most stores stream_keys is empty, and in many event_ids.  Then a search would be wasted.
+ * The file has its current size at any time: a transaction that wrote a row had to extend the
+ * file before.
+ */
+static bool
+is_empty(Relation rel)
 {
-	sierra_scan_begin(&lookup->scan, lookup->rel, sierra_shape_open_index(lookup->rel, shape, 0),
-					  true, snapshot, 1);
+	/* Under SERIALIZABLE the scan is needed for its predicate lock, even if it finds nothing. */
+	return !IsolationIsSerializable() && RelationGetNumberOfBlocks(rel) == 0;
 }
 
-/*
- * The table of stream keys is empty in most stores, and then a search for each
- * new stream would be wasted.  The file has its current size at any time: a
- * transaction that wrote a row had to extend the file before the row was
- * visible.
- */
+static void
+begin(const SierraStore *store, Oid relid, const SierraTableShape *shape, Snapshot snapshot,
+	  SierraRegistryLookup *lookup)
+{
+	lookup->store = store;
+	lookup->active = true;
+	lookup->rel = open_companion(store, relid, shape, AccessShareLock);
+	lookup->empty = is_empty(lookup->rel);
+	if (lookup->empty)
+		table_close(lookup->rel, AccessShareLock);
+	else
+		sierra_scan_begin(&lookup->scan, lookup->rel,
+						  sierra_shape_open_index(lookup->rel, shape, 0), true, snapshot, 1);
+}
+
 void
 sierra_registry_begin_keys(const SierraStore *store, Snapshot snapshot,
 						   SierraRegistryLookup *lookup)
 {
-	lookup->store = store;
-	lookup->active = true;
-	lookup->rel =
-		open_companion(store, store->stream_keys, &sierra_stream_keys_shape, AccessShareLock);
-
-	/* Under SERIALIZABLE the scan is needed for its predicate lock, even if it finds nothing. */
-	lookup->empty = !IsolationIsSerializable() && RelationGetNumberOfBlocks(lookup->rel) == 0;
-	if (lookup->empty)
-		table_close(lookup->rel, AccessShareLock);
-	else
-		begin(lookup, &sierra_stream_keys_shape, snapshot);
+	begin(store, store->stream_keys, &sierra_stream_keys_shape, snapshot, lookup);
 }
 
 static void
 begin_ids(const SierraStore *store, Snapshot snapshot, SierraRegistryLookup *lookup)
 {
-	lookup->store = store;
-	lookup->active = true;
-	lookup->empty = false;
-	lookup->rel = open_companion(store, store->event_ids, &sierra_event_ids_shape, AccessShareLock);
-	begin(lookup, &sierra_event_ids_shape, snapshot);
+	begin(store, store->event_ids, &sierra_event_ids_shape, snapshot, lookup);
 }
 
 void
@@ -147,7 +150,7 @@ sierra_registry_has_id(SierraRegistryLookup *lookup, const pg_uuid_t *event_id)
 	ScanKeyData scan_key;
 
 	sierra_scan_key_uuid(&scan_key, ANUM_KEY, event_id);
-	if (!sierra_scan_find_settled(&lookup->scan, &lookup->dirty, &scan_key))
+	if (lookup->empty || !sierra_scan_find_settled(&lookup->scan, &lookup->dirty, &scan_key))
 		return false;
 	(void) read_partition(lookup, event_id);
 	return true;
@@ -174,6 +177,8 @@ sierra_registry_partition_of(const SierraStore *store, const pg_uuid_t *event_id
 	int partition = -1;
 
 	begin_ids(store, snapshot, &lookup);
+	if (lookup.empty)
+		return -1;
 	sierra_scan_key_uuid(&scan_key, ANUM_KEY, event_id);
 	sierra_scan_rescan(&lookup.scan, &scan_key);
 	if (sierra_scan_next(&lookup.scan, ForwardScanDirection))
@@ -192,29 +197,6 @@ sierra_registry_open_tags_index(const SierraStore *store, Relation *index)
 	return rel;
 }
 
-static void
-open_writer(const SierraStore *store, Oid relid, const SierraTableShape *shape, EState *estate,
-			SierraRegistryWriter *writer)
-{
-	writer->estate = estate;
-	writer->rel = open_companion(store, relid, shape, RowExclusiveLock);
-	writer->result = sierra_direct_insert_open(writer->rel);
-	writer->index = NULL;
-	writer->slot = table_slot_create(writer->rel, NULL);
-}
-
-void
-sierra_registry_open_keys(const SierraStore *store, EState *estate, SierraRegistryWriter *writer)
-{
-	open_writer(store, store->stream_keys, &sierra_stream_keys_shape, estate, writer);
-}
-
-void
-sierra_registry_open_ids(const SierraStore *store, EState *estate, SierraRegistryWriter *writer)
-{
-	open_writer(store, store->event_ids, &sierra_event_ids_shape, estate, writer);
-}
-
 /* Does the table do nothing for a new row but store it, which has only values that it allows? */
 static bool
 is_plain(const SierraRegistryWriter *writer)
@@ -222,39 +204,70 @@ is_plain(const SierraRegistryWriter *writer)
 	const TupleDesc desc = RelationGetDescr(writer->rel);
 	const TriggerDesc *triggers = writer->rel->trigdesc;
 
-	return writer->result->ri_NumIndices == 1 && desc->natts == Natts_event_tags &&
+	return writer->result->ri_NumIndices == 1 && desc->natts == writer->shape->column_count &&
 		   (triggers == NULL || !triggers->trig_insert_after_row) &&
 		   (desc->constr == NULL ||
 			(desc->constr->num_check == 0 && !desc->constr->has_generated_stored)) &&
 		   sierra_shape_is_index(writer->result->ri_IndexRelationDescs[0],
-								 &sierra_event_tags_shape.indexes[0]);
+								 &writer->shape->indexes[0]);
+}
+
+/* Raises SE005 unless the index is there that makes the rows unique. */
+static void
+check_index(const SierraRegistryWriter *writer)
+{
+	const ResultRelInfo *result = writer->result;
+
+	for (int i = 0; i < result->ri_NumIndices; i++)
+	{
+		if (sierra_shape_is_index(result->ri_IndexRelationDescs[i], &writer->shape->indexes[0]))
+			return;
+	}
+	sierra_shape_report_index(writer->rel, writer->shape, 0);
 }
 
 /* The lock on the table keeps its index from being dropped. */
-void
-sierra_registry_open_tags(const SierraStore *store, EState *estate, SierraRegistryWriter *writer)
+static void
+open_writer(const SierraStore *store, Oid relid, const SierraTableShape *shape, PlainTable *plain,
+			EState *estate, SierraRegistryWriter *writer)
 {
-	const Oid relid = store->event_tags;
 	uint64 changes;
 
 	writer->estate = estate;
-	writer->rel = open_companion(store, relid, &sierra_event_tags_shape, RowExclusiveLock);
+	writer->shape = shape;
+	writer->rel = open_companion(store, relid, shape, RowExclusiveLock);
 	writer->result = NULL;
+	writer->index = NULL;
 	writer->slot = table_slot_create(writer->rel, NULL);
 	changes = sierra_store_relation_changes();
-	if (plain_tags.relid == relid && plain_tags.changes == changes)
+	if (plain->relid == relid && plain->changes == changes)
 	{
-		writer->index = index_open(plain_tags.index, RowExclusiveLock);
+		writer->index = index_open(plain->index, RowExclusiveLock);
 		return;
 	}
-	writer->index = NULL;
 	writer->result = sierra_direct_insert_open(writer->rel);
+	check_index(writer);
 	if (is_plain(writer))
-	{
-		plain_tags.relid = relid;
-		plain_tags.index = RelationGetRelid(writer->result->ri_IndexRelationDescs[0]);
-		plain_tags.changes = changes;
-	}
+		*plain = (PlainTable){relid, RelationGetRelid(writer->result->ri_IndexRelationDescs[0]),
+							  changes};
+}
+
+void
+sierra_registry_open_keys(const SierraStore *store, EState *estate, SierraRegistryWriter *writer)
+{
+	open_writer(store, store->stream_keys, &sierra_stream_keys_shape, &plain_keys, estate, writer);
+}
+
+void
+sierra_registry_open_ids(const SierraStore *store, EState *estate, SierraRegistryWriter *writer)
+{
+	open_writer(store, store->event_ids, &sierra_event_ids_shape, &plain_ids, estate, writer);
+}
+
+void
+sierra_registry_open_tags(const SierraStore *store, EState *estate, SierraRegistryWriter *writer)
+{
+	open_writer(store, store->event_tags, &sierra_event_tags_shape, &plain_tags, estate, writer);
 }
 
 void
@@ -275,11 +288,15 @@ sierra_registry_close(SierraRegistryWriter *writer)
 static void
 add_entry(SierraRegistryWriter *writer, const Datum *values)
 {
-	static bool nulls[Natts_event_tags] = {false};
+	static bool nulls[SIERRA_INDEX_COLUMNS_MAX] = {false};
+	const SierraIndexShape *index = &writer->shape->indexes[0];
+	Datum columns[SIERRA_INDEX_COLUMNS_MAX];
 	MemoryContext caller = MemoryContextSwitchTo(GetPerTupleMemoryContext(writer->estate));
 
-	index_insert(writer->index, unconstify(Datum *, values), nulls, &writer->slot->tts_tid,
-				 writer->rel, UNIQUE_CHECK_YES, false, NULL);
+	for (int i = 0; i < index->count; i++)
+		columns[i] = values[index->columns[i] - 1];
+	index_insert(writer->index, columns, nulls, &writer->slot->tts_tid, writer->rel,
+				 UNIQUE_CHECK_YES, false, NULL);
 	MemoryContextSwitchTo(caller);
 	ResetPerTupleExprContext(writer->estate);
 }
@@ -316,6 +333,16 @@ sierra_registry_add_key(SierraRegistryWriter *writer, const text *stream_id, con
 	insert_row(writer, values, Natts_companion);
 }
 
+void
+sierra_registry_report_taken(const pg_uuid_t *event_id)
+{
+	ereport(ERROR, errcode(ERRCODE_SIERRA_DUPLICATE_EVENT),
+			errmsg("duplicate event id %s", sierra_uuid_text(event_id)),
+			errdetail("Another session has just appended an event with this id."),
+			errhint("Generate a new id for each new event; repeat an append only to the "
+					"same stream."));
+}
+
 /*
  * The append has looked for the id before.  So a unique violation here means that
  * another session added the id in between, with an event of another partition.
@@ -336,11 +363,7 @@ sierra_registry_add_id(SierraRegistryWriter *writer, const pg_uuid_t *event_id, 
 			PG_RE_THROW();
 		MemoryContextSwitchTo(context);
 		FlushErrorState();
-		ereport(ERROR, errcode(ERRCODE_SIERRA_DUPLICATE_EVENT),
-				errmsg("duplicate event id %s", sierra_uuid_text(event_id)),
-				errdetail("Another session has just appended an event with this id."),
-				errhint("Generate a new id for each new event; repeat an append only to the "
-						"same stream."));
+		sierra_registry_report_taken(event_id);
 	}
 	PG_END_TRY();
 }

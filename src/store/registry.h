@@ -4,9 +4,9 @@
  *
  * stream_keys has a row for each stream whose partition key is not that of its
  * name; readers find these streams with it.  event_ids has a row for each event id
- * that a client chose.  It makes these ids unique in the whole store, while the
- * indexes of the partitions make ids unique only within each partition.  A generated
- * id contains the hash of its partition key, so it does not need a row.  event_tags has
+ * that a client chose, unless it leads to its partition as a generated id does
+ * (sierra_uuid_leads_to()).  It makes these ids unique in the whole store, while the
+ * indexes of the partitions make ids unique only within each partition.  event_tags has
  * a row for each tag of each event, with the place of the event, see event_tags.h.
  */
 #ifndef SIERRA_REGISTRY_H
@@ -18,6 +18,7 @@
 
 #include "store/scan.h"
 #include "store/store.h"
+#include "store/table_shape.h"
 
 /*
  * Looks rows of one of the tables up.  A call that has many keys or ids to look
@@ -67,6 +68,7 @@ extern Relation sierra_registry_open_tags_index(const SierraStore *store, Relati
 typedef struct SierraRegistryWriter
 {
 	EState *estate;
+	const SierraTableShape *shape;
 	Relation rel;		   /* NULL: not open; set it so before */
 	ResultRelInfo *result; /* NULL: the table is plain, and this is its index */
 	Relation index;
@@ -85,6 +87,9 @@ extern void sierra_registry_add_key(SierraRegistryWriter *writer, const text *st
 /* Registers an event id; raises SE003 if another transaction has just added it. */
 extern void sierra_registry_add_id(SierraRegistryWriter *writer, const pg_uuid_t *event_id,
 								   int partition);
+
+/* Raises SE003: the id was free when this append looked for it, and is not any more. */
+extern void pg_attribute_noreturn() sierra_registry_report_taken(const pg_uuid_t *event_id);
 
 extern void sierra_registry_open_tags(const SierraStore *store, EState *estate,
 									  SierraRegistryWriter *writer);

@@ -6,7 +6,7 @@
  *		events			LIST-partitioned by partition_id: the events
  *		events_0 ...	the partitions of events, one per partition id
  *		stream_keys		streams whose partition key is not that of their name
- *		event_ids		the partition of every event id that a client chose
+ *		event_ids		partitions of event ids that clients chose, see registry.h
  *		event_tags		a row for each tag of each event
  *		global_position	the sequence object of global positions
  *
