@@ -38,12 +38,11 @@ listen_address_split(const char *text, const char *default_port, char **host, ch
 			colon = text - 1;
 		}
 	}
-	*port = mem_text(colon != NULL ? colon + 1 : default_port);
-	if (!text_to_uint64(*port, strlen(*port), &number) || number > 65535)
-	{
-		free(*port);
+	if (colon != NULL)
+		default_port = colon + 1;
+	if (!text_to_uint64(default_port, strlen(default_port), &number) || number > 65535)
 		return false;
-	}
+	*port = mem_text(default_port);
 	*host = host_end == host_begin ? mem_text("127.0.0.1")
 								   : mem_copy(host_begin, (size_t) (host_end - host_begin));
 	return true;

@@ -9,7 +9,7 @@
 
 /*
  * Splits "host:port", "[host]:port", "port" or "host"; a missing port is default_port.
- * The texts are allocated.
+ * The texts are allocated, and only if it returns true.
  */
 extern bool listen_address_split(const char *text, const char *default_port, char **host,
 								 char **port);

@@ -42,6 +42,22 @@ begin_line(LogLevel level, char *line, size_t size)
 	return used + snprintf(line + used, size - used, "%s: ", names[level]);
 }
 
+/* What terminals obey: control characters, also U+0080 to U+009F in UTF-8. */
+static void
+clean(char *line, size_t length)
+{
+	for (size_t i = 0; i < length; i++)
+	{
+		unsigned char c = (unsigned char) line[i];
+		unsigned char next = i + 1 < length ? (unsigned char) line[i + 1] : 0;
+
+		if (c < 32 || c == 127)
+			line[i] = ' ';
+		else if (c == 0xc2 && next >= 0x80 && next < 0xa0)
+			line[i] = line[i + 1] = ' ';
+	}
+}
+
 /* One write a line, so that lines of several programs do not mix. */
 void
 log_line(LogLevel level, const char *format, ...)
@@ -62,9 +78,7 @@ log_line(LogLevel level, const char *format, ...)
 	/* what libpq and OpenSSL say may have several lines, and ends with one */
 	while (used > 0 && line[used - 1] == '\n')
 		used--;
-	for (size_t i = 0; i < used; i++)
-		if ((unsigned char) line[i] < 32)
-			line[i] = ' ';
+	clean(line, used);
 	line[used++] = '\n';
 	if (write(STDERR_FILENO, line, used) < 0)
 		return;

@@ -252,7 +252,22 @@ set_defaults(Settings *all, SettingsError *error)
 	return true;
 }
 
-/* What only all settings together show. */
+static bool
+is_metrics_address(const char *text)
+{
+	char *host;
+	char *port;
+
+	if (text[0] == '\0')
+		return true;
+	if (!listen_address_split(text, DEFAULT_METRICS_PORT, &host, &port))
+		return false;
+	free(host);
+	free(port);
+	return true;
+}
+
+/* What only all settings together show, and what their texts must be. */
 static bool
 complete(Settings *all, SettingsError *error)
 {
@@ -263,6 +278,10 @@ complete(Settings *all, SettingsError *error)
 		return fail(error, "%s", reason);
 	if (!listen_addresses_complete(all, reason, sizeof(reason)))
 		return fail(error, "listen: %s", reason);
+	if (!setting_check_conninfo(all->database, reason, sizeof(reason)))
+		return fail(error, "database: %s", reason);
+	if (!is_metrics_address(all->metrics))
+		return fail(error, "metrics: \"%.100s\" is not 'host:port'", all->metrics);
 	if ((all->tls_cert_file[0] == '\0') != (all->tls_key_file[0] == '\0'))
 		return fail(error, "tls_cert_file and tls_key_file need each other");
 	for (int i = 0; i < all->listen_count; i++)

@@ -36,6 +36,9 @@ typedef struct ListenAddress
 	bool tls;
 } ListenAddress;
 
+/* Of the setting metrics, if it is a host alone. */
+#define DEFAULT_METRICS_PORT "9091"
+
 typedef struct Settings
 {
 	ListenAddress *listen;

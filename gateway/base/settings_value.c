@@ -169,6 +169,26 @@ setting_swap(Settings *a, Settings *b, const SettingDefinition *definition)
 	memcpy(field_b, kept, size);
 }
 
+/*
+ * Of what libpq says, only the name of an unknown option is repeated: other texts have parts of the
+ * connection string, and so perhaps of a password.
+ */
+bool
+setting_check_conninfo(const char *conninfo, char *reason, size_t size)
+{
+	char *error = NULL;
+	PQconninfoOption *options = PQconninfoParse(conninfo, &error);
+	const char *newline = error != NULL ? strchr(error, '\n') : NULL;
+	bool is_unknown_option = error != NULL && strncmp(error, "invalid connection option", 25) == 0;
+
+	if (options == NULL)
+		snprintf(reason, size, "not a connection string%s%.*s", is_unknown_option ? ": " : "",
+				 is_unknown_option ? (int) (newline != NULL ? newline - error : 100) : 0, error);
+	PQconninfoFree(options);
+	PQfreemem(error);
+	return options != NULL;
+}
+
 bool
 setting_has_password(const char *conninfo)
 {

@@ -44,6 +44,8 @@ extern bool setting_parse_bool(const char *value, bool *result);
 /* The index of value in words, which end with NULL; -1 if it is not there. */
 extern int setting_find_word(const char *value, const char *const *words);
 /* Does a connection string have a password? */
+/* Can libpq read it? */
+extern bool setting_check_conninfo(const char *conninfo, char *reason, size_t size);
 extern bool setting_has_password(const char *conninfo);
 /*
  * Splits a line of a file in place: *name is NULL if it has only blanks and a comment.  The

@@ -161,6 +161,15 @@ text_equal_secret(const char *a, const char *b)
 	return differs == 0;
 }
 
+/* Is a character of ASCII or of U+0080 to U+009F, to which terminals listen, too? */
+static bool
+is_control(const char *text, size_t step)
+{
+	if (step == 1)
+		return text_has_control(text, 1);
+	return step == 2 && (unsigned char) text[0] == 0xc2 && (unsigned char) text[1] < 0xa0;
+}
+
 char *
 text_printable(const char *text, size_t length, char *to, size_t size)
 {
@@ -177,10 +186,10 @@ text_printable(const char *text, size_t length, char *to, size_t size)
 			used += 3;
 			break;
 		}
-		if (step == 0 || (step == 1 && text_has_control(text + at, 1)))
+		if (step == 0 || is_control(text + at, step))
 		{
 			to[used++] = '?';
-			at++;
+			at += step > 0 ? step : 1;
 		}
 		else
 		{

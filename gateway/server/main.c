@@ -35,6 +35,22 @@ log_needs_times(void)
 	return getenv("JOURNAL_STREAM") == NULL;
 }
 
+/* As many files as clients are allowed, if the system lets us. */
+static void
+raise_file_limit(void)
+{
+	struct rlimit limit;
+	rlim_t wanted = (rlim_t) settings.max_clients + OTHER_FILES;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted)
+		return;
+	limit.rlim_cur =
+		limit.rlim_max == RLIM_INFINITY || wanted < limit.rlim_max ? wanted : limit.rlim_max;
+	if (setrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur < wanted)
+		log_line(LOG_WARNING, "max_clients is %d, but at most %llu files may be open",
+				 settings.max_clients, (unsigned long long) limit.rlim_cur);
+}
+
 static void
 on_reload(evutil_socket_t number, short what, void *arg)
 {
@@ -46,10 +62,12 @@ on_reload(evutil_socket_t number, short what, void *arg)
 	systemd_notify("RELOADING=1");
 	if (!settings_reload(&error))
 		log_line(LOG_ERROR, "kept the settings: %s", error.text);
-	else if (tls_load())
+	else
 	{
 		log_configure(settings.log_level, log_needs_times());
-		log_line(LOG_INFO, "read the settings again");
+		raise_file_limit();
+		if (tls_load())
+			log_line(LOG_INFO, "read the settings again");
 	}
 	systemd_notify("READY=1");
 }
@@ -71,22 +89,6 @@ watch_signal(struct event_base *base, int number, event_callback_fn callback)
 
 	if (event == NULL || event_add(event, NULL) != 0)
 		abort();
-}
-
-/* As many files as clients are allowed, if the system lets us. */
-static void
-raise_file_limit(void)
-{
-	struct rlimit limit;
-	rlim_t wanted = (rlim_t) settings.max_clients + OTHER_FILES;
-
-	if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted)
-		return;
-	limit.rlim_cur =
-		limit.rlim_max == RLIM_INFINITY || wanted < limit.rlim_max ? wanted : limit.rlim_max;
-	if (setrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur < wanted)
-		log_line(LOG_WARNING, "max_clients is %d, but at most %llu files may be open",
-				 settings.max_clients, (unsigned long long) limit.rlim_cur);
 }
 
 /* --help and --version work whatever else is said. */

@@ -99,11 +99,8 @@ metrics_start(struct event_base *base)
 
 	if (settings.metrics[0] == '\0')
 		return true;
-	if (!listen_address_split(settings.metrics, "9091", &host, &port))
-	{
-		log_line(LOG_ERROR, "metrics: \"%s\" is not host:port", settings.metrics);
+	if (!listen_address_split(settings.metrics, DEFAULT_METRICS_PORT, &host, &port))
 		return false;
-	}
 	server = evhttp_new(base);
 	evhttp_set_allowed_methods(server, EVHTTP_REQ_GET | EVHTTP_REQ_HEAD);
 	evhttp_set_max_headers_size(server, MAX_REQUEST_BYTES);
@@ -111,7 +108,8 @@ metrics_start(struct event_base *base)
 	evhttp_set_timeout(server, TIMEOUT_SECONDS);
 	evhttp_set_cb(server, "/metrics", answer_metrics, NULL);
 	evhttp_set_cb(server, "/health", answer_health, NULL);
-	good = evhttp_bind_socket(server, host, (unsigned short) atoi(port)) == 0;
+	good = evhttp_bind_socket(server, strcmp(host, "*") == 0 ? NULL : host,
+							  (unsigned short) atoi(port)) == 0;
 	if (!good)
 		log_line(LOG_ERROR, "could not listen on %s for metrics", settings.metrics);
 	free(host);

@@ -113,6 +113,8 @@ test_texts(void)
 							"c",
 							6, text, sizeof(text)),
 			 "a??b?c", "control characters do not come into the log");
+	tap_text(text_printable("a\x7f\xc2\x9b\xc2\xa0z", 7, text, sizeof(text)), "a??\xc2\xa0z",
+			 "nor those that are two bytes");
 	tap_text(text_printable("0123456789", 10, text, 10), "012345...", "a long text is cut");
 }
 

@@ -107,6 +107,10 @@ test_flags(void)
 	char *password[] = {"x", "--database", "host=a password=b"};
 	char *twice[] = {"x", "--listen", "1", "--listen", "1"};
 	char *tls[] = {"x", "--listen", "1 tls=on"};
+	char *port[] = {"x", "--listen", "127.0.0.1:99999"};
+	char *option[] = {"x", "--database", "no_such=1"};
+	char *quote[] = {"x", "--database", "dbname='pass"};
+	char *metrics[] = {"x", "--metrics", "127.0.0.1:http"};
 	SettingsError error;
 
 	tap_ok(load(good, 7, &error), "flags: %s", error.text);
@@ -130,6 +134,14 @@ test_flags(void)
 		   error.text);
 	tap_ok(!load(tls, 3, &error) && strstr(error.text, "tls_cert_file"),
 		   "TLS without a certificate: %s", error.text);
+	tap_ok(!load(port, 3, &error) && strstr(error.text, "is not 'host:port'"), "a port: %s",
+		   error.text);
+	tap_ok(!load(option, 3, &error) && strstr(error.text, "\"no_such\""),
+		   "an option of the connection string: %s", error.text);
+	tap_ok(!load(quote, 3, &error) && !strstr(error.text, "pass"),
+		   "nothing else of the connection string is repeated: %s", error.text);
+	tap_ok(!load(metrics, 3, &error) && strstr(error.text, "metrics"), "address of /metrics: %s",
+		   error.text);
 }
 
 static void
