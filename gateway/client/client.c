@@ -199,6 +199,15 @@ client_close(Client *client)
 }
 
 void
+client_close_behind(Call *call)
+{
+	Client *client = call->client;
+
+	call_drop_waiting(client);
+	client_close(client);
+}
+
+void
 client_stop_input(Client *client)
 {
 	client_pump(client);
@@ -211,9 +220,15 @@ client_stop_input(Client *client)
 /* Requests that one client may have under way: by number, and by their memory. */
 #define MAX_CALLS 1024
 
+/*
+ * Before a login, a client may have one request under way: what is behind AUTH has the limits of a
+ * client that has logged in.
+ */
 static bool
 may_take(const Client *client)
 {
+	if (client->role == NULL && client->calls > 0)
+		return false;
 	return !client->is_stalled && client->calls < MAX_CALLS &&
 		   client->call_bytes <= (size_t) settings.max_frame_size;
 }

@@ -146,6 +146,8 @@ extern Client *client_create(struct bufferevent *connection, const char *address
 							 const ListenAddress *listener);
 /* Closes when all requests before are answered and sent; nothing more is read. */
 extern void client_close(Client *client);
+/* The same for a call that is the last of its client: what has arrived behind it is forgotten. */
+extern void client_close_behind(Call *call);
 /* Closes at once.  The reason is logged. */
 extern void client_drop(Client *client, const char *reason);
 /* Stops to hear the client, as at the end of the program: what has arrived whole is answered. */
@@ -174,9 +176,9 @@ extern void client_push_end(Client *client, Reply *reply);
 extern size_t client_output(const Client *client);
 /* Pushes wait: drained() comes when there is less output. */
 extern void client_watch_output(Client *client);
-/* Is nothing unanswered or arriving?  While it is not, redis-rs may take a push for a reply. */
 /* As when the connection ends: nothing is subscribed to any more. */
 extern void client_end_subscriptions(Client *client);
+/* Is nothing unanswered or arriving?  While it is not, redis-rs may take a push for a reply. */
 extern bool client_is_idle(const Client *client);
 
 #endif /* CLIENT_CLIENT_H */

@@ -31,7 +31,7 @@ extern void call_queue_error(Client *client, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 /* Starts the calls whose turn it is. */
 extern void call_start_waiting(Client *client);
-/* Forgets the calls that have not started. */
+/* Forgets the calls that have not started; they are the end of the queue. */
 extern void call_drop_waiting(Client *client);
 
 #endif /* CLIENT_CLIENT_INTERNAL_H */

@@ -41,6 +41,7 @@ take_value(Arguments *arguments, Dialect dialect, Option option, StoreAppend *ap
 	switch (option)
 	{
 		case OPTION_EVENT_ID:
+			event->has_event_id = true;
 			return argument_uuid(arguments, "event id", &event->event_id);
 		case OPTION_PARTITION_KEY:
 			append->has_partition_key = true;
@@ -96,8 +97,6 @@ take_event(Arguments *arguments, Dialect dialect, bool with_key, StoreAppend *ap
 		(event->expected_version == EXPECTED_ANY || event->expected_version == EXPECTED_EXISTS))
 		return argument_fail(arguments, "strict versioning mode rejects EXPECTED_VERSION %s",
 							 event->expected_version == EXPECTED_ANY ? "any" : "exists");
-	if (!(given & 1u << OPTION_EVENT_ID))
-		event->event_id = (Uuid){{0}};
 	return true;
 }
 
@@ -108,14 +107,12 @@ take_event(Arguments *arguments, Dialect dialect, bool with_key, StoreAppend *ap
 static void
 give_ids(StoreAppend *append)
 {
-	static const Uuid none = {{0}};
-
 	for (int i = 0; i < append->count; i++)
 	{
 		AppendEvent *event = &append->events[i];
 		Uuid key = append->partition_key;
 
-		if (memcmp(&event->event_id, &none, sizeof(none)) != 0)
+		if (event->has_event_id)
 			continue;
 		if (!append->has_partition_key)
 			uuid_of_name(event->stream_id, event->stream_id_length, &key);

@@ -64,12 +64,8 @@ run_select(Call *call)
 static void
 run_quit(Call *call)
 {
-	Client *client = call->client;
-
-	client_hold(client);
+	client_close_behind(call);
 	call_ok(call);
-	client_close(client);
-	client_release(client);
 }
 
 static void

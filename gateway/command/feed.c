@@ -1,6 +1,8 @@
 #include "command/feed.h"
 
+#include <search.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/memory.h"
 
@@ -42,20 +44,70 @@ client_only_listens(const Client *client)
 		   feed_count(client, FEED_CHANNEL) + feed_count(client, FEED_PATTERN) > 0;
 }
 
+/* ---- the list of a client, and its tree of names ---- */
+
 static void
 append_feed(Feeds *feeds, Feed *feed)
 {
-	Feed **last = &feeds->first;
-
-	while (*last != NULL)
-		last = &(*last)->next;
+	feed->previous = feeds->last;
 	feed->next = NULL;
-	*last = feed;
+	if (feeds->last != NULL)
+		feeds->last->next = feed;
+	else
+		feeds->first = feed;
+	feeds->last = feed;
+}
+
+static void
+remove_feed(Feeds *feeds, Feed *feed)
+{
+	if (feed->previous != NULL)
+		feed->previous->next = feed->next;
+	else
+		feeds->first = feed->next;
+	if (feed->next != NULL)
+		feed->next->previous = feed->previous;
+	else
+		feeds->last = feed->previous;
+}
+
+static int
+compare_names(const void *a, const void *b)
+{
+	const Feed *one = a;
+	const Feed *other = b;
+
+	if (one->kind != other->kind)
+		return one->kind < other->kind ? -1 : 1;
+	if (one->name_length != other->name_length)
+		return one->name_length < other->name_length ? -1 : 1;
+	return memcmp(one->name, other->name, one->name_length);
+}
+
+static void
+add_name(Feeds *feeds, Feed *feed, const Word *name)
+{
+	feed->name = mem_copy(name->data, name->length);
+	feed->name_length = name->length;
+	if (tsearch(feed, &feeds->by_name, compare_names) == NULL)
+		abort();
 }
 
 Feed *
+feed_find(const Client *client, FeedKind kind, const Word *name)
+{
+	const Feeds *feeds = client->subscriber;
+	const Feed wanted = {.kind = kind, .name = name->data, .name_length = name->length};
+	void *found = feeds != NULL ? tfind(&wanted, &feeds->by_name, compare_names) : NULL;
+
+	return found != NULL ? *(Feed **) found : NULL;
+}
+
+/* ---- life ---- */
+
+Feed *
 feed_begin(Call *call, FeedKind kind, const FeedCalls *calls, SourceSet *sources, int64_t window,
-		   void *arg)
+		   const Word *name, void *arg)
 {
 	Client *client = call->client;
 	Feeds *feeds = feeds_of(client);
@@ -67,6 +119,8 @@ feed_begin(Call *call, FeedKind kind, const FeedCalls *calls, SourceSet *sources
 	feed->call = call;
 	feed->arg = arg;
 	append_feed(feeds, feed);
+	if (name != NULL)
+		add_name(feeds, feed, name);
 	feeds->counts[kind]++;
 	feed->subscription =
 		subscription_begin(client->role, sources, window, client->id, &owner, feed);
@@ -76,21 +130,21 @@ feed_begin(Call *call, FeedKind kind, const FeedCalls *calls, SourceSet *sources
 void
 feed_end(Feed *feed)
 {
-	Feed **at = &feed->feeds->first;
+	Feeds *feeds = feed->feeds;
 
-	while (*at != feed)
-		at = &(*at)->next;
-	*at = feed->next;
-	feed->feeds->counts[feed->kind]--;
+	remove_feed(feeds, feed);
+	if (feed->name != NULL)
+		tdelete(feed, &feeds->by_name, compare_names);
+	feeds->counts[feed->kind]--;
 	subscription_end(feed->subscription);
-	free(feed->arg);
+	free(feed->name);
 	free(feed);
 }
 
 void
-feed_flow(const StoreRole *role, const Uuid *id)
+feed_flow(const Uuid *id)
 {
-	Subscription *subscription = subscription_find(role, id);
+	Subscription *subscription = subscription_find(id);
 
 	if (subscription != NULL)
 		subscription_flow(subscription);
@@ -154,7 +208,7 @@ on_drained(Client *client)
 
 	if (first == NULL)
 		return;
-	feeds->first = first->next;
+	remove_feed(feeds, first);
 	append_feed(feeds, first);
 	for (Feed *feed = feeds->first; feed != NULL; feed = feed->next)
 		subscription_run(feed->subscription);

@@ -45,8 +45,12 @@ struct Feed
 	bool owes_push;
 	/* FEED_BATCH: bytes of the reply so far */
 	size_t collected;
-	/* of the command; freed with the feed */
+	/* the channel or the pattern, or NULL */
+	char *name;
+	size_t name_length;
+	/* of the command */
 	void *arg;
+	Feed *previous;
 	Feed *next;
 };
 
@@ -55,20 +59,28 @@ struct Feeds
 {
 	Client *client;
 	Feed *first;
+	Feed *last;
+	/* those with a name, a tree of tsearch() */
+	void *by_name;
 	int counts[FEED_KINDS];
 };
 
 /* Called once, before any client comes. */
 extern void feeds_setup(void);
-/* Begins a subscription for a call; takes over the sources.  What it calls, it calls later. */
+/*
+ * Begins a subscription for a call; takes over the sources.  What it calls, it calls later.  name:
+ * of a channel or pattern that the client does not have yet, or NULL.
+ */
 extern Feed *feed_begin(Call *call, FeedKind kind, const FeedCalls *calls, SourceSet *sources,
-						int64_t window, void *arg);
+						int64_t window, const Word *name, void *arg);
 extern void feed_end(Feed *feed);
 /* The call has ended; events may come, if there still is a subscription with this id. */
-extern void feed_flow(const StoreRole *role, const Uuid *id);
+extern void feed_flow(const Uuid *id);
 /* How many there are of a kind. */
 extern int feed_count(const Client *client, FeedKind kind);
 extern Feed *feed_first(const Client *client);
+/* The feed of a channel or a pattern; NULL if the client has none. */
+extern Feed *feed_find(const Client *client, FeedKind kind, const Word *name);
 /* The push that says how many subscriptions of ESUB and EPSUB a client has. */
 extern void feed_write_push(Reply *reply, const Feed *feed);
 

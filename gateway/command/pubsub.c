@@ -15,20 +15,14 @@
 #include "command/feed.h"
 #include "command/subscribe_arguments.h"
 
-/* The name of a channel or pattern; the arg of its feed. */
-typedef struct Channel
-{
-	struct Group *group;
-	size_t length;
-	char name[];
-} Channel;
-
-/* A call, until all that it subscribes to has begun. */
+/* A call, until all that it subscribes to has begun; the arg of its feeds. */
 typedef struct Group
 {
 	Call *call;
 	FeedKind kind;
-	int left;
+	/* how many words have been looked at, and of their channels, how many have not begun yet */
+	int words_taken;
+	int starting;
 	/* what the client had before */
 	int count_before;
 	/* by word behind the name: NULL if it was there already */
@@ -39,22 +33,6 @@ static int
 count_all(const Client *client)
 {
 	return feed_count(client, FEED_CHANNEL) + feed_count(client, FEED_PATTERN);
-}
-
-static Feed *
-find_channel(const Client *client, FeedKind kind, const Word *word)
-{
-	Feed *feed = feed_first(client);
-
-	for (; feed != NULL; feed = feed->next)
-	{
-		const Channel *channel = feed->arg;
-
-		if (feed->kind == kind && channel->length == word->length &&
-			memcmp(channel->name, word->data, word->length) == 0)
-			break;
-	}
-	return feed;
 }
 
 /* RESP2 has no pushes, and clients know these arrays there. */
@@ -86,7 +64,6 @@ static void
 answer_group(Group *group)
 {
 	Call *call = group->call;
-	StoreRole *role = store_role_ref(call->client->role);
 	int words = call->request->count - 1;
 	int count = group->count_before;
 	int id_count = 0;
@@ -103,7 +80,7 @@ answer_group(Group *group)
 		{
 			ids[id_count++] = feed->subscription->id;
 			feed->call = NULL;
-			((Channel *) feed->arg)->group = NULL;
+			feed->arg = NULL;
 			count++;
 		}
 		write_confirmation(&reply, group->kind == FEED_CHANNEL ? "subscribe" : "psubscribe",
@@ -112,9 +89,8 @@ answer_group(Group *group)
 	free(group);
 	call_end(call, &reply);
 	for (int i = 0; i < id_count; i++)
-		feed_flow(role, &ids[i]);
+		feed_flow(&ids[i]);
 	free(ids);
-	store_role_unref(role);
 }
 
 /* Ends what the call has begun. */
@@ -127,10 +103,12 @@ end_group(Group *group)
 	free(group);
 }
 
+static void begin_channels(Group *group);
+
 static void
 channel_started(Feed *feed, const StoreError *error)
 {
-	Group *group = ((Channel *) feed->arg)->group;
+	Group *group = feed->arg;
 	Call *call = group->call;
 
 	if (error != NULL)
@@ -138,14 +116,17 @@ channel_started(Feed *feed, const StoreError *error)
 		end_group(group);
 		call_store_error(call, error);
 	}
-	else if (--group->left == 0)
-		answer_group(group);
+	else
+	{
+		group->starting--;
+		begin_channels(group);
+	}
 }
 
 static void
 channel_abandoned(Feed *feed)
 {
-	Group *group = ((Channel *) feed->arg)->group;
+	Group *group = feed->arg;
 	Call *call = group->call;
 
 	end_group(group);
@@ -155,7 +136,6 @@ channel_abandoned(Feed *feed)
 static void
 channel_deliver(Feed *feed, StoreEvent *event, int64_t cursor)
 {
-	const Channel *channel = feed->arg;
 	Client *client = feed->feeds->client;
 	struct evbuffer *json = evbuffer_new();
 	size_t length;
@@ -167,7 +147,7 @@ channel_deliver(Feed *feed, StoreEvent *event, int64_t cursor)
 	client_push_begin(client, &reply);
 	begin_message(&reply, feed->kind == FEED_PATTERN ? 4 : 3);
 	reply_bulk_text(&reply, feed->kind == FEED_PATTERN ? "pmessage" : "message");
-	reply_bulk(&reply, channel->name, channel->length);
+	reply_bulk(&reply, feed->name, feed->name_length);
 	if (feed->kind == FEED_PATTERN)
 		reply_bulk(&reply, event->stream_id, event->stream_id_length);
 	reply_bulk(&reply, evbuffer_pullup(json, -1), length);
@@ -180,18 +160,36 @@ static const FeedCalls channel_calls = {channel_started, channel_abandoned, chan
 static Feed *
 begin_channel(Group *group, const Word *word)
 {
-	Channel *channel = mem_alloc(sizeof(Channel) + word->length);
 	SourceSet sources = {.pattern_from = SOURCE_LATEST};
 
-	channel->group = group;
-	channel->length = word->length;
-	memcpy(channel->name, word->data, word->length);
 	if (group->kind == FEED_PATTERN)
 		source_add_pattern(&sources, word->data, word->length);
 	else
 		source_add_stream(&sources, word->data, word->length, SOURCE_LATEST);
-	group->left++;
-	return feed_begin(group->call, group->kind, &channel_calls, &sources, 0, channel);
+	group->starting++;
+	return feed_begin(group->call, group->kind, &channel_calls, &sources, 0, word, group);
+}
+
+/* Each asks the store where it begins: one client's must not make the reads of others wait. */
+#define MAX_STARTING 16
+
+/* Begins more of its channels, and answers when all have begun. */
+static void
+begin_channels(Group *group)
+{
+	const Request *request = group->call->request;
+	int words = request->count - 1;
+
+	while (group->words_taken < words && group->starting < MAX_STARTING)
+	{
+		int i = group->words_taken++;
+		const Word *word = &request->words[i + 1];
+
+		if (feed_find(group->call->client, group->kind, word) == NULL)
+			group->feeds[i] = begin_channel(group, word);
+	}
+	if (group->starting == 0)
+		answer_group(group);
 }
 
 static void
@@ -219,15 +217,7 @@ subscribe(Call *call, FeedKind kind)
 	group->call = call;
 	group->kind = kind;
 	group->count_before = count_all(call->client);
-	for (int i = 0; i < words; i++)
-	{
-		const Word *word = &request->words[i + 1];
-
-		if (find_channel(call->client, kind, word) == NULL)
-			group->feeds[i] = begin_channel(group, word);
-	}
-	if (group->left == 0)
-		answer_group(group);
+	begin_channels(group);
 }
 
 static void
@@ -252,13 +242,11 @@ unsubscribe_all(Client *client, FeedKind kind, const char *what, Reply *reply)
 
 	for (Feed *feed = feed_first(client); feed != NULL; feed = next)
 	{
-		const Channel *channel = feed->arg;
-
 		next = feed->next;
 		if (feed->kind != kind)
 			continue;
 		found = true;
-		write_confirmation(reply, what, channel->name, channel->length, count_all(client) - 1);
+		write_confirmation(reply, what, feed->name, feed->name_length, count_all(client) - 1);
 		feed_end(feed);
 	}
 	if (!found)
@@ -278,7 +266,7 @@ unsubscribe(Call *call, FeedKind kind, const char *what)
 	for (int i = 1; i < request->count; i++)
 	{
 		const Word *word = &request->words[i];
-		Feed *feed = find_channel(client, kind, word);
+		Feed *feed = feed_find(client, kind, word);
 
 		if (feed != NULL)
 			feed_end(feed);

@@ -44,7 +44,6 @@ static void
 push_started(Feed *feed, const StoreError *error)
 {
 	Call *call = feed->call;
-	StoreRole *role = feed->subscription->role;
 	Uuid id = feed->subscription->id;
 	Reply reply;
 
@@ -64,10 +63,8 @@ push_started(Feed *feed, const StoreError *error)
 		else
 			feed->owes_push = true;
 	}
-	store_role_ref(role);
 	call_end(call, &reply);
-	feed_flow(role, &id);
-	store_role_unref(role);
+	feed_flow(&id);
 }
 
 static void
@@ -121,7 +118,6 @@ batch_answer(Feed *feed)
 	Call *call = feed->call;
 	Reply reply;
 
-	feed->arg = NULL;
 	feed_end(feed);
 	call_begin(call, &reply);
 	reply_array(&reply, batch->count);
@@ -150,7 +146,6 @@ batch_started(Feed *feed, const StoreError *error)
 		subscription_flow(feed->subscription);
 		return;
 	}
-	feed->arg = NULL;
 	feed_end(feed);
 	free_batch(batch);
 	call_store_error(call, error);
@@ -181,7 +176,7 @@ begin_batch(Call *call, SubscribeArguments *arguments)
 
 	if (window == 0 || window > BATCH_EVENTS)
 		window = BATCH_EVENTS;
-	feed = feed_begin(call, FEED_BATCH, &batch_calls, &arguments->sources, window, batch);
+	feed = feed_begin(call, FEED_BATCH, &batch_calls, &arguments->sources, window, NULL, batch);
 	batch->timer = evtimer_new(client_base(), on_batch_timer, feed);
 }
 
@@ -202,7 +197,8 @@ begin(Call *call, SubscribeArguments *arguments, bool is_valid)
 		/* an array that was not asked for makes such libraries fail */
 		call_error(call, "ERR subscriptions need RESP3, send HELLO 3");
 	else
-		feed_begin(call, FEED_ESUB, &push_calls, &arguments->sources, arguments->window, NULL);
+		feed_begin(call, FEED_ESUB, &push_calls, &arguments->sources, arguments->window, NULL,
+				   NULL);
 	source_set_free(&arguments->sources);
 }
 
@@ -224,12 +220,21 @@ run_epsub(Call *call)
 	begin(call, &arguments, is_valid);
 }
 
-/* From any connection of the same user, because pools change connections. */
+/*
+ * From any connection of the same user, because pools change connections; and from its own one,
+ * which may have logged in as somebody else.
+ */
+static bool
+may_acknowledge(const Client *client, const Subscription *subscription)
+{
+	return subscription->affinity == client->id ||
+		   strcmp(store_role_name(subscription->role), store_role_name(client->role)) == 0;
+}
+
 static void
 run_eack(Call *call)
 {
 	const Word *words = call->request->words;
-	StoreRole *role = call->client->role;
 	Subscription *subscription;
 	int64_t cursor;
 	Uuid id;
@@ -244,20 +249,18 @@ run_eack(Call *call)
 		call_error(call, "INVALIDARG unexpected string: expected number");
 		return;
 	}
-	subscription = subscription_find(role, &id);
-	if (subscription == NULL)
+	subscription = subscription_find(&id);
+	if (subscription == NULL || !may_acknowledge(call->client, subscription))
 	{
 		call_error(call, "NOTFOUND subscription not found");
 		return;
 	}
 	window_acknowledge(&subscription->window, cursor);
 	/* the answer before the events that it allows; the subscription may end with it */
-	store_role_ref(role);
 	call_ok(call);
-	subscription = subscription_find(role, &id);
+	subscription = subscription_find(&id);
 	if (subscription != NULL)
 		subscription_run(subscription);
-	store_role_unref(role);
 }
 
 const Command subscribe_commands[] = {

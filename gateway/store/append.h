@@ -19,6 +19,7 @@ typedef struct AppendEvent
 	size_t stream_id_length;
 	const char *event_name;
 	size_t event_name_length;
+	bool has_event_id;
 	Uuid event_id;
 	int64_t expected_version;
 	/* Unix milliseconds, or -1: the time of the append */

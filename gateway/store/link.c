@@ -111,16 +111,21 @@ set_timer(struct event *timer, int64_t msecs)
 
 /* While the connection is lost, requests fail when their time is over. */
 static void
+watch_deadline(StoreLink *link, const StoreRequest *request)
+{
+	int64_t left = request->deadline - clock_usecs();
+
+	if (evtimer_pending(link->deadline_timer, NULL) && link->next_deadline <= request->deadline)
+		return;
+	link->next_deadline = request->deadline;
+	set_timer(link->deadline_timer, left > 0 ? left / 1000 + 1 : 0);
+}
+
+static void
 watch_deadlines(StoreLink *link)
 {
-	int64_t next = INT64_MAX;
-	int64_t now = clock_usecs();
-
 	for (StoreRequest *request = link->waiting.first; request != NULL; request = request->next)
-		if (request->deadline < next)
-			next = request->deadline;
-	if (next != INT64_MAX)
-		set_timer(link->deadline_timer, next > now ? (next - now) / 1000 + 1 : 0);
+		watch_deadline(link, request);
 }
 
 static void
@@ -340,7 +345,7 @@ link_send(StoreLink *link, StoreRequest *request)
 		if (!is_pausing)
 			return;
 	}
-	watch_deadlines(link);
+	watch_deadline(link, request);
 }
 
 void

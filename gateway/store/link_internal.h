@@ -41,6 +41,8 @@ struct StoreLink
 	int64_t pause;
 	struct event *pause_timer;
 	struct event *deadline_timer;
+	/* when deadline_timer, if it is pending, ends: a time of clock_usecs() */
+	int64_t next_deadline;
 	/* clock_usecs() when the connection was lost, 0 while all is well */
 	int64_t down_since;
 	char last_sqlstate[6];

@@ -22,13 +22,13 @@ table_place(const Uuid *id)
 }
 
 Subscription *
-subscription_find(const StoreRole *role, const Uuid *id)
+subscription_find(const Uuid *id)
 {
 	Subscription *subscription = *table_place(id);
 
 	while (subscription != NULL && memcmp(&subscription->id, id, sizeof(Uuid)) != 0)
 		subscription = subscription->next_by_id;
-	return subscription != NULL && subscription->role == role ? subscription : NULL;
+	return subscription;
 }
 
 static void

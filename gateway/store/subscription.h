@@ -101,8 +101,8 @@ extern void subscription_end(Subscription *subscription);
 extern void subscription_flow(Subscription *subscription);
 /* Delivers what can be delivered now; reads history if that is needed.  Never ends it. */
 extern void subscription_run(Subscription *subscription);
-/* The subscription with this id, of this role; NULL if there is none. */
-extern Subscription *subscription_find(const StoreRole *role, const Uuid *id);
+/* The subscription with this id; NULL if there is none. */
+extern Subscription *subscription_find(const Uuid *id);
 
 /* For history.c: takes an event of a page.  False: no more of them. */
 extern bool subscription_offer(Subscription *subscription, StoreEvent *event);

@@ -52,6 +52,25 @@ append(const char *text, Dialect dialect, const char *wanted)
 
 #define ID "ed389b27-52a3-5d70-9099-7a11547b8e8c"
 
+/* The nil UUID is an id like any other: it must not be replaced. */
+static void
+test_nil_id(void)
+{
+	static const Uuid nil = {{0}};
+	char line[] = "EMAPPEND k s E EVENT_ID 00000000-0000-0000-0000-000000000000 s E";
+	Request *request = request_of(line);
+	ArgumentError error;
+	Arguments arguments = {.request = request, .at = 1, .error = &error};
+	StoreAppend parsed = {0};
+	bool good = parse_emappend(&arguments, DIALECT_SIERRADB, &parsed);
+
+	tap_ok(good && memcmp(&parsed.events[0].event_id, &nil, sizeof(nil)) == 0 &&
+			   memcmp(&parsed.events[1].event_id, &nil, sizeof(nil)) != 0,
+		   "the nil UUID is an event id");
+	free(parsed.events);
+	request_free(request);
+}
+
 static void
 test_append_errors(void)
 {
@@ -216,6 +235,7 @@ void
 test_arguments(void)
 {
 	test_append_errors();
+	test_nil_id();
 	test_strict();
 	version("any", DIALECT_SIERRADB, EXPECTED_ANY);
 	version("EXISTS", DIALECT_SIERRADB, EXPECTED_EXISTS);

@@ -40,7 +40,7 @@ my $guarded  = start_gateway(
     $node,
     name         => 'guarded',
     database     => sprintf('host=127.0.0.1 port=%s dbname=postgres user=writer', $node->port),
-    require_auth => 'on', strict_versioning => 'on', max_clients => 3, output_limit => '64kB', metrics => '127.0.0.1:' . PostgreSQL::Test::Cluster::get_free_port(),
+    require_auth => 'on', strict_versioning => 'on', max_clients => 3, output_limit => '64kB', metrics => '*:' . PostgreSQL::Test::Cluster::get_free_port(),
 );
 my ($port, $tutorial) = @{ $gateway->{ports} };
 my $uuid = qr/[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}/;
@@ -110,6 +110,16 @@ my $rust = connect_gateway($port);
 is($rust->call('CLIENT', 'SETINFO', 'LIB-NAME', 'redis-rs'), '+OK', 'SETINFO of redis-rs');
 is($rust->call('ESVER', 'none'), '_', 'it gets the null of RESP3');
 is($rust->call('ESCAN', 'none', '-', '+')->[0], '%', 'and maps');
+
+# Of what is sent behind QUIT nothing is run, also if QUIT waits for an append.
+{
+    my $client = connect_gateway($port);
+    $client->send_bytes(join '', map { SierraResp::frame(@$_) } [qw(EAPPEND quit E)], ['QUIT'], [qw(EAPPEND quit E)]);
+    is($client->reply->[0], '*', 'an append before QUIT');
+    is($client->reply, '+OK', 'QUIT behind an append');
+    ok($client->is_ended, 'nothing behind QUIT is answered');
+    is(connect_gateway($port)->call('ESVER', 'quit'), ':0', 'or stored');
+}
 
 # ---- appends ----
 
@@ -204,6 +214,15 @@ is_deeply([ map { $_->{payload} } @$long ], [ 0 .. 1999 ], 'a scan of many pages
 my $hundred = $client->call('ESCAN', 'long', '-', '+');
 is_deeply([ $hundred->[2], scalar @{ events($hundred) } ], [ '#t', 100 ], 'COUNT is 100 if it is not given');
 
+# A page ends at a megabyte, so these come in four.  More than the gateway reads at once, too.
+$client->send_bytes(join '', map { SierraResp::frame('EAPPEND', 'wide', 'E', 'PAYLOAD', $_ x 300_000) } 'a' .. 'l');
+is_deeply([ map { hash($client->reply)->{stream_version} } 0 .. 11 ], [ 0 .. 11 ], 'a pipeline of large appends');
+foreach my $count (1, 4, 11, 12, 13) {
+    my $wide = $client->call('ESCAN', 'wide', '-', '+', 'COUNT', $count);
+    is($wide->[2], $count < 12 ? '#t' : '#f', "COUNT $count of 12 large events: has_more");
+    is(join('', map { substr($_->{payload}, 299_999) } @{ events($wide) }), substr('abcdefghijkl', 0, $count), "COUNT $count of 12 large events: the events");
+}
+
 foreach my $case (
     [ [qw(ESCAN many + +)],          q{-INVALIDARG start version cannot be '+'} ],
     [ [qw(ESCAN many 0 -)],          q{-INVALIDARG end version cannot be '-'} ],
@@ -292,6 +311,15 @@ my $user  = connect_gateway($guard);
 is($user->call('PING'), '-NOAUTH Authentication required.', 'without AUTH nothing is answered');
 is($user->call('EAPPEND', 's', 'E'), '-NOAUTH Authentication required.', 'neither are appends');
 like($user->call('HELLO', 3), qr/^-NOAUTH HELLO must be called/, 'nor HELLO');
+
+# A client need not wait for the answer to AUTH: what follows has the limits of a login.
+{
+    my $client = connect_gateway($guard);
+    $client->send_bytes(join '', map { SierraResp::frame(@$_) } [ 'AUTH', 'writer', 'one two' ],
+        [ 'EAPPEND', 'eager', 'E', 'EXPECTED_VERSION', 'empty', 'PAYLOAD', 'x' x 20000 ]);
+    is($client->reply, '+OK', 'AUTH in a pipeline');
+    is(hash($client->reply)->{stream_version}, 0, 'a large command right behind it');
+}
 my $refused = '-WRONGPASS invalid username-password pair or user is disabled.';
 is($user->call('AUTH', 'writer', 'wrong'), $refused, 'a wrong password');
 is($user->call('AUTH', 'nobody', 'wrong'), $refused, 'a user that is not there');
@@ -304,6 +332,16 @@ is(hash($user->call('EAPPEND', 'auth', 'E', 'EXPECTED_VERSION', 'empty'))->{stre
 is($user->call('AUTH', 'reader', 'three'), '+OK', 'AUTH changes the role');
 is($user->call('ESVER', 'auth'), ':0', 'this role may read');
 like($user->call('EAPPEND', 'auth', 'E', 'EXPECTED_VERSION', 0), qr/^-NOPERM permission denied/, 'and may not append');
+
+# A subscription stays with its connection, which may acknowledge it whoever it is now.
+{
+    my $client = connect_gateway($guard, hello => undef);
+    $client->call('HELLO', 3, 'AUTH', 'writer', 'one two');
+    my $id = $client->ask(qw(ESUB auth FROM 0 WINDOW 1));
+    $client->ask('AUTH', 'reader', 'three');
+    is($client->ask('EACK', $id, 0), 'OK', 'EACK after AUTH as another user');
+    like($user->call('EACK', $id, 0), qr/^-NOTFOUND/, 'EACK of another connection of this user');
+}
 is($user->call('AUTH', 'reader', 'wrong'), $refused, 'a wrong password, after a right one');
 is($user->call('ESVER', 'auth'), ':0', 'leaves the role as it was');
 is($user->call('RESET'), '+RESET', 'RESET');
@@ -332,9 +370,9 @@ unlike(gateway_log($gateway) . gateway_log($guarded), qr/one two|three|wrong/, '
 like(gateway_log($guarded), qr/login as nobody failed/, 'a failed login is');
 like(gateway_log($gateway), qr/debug: client \d+ \(127\.0\.0\.1:\d+\) \S+: EAPPEND order-1 took \d+ ms\n/, 'a line says who, what and how long');
 like(gateway_log($gateway), qr/EAPPEND order-1 took \d+ ms, error WRONGVER\n/, 'and how it ended');
-my ($metrics) = slurp_file($guarded->{config}) =~ /metrics = '(.*)'/;
-like(HTTP::Tiny->new->get("http://$metrics/metrics")->{content}, qr/^sierra_gateway_failed_logins_total 6$/m, '/metrics');
-is(HTTP::Tiny->new->get("http://$metrics/health")->{content}, "ok\n", '/health');
+my ($metrics) = slurp_file($guarded->{config}) =~ /metrics = '\*(.*)'/;
+like(HTTP::Tiny->new->get("http://127.0.0.1$metrics/metrics")->{content}, qr/^sierra_gateway_failed_logins_total 6$/m, '/metrics');
+is(HTTP::Tiny->new->get("http://127.0.0.1$metrics/health")->{content}, "ok\n", '/health');
 my $program = gateway_program();
 my ($out, $err) = run_command([ $program, '--help' ]);
 like($out, qr/--max-?_?clients/, '--help');

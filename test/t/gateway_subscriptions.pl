@@ -370,6 +370,44 @@ sub followers {
     is_deeply($client->messages(1), ['end-1 2'], 'and it begins again with the next subscription');
 }
 
+# ---- many channels ----
+
+# Channels of one SUBSCRIBE, more than begin at a time, some of them twice.
+{
+    my $client = SierraResp->new($port, hello => 3);
+    my @names  = map { 'channel-' . $_ % 300 } 1 .. 400;
+    $client->send_bytes(SierraResp::frame('SUBSCRIBE', @names));
+    is_deeply([ map { my $push = $client->next_push; "@$push" } @names ],
+        [ map { "subscribe $names[$_] " . ($_ < 300 ? $_ + 1 : 300) } 0 .. $#names ], 'SUBSCRIBE with 300 channels');
+    $client->send_bytes(SierraResp::frame('UNSUBSCRIBE', map { "channel-$_" } 0 .. 298));
+    is_deeply([ map { $client->next_push->[2] } 0 .. 298 ], [ reverse 1 .. 299 ], 'UNSUBSCRIBE of all but one');
+    append('channel-298');
+    append('channel-299');
+    is($client->next_push->[1], 'channel-299', 'which is still there');
+}
+
+# While a client subscribes, others read in between: here both wait for a table.
+{
+    my $fair  = start_gateway($node, name => 'fair', readers => 1, log_level => 'debug');
+    my $admin = SierraResp->new($fair->{ports}[0]);
+    my ($many, $one) = map { SierraResp->new($fair->{ports}[0], hello => 3) } 1 .. 2;
+    $one->ask(qw(ESVER fair));
+    my $asked  = 0;
+    my $arrived = sub { $asked++; $admin->ask('INFO', 'STATS') =~ /total_commands_processed:(\d+)/ ? $1 - $asked : die 'no number of commands' };
+    my $commands = $arrived->();
+    $dbh->begin_work;
+    $dbh->do('LOCK TABLE es.events IN ACCESS EXCLUSIVE MODE');
+    $many->send_bytes(SierraResp::frame('SUBSCRIBE', map { "fair-$_" } 1 .. 100));
+    wait_until('SUBSCRIBE has arrived', sub { $arrived->() == $commands + 1 });
+    $one->send_bytes(SierraResp::frame(qw(ESVER fair)));
+    wait_until('ESVER has arrived', sub { $arrived->() == $commands + 2 });
+    $dbh->commit;
+    $one->next_answer;
+    $many->next_push foreach 1 .. 100;
+    like(gateway_log($fair), qr/ESVER fair took.*ESVER fair took.*SUBSCRIBE took/s, 'a client that subscribes to many channels lets others read');
+    stop_gateway($fair);
+}
+
 # ---- plain pub/sub, and clients that want something else ----
 
 {
