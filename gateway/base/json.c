@@ -60,15 +60,19 @@ take_escape(Json *json)
 static bool
 take_string(Json *json)
 {
-	while (json->at < json->end)
-	{
-		char c = *json->at++;
+	const char *end = json->end;
 
-		if (c == '"')
+	do
+	{
+		const char *at = json->at;
+
+		while (at < end && *at != '"' && *at != '\\' && (unsigned char) *at >= 32)
+			at++;
+		json->at = at;
+		if (take(json, '"'))
 			return true;
-		if ((unsigned char) c < 32 || (c == '\\' && !take_escape(json)))
-			return false;
-	}
+		/* else a control character, or the end */
+	} while (take(json, '\\') && take_escape(json));
 	return false;
 }
 

@@ -123,6 +123,16 @@ utf8_length(const unsigned char *text, size_t length)
 	return size;
 }
 
+/* Are the next 8 bytes ASCII, as nearly always? */
+static bool
+is_ascii(const unsigned char *text)
+{
+	uint64_t bytes;
+
+	memcpy(&bytes, text, sizeof(bytes));
+	return (bytes & UINT64_C(0x8080808080808080)) == 0;
+}
+
 bool
 text_is_utf8(const char *text, size_t length)
 {
@@ -131,7 +141,7 @@ text_is_utf8(const char *text, size_t length)
 
 	while (at < end)
 	{
-		size_t size = utf8_length(at, end - at);
+		size_t size = end - at >= 8 && is_ascii(at) ? 8 : utf8_length(at, end - at);
 
 		if (size == 0)
 			return false;

@@ -363,11 +363,41 @@ client_pump(Client *client)
 
 /* ---- what libevent calls ---- */
 
+/* libevent reads not more than this in a turn of the loop; here is room for what is left. */
+#define LIBEVENT_READ 4096
+#define MORE_READ 32768
+
+/*
+ * Reads the rest of what has arrived: the commands that a client has sent together are then
+ * carried out together, so its appends are one commit.
+ */
+static void
+read_rest(struct bufferevent *connection)
+{
+	struct evbuffer *input = bufferevent_get_input(connection);
+	struct evbuffer_iovec room;
+	ssize_t count;
+
+	/* libevent keeps others from adding bytes to its buffer */
+	evbuffer_unfreeze(input, 0);
+	if (evbuffer_reserve_space(input, MORE_READ, &room, 1) == 1)
+	{
+		count = recv(bufferevent_getfd(connection), room.iov_base, room.iov_len, MSG_DONTWAIT);
+		/* the end, or an error, is found by libevent in its next turn */
+		room.iov_len = count > 0 ? (size_t) count : 0;
+		evbuffer_commit_space(input, &room, 1);
+	}
+	evbuffer_freeze(input, 0);
+}
+
 static void
 on_read(struct bufferevent *connection, void *arg)
 {
 	Client *client = arg;
 
+	if (!client->listener->tls &&
+		evbuffer_get_length(bufferevent_get_input(connection)) >= LIBEVENT_READ)
+		read_rest(connection);
 	if (client->is_lingering)
 		evbuffer_drain(bufferevent_get_input(connection),
 					   evbuffer_get_length(bufferevent_get_input(connection)));
