@@ -195,7 +195,16 @@ on_paused(Subscription *subscription)
 		client_watch_output(feed->feeds->client);
 }
 
-static const SubscriptionOwner owner = {on_started, on_deliver, get_output, on_paused};
+/* The client connects again, and says where it was; what it reads then is what is there. */
+static void
+on_lost(Subscription *subscription)
+{
+	const Feed *feed = subscription->arg;
+
+	client_close(feed->feeds->client);
+}
+
+static const SubscriptionOwner owner = {on_started, on_deliver, get_output, on_paused, on_lost};
 
 /* ---- what clients call ---- */
 

@@ -26,22 +26,30 @@ static const StoreStatement wait_statement = {
 
 /*
  * Everything above a position, up to the horizon, and the horizon.  equery() reads to exactly
- * that horizon, also where horizons do not ascend.
+ * that horizon, also where horizons do not ascend.  If it is asked for, the id of an event that
+ * was read before: a server that answers after a crash or a failover may have lost it.
  */
 static const StoreStatement read_statement = {
 	"follower_read",
 	"WITH h AS MATERIALIZED (SELECT @ehead() AS head)"
-	" SELECT " STORE_EVENT_COLUMNS ", head, page_events FROM h LEFT JOIN LATERAL ("
+	" SELECT " STORE_EVENT_COLUMNS ", head, page_events, CASE WHEN $4::int8 IS NOT NULL"
+	" THEN (SELECT e.event_id FROM @equery('[{}]', $4 - 1, 1, false, $4) AS e) END"
+	" FROM h LEFT JOIN LATERAL ("
 	"SELECT e.*, count(*) OVER () AS page_events,"
 	" sum(size) OVER (ORDER BY global_position ROWS UNBOUNDED PRECEDING) - size AS before FROM ("
 	"SELECT e.*, " STORE_EVENT_SIZE " AS size FROM @equery('[{}]', $1, $2, false, h.head) AS e"
 	") AS e) AS e ON true"
 	" WHERE before IS NULL OR before < $3 ORDER BY global_position"};
 
-static const StoreStatement head_statement = {"follower_head", "SELECT @ehead()"};
+/* The horizon, and the newest event up to there. */
+static const StoreStatement head_statement = {
+	"follower_head", "WITH h AS MATERIALIZED (SELECT @ehead() AS head)"
+					 " SELECT head, coalesce(global_position, -1), event_id FROM h"
+					 " LEFT JOIN LATERAL @equery('[{}]', h.head + 1, 1, true) ON true"};
 
 #define COLUMN_HEAD STORE_EVENT_COLUMN_COUNT
 #define COLUMN_PAGE_EVENTS (STORE_EVENT_COLUMN_COUNT + 1)
+#define COLUMN_NEWEST_ID (STORE_EVENT_COLUMN_COUNT + 2)
 
 static void follow(Follower *follower);
 
@@ -91,6 +99,7 @@ on_begin(StoreRequest *request)
 	follower->read_events = 0;
 	follower->page_events = 0;
 	follower->head = -1;
+	follower->has_lost = false;
 }
 
 static void
@@ -99,6 +108,21 @@ on_head_row(StoreRequest *request, const PGresult *result, int row)
 	Follower *follower = request->arg;
 
 	follower->head = store_int8(result, row, 0);
+	follower->newest = store_int8(result, row, 1);
+	if (follower->newest >= 0)
+		store_uuid(result, row, 2, &follower->newest_id);
+}
+
+/* Is the newest event, as it was known before, not there any more, or another one in its place? */
+static bool
+is_newest_lost(const Follower *follower, const PGresult *result, int row)
+{
+	Uuid id;
+
+	if (PQgetisnull(result, row, COLUMN_NEWEST_ID))
+		return true;
+	store_uuid(result, row, COLUMN_NEWEST_ID, &id);
+	return memcmp(&id, &follower->newest_id, sizeof(Uuid)) != 0;
 }
 
 /* Events that are much larger than expected must not take more memory than the ring may. */
@@ -117,14 +141,21 @@ on_row(StoreRequest *request, const PGresult *result, int row)
 	StoreEvent *event;
 
 	follower->head = store_int8(result, row, COLUMN_HEAD);
-	if (PQgetisnull(result, row, 0))
+	if (follower->is_checking && is_newest_lost(follower, result, row))
+		follower->has_lost = true;
+	follower->is_checking = false;
+	if (PQgetisnull(result, row, 0) || follower->has_lost)
 		return;
 	follower->read_events++;
 	follower->page_events = (int) store_int8(result, row, COLUMN_PAGE_EVENTS);
 	event = store_event_of_row(result, row);
 	/* rows come again after a lost connection */
 	if (event->global_position > follower->ring.end)
+	{
+		follower->newest = event->global_position;
+		follower->newest_id = event->event_id;
 		add_to_ring(&follower->ring, event);
+	}
 	else
 		store_event_unref(event);
 }
@@ -141,6 +172,23 @@ run_subscriptions(Follower *follower)
 		subscription_run(subscription);
 	}
 	ring_trim(&follower->ring, (size_t) settings.ring_size);
+}
+
+/*
+ * The server that answers now does not have what was read, as after a failover to a standby that
+ * was behind.  Its next events take positions and versions again that were delivered already.
+ */
+static void
+end_subscriptions(Follower *follower)
+{
+	log_line(LOG_WARNING,
+			 "the store of %s has lost events that were read, the last at position %lld: the"
+			 " connections of its subscribers are closed",
+			 store_role_name(follower->role), (long long) follower->newest);
+	/* those that come next begin where the store is now */
+	follower->is_known = false;
+	while (follower->subscriptions != NULL)
+		follower->subscriptions->owner->lost(follower->subscriptions);
 }
 
 /* Ends a request; after an error it is sent again later.  Is there an answer to use? */
@@ -180,6 +228,14 @@ on_read_done(StoreRequest *request, const StoreError *error)
 
 	if (!end_read(follower, error))
 		return;
+	if (follower->has_lost)
+	{
+		end_subscriptions(follower);
+		return;
+	}
+	/* that is not lost yet, because horizons do not always ascend, but must be looked at */
+	if (follower->head < follower->newest)
+		follower->checked_session = 0;
 	follower->has_more =
 		follower->page_events >= PAGE_EVENTS || follower->read_events < follower->page_events;
 	if (!follower->has_more)
@@ -237,21 +293,35 @@ send_wait(Follower *follower)
 	send_request(follower, request);
 }
 
+/* Each time before it is sent, also after a lost connection. */
+static void
+build_read(StoreRequest *request, const StoreFacts *facts)
+{
+	Follower *follower = request->arg;
+
+	follower->is_checking = facts->sessions != follower->checked_session && follower->newest >= 0;
+	follower->checked_session = facts->sessions;
+	parameter_int8(&request->parameters, follower->ring.end);
+	parameter_int8(&request->parameters, PAGE_EVENTS);
+	parameter_int8(&request->parameters, PAGE_BYTES);
+	if (follower->is_checking)
+		parameter_int8(&request->parameters, follower->newest);
+	else
+		parameter_null(&request->parameters);
+}
+
 static void
 send_read(Follower *follower)
 {
 	StoreRequest *request = &follower->read;
 
-	parameters_free(&request->parameters);
 	memset(request, 0, sizeof(*request));
 	request->statement = &read_statement;
 	request->row_by_row = true;
 	request->begin = on_begin;
 	request->row = on_row;
 	request->done = on_read_done;
-	parameter_int8(&request->parameters, follower->ring.end);
-	parameter_int8(&request->parameters, PAGE_EVENTS);
-	parameter_int8(&request->parameters, PAGE_BYTES);
+	request->build = build_read;
 	follower->is_reading = true;
 	send_request(follower, request);
 }
@@ -311,7 +381,6 @@ destroy(void *arg)
 	link_destroy(follower->link);
 	event_free(follower->timer);
 	parameters_free(&follower->wait.parameters);
-	parameters_free(&follower->read.parameters);
 	history_free(&follower->history);
 	ring_free(&follower->ring);
 	free(follower);

@@ -27,6 +27,13 @@ struct Follower
 
 	/* of follower.c */
 	StoreLink *link;
+	/* the newest event that was read; -1: none */
+	int64_t newest;
+	Uuid newest_id;
+	/* the session in which it was there, and whether the read under way looks for it */
+	int checked_session;
+	bool is_checking;
+	bool has_lost;
 	StoreRequest wait;
 	StoreRequest read;
 	bool is_waiting;

@@ -32,6 +32,8 @@ typedef struct StoreFacts
 	uint32_t expected_version_type;
 	uint32_t json_type;
 	bool in_recovery;
+	/* how many sessions the link has had; the server of another one can be another server */
+	int sessions;
 } StoreFacts;
 
 struct StoreRequest

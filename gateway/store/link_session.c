@@ -206,6 +206,7 @@ take_setup(StoreLink *link, const PGresult *result)
 	link->facts.expected_version_type = (uint32_t) strtoul(PQgetvalue(result, 0, 2), NULL, 10);
 	link->facts.json_type = (uint32_t) strtoul(PQgetvalue(result, 0, 3), NULL, 10);
 	link->facts.in_recovery = PQgetvalue(result, 0, 4)[0] == 't';
+	link->facts.sessions++;
 	link->has_facts = true;
 	link->setup_answers = 0;
 }

@@ -40,6 +40,8 @@ typedef struct SubscriptionOwner
 	size_t (*output)(Subscription *subscription);
 	/* There are too many: the owner calls subscription_run() when there are few. */
 	void (*paused)(Subscription *subscription);
+	/* The store has lost events that were read: the owner ends it before this returns. */
+	void (*lost)(Subscription *subscription);
 } SubscriptionOwner;
 
 /* How history is read; afterwards, events come from the ring. */

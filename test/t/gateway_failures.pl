@@ -282,6 +282,66 @@ stop_gateway($gateway);
     is(stop_gateway($crowd), 0, 'it stops');
 }
 
+# A server that has lost its newest events, as one after a failover to a standby that was behind:
+# new events take their places.
+{
+    my $followed = start_gateway($node, name => 'followed', retry_time => '2min');
+    my $connect  = sub { SierraResp->new($followed->{ports}[0], hello => 3) };
+    my $writer   = $connect->();
+    my $append   = sub { my ($stream) = @_; SierraResp::hash($writer->call('EAPPEND', $stream, 'E'))->{stream_version} };
+    my %words    = (
+        'a pattern'   => [qw(ESUB lost-*)],
+        'a stream'    => [qw(ESUB lost-1 FROM 0)],
+        'partitions'  => [ 'EPSUB', '*' ],
+        'a channel'   => [qw(PSUBSCRIBE lost-*)],
+        'a window'    => [qw(ESUB lost-* FROM 0 WINDOW 1)],
+    );
+    is($append->('lost-1'), 0, 'an event that is not lost');
+    $node->stop;
+    my $copy = $node->data_dir . '.copy';
+    system_or_bail('cp', '-a', $node->data_dir, $copy);
+    $node->start;
+    my %listeners;
+    foreach my $name (sort keys %words) {
+        $listeners{$name} = $connect->();
+        if ($words{$name}[0] eq 'PSUBSCRIBE') {
+            $listeners{$name}->send_bytes(SierraResp::frame(@{ $words{$name} }));
+            $listeners{$name}->next_push;
+        }
+        else { $listeners{$name}->ask(@{ $words{$name} }); }
+    }
+    is($append->('lost-1'), $_, 'one that is lost') foreach 1 .. 3;
+    foreach my $name (grep { $_ ne 'a channel' } sort keys %words) {
+        my $last = $name eq 'a window' ? 0 : 3;
+        my $message;
+        do { $message = $listeners{$name}->next_message } until $message->[2]{stream_version} == $last;
+    }
+    $node->restart;
+    is($append->('lost-1'), 4, 'after a restart that loses nothing');
+    is($listeners{'a pattern'}->next_message->[2]{stream_version}, 4, 'subscriptions continue');
+
+    $node->stop('immediate');
+    system_or_bail('rm', '-r', $node->data_dir);
+    rename $copy, $node->data_dir or die "rename: $!";
+    $node->start;
+    is($append->('lost-1'), 1, 'a version that was used before');
+    foreach my $name (sort keys %words) {
+        ok(!eval { $listeners{$name}->next_push while 1; 1 } && $@ =~ /connection has ended/, "$name: the connection of a subscriber ends");
+    }
+    my $again = $connect->();
+    $again->ask(qw(ESUB lost-* FROM 0));
+    is_deeply($again->messages(2), [ 'lost-1 0', 'lost-1 1' ], 'it connects again, and reads what is there');
+    is($append->('lost-1'), 2, 'the next event');
+    is_deeply($again->messages(1), ['lost-1 2'], 'comes');
+    like(gateway_log($followed), qr/the store of \S+ has lost events that were read/, 'the log says why');
+
+    # Nothing was lost of its connection, but all of the store.
+    $node->safe_psql('postgres', q{SELECT drop_event_store('es', force => true); SELECT create_event_store()});
+    ok(!eval { $again->next_push; 1 }, 'a store that is dropped and made again ends it, too');
+    is(stop_gateway($followed), 0, 'it stops');
+    $node->safe_psql('postgres', q{SELECT FROM eappend('early', 'E')});
+}
+
 # A standby that is not ready to be read from.
 {
     $node->backup('backup');
