@@ -225,6 +225,17 @@ def last_sequences():
     raise TimeoutError("EPSEQ is not answered")
 
 
+def wait_while_they_advance(subscribers):
+    """Until all have everything, or one of them has got nothing for a long time."""
+    deadlines = {}
+    while waiting := [thread for thread in subscribers if thread.is_alive()]:
+        for thread in waiting:
+            place = sum(thread.next)
+            if deadlines.setdefault((thread, place), time.monotonic() + PATIENCE) < time.monotonic():
+                return
+        time.sleep(0.1)
+
+
 def soak():
     global final  # pylint: disable=global-statement
     writers = [Writer(number) for number in range(8)]
@@ -237,9 +248,7 @@ def soak():
     for thread in writers:
         thread.join(PATIENCE)
     final = last_sequences()
-    deadline = time.monotonic() + PATIENCE
-    for thread in subscribers:
-        thread.join(max(0, deadline - time.monotonic()))
+    wait_while_they_advance(subscribers)
     answered.close()
     checks.ok(not any(thread.is_alive() for thread in writers), "all appends were answered")
     behind = [(type(thread).__name__, sum(final) - sum(thread.next)) for thread in subscribers if thread.is_alive() or thread.next != final]

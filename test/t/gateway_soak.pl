@@ -57,8 +57,8 @@ while (time < $end) {
 }
 note("$_: $happened{$_}") foreach sort keys %happened;
 {
-    # They wait for each other for a while, and say which of them does not come to its end.
-    local $PostgreSQL::Test::Utils::timeout_default = 900;
+    # They end by themselves if one of them gets nothing more, and say which.
+    local $PostgreSQL::Test::Utils::timeout_default = 900 + 10 * $seconds;
     wait_until('the clients have ended', sub { !$is_running->() });
 }
 $run{run}->finish;
