@@ -2,6 +2,7 @@
 # nobody waits for anybody.
 #
 # SIERRA_TEST_EVENTS: how many events the history has.
+# SIERRA_TEST_LATENCIES: how many events are measured, alone and beside 16 connections that append.
 
 use strict;
 use warnings;
@@ -22,6 +23,10 @@ plan skip_all => 'the gateway was not built' unless gateway_program();
 
 my $events  = $ENV{SIERRA_TEST_EVENTS} // 3000;
 my $streams = 7;
+my @measure = (
+    (-x '/usr/bin/python3' ? '/usr/bin/python3' : 'python3'),
+    '-B', "$FindBin::Bin/../gateway/latency.py");
+my @measured = ($ENV{SIERRA_TEST_LATENCIES} // 20, 16);
 
 my $node = new_server('subscriptions');
 $node->append_conf('postgresql.conf', "shared_preload_libraries = 'sierra_es'\n");
@@ -287,6 +292,7 @@ sub measure {
     $dbh->do("SELECT FROM eappend('rolled-back', 'E')");
     $dbh->rollback;
     is(measure('behind', $fast, 1), 1, '... and behind an append that was rolled back');
+    run_checks('preloaded', @measure, $port, @measured);
     my $id = $slow->next_answer;
     is($slow->next_push->[1], $id, 'the slow one reads at last');
     my $total = one_value($dbh, "SELECT count(*) FROM eall(max_count => NULL) WHERE stream_id LIKE 'history-%'");
@@ -323,6 +329,7 @@ sub measure {
     my $fast = SierraResp->new($port, hello => 3);
     subscribe($fast, qw(ESUB fast-*));
     is(measure('without preloading', $fast, 20), 20, 'events come without preloading too');
+    run_checks('without preloading', @measure, $port, @measured);
     $dbh->do('ALTER SYSTEM SET sierra_es.max_waiters = 0');
     $dbh->do('SELECT pg_reload_conf()');
     is(measure('without a place to wait', $fast, 20), 20, '... and when no session may wait');
