@@ -216,11 +216,27 @@ writer_create(StoreRole *role, int number)
 	return writer;
 }
 
+/* With the batch that is out, the link ends its appends; this ends those that wait for the next. */
+static void
+end_waiting(StoreWriter *writer)
+{
+	static const StoreError closed = {STORE_DOWN, "", "the role has been closed", "", "", "", ""};
+
+	while (writer->first != NULL)
+	{
+		StoreAppend *append = writer->first;
+
+		writer->first = append->next;
+		end_append(append, &closed);
+	}
+}
+
 void
 writer_destroy(StoreWriter *writer)
 {
 	writer->is_closing = true;
 	link_destroy(writer->link);
+	end_waiting(writer);
 	event_free(writer->turn_end);
 	free(writer);
 }

@@ -248,23 +248,25 @@ stop_gateway($gateway);
 {
     my $short  = start_gateway($node, name => 'short', drain_time => '100ms');
     my $holder = connect_to($node);
-    my @client = map { SierraResp->new($short->{ports}[0], hello => 3) } 1 .. 3;
+    my @client = map { SierraResp->new($short->{ports}[0], hello => 3) } 1 .. 4;
     like($client[0]->call('ESUB', 'short', 'FROM', 0), qr/^\+/, 'a subscription');
     is($client[0]->reply->[0], '>', 'its push');
     $holder->begin_work;
     $holder->do('LOCK TABLE es.events');
 
-    # Of each, the first request is under way, and the second would use other connections.
+    # Of each, the first request is under way, and the second would use other connections, or waits
+    # for the end of the first batch.
     $client[0]->send_bytes(SierraResp::frame('ESCAN', 'short', '-', '+') . SierraResp::frame('EAPPEND', 'short', 'E'));
     $client[1]->send_bytes(SierraResp::frame('EAPPEND', 'short', 'E') . SierraResp::frame('ESVER', 'short'));
     $client[2]->send_bytes(SierraResp::frame('ESUB', 'other') . SierraResp::frame('ESVER', 'other'));
-    wait_until('three requests wait for a lock', sub {
+    wait_until('three statements wait for a lock', sub {
         $node->safe_psql('postgres', q{SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'sierra_gateway%' AND wait_event_type = 'Lock'}) >= 3;
     });
+    $client[3]->send_bytes(SierraResp::frame('EAPPEND', 'short', 'E') x 2);
     is(stop_gateway($short), 0, 'a gateway whose clients have no answers stops after drain_time');
-    like(gateway_log($short), qr/warning: 3 clients are closed without an answer/, 'it says how many');
+    like(gateway_log($short), qr/warning: 4 clients are closed without an answer/, 'it says how many');
     like($client[2]->reply, qr/^-ERR the connection is closed/, 'a subscription that has not begun is answered');
-    is($client[$_]->reply, undef, 'a client without an answer') foreach 0 .. 2;
+    is($client[$_]->reply, undef, 'a client without an answer') foreach 0 .. 3;
     $holder->rollback;
     $holder->disconnect;
 }
