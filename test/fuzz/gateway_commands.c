@@ -12,7 +12,8 @@
  * null, and '$' alone is the id that was answered last.  The first byte says how the gateway is
  * set, see set_up(); the second is the mood of the store, the third begins its numbers.  These
  * requests are for the fuzzer: "@0" to "@3" choose the client, "@." lets the gateway work before
- * the next request is sent, "@-" ends the client, "@~" makes it stop to read, or continue.
+ * the next request is sent, "@-" ends the client, "@~" makes it stop to read, or continue, and
+ * "@t" lets the time of all timers come.
  *
  * sources: base frame store client command fake_store.c fake_rows.c frame_check.c
  * without: base/log.c store/connect.c store/hosts.c store/link.c store/link_session.c
@@ -236,6 +237,37 @@ take_word(Line *line)
 	return !is_last;
 }
 
+#define MOST_TIMERS 500
+
+typedef struct Timers
+{
+	struct event *events[MOST_TIMERS];
+	int count;
+} Timers;
+
+static int
+note_timer(const struct event_base *event_base, const struct event *event, void *arg)
+{
+	Timers *timers = arg;
+
+	(void) event_base;
+	if (event_pending(event, EV_TIMEOUT, NULL) && timers->count < MOST_TIMERS)
+		timers->events[timers->count++] = (struct event *) event;
+	return 0;
+}
+
+static void
+let_timers_come(void)
+{
+	Timers timers = {.count = 0};
+
+	run();
+	event_base_foreach_event(base, note_timer, &timers);
+	for (int i = 0; i < timers.count; i++)
+		event_active(timers.events[i], EV_TIMEOUT, 0);
+	run();
+}
+
 static int
 obey(const char *word, int number)
 {
@@ -245,6 +277,8 @@ obey(const char *word, int number)
 		return word[1] - '0';
 	if (word[1] == '.')
 		run();
+	else if (word[1] == 't')
+		let_timers_come();
 	else if (word[1] == '-')
 		end_peer(peer);
 	else if (word[1] == '~')
@@ -311,6 +345,8 @@ set_up(uint8_t flags, uint8_t mood, uint8_t seed)
 	/* small limits, and a store whose number of partitions is not what is expected */
 	settings.output_limit = flags & 32 ? 16384 : 1 << 20;
 	settings.ring_size = flags & 32 ? 4096 : 1 << 20;
+	settings.max_frame_size = flags & 32 ? 4096 : 1 << 26;
+	settings.max_roles = flags & 32 ? 1 : 100;
 	closes_at_once = flags & 128;
 	last_id[0] = '\0';
 	fake_store_begin((FakeMood) (mood % 4), seed, flags & 32 ? 5 : 32);
