@@ -233,6 +233,7 @@ void
 reply_error(Reply *reply, const char *format, ...)
 {
 	char text[1024];
+	char printable[1024];
 	va_list arguments;
 	int length;
 
@@ -243,5 +244,10 @@ reply_error(Reply *reply, const char *format, ...)
 		length = snprintf(text, sizeof(text), "ERR internal error");
 	if ((size_t) length >= sizeof(text))
 		length = sizeof(text) - 1;
-	add_line(reply, '-', text, (size_t) length);
+	for (int i = 0; i < length; i++)
+		if ((unsigned char) text[i] < 32)
+			text[i] = ' ';
+	/* cut within a letter, or of a server that has no other encoding yet, it would not be UTF-8 */
+	text_printable(text, (size_t) length, printable, sizeof(printable));
+	add_line(reply, '-', printable, strlen(printable));
 }

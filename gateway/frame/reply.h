@@ -82,7 +82,10 @@ extern void reply_double(Reply *reply, double value);
 extern void reply_null(Reply *reply);
 /* Hyphenated, in lower case, as a simple string. */
 extern void reply_uuid(Reply *reply, const uint8_t *uuid);
-/* The text begins with a code word.  CR and LF become blanks; a long text is cut. */
+/*
+ * The text begins with a code word.  Line ends become blanks, bytes that are not UTF-8 become '?',
+ * and a long text is cut.
+ */
 extern void reply_error(Reply *reply, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 

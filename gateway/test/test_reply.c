@@ -9,6 +9,7 @@
 #include <hiredis/hiredis.h>
 
 #include "base/memory.h"
+#include "base/text.h"
 #include "frame/reply.h"
 #include "test/tap.h"
 
@@ -185,6 +186,41 @@ test_doubles(void)
 	}
 }
 
+/* Clients read an error as UTF-8, whatever it says and wherever it is cut. */
+static void
+test_errors(void)
+{
+	struct evbuffer *out = evbuffer_new();
+	bool good = true;
+	char text[3001];
+	Reply reply;
+
+	for (size_t first = 0; first < 2; first++)
+	{
+		size_t length;
+		const char *line;
+
+		memset(text, 'a', first);
+		for (size_t i = first; i + 2 < sizeof(text); i += 2)
+			memcpy(text + i, "\xc3\xa4", 2);
+		text[2999] = '\0';
+		reply_begin(&reply, out, 3);
+		reply_error(&reply, "ERR %s", text);
+		reply_end(&reply);
+		length = evbuffer_get_length(out);
+		line = (const char *) evbuffer_pullup(out, -1);
+		good = good && length > 1000 && length < 1100 && text_is_utf8(line, length);
+		evbuffer_drain(out, length);
+	}
+	tap_ok(good, "errors are not cut within a letter");
+	reply_begin(&reply, out, 3);
+	reply_error(&reply, "ERR \xff\t\xc3");
+	reply_end(&reply);
+	tap_bytes(evbuffer_pullup(out, -1), evbuffer_get_length(out), "-ERR ? ?\r\n", 10,
+			  "errors have no bytes that are not UTF-8");
+	evbuffer_free(out);
+}
+
 #define BYTES(literal) literal, sizeof(literal) - 1
 
 void
@@ -201,4 +237,5 @@ test_reply(void)
 	test_parts();
 	test_discarded_part();
 	test_doubles();
+	test_errors();
 }
