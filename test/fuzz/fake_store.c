@@ -48,14 +48,24 @@ fill_error(StoreError *error, StoreFailure failure)
 {
 	static const char *const states[] = {"",	  "57P03", "57014", "40001", "25006",
 										 "42501", "28P01", "XX000", "22021", "53300"};
-	static const char *const texts[] = {"it failed", "", "two\r\nlines", "%s %n",
-										"a long text: 0123456789 0123456789 0123456789 \xc3\xa4"};
+	static const char *const texts[] = {"it failed", "", "two\r\nlines", "%s %n", "\xff\xc3"};
+	static char long_text[1200];
 	const char *state = states[fake_random(10)];
+	const char *message = texts[fake_random(5)];
+	const char *detail = texts[fake_random(5)];
+
+	/* wherever it is cut, that is within a letter sometimes */
+	for (size_t i = 0; i < sizeof(long_text) - 2; i += 2)
+		memcpy(long_text + i, "\xc3\xa4", 2);
+	if (fake_chance(4))
+		message = long_text + 2 * fake_random(600);
+	if (fake_chance(4))
+		detail = long_text + 2 * fake_random(600);
 
 	*error = (StoreError){failure,
 						  "",
-						  texts[fake_random(5)],
-						  texts[fake_random(5)],
+						  message,
+						  detail,
 						  texts[fake_random(5)],
 						  texts[fake_random(5)],
 						  texts[fake_random(5)]};
