@@ -17,6 +17,8 @@ from wire import Connection, frame, plain
 
 PORT, EVENTS, APPENDERS = (int(argument) for argument in sys.argv[1:4])
 checks = Checks()
+# The default of newer versions of Python imports this program once more for each process.
+processes = multiprocessing.get_context("fork")
 
 
 def append_all_the_time(number, stop):
@@ -69,8 +71,8 @@ def check_alone():
 
 
 def check_beside_others():
-    stop = multiprocessing.Event()
-    others = [multiprocessing.Process(target=append_all_the_time, args=(number, stop), daemon=True) for number in range(APPENDERS)]
+    stop = processes.Event()
+    others = [processes.Process(target=append_all_the_time, args=(number, stop), daemon=True) for number in range(APPENDERS)]
     for other in others:
         other.start()
     before, begin = count(), time.monotonic()

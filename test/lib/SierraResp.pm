@@ -10,8 +10,11 @@ package SierraResp;
 use strict;
 use warnings;
 
+use Errno;
 use IO::Select;
 use IO::Socket::INET;
+use List::Util qw(max);
+use Time::HiRes qw(time);
 use Socket qw(PF_INET SOCK_STREAM SOL_SOCKET SO_RCVBUF inet_aton pack_sockaddr_in);
 
 my $patience = $ENV{PG_TEST_TIMEOUT_DEFAULT} || 180;
@@ -61,12 +64,25 @@ sub call {
     return $self->reply;
 }
 
+# Is there something to read, in this time?  A child process that ends interrupts the wait.
+sub is_readable {
+    my ($self, $seconds) = @_;
+    my $end = time + $seconds;
+    do {
+        $! = 0;
+        return 1 if IO::Select->new($self->{socket})->can_read(max(0, $end - time));
+    } while ($!{EINTR});
+    return 0;
+}
+
 # More bytes; false at the end of the connection.
 sub more {
     my ($self) = @_;
     my $ready = $self->{socket}->can('pending') && $self->{socket}->pending;
-    die "no reply for $patience seconds" unless $ready || IO::Select->new($self->{socket})->can_read($patience);
-    return sysread $self->{socket}, $self->{bytes}, 65536, length $self->{bytes};
+    die "no reply for $patience seconds" unless $ready || $self->is_readable($patience);
+    my $count;
+    do { $count = sysread $self->{socket}, $self->{bytes}, 65536, length $self->{bytes} } until defined $count || !$!{EINTR};
+    return $count;
 }
 
 sub line {
@@ -132,7 +148,7 @@ sub ask {
 sub next_push {
     my ($self, $seconds) = @_;
     return shift @{ $self->{pushes} } if @{ $self->{pushes} };
-    return undef if $self->{bytes} eq '' && !IO::Select->new($self->{socket})->can_read($seconds // $patience);
+    return undef if $self->{bytes} eq '' && !$self->is_readable($seconds // $patience);
     my $reply = $self->reply // die "the connection has ended\n";
     die 'a reply that nobody waits for' unless ref $reply && $reply->[0] eq '>';
     return plain($reply);
