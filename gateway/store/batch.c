@@ -4,35 +4,19 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/byte_reader.h"
 #include "base/clock.h"
 #include "base/memory.h"
-#include "store/event.h"
 #include "store/metadata.h"
 
 const StoreStatement batch_statement = {
 	"append",
-	"SELECT sqlstate, message, detail, table_name, column_name, constraint_name, event_id, "
-	"partition_key,"
-	" partition_id, partition_sequence, stream_version, \"timestamp\""
-	" FROM @eappend_each(stream_ids => $1, event_names => $2, payloads => $3, metadatas => $4,"
-	" expected_versions => $5, event_ids => $6, timestamps => $7, payload_bytes => $8,"
-	" partition_keys => $9, calls => $10)"};
+	"SELECT sierra_internal.eappend_each_packed(stream_ids => $1, event_names => $2,"
+	" payloads => $3, metadatas => $4, expected_versions => $5, event_ids => $6, timestamps => $7,"
+	" payload_bytes => $8, tags => NULL, partition_keys => $9, conditions => NULL, calls => $10)"};
 
-enum
-{
-	COLUMN_SQLSTATE,
-	COLUMN_MESSAGE,
-	COLUMN_DETAIL,
-	COLUMN_TABLE,
-	COLUMN_COLUMN,
-	COLUMN_CONSTRAINT,
-	COLUMN_EVENT_ID,
-	COLUMN_PARTITION_KEY,
-	COLUMN_PARTITION_ID,
-	COLUMN_PARTITION_SEQUENCE,
-	COLUMN_STREAM_VERSION,
-	COLUMN_TIMESTAMP
-};
+/* Message, detail, names of table, column and constraint. */
+#define REFUSAL_TEXTS 5
 
 /* Which of the columns that may be empty has a value anywhere. */
 typedef struct BatchShape
@@ -233,24 +217,27 @@ batch_parameters(const StoreAppend *first, uint32_t expected_version_type, uint3
 	add_calls(first, &shape, parameters);
 }
 
-/* The refusal of a call is the same at all of its events. */
+/* The texts are copied, because the value goes before the refusal is answered. */
 static void
-take_refusal(StoreAppend *append, const PGresult *result, int row)
+take_refusal(StoreAppend *append, ByteReader *bytes)
 {
-	const char *texts[5];
+	const char *sqlstate = bytes_text(bytes);
+	const char *texts[REFUSAL_TEXTS];
 	size_t size = 0;
 	AppendRefusal *refusal;
 	char *to;
 
-	for (int i = 0; i < 5; i++)
+	for (int i = 0; i < REFUSAL_TEXTS; i++)
 	{
-		/* values of a row end with a zero byte; NULL is an empty one */
-		texts[i] = PQgetvalue(result, row, COLUMN_MESSAGE + i);
+		texts[i] = bytes_text(bytes);
 		size += strlen(texts[i]) + 1;
 	}
+	/* it is the same at all events of a call */
+	if (append->refusal != NULL)
+		return;
 	refusal = mem_zero(sizeof(AppendRefusal) + size);
 	to = refusal->texts;
-	for (int i = 0; i < 5; i++)
+	for (int i = 0; i < REFUSAL_TEXTS; i++)
 	{
 		size_t length = strlen(texts[i]) + 1;
 
@@ -260,24 +247,33 @@ take_refusal(StoreAppend *append, const PGresult *result, int row)
 	}
 	refusal->error =
 		(StoreError){STORE_REFUSED, "", texts[0], texts[1], texts[2], texts[3], texts[4]};
-	snprintf(refusal->error.sqlstate, sizeof(refusal->error.sqlstate), "%s",
-			 PQgetvalue(result, row, COLUMN_SQLSTATE));
+	snprintf(refusal->error.sqlstate, sizeof(refusal->error.sqlstate), "%s", sqlstate);
 	append->refusal = refusal;
 }
 
-void
-batch_row(StoreAppend *append, AppendEvent *event, const PGresult *result, int row)
+static void
+take_outcome(StoreAppend *append, AppendEvent *event, ByteReader *bytes)
 {
-	if (!PQgetisnull(result, row, COLUMN_SQLSTATE))
+	if (bytes_int1(bytes) == 0)
 	{
-		if (append->refusal == NULL)
-			take_refusal(append, result, row);
+		take_refusal(append, bytes);
 		return;
 	}
-	event->partition_id = store_int4(result, row, COLUMN_PARTITION_ID);
-	event->partition_sequence = store_int8(result, row, COLUMN_PARTITION_SEQUENCE);
-	event->stream_version = store_int8(result, row, COLUMN_STREAM_VERSION);
-	event->stored_timestamp = store_msecs(result, row, COLUMN_TIMESTAMP);
-	store_uuid(result, row, COLUMN_EVENT_ID, &event->event_id);
-	store_uuid(result, row, COLUMN_PARTITION_KEY, &event->partition_key);
+	bytes_uuid(bytes, &event->event_id);
+	bytes_uuid(bytes, &event->partition_key);
+	event->partition_id = (int) bytes_int4(bytes);
+	event->partition_sequence = bytes_int8(bytes);
+	event->stream_version = bytes_int8(bytes);
+	event->stored_timestamp = clock_of_postgres(bytes_int8(bytes));
+}
+
+bool
+batch_outcome(StoreAppend *first, const char *value, size_t length)
+{
+	ByteReader bytes = {.at = value, .end = value + length};
+
+	for (StoreAppend *append = first; append != NULL; append = append->next)
+		for (int i = 0; i < append->count; i++)
+			take_outcome(append, &append->events[i], &bytes);
+	return !bytes.is_short && bytes.at == bytes.end;
 }

@@ -1,6 +1,6 @@
 /*
  * batch.h
- *		The statement of a batch of appends: its parameters, and its rows.
+ *		The statement of a batch of appends: its parameters, and its result.
  */
 #ifndef STORE_BATCH_H
 #define STORE_BATCH_H
@@ -21,7 +21,11 @@ extern const StoreStatement batch_statement;
 /* Appends are linked by next. */
 extern void batch_parameters(const StoreAppend *first, uint32_t expected_version_type,
 							 uint32_t json_type, StoreParameters *parameters);
-/* A row is the outcome of one event. */
-extern void batch_row(StoreAppend *append, AppendEvent *event, const PGresult *result, int row);
+
+/*
+ * Takes the outcome of each event from the value that the statement returns
+ * (src/append/append_each_sql.c has its layout).  False if it is not such a value.
+ */
+extern bool batch_outcome(StoreAppend *first, const char *value, size_t length);
 
 #endif /* STORE_BATCH_H */

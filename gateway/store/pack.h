@@ -8,12 +8,12 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "base/byte_reader.h"
 #include "store/event.h"
 
 typedef struct StorePack
 {
-	const char *at;
-	const char *end;
+	ByteReader bytes;
 	/* there are more events behind those of the pack */
 	bool has_more;
 	/* it is not a pack, or has been cut off */

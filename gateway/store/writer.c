@@ -24,15 +24,14 @@ struct StoreWriter
 	StoreAppend *batch;
 	int batch_count;
 	StoreRequest request;
-	/* of the batch, the event whose row comes next */
-	StoreAppend *row_append;
-	int row_event;
+	/* the outcome of the batch has been read */
+	bool has_outcome;
 	/* at the end of this turn of the loop, a batch is sent */
 	struct event *turn_end;
 };
 
-static void begin_rows(StoreRequest *request);
-static void take_row(StoreRequest *request, const PGresult *result, int row);
+static void begin_result(StoreRequest *request);
+static void take_result(StoreRequest *request, const PGresult *result, int row);
 static void end_batch(StoreRequest *request, const StoreError *error);
 
 static void
@@ -85,8 +84,8 @@ send_batch(StoreWriter *writer)
 	counters.batches++;
 	writer->request = (StoreRequest){.statement = &batch_statement,
 									 .build = build,
-									 .begin = begin_rows,
-									 .row = take_row,
+									 .begin = begin_result,
+									 .row = take_result,
 									 .writes = true,
 									 .done = end_batch,
 									 .arg = writer};
@@ -104,31 +103,22 @@ on_turn_end(evutil_socket_t fd, short what, void *arg)
 /* ---- the outcome ---- */
 
 static void
-begin_rows(StoreRequest *request)
+begin_result(StoreRequest *request)
 {
 	StoreWriter *writer = request->arg;
 
-	writer->row_append = writer->batch;
-	writer->row_event = 0;
+	writer->has_outcome = false;
 	for (StoreAppend *append = writer->batch; append != NULL; append = append->next)
 		forget_refusal(append);
 }
 
 static void
-take_row(StoreRequest *request, const PGresult *result, int row)
+take_result(StoreRequest *request, const PGresult *result, int row)
 {
 	StoreWriter *writer = request->arg;
-	StoreAppend *append = writer->row_append;
 
-	/* one row for each event, in the order of the events */
-	if (append == NULL)
-		return;
-	batch_row(append, &append->events[writer->row_event], result, row);
-	if (++writer->row_event == append->count)
-	{
-		writer->row_append = append->next;
-		writer->row_event = 0;
-	}
+	writer->has_outcome = batch_outcome(writer->batch, PQgetvalue(result, row, 0),
+										(size_t) PQgetlength(result, row, 0));
 }
 
 static void
@@ -173,14 +163,14 @@ split_batch(StoreWriter *writer, StoreAppend *batch)
 static void
 end_batch(StoreRequest *request, const StoreError *error)
 {
-	static const StoreError no_rows = {
-		STORE_REFUSED, "XX000", "the store has answered with too few rows", "", "", "", ""};
+	static const StoreError no_outcome = {
+		STORE_REFUSED, "XX000", "the store has answered with a damaged value", "", "", "", ""};
 	StoreWriter *writer = request->arg;
 	StoreAppend *append = writer->batch;
 
 	parameters_free(&request->parameters);
-	if (error == NULL && writer->row_append != NULL)
-		error = &no_rows;
+	if (error == NULL && !writer->has_outcome)
+		error = &no_outcome;
 	writer->batch = NULL;
 	if (error != NULL && error->failure == STORE_REFUSED && writer->batch_count > 1)
 	{

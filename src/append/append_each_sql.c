@@ -1,17 +1,14 @@
 /*
  * append_each_sql.c
- *		The SQL function eappend_each(): many calls in one statement.
+ *		The SQL functions eappend_each() and eappend_each_packed(): many calls in one statement.
  *
- * Each call is accepted or refused by itself.  A refusal is a row of the result and not an error,
- * so it does not undo the other calls.
+ * A refusal is a row of the result and not an error, so it does not undo the other calls.
  */
 #include "postgres.h"
 
-#include "append/append.h"
+#include "append/append_each.h"
 #include "append/append_sql.h"
-#include "append/event_arrays.h"
-#include "append/tag_locks.h"
-#include "base/text.h"
+#include "base/pack.h"
 #include "store/extension.h"
 
 #include "fmgr.h"
@@ -21,14 +18,7 @@
 #include "utils/memutils.h"
 
 PG_FUNCTION_INFO_V1(sierra_eappend_each);
-
-/* The arguments: the arrays of the events, and then these. */
-enum
-{
-	ARG_PARTITION_KEYS = SIERRA_ARRAYS,
-	ARG_CONDITIONS,
-	ARG_CALLS
-};
+PG_FUNCTION_INFO_V1(sierra_eappend_each_packed);
 
 /* Columns of sierra_append_outcome: these, and then those of sierra_append_result. */
 enum
@@ -49,168 +39,13 @@ enum
 #define RESULT_EVENT_ID 0
 #define RESULT_STREAM_ID 4
 
-/* The calls of a statement. */
-typedef struct Batch
+/* Where rows go, and the two texts that most of them have. */
+typedef struct Rows
 {
-	SierraArray arrays[SIERRA_ARRAYS];
-	SierraArray partition_keys;
-	SierraArray conditions;
-	SierraArray numbers; /* of the calls */
-	int count;			 /* of elements */
-	SierraNewEvent *events;
-	int nevents;			 /* of calls that were read */
-	SierraAppendCall *calls; /* that were read */
-	int ncalls;
-	SierraAppendResult *results;
-} Batch;
-
-/* A call as it is read: its elements, and where it goes. */
-typedef struct Reading
-{
-	Batch *batch;
-	int first;
-	int count;
-} Reading;
-
-static int
-compare_numbers(const void *a, const void *b)
-{
-	int32 x = *(const int32 *) a;
-	int32 y = *(const int32 *) b;
-
-	return x < y ? -1 : x > y;
-}
-
-static int32
-number_of(const Batch *batch, int i)
-{
-	return DatumGetInt32(batch->numbers.values[i]);
-}
-
-/* Calls must not be interrupted by others; numbers that ascend are not. */
-static void
-check_numbers(const Batch *batch)
-{
-	int32 *numbers;
-	int count = 0;
-	bool ascending = true;
-
-	for (int i = 0; i < batch->count; i++)
-	{
-		CHECK_FOR_INTERRUPTS();
-		if (batch->numbers.nulls[i])
-			ereport(ERROR, errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-					errmsg("argument \"%s\" must not contain nulls", "calls"),
-					errdetail("Element %d is null.", i + 1),
-					errhint("Pass NULL for the whole array if each event is a call of its own."));
-		ascending &= i == 0 || number_of(batch, i) >= number_of(batch, i - 1);
-	}
-	if (ascending)
-		return;
-	numbers = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(int32) * batch->count);
-	for (int i = 0; i < batch->count; i++)
-	{
-		if (i == 0 || number_of(batch, i) != number_of(batch, i - 1))
-			numbers[count++] = number_of(batch, i);
-	}
-	qsort(numbers, count, sizeof(int32), compare_numbers);
-	for (int i = 1; i < count; i++)
-	{
-		if (numbers[i] == numbers[i - 1])
-			ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					errmsg("the events of a call must follow each other"),
-					errdetail("Other calls are between events of call %d.", numbers[i]),
-					errhint("Sort the arrays by \"calls\"."));
-	}
-	pfree(numbers);
-}
-
-/* The number of elements of the call that begins with this one. */
-static int
-length_of_call(const Batch *batch, int first)
-{
-	int end = first + 1;
-
-	while (batch->numbers.values != NULL && end < batch->count &&
-		   number_of(batch, end) == number_of(batch, first))
-		end++;
-	return end - first;
-}
-
-/*
- * A value that a call has once: that of its first element.  The others of the call must be null
- * or the same.
- */
-static text *
-value_of_call(const Reading *reading, const SierraArray *array, const char *name)
-{
-	int end = reading->first + reading->count;
-	text *value = sierra_array_has(array, reading->first)
-					  ? DatumGetTextPP(array->values[reading->first])
-					  : NULL;
-
-	for (int i = reading->first + 1; i < end && array->values != NULL; i++)
-	{
-		CHECK_FOR_INTERRUPTS();
-		if (sierra_array_has(array, i) &&
-			(value == NULL || !sierra_text_equal(DatumGetTextPP(array->values[i]), value)))
-			ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					errmsg("the events of a call must have the same element of \"%s\"", name),
-					errdetail("Element %d is not that of the first event of its call.", i + 1),
-					errhint("Pass it with the first event of the call, and NULL with the others."));
-	}
-	return value;
-}
-
-/* Reads and checks a call; raises what eappend() would raise before it looks at the store. */
-static void
-read_call(void *arg)
-{
-	const Reading *reading = arg;
-	Batch *batch = reading->batch;
-	SierraNewEvent *events = &batch->events[batch->nevents];
-	SierraAppendCall *call = &batch->calls[batch->ncalls];
-	const text *key = value_of_call(reading, &batch->partition_keys, "partition_keys");
-	const text *condition = value_of_call(reading, &batch->conditions, "conditions");
-
-	for (int i = 0; i < reading->count; i++)
-	{
-		CHECK_FOR_INTERRUPTS();
-		sierra_event_arrays_read(batch->arrays, reading->first + i, &events[i]);
-	}
-	sierra_append_read_call(key, events, reading->count, condition, call);
-	call->first = batch->nevents;
-}
-
-/*
- * Reads all calls.  Returns the error of each element whose call is refused, else NULL; the
- * events of these calls are left out.
- */
-static ErrorData **
-read_calls(Batch *batch)
-{
-	ErrorData **errors =
-		MemoryContextAllocExtended(CurrentMemoryContext, sizeof(ErrorData *) * batch->count,
-								   MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
-	Reading reading = {.batch = batch, .first = 0};
-
-	while (reading.first < batch->count)
-	{
-		ErrorData *error;
-
-		reading.count = length_of_call(batch, reading.first);
-		error = sierra_refusal_catch(read_call, &reading);
-		if (error == NULL)
-		{
-			batch->ncalls++;
-			batch->nevents += reading.count;
-		}
-		for (int i = 0; i < reading.count && error != NULL; i++)
-			errors[reading.first + i] = error;
-		reading.first += reading.count;
-	}
-	return errors;
-}
+	ReturnSetInfo *rsinfo;
+	Datum appended;
+	Datum repeated;
+} Rows;
 
 static void
 set_text(Datum *values, bool *nulls, int column, const char *value)
@@ -241,10 +76,10 @@ put(ReturnSetInfo *rsinfo, Datum *values, bool *nulls)
 	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 }
 
-/* The rows of elements whose call is refused. */
 static void
-put_refused(const Batch *batch, ReturnSetInfo *rsinfo, const ErrorData *error, int first, int count)
+put_refused(const SierraBatch *batch, const ErrorData *error, int first, int count, void *arg)
 {
+	const Rows *rows = arg;
 	const SierraArray *ids = &batch->arrays[SIERRA_ARRAY_EVENT_IDS];
 	const SierraArray *streams = &batch->arrays[SIERRA_ARRAY_STREAM_IDS];
 	Datum values[COLUMNS] = {0};
@@ -258,89 +93,118 @@ put_refused(const Batch *batch, ReturnSetInfo *rsinfo, const ErrorData *error, i
 			values[COLUMN_RESULT + RESULT_EVENT_ID] = ids->values[i];
 		nulls[COLUMN_RESULT + RESULT_STREAM_ID] = !sierra_array_has(streams, i);
 		values[COLUMN_RESULT + RESULT_STREAM_ID] = streams->values[i];
-		put(rsinfo, values, nulls);
+		put(rows->rsinfo, values, nulls);
 	}
 }
 
-/* The rows of a call that has been appended, now or before. */
 static void
-put_stored(const Batch *batch, ReturnSetInfo *rsinfo, const SierraAppendCall *call, Datum appended,
-		   Datum repeated)
+put_stored(const SierraBatch *batch, const SierraAppendCall *call, void *arg)
 {
+	const Rows *rows = arg;
 	Datum values[COLUMNS] = {0};
 	bool nulls[COLUMNS];
 
 	memset(nulls, true, sizeof(nulls));
 	nulls[COLUMN_STATUS] = false;
-	values[COLUMN_STATUS] = call->status == SIERRA_APPEND_DONE ? appended : repeated;
+	values[COLUMN_STATUS] = call->status == SIERRA_APPEND_DONE ? rows->appended : rows->repeated;
 	for (int i = call->first; i < call->first + call->count; i++)
 	{
 		sierra_append_form_result(&batch->events[i], &batch->results[i], &values[COLUMN_RESULT],
 								  &nulls[COLUMN_RESULT]);
-		put(rsinfo, values, nulls);
+		put(rows->rsinfo, values, nulls);
 	}
-}
-
-static void
-put_rows(FunctionCallInfo fcinfo, const Batch *batch, ErrorData **errors)
-{
-	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
-	const SierraAppendCall *call = batch->calls;
-	Datum appended = CStringGetTextDatum("appended");
-	Datum repeated = CStringGetTextDatum("repeated");
-	int count;
-
-	InitMaterializedSRF(fcinfo, 0);
-	sierra_extension_check_desc(rsinfo->setDesc, COLUMNS);
-	for (int first = 0; first < batch->count; first += count)
-	{
-		const ErrorData *error = errors[first];
-
-		count = error != NULL ? 1 : call->count;
-		if (error == NULL)
-			error = sierra_refusal_error(call->status, &call->refusal);
-		if (error != NULL)
-			put_refused(batch, rsinfo, error, first, count);
-		else
-			put_stored(batch, rsinfo, call, appended, repeated);
-		if (errors[first] == NULL)
-			call++;
-	}
-}
-
-static void
-append(Batch *batch)
-{
-	SierraStore *store = sierra_tag_locks_need_store(batch->events, batch->calls, batch->ncalls)
-							 ? sierra_store_open_alone()
-							 : sierra_store_open(ACL_INSERT);
-
-	if (batch->ncalls == 0)
-		return;
-	batch->results =
-		MemoryContextAllocHuge(CurrentMemoryContext, sizeof(SierraAppendResult) * batch->nevents);
-	sierra_append_calls(store, batch->events, batch->calls, batch->ncalls, batch->results);
 }
 
 Datum
 sierra_eappend_each(PG_FUNCTION_ARGS)
 {
-	Batch batch = {.count = 0};
-	ErrorData **errors;
+	SierraBatch batch;
+	Rows rows = {.rsinfo = (ReturnSetInfo *) fcinfo->resultinfo,
+				 .appended = CStringGetTextDatum("appended"),
+				 .repeated = CStringGetTextDatum("repeated")};
 
-	sierra_event_arrays_get(fcinfo, 0, batch.arrays, &batch.count);
-	batch.partition_keys =
-		sierra_array_get(fcinfo, ARG_PARTITION_KEYS, "partition_keys", &batch.count);
-	batch.conditions = sierra_array_get(fcinfo, ARG_CONDITIONS, "conditions", &batch.count);
-	batch.numbers = sierra_array_get(fcinfo, ARG_CALLS, "calls", &batch.count);
-	if (batch.numbers.values != NULL)
-		check_numbers(&batch);
-	batch.events =
-		MemoryContextAllocHuge(CurrentMemoryContext, sizeof(SierraNewEvent) * Max(batch.count, 1));
-	batch.calls = MemoryContextAllocHuge(CurrentMemoryContext,
-										 sizeof(SierraAppendCall) * Max(batch.count, 1));
-	errors = read_calls(&batch);
-	append(&batch);
-	put_rows(fcinfo, &batch, errors);
+	sierra_batch_run(fcinfo, &batch);
+	InitMaterializedSRF(fcinfo, 0);
+	sierra_extension_check_desc(rows.rsinfo->setDesc, COLUMNS);
+	sierra_batch_report(&batch, put_refused, put_stored, &rows);
 	return (Datum) 0;
+}
+
+/*
+ * The outcome as one value of bytes, for sierra_gateway (gateway/store/batch.c): a result row
+ * costs more than a tenth of its append.  For each element, in network byte order:
+ *
+ *		byte	1: it is stored; then
+ *		uuid	event_id, partition_key
+ *		int32	partition_id
+ *		int64	partition_sequence, stream_version, timestamp in PostgreSQL's microseconds
+ *
+ *		byte	0: its call is refused; then
+ *		string	SQLSTATE, message, detail, names of table, column and constraint, each with a zero
+ *				byte at its end; empty if there is none
+ */
+#define STORED_SIZE (1 + 2 * UUID_LEN + sizeof(int32) + 3 * sizeof(int64))
+
+static void
+pack_string(StringInfo pack, const char *string)
+{
+	appendBinaryStringInfo(pack, string != NULL ? string : "",
+						   string != NULL ? (int) strlen(string) + 1 : 1);
+}
+
+static void
+pack_refused(const SierraBatch *batch, const ErrorData *error, int first, int count, void *arg)
+{
+	StringInfo pack = arg;
+
+	for (int i = 0; i < count; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		appendStringInfoChar(pack, 0);
+		pack_string(pack, unpack_sql_state(error->sqlerrcode));
+		pack_string(pack, error->message);
+		pack_string(pack, error->detail);
+		pack_string(pack, error->table_name);
+		pack_string(pack, error->column_name);
+		pack_string(pack, error->constraint_name);
+	}
+}
+
+static void
+pack_stored(const SierraBatch *batch, const SierraAppendCall *call, void *arg)
+{
+	StringInfo pack = arg;
+
+	for (int i = call->first; i < call->first + call->count; i++)
+	{
+		const SierraAppendResult *result = &batch->results[i];
+		char *to;
+
+		CHECK_FOR_INTERRUPTS();
+		enlargeStringInfo(pack, STORED_SIZE);
+		to = pack->data + pack->len;
+		*to++ = 1;
+		to = sierra_pack_bytes(to, batch->events[i].event_id.data, UUID_LEN);
+		to = sierra_pack_bytes(to, result->stream->key.data, UUID_LEN);
+		to = sierra_pack_int32(to, result->stream->partition);
+		to = sierra_pack_int64(to, result->partition_sequence);
+		to = sierra_pack_int64(to, result->stream_version);
+		to = sierra_pack_int64(to, batch->events[i].timestamp);
+		pack->len += STORED_SIZE;
+	}
+}
+
+Datum
+sierra_eappend_each_packed(PG_FUNCTION_ARGS)
+{
+	SierraBatch batch;
+	StringInfoData pack;
+
+	sierra_batch_run(fcinfo, &batch);
+	initStringInfo(&pack);
+	enlargeStringInfo(&pack, VARHDRSZ);
+	pack.len = VARHDRSZ;
+	sierra_batch_report(&batch, pack_refused, pack_stored, &pack);
+	SET_VARSIZE(pack.data, pack.len);
+	PG_RETURN_BYTEA_P(pack.data);
 }

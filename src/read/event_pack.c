@@ -17,11 +17,11 @@
  */
 #include "postgres.h"
 
+#include "base/pack.h"
 #include "read/event_pack.h"
 #include "read/row_security.h"
 #include "store/event.h"
 
-#include "port/pg_bswap.h"
 #include "utils/memutils.h"
 #include "utils/uuid.h"
 
@@ -37,41 +37,16 @@ typedef struct Strings
 } Strings;
 
 static char *
-put_int32(char *to, int32 value)
-{
-	uint32 network = pg_hton32((uint32) value);
-
-	memcpy(to, &network, sizeof(network));
-	return to + sizeof(network);
-}
-
-static char *
-put_int64(char *to, int64 value)
-{
-	uint64 network = pg_hton64((uint64) value);
-
-	memcpy(to, &network, sizeof(network));
-	return to + sizeof(network);
-}
-
-static char *
-put_bytes(char *to, const void *bytes, Size length)
-{
-	memcpy(to, bytes, length);
-	return to + length;
-}
-
-static char *
 put_numbers(char *to, const SierraEventFixed *fixed)
 {
-	to = put_int64(to, fixed->global_position);
-	to = put_int64(to, fixed->partition_sequence);
-	to = put_int64(to, fixed->stream_version);
-	to = put_int64(to, fixed->timestamp);
-	to = put_bytes(to, fixed->event_id.data, UUID_LEN);
-	to = put_bytes(to, fixed->partition_key.data, UUID_LEN);
-	to = put_bytes(to, fixed->transaction_id.data, UUID_LEN);
-	return put_int32(to, fixed->partition_id);
+	to = sierra_pack_int64(to, fixed->global_position);
+	to = sierra_pack_int64(to, fixed->partition_sequence);
+	to = sierra_pack_int64(to, fixed->stream_version);
+	to = sierra_pack_int64(to, fixed->timestamp);
+	to = sierra_pack_bytes(to, fixed->event_id.data, UUID_LEN);
+	to = sierra_pack_bytes(to, fixed->partition_key.data, UUID_LEN);
+	to = sierra_pack_bytes(to, fixed->transaction_id.data, UUID_LEN);
+	return sierra_pack_int32(to, fixed->partition_id);
 }
 
 static void
@@ -93,11 +68,11 @@ pack_event(SierraEventPack *pack, const SierraEventFixed *fixed, const Strings *
 	enlargeStringInfo(bytes, (int) Min(size, MaxAllocSize));
 	to = put_numbers(bytes->data + bytes->len, fixed);
 	for (int i = 0; i < STRINGS; i++)
-		to = put_int32(to, plain[i] != NULL ? (int32) VARSIZE_ANY_EXHDR(plain[i]) : 0);
+		to = sierra_pack_int32(to, plain[i] != NULL ? (int32) VARSIZE_ANY_EXHDR(plain[i]) : 0);
 	for (int i = 0; i < STRINGS; i++)
 	{
 		if (plain[i] != NULL)
-			to = put_bytes(to, VARDATA_ANY(plain[i]), VARSIZE_ANY_EXHDR(plain[i]));
+			to = sierra_pack_bytes(to, VARDATA_ANY(plain[i]), VARSIZE_ANY_EXHDR(plain[i]));
 		if (plain[i] != strings->at[i])
 			pfree(plain[i]);
 	}
