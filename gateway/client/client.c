@@ -193,9 +193,12 @@ close_if_done(Client *client)
 void
 client_close(Client *client)
 {
-	client_end_subscriptions(client);
+	client_hold(client);
+	/* first, so that the end of an ESUB that waits does not begin the next one */
 	client->is_closing = true;
+	client_end_subscriptions(client);
 	client_pump(client);
+	client_release(client);
 }
 
 void

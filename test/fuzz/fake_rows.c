@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <event2/buffer.h>
+
 #include "base/json.h"
 #include "base/text.h"
 #include "store/event.h"
@@ -232,6 +234,16 @@ put_data(PGresult *result, int row, int column, int kind)
 		put_text(result, row, column, texts[kind][fake_random(6)]);
 }
 
+/* An event keeps its id, so that it can be found again. */
+static void
+put_id(PGresult *result, int row, int column, int64_t position)
+{
+	uint8_t bytes[16] = {1};
+
+	memcpy(bytes + 1, &position, sizeof(position));
+	put(result, row, column, bytes, sizeof(bytes));
+}
+
 /* The columns of STORE_EVENT_COLUMNS. */
 static void
 put_event(PGresult *result, int row, int64_t position, int partition, int64_t sequence,
@@ -244,7 +256,7 @@ put_event(PGresult *result, int row, int64_t position, int partition, int64_t se
 	put_int8(result, row, 2, sequence);
 	put(result, row, 3, stream, stream_length);
 	put_int8(result, row, 4, version);
-	put_uuid(result, row, 5);
+	put_id(result, row, 5, position);
 	put_text(result, row, 6, some_text());
 	put_time(result, row, 7);
 	put_uuid(result, row, 8);
@@ -310,27 +322,63 @@ answer_get(const StoreRequest *request)
 	return result;
 }
 
+/* An event of a pack, as src/read/event_pack.c writes it. */
+static void
+add_packed(struct evbuffer *pack, int64_t number)
+{
+	static const char *const metadatas[] = {"", "{}", "{\"$bytes\": \"AAEC/w==\"}",
+											"{\"$bytes\": \"A\"}"};
+	static const char *const payloads[] = {"", "{}", "\r\n", "\xff\xfe"};
+	const char *strings[] = {some_text(), some_text(), metadatas[fake_random(4)],
+							 payloads[fake_random(4)]};
+	uint64_t numbers[] = {fake_random(1000), (uint64_t) number, (uint64_t) number,
+						  fake_chance(4) ? UINT64_MAX / 2 : fake_random(1000)};
+	uint32_t lengths[] = {(uint32_t) some_partition(), 0, 0, 0, 0};
+	uint8_t ids[48];
+
+	for (int i = 0; i < 4; i++)
+	{
+		numbers[i] = htobe64(numbers[i]);
+		lengths[i + 1] = htonl((uint32_t) strlen(strings[i]));
+	}
+	for (int i = 0; i < 48; i++)
+		ids[i] = (uint8_t) fake_random(256);
+	lengths[0] = htonl(lengths[0]);
+	evbuffer_add(pack, numbers, sizeof(numbers));
+	evbuffer_add(pack, ids, sizeof(ids));
+	evbuffer_add(pack, lengths, sizeof(lengths));
+	for (int i = 0; i < 4; i++)
+		evbuffer_add(pack, strings[i], strlen(strings[i]));
+}
+
 static PGresult *
 answer_scan(const StoreRequest *request)
 {
-	PGresult *result = begin_rows(STORE_EVENT_COLUMN_COUNT);
-	bool is_stream = request->parameters.count == 4;
+	PGresult *result = begin_rows(1);
+	struct evbuffer *pack = evbuffer_new();
+	bool is_stream = request->parameters.count == 5;
 	int first = is_stream ? 1 : 2;
 	int64_t from = int8_parameter(request, first);
 	int64_t to = is_null(request, first + 1) ? INT64_MAX : int8_parameter(request, first + 1);
 	int64_t most = int8_parameter(request, first + 2);
 	int count;
+	size_t length;
 
+	parameter(request, first + 3, 4);
 	assert(from >= 0 && most >= 0 && (is_stream || is_null(request, 0) != is_null(request, 1)));
 	count = from <= to ? row_count(most) : 0;
-	for (int i = 0; i < count && from <= to - i; i++)
-	{
-		if (is_stream)
-			put_event(result, i, i, 0, i, parameter(request, 0, -1),
-					  (size_t) request->parameters.lengths[0], from + i);
-		else
-			put_event(result, i, i, some_partition(), from + i, "s", 1, i);
-	}
+	while (from > to - count)
+		count--;
+	/* is there more behind it? */
+	evbuffer_add(pack, count > 0 && !fake_is_empty && fake_chance(3) ? "\1" : "", 1);
+	for (int i = 0; i < count; i++)
+		add_packed(pack, from + i);
+	length = evbuffer_get_length(pack);
+	/* cut off, as no server would do it */
+	if (fake_chance(30))
+		length = fake_random((uint32_t) length);
+	put(result, 0, 0, evbuffer_pullup(pack, -1), length);
+	evbuffer_free(pack);
 	return result;
 }
 
@@ -454,11 +502,23 @@ answer_start(const StoreRequest *request)
 static PGresult *
 answer_head(const StoreRequest *request)
 {
+	PGresult *result = begin_rows(3);
+
+	(void) request;
+	put_int8(result, 0, 0, fake_head);
+	put_int8(result, 0, 1, fake_is_empty ? -1 : fake_head);
+	put_id(result, 0, 2, fake_head);
+	return result;
+}
+
+/* To wait for it means that there is something new. */
+static PGresult *
+answer_wait(const StoreRequest *request)
+{
 	PGresult *result = begin_rows(1);
 
-	/* to wait for it means that there is something new */
-	if (request->parameters.count == 1)
-		fake_head += 1 + fake_random(4);
+	int8_parameter(request, 0);
+	fake_head += 1 + fake_random(4);
 	put_int8(result, 0, 0, fake_head);
 	return result;
 }
@@ -466,8 +526,10 @@ answer_head(const StoreRequest *request)
 static PGresult *
 answer_follower(const StoreRequest *request)
 {
-	PGresult *result = begin_rows(STORE_EVENT_COLUMN_COUNT + 2);
+	PGresult *result = begin_rows(STORE_EVENT_COLUMN_COUNT + 3);
 	int64_t position = int8_parameter(request, 0);
+	/* after a crash or a failover, the event that is asked for can be another one, or none */
+	bool is_lost = fake_chance(10);
 	int count = 0;
 
 	/* some positions have no event */
@@ -481,6 +543,10 @@ answer_follower(const StoreRequest *request)
 	{
 		put_int8(result, i, STORE_EVENT_COLUMN_COUNT, fake_head);
 		put_int8(result, i, STORE_EVENT_COLUMN_COUNT + 1, count);
+		if (is_null(request, 3) || (is_lost && fake_chance(2)))
+			put_null(result, i, STORE_EVENT_COLUMN_COUNT + 2);
+		else
+			put_id(result, i, STORE_EVENT_COLUMN_COUNT + 2, int8_parameter(request, 3) - is_lost);
 	}
 	return result;
 }
@@ -586,7 +652,7 @@ static const FakeStatement statements[] = {
 	{"cache", answer_cache},
 	{"subscription_start", answer_start},
 	{"follower_head", answer_head},
-	{"follower_wait", answer_head},
+	{"follower_wait", answer_wait},
 	{"follower_read", answer_follower},
 	{"history_positions", answer_positions},
 	{"history_streams", answer_streams},

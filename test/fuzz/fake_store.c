@@ -150,6 +150,7 @@ give_rows(StoreLink *link)
 	}
 	if (mood == FAKE_MIXED && fake_chance(20))
 	{
+		facts.sessions++;
 		PQclear(link->result);
 		link->result = NULL;
 	}
@@ -233,7 +234,7 @@ fake_store_begin(FakeMood fake_mood, uint32_t seed, int partitions)
 	fake_is_empty = mood == FAKE_EMPTY;
 	fake_partitions = partitions;
 	fake_head = fake_is_empty ? -1 : 10;
-	facts = (StoreFacts){partitions, 70001, 70002, seed % 2};
+	facts = (StoreFacts){partitions, 70001, 70002, seed % 2, 1};
 	answers = waits = 0;
 }
 

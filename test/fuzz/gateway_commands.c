@@ -20,10 +20,14 @@
  * packages: libpq libcrypto
  */
 #include <assert.h>
+#include <errno.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
@@ -42,9 +46,13 @@
 /* The other end of a connection. */
 typedef struct Peer
 {
-	struct bufferevent *connection;
-	/* of the client; there is none with it when the gateway has closed the connection */
-	uint64_t id;
+	/* -1: there is none */
+	int fd;
+	/* what the socket has not taken yet, and what was read */
+	struct evbuffer *out;
+	struct evbuffer *in;
+	/* the gateway has closed the connection */
+	bool is_closed;
 	/* it does not read */
 	bool is_deaf;
 	/* each of its requests has one reply */
@@ -57,7 +65,7 @@ static struct event_base *base;
 static ListenAddress address;
 static Peer peers[CLIENTS];
 static char last_id[40];
-static bool closes_at_once;
+static enum { END_CLIENTS_FIRST, END_GATEWAY_IN_TIME, END_GATEWAY_AT_ONCE } end;
 
 /* ---- the log is written, and forgotten ---- */
 
@@ -92,75 +100,85 @@ log_line(LogLevel level, const char *format, ...)
 static Peer *
 peer_of(int number)
 {
-	struct bufferevent *pair[2];
 	Peer *peer = &peers[number];
+	int pair[2];
 
-	if (peer->connection != NULL)
+	if (peer->fd >= 0)
 		return peer;
 	memset(peer, 0, sizeof(*peer));
-	if (bufferevent_pair_new(base, BEV_OPT_CLOSE_ON_FREE, pair) != 0)
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair) != 0)
 		abort();
-	peer->connection = pair[1];
+	peer->fd = pair[1];
+	peer->in = evbuffer_new();
+	peer->out = evbuffer_new();
 	peer->is_countable = address.esub_reply == ESUB_REPLY_ID;
 	frame_check_init(&peer->check);
-	bufferevent_enable(pair[1], EV_READ | EV_WRITE);
-	peer->id = client_create(pair[0], "127.0.0.1:1", &address)->id;
+	client_create(bufferevent_socket_new(base, pair[0], BEV_OPT_CLOSE_ON_FREE), "127.0.0.1:1",
+				  &address);
 	return peer;
 }
 
 static void
 end_peer(Peer *peer)
 {
-	bufferevent_flush(peer->connection, EV_WRITE, BEV_FINISHED);
-	bufferevent_free(peer->connection);
-	peer->connection = NULL;
+	close(peer->fd);
+	peer->fd = -1;
+	evbuffer_free(peer->in);
+	evbuffer_free(peer->out);
 }
 
-static void
-read_replies(Peer *peer)
+/* Sends and reads what is possible; returns whether that was anything. */
+static bool
+exchange(Peer *peer)
 {
-	struct evbuffer *in = bufferevent_get_input(peer->connection);
+	bool is_busy = false;
+	int length;
 
-	if (peer->is_deaf)
-		return;
-	frame_check(&peer->check, in);
-	if (peer->check.last_id[0] != '\0')
-		memcpy(last_id, peer->check.last_id, sizeof(last_id));
+	if (evbuffer_get_length(peer->out) > 0 && evbuffer_write(peer->out, peer->fd) > 0)
+		is_busy = true;
+	if (peer->is_deaf || peer->is_closed)
+		return is_busy;
+	length = evbuffer_read(peer->in, peer->fd, 65536);
+	if (length == 0 || (length < 0 && errno != EAGAIN))
+		peer->is_closed = true;
+	if (length > 0)
+	{
+		is_busy = true;
+		frame_check(&peer->check, peer->in);
+		if (peer->check.last_id[0] != '\0')
+			memcpy(last_id, peer->check.last_id, sizeof(last_id));
+	}
+	return is_busy;
 }
 
 /* Until nothing happens any more. */
 static void
 run(void)
 {
-	bool is_busy = true;
+	/* the gateway reads in one turn what was written in the turn before */
+	int quiet = 0;
 
-	for (int i = 0; is_busy && i < 5000; i++)
+	for (int i = 0; quiet < 3; i++)
 	{
-		is_busy = fake_store_turn() || event_base_get_num_events(base, EVENT_BASE_COUNT_ACTIVE) > 0;
+		bool is_busy = fake_store_turn();
+
+		assert(i < 20000);
+		is_busy |= event_base_get_num_events(base, EVENT_BASE_COUNT_ACTIVE) > 0;
 		event_base_loop(base, EVLOOP_NONBLOCK);
 		for (int j = 0; j < CLIENTS; j++)
-			if (peers[j].connection != NULL)
-				read_replies(&peers[j]);
+			if (peers[j].fd >= 0)
+				is_busy |= exchange(&peers[j]);
+		quiet = is_busy ? 0 : quiet + 1;
 	}
-	assert(!is_busy);
-}
-
-static bool
-is_closed(const Peer *peer)
-{
-	for (const Client *client = client_first(); client != NULL; client = client->next)
-		if (client->id == peer->id)
-			return false;
-	return true;
 }
 
 /* All has been answered. */
 static void
 check_replies(const Peer *peer)
 {
-	if (peer->connection == NULL || is_closed(peer) || peer->is_deaf)
+	if (peer->fd < 0 || peer->is_closed || peer->is_deaf)
 		return;
-	assert(evbuffer_get_length(bufferevent_get_input(peer->connection)) == 0);
+	assert(evbuffer_get_length(peer->in) == 0 && evbuffer_get_length(peer->out) == 0);
 	if (peer->is_countable && fake_store_waiting() == 0)
 		assert(peer->check.replies == peer->sent);
 }
@@ -282,13 +300,7 @@ obey(const char *word, int number)
 	else if (word[1] == '-')
 		end_peer(peer);
 	else if (word[1] == '~')
-	{
 		peer->is_deaf = !peer->is_deaf;
-		if (peer->is_deaf)
-			bufferevent_disable(peer->connection, EV_READ);
-		else
-			bufferevent_enable(peer->connection, EV_READ);
-	}
 	return number;
 }
 
@@ -310,7 +322,6 @@ static int
 send_request(Line *line, int number)
 {
 	Peer *peer;
-	struct evbuffer *out;
 
 	line->words = 0;
 	line->frame = evbuffer_new();
@@ -321,12 +332,11 @@ send_request(Line *line, int number)
 	else
 	{
 		peer = peer_of(number);
-		out = bufferevent_get_output(peer->connection);
 		peer->sent++;
 		if (is_uncountable(line->first))
 			peer->is_countable = false;
-		evbuffer_add_printf(out, "*%d\r\n", line->words);
-		evbuffer_add_buffer(out, line->frame);
+		evbuffer_add_printf(peer->out, "*%d\r\n", line->words);
+		evbuffer_add_buffer(peer->out, line->frame);
 	}
 	evbuffer_free(line->frame);
 	return number;
@@ -339,6 +349,8 @@ set_up(uint8_t flags, uint8_t mood, uint8_t seed)
 {
 	address.dialect = flags & 1 ? DIALECT_TUTORIAL : DIALECT_SIERRADB;
 	address.esub_reply = flags & 2 ? ESUB_REPLY_BATCH : ESUB_REPLY_ID;
+	/* with TLS, libevent writes by itself; it does so without TLS too */
+	address.tls = !(flags & 64);
 	settings.strict_versioning = flags & 4;
 	settings.require_auth = flags & 8;
 	settings.default_window = flags & 16 ? 2 : 0;
@@ -347,7 +359,7 @@ set_up(uint8_t flags, uint8_t mood, uint8_t seed)
 	settings.ring_size = flags & 32 ? 4096 : 1 << 20;
 	settings.max_frame_size = flags & 32 ? 4096 : 1 << 26;
 	settings.max_roles = flags & 32 ? 1 : 100;
-	closes_at_once = flags & 128;
+	end = !(flags & 128) ? END_CLIENTS_FIRST : seed % 2 ? END_GATEWAY_IN_TIME : END_GATEWAY_AT_ONCE;
 	last_id[0] = '\0';
 	fake_store_begin((FakeMood) (mood % 4), seed, flags & 32 ? 5 : 32);
 	store_setup(base, NULL);
@@ -366,29 +378,57 @@ stop_input(void)
 	}
 }
 
-/* The clients end first, or the gateway does; what it does not answer in time, it never answers. */
+/* A gateway that stops answers what has arrived, and closes all connections. */
+static void
+stop_in_time(void)
+{
+	for (int i = 0; i < CLIENTS; i++)
+		peers[i].is_deaf = false;
+	stop_input();
+	run();
+	for (int i = 0; i < CLIENTS; i++)
+	{
+		assert(peers[i].fd < 0 || peers[i].is_closed);
+		if (peers[i].fd >= 0)
+			end_peer(&peers[i]);
+	}
+	run();
+	assert(client_count() == 0);
+}
+
+static void
+exchange_once(void)
+{
+	for (int i = 0; i < CLIENTS; i++)
+		if (peers[i].fd >= 0)
+			exchange(&peers[i]);
+	event_base_loop(base, EVLOOP_NONBLOCK);
+}
+
+/* The clients end first, or the gateway does, in time or without an answer to what is under way. */
 static void
 tear_down(void)
 {
-	if (closes_at_once)
-	{
-		event_base_loop(base, EVLOOP_NONBLOCK);
-		stop_input();
-	}
-	else
+	if (end == END_CLIENTS_FIRST)
 	{
 		for (int i = 0; i < CLIENTS; i++)
-			if (peers[i].connection != NULL)
+			if (peers[i].fd >= 0)
 				end_peer(&peers[i]);
 		run();
 	}
+	else if (end == END_GATEWAY_IN_TIME)
+		stop_in_time();
+	else
+		stop_input();
 	while (client_first() != NULL)
 		client_drop(client_first(), "the end of the test");
 	fake_store_end_logins();
+	/* clients that still had output are forgotten */
+	event_base_loop(base, EVLOOP_NONBLOCK);
 	store_close();
 	event_base_loop(base, EVLOOP_NONBLOCK);
 	for (int i = 0; i < CLIENTS; i++)
-		if (peers[i].connection != NULL)
+		if (peers[i].fd >= 0)
 			end_peer(&peers[i]);
 	event_base_loop(base, EVLOOP_NONBLOCK);
 	assert(client_first() == NULL && client_count() == 0);
@@ -404,6 +444,9 @@ set_up_once(void)
 
 	if (!settings_load(1, arguments, &error))
 		abort();
+	signal(SIGPIPE, SIG_IGN);
+	for (int i = 0; i < CLIENTS; i++)
+		peers[i].fd = -1;
 	base = event_base_new();
 	client_setup(base, command_find);
 	feeds_setup();
@@ -422,10 +465,12 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	set_up(data[0], data[1], data[2]);
 	while (line.at < line.end)
 		number = send_request(&line, number);
-	/* the gateway may end while all this is under way */
-	if (!closes_at_once)
+	/* the gateway can end while all this is under way */
+	if (end == END_CLIENTS_FIRST)
 		run();
-	for (int i = 0; i < CLIENTS && !closes_at_once; i++)
+	else
+		exchange_once();
+	for (int i = 0; i < CLIENTS && end == END_CLIENTS_FIRST; i++)
 		check_replies(&peers[i]);
 	tear_down();
 	return 0;

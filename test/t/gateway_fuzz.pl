@@ -80,7 +80,7 @@ sub begin_program {
 }
 
 # How the gateway is set, the mood of the store, and its first number: see gateway_commands.c.
-my @settings = ('@0a', 'A1b', 'B0c', 'T1d', '`2e', '@3f', 'H1g', '@1h', "\xc01i");
+my @settings = ('@0a', 'A1b', 'B0c', 'T1d', '`2e', '@3f', 'H1g', '@1h', '!1j', "\xc00i", "\xc21k", "\xc01h");
 
 # Each line of a file with seeds, in each of the settings.
 sub write_seeds {

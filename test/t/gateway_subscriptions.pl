@@ -473,12 +473,13 @@ sub followers {
     is($client->next_answer, 'PONG', 'and then the commands behind it');
     append('batch-2');
     is($client->ask('PING'), 'PONG', 'it leaves no subscription');
-    $client->send_bytes(SierraResp::frame(qw(ESUB batch-* FROM LATEST)));
+    $client->send_bytes(SierraResp::frame(qw(ESUB batch-* FROM LATEST)) x 2);
     my $gone = SierraResp->new($batch_port);
     $gone->send_bytes(SierraResp::frame(qw(ESUB batch-* FROM LATEST)));
     $gone->end;
     $writer->ask('PING');
     is(stop_gateway($gateway), 0, 'an ESUB that waits does not hold up the end of the gateway');
+    unlike(gateway_log($gateway), qr/without an answer/, 'nor does the one behind it');
     is_deeply($client->next_answer, [], 'and is answered');
 }
 
