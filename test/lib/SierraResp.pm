@@ -14,8 +14,8 @@ use Errno;
 use IO::Select;
 use IO::Socket::INET;
 use List::Util qw(max);
-use Time::HiRes qw(time);
 use Socket qw(PF_INET SOCK_STREAM SOL_SOCKET SO_RCVBUF inet_aton pack_sockaddr_in);
+use Time::HiRes qw(time);
 
 my $patience = $ENV{PG_TEST_TIMEOUT_DEFAULT} || 180;
 

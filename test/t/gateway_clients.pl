@@ -86,6 +86,14 @@ SKIP: {
     like($ask->('', 'EAPPEND', 'cli-1', 'Made', 'EXPECTED_VERSION', '7'), qr/^WRONGVER current stream version is 1 but expected 7 /, 'redis-cli: a conflict');
     like($ask->("PING\nESVER cli-1\nEAPPEND cli-1 Made METADATA \"\\x00\"\nESVER cli-1\n"), qr/^PONG\n1\nevent_id\n.*\n2\n$/s, 'redis-cli: commands of a file');
     like($ask->('', '--json', '-3', 'ESVER', 'cli-1'), qr/^2$/m, 'redis-cli --json');
+    my $benchmark = $redis_cli =~ s/cli$/benchmark/r;
+    if (-x $benchmark) {
+        my $out = '';
+        IPC::Run::run([ $benchmark, '-p', $ports[0], qw(-c 8 -n 400 -r 10 EAPPEND load-__rand_int__ E PAYLOAD), '{"n": 1}' ], '<', \undef, '>', \$out, '2>&1');
+        like($out, qr/400 requests completed/, 'redis-benchmark ends well');
+        unlike($out, qr/^Error/m, 'and gets no errors');
+        is($node->safe_psql('postgres', q{SELECT count(*) FROM es.events WHERE stream_id LIKE 'load-%'}), 400, 'and all that it has appended is there');
+    }
     my @tls = ('-p', $gateway->{ports}[2] // 0, '--tls', '--cacert', "$certificate.crt");
     skip 'openssl is not there, or redis-cli has no TLS', 2 unless $has_tls && $ask->('', '--help') =~ /--tls/;
     is($ask->('', @tls, 'PING'), "PONG\n", 'redis-cli --tls');

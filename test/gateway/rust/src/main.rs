@@ -1,6 +1,7 @@
 //! What a program with sierradb-client sees.
 //!
-//! usage: gateway-client PORT
+//! usage: gateway-client PORT PORT_OF_TUTORIAL PORT_WITH_PASSWORDS
+//! The last one wants the user ada with the password "secret".
 
 use std::collections::HashMap;
 use std::fmt::Debug;
@@ -8,7 +9,7 @@ use std::future::Future;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use redis::aio::MultiplexedConnection;
-use redis::RedisResult;
+use redis::{AsyncConnectionConfig, Client, RedisError, RedisResult};
 use sierradb_client::{
     stream_partition_key, AsyncTypedCommands, EAppendOptions, EMAppendEvent, ErrorCode, Event,
     EventSubscription, ExpectedVersion, PipelineExt, SierraAsyncClientExt, SierraError,
@@ -38,6 +39,29 @@ impl Checks {
     fn equal<T: Debug + PartialEq>(&mut self, found: T, expected: T, name: &str) {
         self.ok(found == expected, name, &found);
     }
+}
+
+/// A connection that waits longer than the half second of redis-rs, because machines of tests can be slow.
+async fn connect(client: &Client) -> RedisResult<MultiplexedConnection> {
+    let config = AsyncConnectionConfig::new().set_connection_timeout(Some(LONG)).set_response_timeout(Some(LONG));
+    client.get_multiplexed_async_connection_with_config(&config).await
+}
+
+/// The manager of sierradb-client always waits for half a second only: then its part is done once more.
+macro_rules! patiently {
+    ($part:expr) => {{
+        let mut attempts = 1;
+        loop {
+            match $part.await {
+                Err(error) if is_late(&error) && attempts < 50 => attempts += 1,
+                outcome => break outcome,
+            }
+        }
+    }};
+}
+
+fn is_late(error: &Failure) -> bool {
+    error.downcast_ref::<RedisError>().is_some_and(RedisError::is_timeout)
 }
 
 fn stream(kind: &str) -> String {
@@ -147,7 +171,7 @@ async fn check_batches(checks: &mut Checks, conn: &mut MultiplexedConnection) ->
 
 /// Half of sierradb-client's own examples do it like this: no RESP3, no async.
 fn check_sync(checks: &mut Checks, url: &str) -> Result<(), Failure> {
-    let mut conn = redis::Client::open(url)?.get_connection()?;
+    let mut conn = Client::open(url)?.get_connection()?;
     let id = stream("user");
     let first = conn.eappend(&id, "UserMade", EAppendOptions::new().payload(b"\xa1\x61a\x01").metadata(b"\xa0"))?;
     checks.equal(first.stream_version, 0, &format!("eappend by {url}"));
@@ -216,6 +240,7 @@ async fn check_delivery(
 ) -> Result<(), Failure> {
     let mut subscription = match tokio::time::timeout(LONG, subscribe).await? {
         Ok(subscription) => subscription,
+        Err(error) if error.is_timeout() => return Err(error.into()),
         Err(error) => {
             checks.ok(false, name, &error);
             return Ok(());
@@ -258,10 +283,12 @@ async fn check_delivery(
 /// Calls check_delivery() with a call of a new manager, and a case of its own.
 macro_rules! deliver {
     ($checks:ident, $url:ident, $conn:ident, $from:expr, $window:expr, |$manager:ident, $case:ident| $call:expr) => {{
-        let mut manager: SubscriptionManager = redis::Client::open($url)?.subscription_manager().await?;
-        let mut case = Case::new($conn).await?;
-        let ($manager, $case) = (&mut manager, case.clone());
-        check_delivery($checks, stringify!($call), &mut case, $call, $from, $window).await?;
+        patiently!(async {
+            let mut manager: SubscriptionManager = Client::open($url)?.subscription_manager().await?;
+            let mut case = Case::new($conn).await?;
+            let ($manager, $case) = (&mut manager, case.clone());
+            check_delivery($checks, stringify!($call), &mut case, $call, $from, $window).await
+        })?;
     }};
 }
 
@@ -308,7 +335,7 @@ async fn check_many_partitions(checks: &mut Checks, url: &str, conn: &Multiplexe
 
 /// Several subscriptions of a connection, as a program has them, and one word that names several partitions.
 async fn check_mixed(checks: &mut Checks, url: &str, conn: &MultiplexedConnection) -> Result<(), Failure> {
-    let mut manager = redis::Client::open(url)?.subscription_manager().await?;
+    let mut manager = Client::open(url)?.subscription_manager().await?;
     let mut case = Case::new(conn).await?;
     let mut of_stream = manager.subscribe_to_stream_from_version(case.stream.as_str(), 0).await?;
     let list = format!("{},{},{}", case.partition, (case.partition + 1) % 32, 689);
@@ -328,10 +355,60 @@ async fn check_mixed(checks: &mut Checks, url: &str, conn: &MultiplexedConnectio
     Ok(())
 }
 
-async fn check_everything(checks: &mut Checks, port: &str) -> Result<(), Failure> {
+/// What redis-rs does to connect, with RESP3 and without: a login, and the number of a database.
+async fn check_connect(checks: &mut Checks, ports: &[String]) -> Result<(), Failure> {
+    let [port, tutorial, guarded] = ports else { return Err("three ports are needed".into()) };
+    for query in ["?protocol=resp3", ""] {
+        let ada = Client::open(format!("redis://ada:secret@127.0.0.1:{guarded}/{query}"))?;
+        checks.equal(connect(&ada).await?.ping().await?, "PONG".to_string(), &format!("a login {query}"));
+        checks.equal(TypedCommands::ping(&mut ada.get_connection()?)?, "PONG".to_string(), &format!("a login, not async {query}"));
+        let stranger = Client::open(format!("redis://ada:wrong@127.0.0.1:{guarded}/{query}"))?;
+        let refused = connect(&stranger).await.err();
+        // HELLO of RESP3 passes on the error of the server; AUTH makes one of its own.
+        let is_refused = refused.as_ref().is_some_and(|error| {
+            error.kind() == redis::ErrorKind::AuthenticationFailed || error.code() == Some("WRONGPASS")
+        });
+        checks.ok(is_refused, &format!("a wrong password {query}"), &refused);
+        for (path, name) in [(format!("{port}/1{query}"), "database 1"), (format!("{tutorial}/{query}"), "a listener")] {
+            let mut conn = connect(&Client::open(format!("redis://127.0.0.1:{path}"))?).await?;
+            let version: i64 = redis::cmd("EAPPEND").arg(stream("t")).arg("A").query_async(&mut conn).await?;
+            checks.equal(version, 1, &format!("the tutorial dialect by {name} {query}"));
+        }
+        let other = Client::open(format!("redis://127.0.0.1:{port}/9{query}"))?;
+        checks.ok(connect(&other).await.is_err(), &format!("a database that is not there {query}"), &"a connection");
+    }
+    Ok(())
+}
+
+/// The client sorts errors by their codes.
+async fn check_errors(checks: &mut Checks, url: &str) -> Result<(), Failure> {
+    let client = Client::open(url)?;
+    let mut conn = connect(&client).await?;
+    let sorts = |error: SierraError| (error.is_client_error(), error.is_cluster_issue(), error.is_retryable());
+    let found = conn.eappend("", "E", EAppendOptions::new()).await.map_err(SierraError::from).map_err(sorts).err();
+    checks.equal(found, Some((true, false, false)), "a wrong argument is an error of the client");
+    let found = conn.epseq_by_id(600).await.map_err(SierraError::from).map_err(sorts).err();
+    checks.equal(found, Some((false, true, false)), "a partition that is not there is one of the cluster");
+    let (id, version) = (stream("order"), EAppendOptions::new().expected_version(ExpectedVersion::Exact(7)));
+    let found = conn.eappend(&id, "E", version).await.map_err(SierraError::from).map_err(sorts).err();
+    checks.equal(found, Some((false, false, false)), "a conflict is neither, and not repeated as it is");
+    checks.equal(refusal(conn.eack(Uuid::new_v4(), 1).await).0, Some(ErrorCode::NotFound), "eack of no subscription");
+    let unknown = redis::cmd("NOSUCH").query_async::<()>(&mut conn).await;
+    checks.equal(refusal(unknown).0, Some(ErrorCode::InvalidArg), "an unknown command");
+
+    let mut manager = client.subscription_manager().await?;
+    let subscription = manager.subscribe_to_stream(&id).await?;
+    checks.equal(conn.eack(subscription.subscription_id(), 0).await?, "OK".to_string(), "eack on another connection");
+    Ok(())
+}
+
+async fn check_everything(checks: &mut Checks, ports: &[String]) -> Result<(), Failure> {
+    check_connect(checks, ports).await?;
+    let port = &ports[0];
     let url = format!("redis://127.0.0.1:{port}?protocol=resp3");
     let url = url.as_str();
-    let mut conn = redis::Client::open(url)?.get_multiplexed_async_connection().await?;
+    let mut conn = connect(&Client::open(url)?).await?;
+    patiently!(check_errors(checks, url))?;
     check_appends(checks, &mut conn).await?;
     check_batches(checks, &mut conn).await?;
     check_sync(checks, url)?;
@@ -339,14 +416,14 @@ async fn check_everything(checks: &mut Checks, port: &str) -> Result<(), Failure
     check_streams(checks, url, &conn).await?;
     check_partitions(checks, url, &conn).await?;
     check_many_partitions(checks, url, &conn).await?;
-    check_mixed(checks, url, &conn).await
+    patiently!(check_mixed(checks, url, &conn))
 }
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
-    let port = std::env::args().nth(1).expect("usage: gateway-client PORT");
+    let ports: Vec<String> = std::env::args().skip(1).collect();
     let mut checks = Checks::default();
-    if let Err(error) = check_everything(&mut checks, &port).await {
+    if let Err(error) = check_everything(&mut checks, &ports).await {
         checks.ok(false, "the program runs to its end", &error);
     }
     println!("done {}", checks.count);
