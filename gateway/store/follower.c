@@ -32,14 +32,14 @@ static const StoreStatement wait_statement = {
 static const StoreStatement read_statement = {
 	"follower_read",
 	"WITH h AS MATERIALIZED (SELECT @ehead() AS head)"
-	" SELECT " STORE_EVENT_COLUMNS ", head, page_events, CASE WHEN $4::int8 IS NOT NULL"
+	" SELECT " STORE_EVENT_COLUMNS ", head, page_place, CASE WHEN $4::int8 IS NOT NULL"
 	" THEN (SELECT e.event_id FROM @equery('[{}]', $4 - 1, 1, false, $4) AS e) END"
-	" FROM h LEFT JOIN LATERAL ("
-	"SELECT e.*, count(*) OVER () AS page_events,"
-	" sum(size) OVER (ORDER BY global_position ROWS UNBOUNDED PRECEDING) - size AS before FROM ("
+	", is_last FROM h LEFT JOIN LATERAL ("
+	"SELECT e.*, row_number() OVER w AS page_place, lead(true) OVER w IS NULL AS is_last,"
+	" sum(size) OVER w - size AS before FROM ("
 	"SELECT e.*, " STORE_EVENT_SIZE " AS size FROM @equery('[{}]', $1, $2, false, h.head) AS e"
-	") AS e) AS e ON true"
-	" WHERE before IS NULL OR before < $3 ORDER BY global_position"};
+	") AS e WINDOW w AS (ROWS UNBOUNDED PRECEDING)) AS e ON true"
+	" WHERE before IS NULL OR before < $3"};
 
 /* The horizon, and the newest event up to there. */
 static const StoreStatement head_statement = {
@@ -48,8 +48,9 @@ static const StoreStatement head_statement = {
 					 " LEFT JOIN LATERAL @equery('[{}]', h.head + 1, 1, true) ON true"};
 
 #define COLUMN_HEAD STORE_EVENT_COLUMN_COUNT
-#define COLUMN_PAGE_EVENTS (STORE_EVENT_COLUMN_COUNT + 1)
+#define COLUMN_PAGE_PLACE (STORE_EVENT_COLUMN_COUNT + 1)
 #define COLUMN_NEWEST_ID (STORE_EVENT_COLUMN_COUNT + 2)
+#define COLUMN_IS_LAST (STORE_EVENT_COLUMN_COUNT + 3)
 
 static void follow(Follower *follower);
 
@@ -96,8 +97,7 @@ on_begin(StoreRequest *request)
 {
 	Follower *follower = request->arg;
 
-	follower->read_events = 0;
-	follower->page_events = 0;
+	follower->has_more = false;
 	follower->head = -1;
 	follower->has_lost = false;
 }
@@ -146,8 +146,9 @@ on_row(StoreRequest *request, const PGresult *result, int row)
 	follower->is_checking = false;
 	if (PQgetisnull(result, row, 0) || follower->has_lost)
 		return;
-	follower->read_events++;
-	follower->page_events = (int) store_int8(result, row, COLUMN_PAGE_EVENTS);
+	/* until the last of the page has come, or if it is full */
+	follower->has_more = PQgetvalue(result, row, COLUMN_IS_LAST)[0] == 0 ||
+						 store_int8(result, row, COLUMN_PAGE_PLACE) >= PAGE_EVENTS;
 	event = store_event_of_row(result, row);
 	/* rows come again after a lost connection */
 	if (event->global_position > follower->ring.end)
@@ -236,8 +237,6 @@ on_read_done(StoreRequest *request, const StoreError *error)
 	/* that is not lost yet, because horizons do not always ascend, but must be looked at */
 	if (follower->head < follower->newest)
 		follower->checked_session = 0;
-	follower->has_more =
-		follower->page_events >= PAGE_EVENTS || follower->read_events < follower->page_events;
 	if (!follower->has_more)
 		ring_reach(&follower->ring, follower->head);
 	run_subscriptions(follower);

@@ -41,9 +41,6 @@ struct Follower
 	/* the last page was full */
 	bool has_more;
 	int64_t head;
-	int page_events;
-	int read_events;
-	int64_t read_last;
 	/* PostgreSQL lets no other session wait */
 	bool must_poll;
 	bool has_failed;

@@ -18,9 +18,9 @@
 #define PAGE_BYTES (256 * 1024)
 #define PAGE_SOURCES 200
 
-/* Behind those of the event: events of the page, and the last position that it looked at. */
-#define COLUMN_PAGE_EVENTS STORE_EVENT_COLUMN_COUNT
-#define COLUMN_PAGE_LAST (STORE_EVENT_COLUMN_COUNT + 1)
+/* Behind those of the event: how many events the page has looked at, and is it the last one? */
+#define COLUMN_PAGE_PLACE STORE_EVENT_COLUMN_COUNT
+#define COLUMN_IS_LAST (STORE_EVENT_COLUMN_COUNT + 1)
 
 #define UNUSED_USECS INT64_C(60000000)
 #define RETRY_SECONDS 1
@@ -38,32 +38,39 @@ struct HistoryPage
 	int max_events;
 	/* PHASE_NUMBERED: the places behind the first and behind the last that it reads */
 	int end_place;
-	int events;
-	int64_t page_events;
-	int64_t page_last;
-	int64_t last_position;
+	/* how many events it has looked at, whether it came to the last of them, and their bytes */
+	int64_t place;
+	bool has_last;
+	size_t bytes;
 	/* the subscription did not take all of it */
 	bool is_cut;
 };
 
 /*
+ * Numbers the events of a page in the order in which they are found, and ends it when it has
+ * enough bytes.  One window, without an order of its own: each more would store and sort all
+ * events once more, which takes longer than to find them.
+ */
+#define PAGE(is_sent, events, bytes)                                                               \
+	"SELECT " STORE_EVENT_COLUMNS ", page_place, is_last FROM ("                                   \
+	"SELECT e.*, row_number() OVER w AS page_place, lead(true) OVER w IS NULL AS is_last,"         \
+	" sum(size) OVER w - size AS before FROM (" events ") AS e"                                    \
+	" WINDOW w AS (ROWS UNBOUNDED PRECEDING)) AS e"                                                \
+	" WHERE before < " bytes " AND (is_last OR " is_sent ")"
+
+/*
  * Streams from their versions on, partitions from their sequences on.  The nested loop takes them
  * in their order, and ends with the first that fills the page.
  */
-#define NUMBERED(type, function, number)                                                           \
-	"SELECT " STORE_EVENT_COLUMNS ", page_events, global_position FROM ("                          \
-	"SELECT e.*, count(*) OVER () AS page_events,"                                                 \
-	" sum(size) OVER (ORDER BY place, " number                                                     \
-	" ROWS UNBOUNDED PRECEDING) - size AS before FROM ("                                           \
-	"SELECT e.*, s.place, " STORE_EVENT_SIZE " AS size"                                            \
-	" FROM unnest($1::" type "[], $2::int8[]) WITH ORDINALITY AS s (source, next, place),"         \
-	" LATERAL @" function "(s.source, s.next, NULL, $3) AS e LIMIT $3) AS e) AS e"                 \
-	" WHERE before < $4 ORDER BY place, " number
+#define NUMBERED(type, function)                                                                   \
+	PAGE("true",                                                                                   \
+		 "SELECT e.*, " STORE_EVENT_SIZE " AS size"                                                \
+		 " FROM unnest($1::" type "[], $2::int8[]) WITH ORDINALITY AS s (source, next, place),"    \
+		 " LATERAL @" function "(s.source, s.next, NULL, $3) AS e LIMIT $3",                       \
+		 "$4")
 
-static const StoreStatement read_streams = {"history_streams",
-											NUMBERED("text", "escan", "stream_version")};
-static const StoreStatement read_partitions = {"history_partitions",
-											   NUMBERED("int4", "epscan", "partition_sequence")};
+static const StoreStatement read_streams = {"history_streams", NUMBERED("text", "escan")};
+static const StoreStatement read_partitions = {"history_partitions", NUMBERED("int4", "epscan")};
 
 /*
  * Everything in (after, to].  The last event of the page comes whether it is wanted or not: it
@@ -71,14 +78,11 @@ static const StoreStatement read_partitions = {"history_partitions",
  */
 static const StoreStatement read_positions = {
 	"history_positions",
-	"SELECT " STORE_EVENT_COLUMNS ", page_events, page_last FROM ("
-	"SELECT e.*, count(*) OVER () AS page_events, max(global_position) OVER () AS page_last,"
-	" sum(size) OVER (ORDER BY global_position ROWS UNBOUNDED PRECEDING) - size AS before FROM ("
-	"SELECT e.*, is_wanted, CASE WHEN is_wanted THEN " STORE_EVENT_SIZE " ELSE 0 END AS size"
-	" FROM @equery('[{}]', $1, $2, false, $3) AS e,"
-	" LATERAL (SELECT $4::text[] IS NULL OR e.stream_id LIKE ANY ($4) AS is_wanted) AS w"
-	") AS e) AS e"
-	" WHERE before < $5 AND (is_wanted OR global_position = page_last) ORDER BY global_position"};
+	PAGE("is_wanted",
+		 "SELECT e.*, is_wanted, CASE WHEN is_wanted THEN " STORE_EVENT_SIZE " ELSE 0 END AS size"
+		 " FROM @equery('[{}]', $1, $2, false, $3) AS e,"
+		 " LATERAL (SELECT $4::text[] IS NULL OR e.stream_id LIKE ANY ($4) AS is_wanted) AS f",
+		 "$5")};
 
 static void read_next(History *history);
 
@@ -201,9 +205,9 @@ on_begin(StoreRequest *request)
 {
 	HistoryPage *page = request->arg;
 
-	page->events = 0;
-	page->page_events = 0;
-	page->page_last = page->last_position = -1;
+	page->place = 0;
+	page->has_last = false;
+	page->bytes = 0;
 	page->is_cut = false;
 }
 
@@ -234,13 +238,12 @@ on_row(StoreRequest *request, const PGresult *result, int row)
 	HistoryPage *page = request->arg;
 	StoreEvent *event;
 
-	page->events++;
-	page->page_events = store_int8(result, row, COLUMN_PAGE_EVENTS);
-	page->page_last = store_int8(result, row, COLUMN_PAGE_LAST);
 	if (page->is_cut)
 		return;
+	page->place = store_int8(result, row, COLUMN_PAGE_PLACE);
+	page->has_last = PQgetvalue(result, row, COLUMN_IS_LAST)[0] != 0;
 	event = store_event_of_row(result, row);
-	page->last_position = event->global_position;
+	page->bytes += event->bytes;
 	if (page->is_numbered)
 		note_place(page, event);
 	if (!subscription_offer(page->subscription, event))
@@ -252,11 +255,24 @@ on_row(StoreRequest *request, const PGresult *result, int row)
 static bool
 is_complete(const HistoryPage *page)
 {
-	if (page->is_cut || page->page_events >= page->max_events)
-		return false;
-	if (page->is_numbered)
-		return page->events == page->page_events;
-	return page->events == 0 || page->last_position == page->page_last;
+	return !page->is_cut && (page->place == 0 || page->has_last) && page->place < page->max_events;
+}
+
+/* Looks at as many events as the next page can send. */
+static void
+fit_page(const HistoryPage *page)
+{
+	Subscription *subscription = page->subscription;
+
+	if (page->is_cut)
+		/* as many as the subscription takes, also with a small window */
+		subscription->page_events =
+			subscription->page_events > 1 ? subscription->page_events / 2 : 1;
+	else if (page->place > 0 && !page->has_last)
+		/* it was full */
+		subscription->page_events = (int) (page->place + page->place / 8 + 1);
+	else if (page->bytes < PAGE_BYTES / 2 && subscription->page_events < FILTERED_PAGE_EVENTS)
+		subscription->page_events *= 2;
 }
 
 static void
@@ -266,11 +282,7 @@ note_progress(HistoryPage *page)
 	int sources = subscription->sources.is_partitions ? subscription->sources.partitions
 													  : subscription->sources.stream_count;
 
-	/* as many events as the subscription takes, also with a small window */
-	if (page->is_cut && subscription->page_events > 1)
-		subscription->page_events /= 2;
-	else if (!page->is_cut && subscription->page_events < FILTERED_PAGE_EVENTS)
-		subscription->page_events *= 2;
+	fit_page(page);
 	if (!page->is_numbered)
 	{
 		if (is_complete(page))
