@@ -151,7 +151,7 @@ SELECT FROM eappend('order-1', 'Shipped', '{"deep": "\u0000\u001b[31m"}',
 SQL
 $dbh->do(q{SELECT FROM eappend('kunde-漢字', 'Evil', json_build_object('text', $1::text))}, undef, $evil);
 $dbh->do(<<'SQL');
-SELECT esub('mails', start_from => 'earliest', streams => '{order-*}'), esub('group', start_from => 'earliest');
+SELECT esub('mails', start_from => 'earliest', streams => '{order-*}'), esub('group', start_from => 'earliest', lease_time => '1 day');
 SELECT FROM enext('group', consumer => 'worker-1');
 SELECT enack('mails', 0, reason => 'no such account', park => true);
 SELECT enack('mails', 2, reason => 'time-out of the bank', retry_after => '1 hour');
