@@ -64,10 +64,13 @@ take_bulk(Frame *frame, int64_t length)
 static void
 check_word(char type, const char *line, size_t length)
 {
+	uint64_t number;
+
 	switch (type)
 	{
 		case ':':
-			(void) to_number(line + (line[0] == '-'), length - (line[0] == '-'));
+			/* also the lowest one */
+			assert(text_to_uint64(line + (line[0] == '-'), length - (line[0] == '-'), &number));
 			break;
 		case '#':
 			assert(length == 1 && (line[0] == 't' || line[0] == 'f'));

@@ -44,7 +44,7 @@ my @headers = map { "-I$_" } "$root/gateway", @place{qw(includedir-server includ
 # The files that a source names in its head.
 sub named_files {
     my ($source, $what) = @_;
-    return slurp_file($source) =~ /^ \* $what: (.*)$/m ? split(' ', $1) : ();
+    return map { split ' ' } slurp_file($source) =~ /^ \* $what: (.*)$/mg;
 }
 
 # A file of a wing or of test/fuzz; or all of a wing.
