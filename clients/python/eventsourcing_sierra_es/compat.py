@@ -7,7 +7,7 @@ are always text, and some names are spelled in another way.
 from __future__ import annotations
 
 from importlib.metadata import version
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 from uuid import UUID
 
 from eventsourcing.persistence import Notification, StoredEvent
@@ -48,16 +48,13 @@ if EVENTSOURCING_10:
     def inserted_ids(ids: range) -> InsertedIds:
         return ids[-1] if ids else None
 
-    def originator_id(stream_id: str, id_type: str) -> str:
-        return stream_id
-
     def id_of(event: StoredEvent | DcbEvent) -> UUID | None:
         return None if event.uuid == NIL_UUID else event.uuid
 
     def metadata_of(event: StoredEvent | DcbEvent) -> Mapping[str, str]:
         return event.metadata
 
-    def stored_event(
+    def event_fields(
         stream_id: str,
         id_type: str,
         version: int,
@@ -65,35 +62,15 @@ if EVENTSOURCING_10:
         state: bytes,
         metadata: Metadata,
         event_id: UUID,
-    ) -> StoredEvent:
-        return StoredEvent(
-            originator_id=stream_id,
-            originator_version=version,
-            topic=topic,
-            state=state,
-            uuid=event_id,
-            metadata=own_metadata_of(metadata),
-        )
-
-    def notification(
-        notification_id: int,
-        stream_id: str,
-        id_type: str,
-        version: int,
-        topic: str,
-        state: bytes,
-        metadata: Metadata,
-        event_id: UUID,
-    ) -> Notification:
-        return Notification(
-            id=notification_id,
-            originator_id=stream_id,
-            originator_version=version,
-            topic=topic,
-            state=state,
-            uuid=event_id,
-            metadata=own_metadata_of(metadata),
-        )
+    ) -> dict[str, Any]:
+        return {
+            "originator_id": stream_id,
+            "originator_version": version,
+            "topic": topic,
+            "state": state,
+            "uuid": event_id,
+            "metadata": own_metadata_of(metadata),
+        }
 
     def dcb_event(
         type_: str,
@@ -134,37 +111,26 @@ else:
     def inserted_ids(ids: range) -> InsertedIds:
         return list(ids) or None
 
-    def originator_id(stream_id: str, id_type: str) -> UUID | str:
-        return UUID(stream_id) if id_type == "uuid" else stream_id
-
     def id_of(event: StoredEvent | DcbEvent) -> UUID | None:
         return None
 
     def metadata_of(event: StoredEvent | DcbEvent) -> Mapping[str, str]:
         return {}
 
-    def stored_event(
+    def event_fields(
         stream_id: str,
         id_type: str,
         version: int,
         topic: str,
         state: bytes,
         metadata: Metadata,
-    ) -> StoredEvent:
-        return StoredEvent(originator_id(stream_id, id_type), version, topic, state)
-
-    def notification(
-        notification_id: int,
-        stream_id: str,
-        id_type: str,
-        version: int,
-        topic: str,
-        state: bytes,
-        metadata: Metadata,
-    ) -> Notification:
-        return Notification(
-            originator_id(stream_id, id_type), version, topic, state, notification_id
-        )
+    ) -> dict[str, Any]:
+        return {
+            "originator_id": UUID(stream_id) if id_type == "uuid" else stream_id,
+            "originator_version": version,
+            "topic": topic,
+            "state": state,
+        }
 
     def dcb_event(
         type_: str,
@@ -174,6 +140,14 @@ else:
         metadata: dict[str, str],
     ) -> DcbEvent:
         return DcbEvent(type=type_, data=data, tags=tags)
+
+
+def stored_event(*columns: Any) -> StoredEvent:
+    return StoredEvent(**event_fields(*columns))
+
+
+def notification(notification_id: int, *columns: Any) -> Notification:
+    return Notification(id=notification_id, **event_fields(*columns))
 
 
 __all__ = [
@@ -198,6 +172,5 @@ __all__ = [
     "inserted_ids",
     "metadata_of",
     "notification",
-    "originator_id",
     "stored_event",
 ]

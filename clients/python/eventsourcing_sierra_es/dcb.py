@@ -35,7 +35,7 @@ from .datastore import SierraDatastore, refusals_as_integrity_errors
 from .factory import partitions_of, store_of
 from .metadata import EVENT_UUID, own_metadata_of
 from .recorders import IN_FLIGHT_SECONDS, STATE, SierraRecorder, int8_or_none, one_value
-from .subscription import HeadWatcher
+from .subscription import WatchesHead
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -143,22 +143,8 @@ class SierraDCBRecorder(DcbRecorder, SierraRecorder):
         return SierraDCBSubscription(recorder=self, query=query, after=after)
 
 
-class SierraDCBSubscription(DcbListenNotifySubscription[SierraDCBRecorder]):
-    def __init__(
-        self,
-        recorder: SierraDCBRecorder,
-        query: DcbQuery | None = None,
-        after: int | None = None,
-    ) -> None:
-        super().__init__(recorder=recorder, query=query, after=after)
-        self._watcher = HeadWatcher(recorder, self)
-        self._watcher.start()
-
-    def __exit__(self, *args: object, **kwargs: Any) -> None:
-        try:
-            super().__exit__(*args, **kwargs)
-        finally:
-            self._watcher.join()
+class SierraDCBSubscription(WatchesHead, DcbListenNotifySubscription[SierraDCBRecorder]):
+    pass
 
 
 class SierraDCBFactory(PostgresTTDcbFactory):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from .compat import ListenNotifySubscription
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from contextlib import AbstractContextManager
     from threading import Event
 
     from .recorders import SierraApplicationRecorder
@@ -21,14 +21,18 @@ class WaitsForHead(Protocol):
     def wait_for_head(self, head: int, seconds: float) -> int: ...
 
 
-class Watched(Protocol):
-    """What the library's two kinds of subscription have in common."""
+if TYPE_CHECKING:
 
-    _has_been_stopped: bool
-    _has_been_notified: Event
-    _thread_error: BaseException | None
+    class Subscription(AbstractContextManager[Any]):
+        """What the library's two kinds of subscription have in common."""
 
-    def stop(self) -> None: ...
+        _has_been_stopped: bool
+        _has_been_notified: Event
+        _thread_error: BaseException | None
+
+        def stop(self) -> None: ...
+else:
+    Subscription = object
 
 
 class HeadWatcher(Thread):
@@ -38,7 +42,7 @@ class HeadWatcher(Thread):
     server that sends no notifications.
     """
 
-    def __init__(self, recorder: WaitsForHead, subscription: Watched) -> None:
+    def __init__(self, recorder: WaitsForHead, subscription: Subscription) -> None:
         super().__init__(daemon=True)
         self.recorder = recorder
         self.subscription = subscription
@@ -58,19 +62,20 @@ class HeadWatcher(Thread):
             subscription.stop()
 
 
-class SierraSubscription(ListenNotifySubscription["SierraApplicationRecorder"]):
-    def __init__(
-        self,
-        recorder: SierraApplicationRecorder,
-        gt: int | None = None,
-        topics: Sequence[str] = (),
-    ) -> None:
-        super().__init__(recorder=recorder, gt=gt, topics=topics)
-        self._watcher = HeadWatcher(recorder, self)
+class WatchesHead(Subscription):
+    """Before one of the library's kinds of subscription: it has a watcher while it is there."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._watcher = HeadWatcher(kwargs["recorder"], self)
         self._watcher.start()
 
-    def __exit__(self, *args: object, **kwargs: Any) -> None:
+    def __exit__(self, *args: Any, **kwargs: Any) -> None:
         try:
             super().__exit__(*args, **kwargs)
         finally:
             self._watcher.join()
+
+
+class SierraSubscription(WatchesHead, ListenNotifySubscription["SierraApplicationRecorder"]):
+    pass
