@@ -32,7 +32,7 @@ write_now(Client *client)
 	evbuffer_unfreeze(output, 1);
 	written = evbuffer_write(output, bufferevent_getfd(connection));
 	evbuffer_freeze(output, 1);
-	if (written <= 0 && errno != EAGAIN && errno != EINTR)
+	if (written < 0 && errno != EAGAIN && errno != EINTR)
 		return false;
 	if (evbuffer_get_length(output) > 0)
 		bufferevent_enable(connection, EV_WRITE);

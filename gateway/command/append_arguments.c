@@ -105,18 +105,18 @@ take_event(Arguments *arguments, Dialect dialect, bool with_key, StoreAppend *ap
  * event has one before it is sent.
  */
 static void
-give_ids(StoreAppend *append)
+give_keys_and_ids(StoreAppend *append)
 {
 	for (int i = 0; i < append->count; i++)
 	{
 		AppendEvent *event = &append->events[i];
-		Uuid key = append->partition_key;
 
-		if (event->has_event_id)
-			continue;
-		if (!append->has_partition_key)
-			uuid_of_name(event->stream_id, event->stream_id_length, &key);
-		uuid_generate(uuid_hash(&key), &event->event_id);
+		if (append->has_partition_key)
+			event->partition_key = append->partition_key;
+		else
+			uuid_of_name(event->stream_id, event->stream_id_length, &event->partition_key);
+		if (memcmp(&event->event_id, &none, sizeof(none)) == 0)
+			uuid_generate(uuid_hash(&event->partition_key), &event->event_id);
 	}
 }
 
@@ -129,7 +129,7 @@ parse_eappend(Arguments *arguments, Dialect dialect, StoreAppend *append)
 	{
 		if (arguments_at_end(arguments))
 		{
-			give_ids(append);
+			give_keys_and_ids(append);
 			return true;
 		}
 		argument_fail(
@@ -166,6 +166,6 @@ parse_emappend(Arguments *arguments, Dialect dialect, StoreAppend *append)
 		}
 		append->count++;
 	} while (!arguments_at_end(arguments));
-	give_ids(append);
+	give_keys_and_ids(append);
 	return true;
 }

@@ -8,11 +8,8 @@
 static int
 find_lane(const StoreRole *role, const StoreAppend *append)
 {
-	Uuid key = append->partition_key;
-
-	if (!append->has_partition_key)
-		uuid_of_name(append->events[0].stream_id, append->events[0].stream_id_length, &key);
-	return uuid_partition(&key, store_role_partitions(role)) % settings.writers;
+	return uuid_partition(&append->events[0].partition_key, store_role_partitions(role)) %
+		   settings.writers;
 }
 
 void

@@ -28,12 +28,13 @@ typedef struct AppendEvent
 	size_t payload_length;
 	const char *metadata;
 	size_t metadata_length;
+	/* that of the call, or of its name; when it was appended, that of the stream */
+	Uuid partition_key;
 
 	/* Filled in when it was appended. */
 	int64_t partition_sequence;
 	int64_t stream_version;
 	int64_t stored_timestamp;
-	Uuid partition_key;
 	int partition_id;
 
 	/* These belong to the writer. */

@@ -158,7 +158,11 @@ test_malformed(void)
 	malformed(BYTES("*1\r\n\r\n"), "expected a string");
 	malformed(BYTES("*1\r\n=3\r\ntxt\r\n"), "verbatim");
 	malformed(BYTES("*1\r\n=4\r\ntxta\r\n"), "verbatim");
-	malformed(BYTES("*0000000000000000000000000000000000000000000000000000000000000000001\r\n"),
+	/* 64 bytes are the most */
+	requests(
+		BYTES("*000000000000000000000000000000000000000000000000000000000000001\r\n$1\r\na\r\n"),
+		"<a>;");
+	malformed(BYTES("*0000000000000000000000000000000000000000000000000000000000000001\r\n"),
 			  "line longer");
 }
 
