@@ -250,19 +250,30 @@ run_round(SierraWriter *writer, SierraRoute *route, int first, int end)
 	sierra_write_round(writer, route, first, end);
 }
 
+/* Each round of many calls has memory of its own, because there can be a round for each call. */
 static void
 run_rounds(SierraWriter *writer, SierraRoute *route)
 {
+	MemoryContext memory = route->memory;
 	int end;
 
 	plan_rounds(route);
+	if (route->ncalls > 1)
+		memory = AllocSetContextCreate(route->memory, "sierra_es round of calls",
+									   ALLOCSET_DEFAULT_SIZES);
 	for (int first = 0; first < route->ncalls; first = end)
 	{
 		end = first + 1;
 		while (end < route->ncalls && !route->calls[end].begins_round)
 			end++;
+		MemoryContextSwitchTo(memory);
 		run_round(writer, route, first, end);
+		MemoryContextSwitchTo(route->memory);
+		if (memory != route->memory)
+			MemoryContextReset(memory);
 	}
+	if (memory != route->memory)
+		MemoryContextDelete(memory);
 }
 
 void
@@ -275,7 +286,8 @@ sierra_append_calls(const SierraStore *store, SierraNewEvent *events, SierraAppe
 						 .count = last->first + last->count,
 						 .calls = calls,
 						 .ncalls = ncalls,
-						 .results = results};
+						 .results = results,
+						 .memory = CurrentMemoryContext};
 	SierraWriter writer = {.has_written = false};
 	SierraTagLocks tags;
 	bool has_repeated = false;

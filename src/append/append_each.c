@@ -13,6 +13,7 @@
 #include "base/text.h"
 
 #include "miscadmin.h"
+#include "utils/memutils.h"
 
 /* The arguments: the arrays of the events, and then these. */
 enum
@@ -208,6 +209,9 @@ sierra_batch_report(const SierraBatch *batch, SierraBatchRefused *refused,
 					SierraBatchStored *stored, void *arg)
 {
 	const SierraAppendCall *call = batch->calls;
+	MemoryContext caller = CurrentMemoryContext;
+	MemoryContext memory =
+		AllocSetContextCreate(caller, "sierra_es outcome of a call", ALLOCSET_SMALL_SIZES);
 	int count;
 
 	for (int first = 0; first < batch->count; first += count)
@@ -215,6 +219,8 @@ sierra_batch_report(const SierraBatch *batch, SierraBatchRefused *refused,
 		const ErrorData *error = batch->errors[first];
 
 		CHECK_FOR_INTERRUPTS();
+		MemoryContextReset(memory);
+		MemoryContextSwitchTo(memory);
 		count = error != NULL ? 1 : call->count;
 		if (error == NULL)
 			error = sierra_refusal_error(call->status, &call->refusal);
@@ -222,7 +228,9 @@ sierra_batch_report(const SierraBatch *batch, SierraBatchRefused *refused,
 			refused(batch, error, first, count, arg);
 		else
 			stored(batch, call, arg);
+		MemoryContextSwitchTo(caller);
 		if (batch->errors[first] == NULL)
 			call++;
 	}
+	MemoryContextDelete(memory);
 }

@@ -41,7 +41,10 @@ typedef void SierraBatchRefused(const SierraBatch *batch, const ErrorData *error
 /* Takes a call that has been appended, now or before. */
 typedef void SierraBatchStored(const SierraBatch *batch, const SierraAppendCall *call, void *arg);
 
-/* Passes on what became of the calls, in the order of the elements. */
+/*
+ * Passes on what became of the calls, in the order of the elements.  What the functions allocate
+ * is freed after each call.
+ */
 extern void sierra_batch_report(const SierraBatch *batch, SierraBatchRefused *refused,
 								SierraBatchStored *stored, void *arg);
 

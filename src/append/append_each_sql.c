@@ -15,7 +15,6 @@
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
-#include "utils/memutils.h"
 
 PG_FUNCTION_INFO_V1(sierra_eappend_each);
 PG_FUNCTION_INFO_V1(sierra_eappend_each_packed);

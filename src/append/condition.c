@@ -105,19 +105,27 @@ read_streams(SierraSlice slice, SierraCondition *condition)
 {
 	SierraJsonReader reader;
 	SierraJsonMember member;
+	int capacity = 4;
 
 	if (!sierra_json_begin_object(&reader, sierra_slice_text(slice)))
 		refuse("member \"streams\" of a condition must be an object", "It is another value.");
-	condition->streams = palloc0(sizeof(SierraNewEvent) * SIERRA_CONDITION_STREAMS_MAX);
+	condition->streams = palloc(sizeof(SierraNewEvent) * capacity);
 	while (sierra_json_next_member(&reader, &member))
 	{
-		SierraNewEvent *stream = &condition->streams[condition->stream_count];
+		SierraNewEvent *stream;
 
 		if (condition->stream_count == SIERRA_CONDITION_STREAMS_MAX)
 			ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 					errmsg("a condition must not have more than %d streams",
 						   SIERRA_CONDITION_STREAMS_MAX),
 					errhint("Use a query for facts of many streams."));
+		if (condition->stream_count == capacity)
+		{
+			capacity *= 2;
+			condition->streams = repalloc(condition->streams, sizeof(SierraNewEvent) * capacity);
+		}
+		stream = &condition->streams[condition->stream_count];
+		*stream = (SierraNewEvent){0};
 		stream->stream_id = sierra_slice_text(sierra_slice_unescape(member.name));
 		sierra_event_check_name("a stream of a condition", stream->stream_id);
 		for (int i = 0; i < condition->stream_count; i++)
@@ -241,6 +249,16 @@ sees(const SierraStore *store, const SierraFoundEvent *found)
 	return seen;
 }
 
+/* Copies a text that a refusal needs after the round. */
+static void
+keep(const SierraRoute *route, text **value)
+{
+	MemoryContext round = MemoryContextSwitchTo(route->memory);
+
+	*value = DatumGetTextPCopy(PointerGetDatum(*value));
+	MemoryContextSwitchTo(round);
+}
+
 SierraAppendStatus
 sierra_condition_check(const SierraRoute *route, SierraAppendCall *call)
 {
@@ -251,6 +269,8 @@ sierra_condition_check(const SierraRoute *route, SierraAppendCall *call)
 		!sierra_query_find_first(route->store, &condition->query, condition->after, condition->seen,
 								 condition->seen_count, &refusal->found))
 		return SIERRA_APPEND_DONE;
+	keep(route, &refusal->found.stream_id);
+	keep(route, &refusal->found.event_name);
 	refusal->event = NULL;
 	refusal->after = condition->after;
 	if (IsolationUsesXactSnapshot() && !sees(route->store, &refusal->found))

@@ -100,9 +100,10 @@ sierra_idempotency_note(const SierraRoute *route, HTAB *seen, int c, int since)
 }
 
 static void
-read_results(TupleTableSlot *slot, SierraNewEvent *event, SierraAppendResult *results)
+read_results(const SierraRoute *route, TupleTableSlot *slot, SierraNewEvent *event,
+			 SierraAppendResult *results)
 {
-	pg_uuid_t *transaction_id = palloc(sizeof(pg_uuid_t));
+	pg_uuid_t *transaction_id = MemoryContextAlloc(route->memory, sizeof(pg_uuid_t));
 
 	*transaction_id = *sierra_slot_uuid(slot, Anum_events_transaction_id);
 	results->transaction_id = transaction_id;
@@ -139,7 +140,7 @@ note_stored(const Look *look, int i, TupleTableSlot *slot)
 		return;
 	}
 	look->route->stored[i] = STORED;
-	read_results(slot, event, &look->route->results[i]);
+	read_results(look->route, slot, event, &look->route->results[i]);
 }
 
 /* An id that does not lead there is in the partition of its stream only if it is registered. */
@@ -245,7 +246,7 @@ sierra_idempotency_look(SierraRoute *route, int first, int end)
 	if (!has_chosen_ids(route, first, end))
 		return;
 	if (route->stored == NULL)
-		route->stored = MemoryContextAllocExtended(CurrentMemoryContext, route->count,
+		route->stored = MemoryContextAllocExtended(route->memory, route->count,
 												   MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
 	look_in_registry(&look, true);
 	look_in_own_partitions(&look);

@@ -181,10 +181,13 @@ insert_slice(const SierraInsert *insert, const SierraAppendPartition *partition,
 static void
 make_slots(SierraInsert *insert, Relation rel, int count)
 {
+	MemoryContext round = MemoryContextSwitchTo(insert->estate->es_query_cxt);
+
 	if (insert->slots == NULL)
 		insert->slots = palloc(sizeof(TupleTableSlot *) * ROWS_AT_ONCE);
 	while (insert->nslots < count)
 		insert->slots[insert->nslots++] = table_slot_create(rel, NULL);
+	MemoryContextSwitchTo(round);
 }
 
 static void

@@ -219,10 +219,7 @@ typedef enum Wanted
 	WANTED_TO_WRITE
 } Wanted;
 
-/*
- * Whichever call creates a disputed stream, the partition of its key will be written to, and
- * the home of the stream kept.
- */
+/* Whichever call creates a disputed stream, the partition of its key will be written to. */
 static void
 want_disputed(const SierraRoute *route, Wanted *wanted)
 {
@@ -232,15 +229,15 @@ want_disputed(const SierraRoute *route, Wanted *wanted)
 
 		for (int i = call->first; i < call->first + call->count; i++)
 		{
-			pg_uuid_t name_key;
-			int home;
+			pg_uuid_t key;
 
 			if (!route->results[i].stream->is_disputed)
 				continue;
-			key_of_name(route->events[i].stream_id, &name_key);
-			home = partition_of(route, &name_key);
-			wanted[home] = Max(wanted[home], WANTED_TO_KEEP_OUT);
-			wanted[call->key != NULL ? partition_of(route, call->key) : home] = WANTED_TO_WRITE;
+			if (call->key != NULL)
+				key = *call->key;
+			else
+				key_of_name(route->events[i].stream_id, &key);
+			wanted[partition_of(route, &key)] = WANTED_TO_WRITE;
 		}
 	}
 }
@@ -314,7 +311,6 @@ find_in(SierraRouteStream *stream, SierraAppendPartition *partition)
 	stream->not_serializable = not_serializable;
 	stream->target = partition;
 	stream->partition = partition->id;
-	stream->has_stored_key = true;
 	return true;
 }
 
@@ -330,14 +326,6 @@ settle_new(SierraRoute *route, SierraRouteStream *stream)
 	pg_uuid_t name_key;
 	SierraAppendPartition *home;
 
-	if (stream->has_stored_key)
-	{
-		/* It was there before the locks were released, and has been cleared since. */
-		stream->has_stored_key = false;
-		begin_key(route, stream);
-		if (stream->partition != stream->target->id)
-			return false;
-	}
 	if (given == NULL)
 		return true;
 	key_of_name(stream->event->stream_id, &name_key);
@@ -371,7 +359,6 @@ settle_stream(SierraRoute *route, SierraRouteStream *stream)
 		sierra_registry_begin_keys(route->store, SnapshotSelf, &route->keys);
 	if (!sierra_registry_find_key(&route->keys, stream->event->stream_id, &key))
 		return settle_new(route, stream);
-	stream->has_stored_key = true;
 	move_to_key(route, stream, &key);
 	return stream->partition == stream->target->id;
 }

@@ -22,7 +22,6 @@ typedef struct SierraRouteStream
 	bool register_key : 1;	   /* it is new, and has a key that is not that of its name */
 	bool is_checked : 1;	   /* no call appends to it, only its version counts */
 	bool is_disputed : 1;	   /* calls give it different keys; the first of them gets its way */
-	bool has_stored_key : 1;   /* its key is what is stored, and not what its first call gives it */
 	bool not_serializable : 1; /* the snapshot of the transaction does not see its newest event */
 	int first_call;			   /* the index of the call of its first event */
 	int newest_call; /* that of the newest call which has numbered an event of it, or -1 */
@@ -46,8 +45,8 @@ typedef struct SierraAppendResult
 } SierraAppendResult;
 
 /*
- * The caller sets store, events, count, calls, ncalls, results and estate; sierra_route_open()
- * the rest.
+ * The caller sets store, events, count, calls, ncalls, results, memory and estate;
+ * sierra_route_open() the rest.
  */
 typedef struct SierraRoute
 {
@@ -57,6 +56,7 @@ typedef struct SierraRoute
 	SierraAppendCall *calls;
 	int ncalls;
 	SierraAppendResult *results; /* of the events */
+	MemoryContext memory;		 /* for what is kept longer than a round of calls */
 
 	EState *estate;
 	SierraRouteStream *streams; /* in the order of their first events, then those checked */

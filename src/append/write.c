@@ -101,7 +101,7 @@ static void
 fill_ids(const Round *round, TimestampTz now)
 {
 	const SierraRoute *route = round->route;
-	pg_uuid_t *transactions = palloc(sizeof(pg_uuid_t) * round->ncalls);
+	pg_uuid_t *transactions = MemoryContextAlloc(route->memory, sizeof(pg_uuid_t) * round->ncalls);
 	IdSource source;
 
 	source.now = now;
@@ -348,6 +348,8 @@ bytes_of(const Round *round)
 static void
 begin(SierraWriter *writer, SierraRoute *route)
 {
+	MemoryContext round = MemoryContextSwitchTo(route->memory);
+
 	/*
 	 * Triggers must not fire before all rows of all calls are stored: a trigger that
 	 * appends must get versions and sequences above those of these calls.
@@ -359,6 +361,7 @@ begin(SierraWriter *writer, SierraRoute *route)
 									.results = route->results,
 									.session_metadata = sierra_metadata_of_session()};
 	writer->has_written = true;
+	MemoryContextSwitchTo(round);
 }
 
 void

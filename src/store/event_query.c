@@ -156,6 +156,7 @@ void
 sierra_event_query_parse(const text *json, SierraEventQuery *query)
 {
 	Reader reader;
+	int capacity = 4;
 
 	*query = (SierraEventQuery){0, NULL};
 	if (json == NULL)
@@ -163,7 +164,7 @@ sierra_event_query_parse(const text *json, SierraEventQuery *query)
 	reader.json = sierra_json_begin(json);
 	if (!sierra_json_accept(&reader.json, '['))
 		refuse("a query must be a JSON array of objects", "The value is not an array.");
-	query->items = palloc(sizeof(SierraQueryItem) * SIERRA_QUERY_ITEMS_MAX);
+	query->items = palloc(sizeof(SierraQueryItem) * capacity);
 	for (reader.element = 0; !sierra_json_accept(&reader.json, ']'); reader.element++)
 	{
 		CHECK_FOR_INTERRUPTS();
@@ -172,6 +173,11 @@ sierra_event_query_parse(const text *json, SierraEventQuery *query)
 					errmsg("a query can have at most %d items", SIERRA_QUERY_ITEMS_MAX),
 					errdetail("The value has more elements."),
 					errhint("Items with the same tags can be one item with several types."));
+		if (query->count == capacity)
+		{
+			capacity *= 2;
+			query->items = repalloc(query->items, sizeof(SierraQueryItem) * capacity);
+		}
 		read_item(&reader, &query->items[query->count++]);
 		(void) sierra_json_accept(&reader.json, ',');
 	}

@@ -34,13 +34,20 @@ INSERT INTO inputs (name, size, events) VALUES ('few streams', 500000, events(50
 INSERT INTO inputs (name, size, streams, names, payloads)
 SELECT name, n, array_agg('s-' || i % 1000), array_agg('E'::text), array_agg(json_build_object('n', i))
   FROM unnest(ARRAY['arrays', 'calls']) AS name, unnest(ARRAY[300, 100000, 500000]) AS n, generate_series(1, n) AS i GROUP BY name, n;
+INSERT INTO inputs SELECT more, size / 20, NULL, streams[:size / 20], names[:size / 20], payloads[:size / 20]
+  FROM inputs, unnest(ARRAY['refused', 'conditions']) AS more WHERE (name, size) = ('calls', 100000);
+INSERT INTO inputs SELECT more, size, NULL, streams, names, payloads
+  FROM inputs, unnest(ARRAY['refused', 'conditions']) AS more WHERE (name, size) = ('calls', 300);
 SQL
 
 my $json = 'SELECT count(*) FROM emappend(NULL, (SELECT events FROM inputs WHERE (name, size) = ($1, $2)))';
 my $arrays = 'SELECT count(*) FROM inputs, emappend(NULL, streams, names, payloads) WHERE (name, size) = ($1, $2)';
 my $calls = $arrays =~ s/emappend\(NULL, /eappend_each(/r;
 my $keyed = $json =~ s/NULL/'tenant'/r;
-my %statement = (arrays => $arrays, calls => $calls, keyed => $keyed);
+my $refused = $calls =~ s/payloads\)/payloads, expected_versions => array_fill('7777777'::expected_version, ARRAY[size]))/r;
+my $conditions = $calls
+  =~ s/payloads\)/payloads, conditions => array_fill('{"query": [{"tags": ["t"]}], "after": -1, "streams": {"t": "empty"}}'::json, ARRAY[size]))/r;
+my %statement = (arrays => $arrays, calls => $calls, keyed => $keyed, refused => $refused, conditions => $conditions);
 
 # How many bytes a call adds to the peak of a session that has made one with few events.
 sub peak_of_call {
@@ -97,6 +104,14 @@ note("arrays: $bytes bytes for 100000 events");
 my $more = peak_of_call('calls', 100000) - $bytes;
 cmp_ok($more, '<=', 100000 * 350, 'memory: calls');
 note("calls: $more bytes for 100000 calls");
+
+# A refused call leaves its row of the result and nothing else; a round of calls leaves nothing.
+$bytes = peak_of_call('refused', 5000);
+cmp_ok($bytes, '<=', 5000 * 900, 'memory: refused calls');
+note("refused: $bytes bytes for 5000 calls");
+$bytes = peak_of_call('conditions', 5000);
+cmp_ok($bytes, '<=', 5000 * 2500, 'memory: calls with a condition, each of which is a round');
+note("conditions: $bytes bytes for 5000 calls");
 
 # Rows that the executor writes, because the partition has a trigger of a user.
 $owner->do(<<'SQL');
