@@ -195,13 +195,13 @@ on_paused(Subscription *subscription)
 		client_watch_output(feed->feeds->client);
 }
 
-/* The client connects again, and says where it was; what it reads then is what is there. */
+/* What the client knows of its place is not true any more.  It connects again, and begins again. */
 static void
 on_lost(Subscription *subscription)
 {
 	const Feed *feed = subscription->arg;
 
-	client_close(feed->feeds->client);
+	client_drop(feed->feeds->client, "is subscribed to a store that has lost its events, closed");
 }
 
 static const SubscriptionOwner owner = {on_started, on_deliver, get_output, on_paused, on_lost};

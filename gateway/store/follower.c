@@ -24,6 +24,11 @@ static const StoreStatement wait_statement = {
 	"follower_wait", "SELECT @ewait_head($1, '5 s')"
 					 " WHERE set_config('sierra_es.poll_interval', '20ms', true) IS NOT NULL"};
 
+/* A store that was dropped and created again has another table of events. */
+#define STORE_OID                                                                                  \
+	"(SELECT pg_catalog.to_regclass(pg_catalog.format('%I.events',"                                \
+	" sierra_internal.require_store()))::pg_catalog.oid)"
+
 /*
  * Everything above a position, up to the horizon, and the horizon.  equery() reads to exactly
  * that horizon, also where horizons do not ascend.  If it is asked for, the id of an event that
@@ -34,7 +39,7 @@ static const StoreStatement read_statement = {
 	"WITH h AS MATERIALIZED (SELECT @ehead() AS head)"
 	" SELECT " STORE_EVENT_COLUMNS ", head, page_place, CASE WHEN $4::int8 IS NOT NULL"
 	" THEN (SELECT e.event_id FROM @equery('[{}]', $4 - 1, 1, false, $4) AS e) END"
-	", is_last FROM h LEFT JOIN LATERAL ("
+	", is_last, " STORE_OID " FROM h LEFT JOIN LATERAL ("
 	"SELECT e.*, row_number() OVER w AS page_place, lead(true) OVER w IS NULL AS is_last,"
 	" sum(size) OVER w - size AS before FROM ("
 	"SELECT e.*, " STORE_EVENT_SIZE " AS size FROM @equery('[{}]', $1, $2, false, h.head) AS e"
@@ -44,13 +49,14 @@ static const StoreStatement read_statement = {
 /* The horizon, and the newest event up to there. */
 static const StoreStatement head_statement = {
 	"follower_head", "WITH h AS MATERIALIZED (SELECT @ehead() AS head)"
-					 " SELECT head, coalesce(global_position, -1), event_id FROM h"
+					 " SELECT head, coalesce(global_position, -1), event_id, " STORE_OID " FROM h"
 					 " LEFT JOIN LATERAL @equery('[{}]', h.head + 1, 1, true) ON true"};
 
 #define COLUMN_HEAD STORE_EVENT_COLUMN_COUNT
 #define COLUMN_PAGE_PLACE (STORE_EVENT_COLUMN_COUNT + 1)
 #define COLUMN_NEWEST_ID (STORE_EVENT_COLUMN_COUNT + 2)
 #define COLUMN_IS_LAST (STORE_EVENT_COLUMN_COUNT + 3)
+#define COLUMN_STORE (STORE_EVENT_COLUMN_COUNT + 4)
 
 static void follow(Follower *follower);
 
@@ -111,6 +117,7 @@ on_head_row(StoreRequest *request, const PGresult *result, int row)
 	follower->newest = store_int8(result, row, 1);
 	if (follower->newest >= 0)
 		store_uuid(result, row, 2, &follower->newest_id);
+	follower->store_read = (uint32_t) store_int4(result, row, 3);
 }
 
 /* Is the newest event, as it was known before, not there any more, or another one in its place? */
@@ -141,6 +148,7 @@ on_row(StoreRequest *request, const PGresult *result, int row)
 	StoreEvent *event;
 
 	follower->head = store_int8(result, row, COLUMN_HEAD);
+	follower->store_read = (uint32_t) store_int4(result, row, COLUMN_STORE);
 	if (follower->is_checking && is_newest_lost(follower, result, row))
 		follower->has_lost = true;
 	follower->is_checking = false;
@@ -176,16 +184,17 @@ run_subscriptions(Follower *follower)
 }
 
 /*
- * The server that answers now does not have what was read, as after a failover to a standby that
- * was behind.  Its next events take positions and versions again that were delivered already.
+ * The store that answers now does not have what was read: it was dropped and created again, or
+ * the server is another one, as after a failover to a standby that was behind.  Its next events
+ * take positions and versions again that were delivered already.
  */
 static void
-end_subscriptions(Follower *follower)
+lose_subscriptions(Follower *follower, const char *how)
 {
 	log_line(LOG_WARNING,
-			 "the store of %s has lost events that were read, the last at position %lld: the"
-			 " connections of its subscribers are closed",
-			 store_role_name(follower->role), (long long) follower->newest);
+			 "the store of %s %s; the last was read at position %lld: the connections of its"
+			 " subscribers are closed",
+			 store_role_name(follower->role), how, (long long) follower->newest);
 	/* those that come next begin where the store is now */
 	follower->is_known = false;
 	while (follower->subscriptions != NULL)
@@ -218,6 +227,7 @@ on_head_done(StoreRequest *request, const StoreError *error)
 		return;
 	ring_reset(&follower->ring, follower->head);
 	follower->is_known = true;
+	follower->store = follower->store_read;
 	run_subscriptions(follower);
 	follow(follower);
 }
@@ -229,9 +239,14 @@ on_read_done(StoreRequest *request, const StoreError *error)
 
 	if (!end_read(follower, error))
 		return;
+	if (follower->store_read != follower->store)
+	{
+		lose_subscriptions(follower, "was dropped");
+		return;
+	}
 	if (follower->has_lost)
 	{
-		end_subscriptions(follower);
+		lose_subscriptions(follower, "has lost events that were read");
 		return;
 	}
 	/* that is not lost yet, because horizons do not always ascend, but must be looked at */

@@ -22,6 +22,9 @@ struct Follower
 	Ring ring;
 	/* Is it known where the ring begins? */
 	bool is_known;
+	/* the table of events, by its OID: where the ring comes from, and what was read last */
+	uint32_t store;
+	uint32_t store_read;
 	History history;
 	Subscription *subscriptions;
 

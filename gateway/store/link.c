@@ -152,6 +152,7 @@ close_connection(StoreLink *link)
 	PQfinish(link->connection);
 	link->connection = NULL;
 	link->prepared_count = 0;
+	link->is_stale = false;
 	link->state = LINK_RESTING;
 }
 
@@ -238,7 +239,7 @@ link_is_ready(StoreLink *link)
 void
 link_send_waiting(StoreLink *link)
 {
-	while (link->state == LINK_READY && link->waiting.first != NULL)
+	while (link->state == LINK_READY && !link->is_stale && link->waiting.first != NULL)
 	{
 		StoreRequest *request = take_first(&link->waiting);
 
@@ -255,6 +256,18 @@ link_send_waiting(StoreLink *link)
 			return;
 		}
 	}
+}
+
+void
+link_renew(StoreLink *link)
+{
+	if (!link->is_stale || link->sent.first != NULL)
+		return;
+	close_connection(link);
+	if (link->waiting.first == NULL)
+		return;
+	connect_now(link);
+	watch_deadlines(link);
 }
 
 static void

@@ -34,6 +34,8 @@ typedef struct StoreFacts
 	bool in_recovery;
 	/* how many sessions the link has had; the server of another one can be another server */
 	int sessions;
+	/* when, by clock_usecs() */
+	int64_t learned_at;
 } StoreFacts;
 
 struct StoreRequest

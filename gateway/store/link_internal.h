@@ -55,6 +55,8 @@ struct StoreLink
 	int prepared_count;
 	/* answers that the setup of the session still waits for */
 	int setup_answers;
+	/* the store or the extension has changed: a new session begins when all is answered */
+	bool is_stale;
 	bool has_facts;
 	StoreFacts facts;
 	/* of the extension, quoted, with a dot */
@@ -65,6 +67,8 @@ struct StoreLink
 extern void link_lose(StoreLink *link, const char *sqlstate, const char *message);
 extern void link_is_ready(StoreLink *link);
 extern void link_send_waiting(StoreLink *link);
+/* Begins a new session, if the one that is there is stale and has answered everything. */
+extern void link_renew(StoreLink *link);
 /* The request must not be in a queue any more. */
 extern void link_end_request(StoreLink *link, StoreRequest *request, const StoreError *error);
 

@@ -8,6 +8,7 @@
 
 #include <event2/event.h>
 
+#include "base/clock.h"
 #include "base/memory.h"
 #include "base/settings.h"
 #include "store/event.h"
@@ -151,6 +152,25 @@ ends_session(const char *sqlstate)
 	return strncmp(sqlstate, "57P", 3) == 0 || strncmp(sqlstate, "08", 2) == 0;
 }
 
+/*
+ * Types, functions and the store itself may have been dropped and made again, while the session
+ * knows those that were there before: a new session learns what is there now.  Not more than one a
+ * second, because these errors can also come from triggers.
+ */
+static bool
+shows_change(const StoreLink *link, const char *sqlstate)
+{
+	static const char *const changes[] = {"42883", "42704", "42P01", "3F000",
+										  "0A000", "XX000", "SE005"};
+
+	if (clock_usecs() - link->facts.learned_at < 1000000)
+		return false;
+	for (size_t i = 0; i < sizeof(changes) / sizeof(changes[0]); i++)
+		if (strcmp(sqlstate, changes[i]) == 0)
+			return true;
+	return false;
+}
+
 static void
 take_rows(StoreRequest *request, const PGresult *result)
 {
@@ -180,6 +200,8 @@ end_first(StoreLink *link)
 	{
 		store_error_of_result(result, &error);
 		lost_primary = strcmp(error.sqlstate, "25006") == 0;
+		if (shows_change(link, error.sqlstate))
+			link->is_stale = true;
 		if (request->prepares)
 			forget_prepared(link, request->statement);
 	}
@@ -187,6 +209,8 @@ end_first(StoreLink *link)
 	PQclear(result);
 	if (lost_primary && link->connection != NULL)
 		link_lose(link, "25006", "the server is read-only now; looking for the one that is not");
+	else
+		link_renew(link);
 }
 
 /* Answers to the questions of link_setup_session(), in their order. */
@@ -208,6 +232,7 @@ take_setup(StoreLink *link, const PGresult *result)
 	link->facts.in_recovery = PQgetvalue(result, 0, 4)[0] == 't';
 	link->facts.sessions++;
 	link->has_facts = true;
+	link->facts.learned_at = clock_usecs();
 	link->setup_answers = 0;
 }
 

@@ -185,16 +185,25 @@ store_role_password(const StoreRole *role)
 	return role->password;
 }
 
+static const StoreFacts *
+newer(const StoreFacts *one, const StoreFacts *other)
+{
+	if (one == NULL || other == NULL)
+		return one != NULL ? one : other;
+	return one->learned_at >= other->learned_at ? one : other;
+}
+
+/* A store may be another one now: what was learned last counts. */
 const StoreFacts *
 store_role_facts(const StoreRole *role)
 {
+	const StoreFacts *facts = NULL;
+
 	for (int i = 0; i < settings.readers; i++)
-		if (link_facts(role->readers[i]) != NULL)
-			return link_facts(role->readers[i]);
+		facts = newer(facts, link_facts(role->readers[i]));
 	for (int i = 0; i < settings.writers; i++)
-		if (writer_facts(role->writers[i]) != NULL)
-			return writer_facts(role->writers[i]);
-	return role != default_role ? store_role_facts(default_role) : NULL;
+		facts = newer(facts, writer_facts(role->writers[i]));
+	return facts != NULL || role == default_role ? facts : store_role_facts(default_role);
 }
 
 int

@@ -40,7 +40,10 @@ typedef struct SubscriptionOwner
 	size_t (*output)(Subscription *subscription);
 	/* There are too many: the owner calls subscription_run() when there are few. */
 	void (*paused)(Subscription *subscription);
-	/* The store has lost events that were read: the owner ends it before this returns. */
+	/*
+	 * The store has lost events that were read, or is another one: the owner ends it before this
+	 * returns.
+	 */
 	void (*lost)(Subscription *subscription);
 } SubscriptionOwner;
 

@@ -233,6 +233,35 @@ stop_gateway($gateway);
     is(stop_gateway($hasty), 0, 'it stops');
 }
 
+# The extension and the store are made again, with other types, functions and partitions.  Positions and
+# versions begin again, so subscriptions end with their connections.
+{
+    $node->safe_psql('postgres', 'CREATE DATABASE renewed');
+    $node->safe_psql('renewed',  'CREATE EXTENSION sierra_es; SELECT create_event_store()');
+    my $renewed = start_gateway($node, name => 'renewed', database => sprintf 'host=%s port=%s dbname=renewed', $node->host, $node->port);
+    my ($client, $subscriber) = map { SierraResp->new($renewed->{ports}[0], hello => 3) } 1 .. 2;
+    $subscriber->ask('ESUB', '*');
+    $client->call('EAPPEND', 'renewed', 'E') foreach 1 .. 2;
+    is($subscriber->next_message->[2]{stream_version}, 0, 'a subscription');
+    $node->safe_psql('renewed', <<'SQL');
+BEGIN;
+SELECT drop_event_store('es', force => true);
+DROP EXTENSION sierra_es CASCADE;
+CREATE EXTENSION sierra_es;
+SELECT create_event_store(partitions => 8);
+COMMIT;
+SQL
+    my $reply;
+    wait_until('the gateway knows the new extension', sub { $reply = $client->call('EAPPEND', 'renewed', 'E'); ref $reply });
+    is(SierraResp::hash($reply)->{stream_version}, 0, 'the first event of the new store');
+    wait_until('and reads from it', sub { $client->call('ESVER', 'renewed') eq ':0' });
+    is(SierraResp::hash($client->call('HELLO', 3))->{num_partitions}, 8, 'its partitions are known');
+    1 while defined $subscriber->reply;
+    pass('the connection of a subscription ends');
+    like(gateway_log($renewed), qr/the store of \S+ was dropped/, 'and the log says why');
+    is(stop_gateway($renewed), 0, 'it stops');
+}
+
 # Started before PostgreSQL is there.
 {
     $node->stop;
