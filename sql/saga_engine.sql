@@ -273,4 +273,4 @@ CREATE FUNCTION sierra_internal.run_saga(saga_id text, patient boolean, owner oi
     LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
     AS 'MODULE_PATHNAME', 'sierra_run_saga';
 COMMENT ON FUNCTION sierra_internal.run_saga(text, boolean, oid) IS
-    'takes a saga one step further as the owner of its definition, if it is this one';
+    'takes a saga one step further as the owner of its definition, if it is this one; false if no step was taken';

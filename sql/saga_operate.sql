@@ -78,7 +78,7 @@ BEGIN
                 RETURN steps;
             END IF;
             BEGIN
-                steps := steps + coalesce(sierra_internal.run_saga(due[i], steps = 0, coalesce(owner, 0))::integer, 0);
+                steps := steps + sierra_internal.run_saga(due[i], steps = 0, coalesce(owner, 0))::integer;
             EXCEPTION WHEN OTHERS THEN
                 IF sierra_internal.must_repeat_transaction(SQLSTATE) THEN
                     RAISE;
