@@ -351,10 +351,23 @@ add_packed(struct evbuffer *pack, int64_t number)
 		evbuffer_add(pack, strings[i], strlen(strings[i]));
 }
 
+/* Puts what was packed, now and then cut off, as no server would do it. */
+static PGresult *
+put_pack(struct evbuffer *pack)
+{
+	PGresult *result = begin_rows(1);
+	size_t length = evbuffer_get_length(pack);
+
+	if (fake_chance(30))
+		length = fake_random((uint32_t) length);
+	put(result, 0, 0, evbuffer_pullup(pack, -1), length);
+	evbuffer_free(pack);
+	return result;
+}
+
 static PGresult *
 answer_scan(const StoreRequest *request)
 {
-	PGresult *result = begin_rows(1);
 	struct evbuffer *pack = evbuffer_new();
 	bool is_stream = request->parameters.count == 5;
 	int first = is_stream ? 1 : 2;
@@ -362,7 +375,6 @@ answer_scan(const StoreRequest *request)
 	int64_t to = is_null(request, first + 1) ? INT64_MAX : int8_parameter(request, first + 1);
 	int64_t most = int8_parameter(request, first + 2);
 	int count;
-	size_t length;
 
 	parameter(request, first + 3, 4);
 	assert(from >= 0 && most >= 0 && (is_stream || is_null(request, 0) != is_null(request, 1)));
@@ -373,13 +385,7 @@ answer_scan(const StoreRequest *request)
 	evbuffer_add(pack, count > 0 && !fake_is_empty && fake_chance(3) ? "\1" : "", 1);
 	for (int i = 0; i < count; i++)
 		add_packed(pack, from + i);
-	length = evbuffer_get_length(pack);
-	/* cut off, as no server would do it */
-	if (fake_chance(30))
-		length = fake_random((uint32_t) length);
-	put(result, 0, 0, evbuffer_pullup(pack, -1), length);
-	evbuffer_free(pack);
-	return result;
+	return put_pack(pack);
 }
 
 static PGresult *
@@ -444,33 +450,53 @@ check_batch(const StoreRequest *request)
 	return count;
 }
 
-static PGresult *
-answer_append(const StoreRequest *request)
+static void
+add_refusal(struct evbuffer *pack)
 {
 	static const char *const states[] = {"SE001", "SE002", "SE003", "22P02",
 										 "42501", "23505", "40001"};
-	PGresult *result = begin_rows(12);
+
+	evbuffer_add(pack, "", 1);
+	evbuffer_add(pack, states[fake_random(7)], 6);
+	for (int i = 0; i < 5; i++)
+	{
+		const char *text = some_text();
+
+		evbuffer_add(pack, text, strlen(text) + 1);
+	}
+}
+
+static void
+add_appended(struct evbuffer *pack)
+{
+	uint8_t ids[32];
+	uint32_t partition = htonl((uint32_t) some_partition());
+	uint64_t numbers[] = {htobe64(fake_random(100)), htobe64(fake_random(100)),
+						  htobe64(fake_chance(4) ? UINT64_MAX : fake_random(100))};
+
+	for (int i = 0; i < 32; i++)
+		ids[i] = (uint8_t) fake_random(256);
+	evbuffer_add(pack, "\1", 1);
+	evbuffer_add(pack, ids, sizeof(ids));
+	evbuffer_add(pack, &partition, sizeof(partition));
+	evbuffer_add(pack, numbers, sizeof(numbers));
+}
+
+/* The outcome of each event, as src/append/append_each_sql.c writes it. */
+static PGresult *
+answer_append(const StoreRequest *request)
+{
+	struct evbuffer *pack = evbuffer_new();
 	int count = check_batch(request);
 
-	/* too few rows: the store is of another version, say */
-	for (int i = 0; i < count && !(fake_is_empty && fake_chance(8)); i++)
+	for (int i = 0; i < count; i++)
 	{
-		bool is_refused = fake_is_empty ? fake_chance(2) : fake_chance(6);
-
-		for (int j = 0; j < 12; j++)
-			put_null(result, i, j);
-		if (is_refused)
-			put_text(result, i, 0, states[fake_random(7)]);
-		for (int j = 1; j < 6 && is_refused; j++)
-			put_text(result, i, j, some_text());
-		put_uuid(result, i, 6);
-		put_uuid(result, i, 7);
-		put_int4(result, i, 8, some_partition());
-		put_int8(result, i, 9, fake_random(100));
-		put_int8(result, i, 10, fake_random(100));
-		put_time(result, i, 11);
+		if (fake_chance(fake_is_empty ? 2 : 6))
+			add_refusal(pack);
+		else
+			add_appended(pack);
 	}
-	return result;
+	return put_pack(pack);
 }
 
 static PGresult *
