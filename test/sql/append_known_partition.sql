@@ -18,6 +18,37 @@ SELECT FROM eappend('order-1', 'WithoutPayload');
 ALTER TABLE es.events_0 ALTER payload DROP NOT NULL;
 SELECT stream_version FROM eappend('order-1', 'WithoutPayload');
 
+-- constraints hold for the first append after them, and for later ones, which do not look for them again
+SET sierra_es.store = 'es2';
+SELECT create_event_store('es2', 1) \g /dev/null
+ALTER TABLE es2.events_0 ADD CONSTRAINT small CHECK (stream_version < 1);
+SELECT stream_version FROM eappend('s', 'E');
+SELECT FROM eappend('s', 'E');
+:sqlstate
+ALTER TABLE es2.events_0 DROP CONSTRAINT small;
+SELECT clear_event_store('es2', force => true) \g /dev/null
+ALTER TABLE es2.events_0 ALTER payload SET NOT NULL;
+SELECT stream_version FROM eappend('s', 'E', '{}');
+SELECT FROM eappend('s', 'E');
+:sqlstate
+SELECT clear_event_store('es2', force => true) \g /dev/null
+ALTER TABLE es2.events_0 ALTER payload DROP NOT NULL, ALTER metadata SET NOT NULL;
+SELECT stream_version FROM eappend('s', 'E', metadata => '{}');
+SELECT FROM eappend('s', 'E');
+:sqlstate
+SELECT clear_event_store('es2', force => true) \g /dev/null
+ALTER TABLE es2.events_0 ALTER metadata DROP NOT NULL, ALTER payload_bytes SET NOT NULL;
+SELECT stream_version FROM eappend('s', 'E', payload_bytes => '');
+SELECT FROM eappend('s', 'E');
+:sqlstate
+SELECT clear_event_store('es2', force => true) \g /dev/null
+ALTER TABLE es2.events_0 ALTER payload_bytes DROP NOT NULL, ALTER tags SET NOT NULL;
+SELECT stream_version FROM eappend('s', 'E', tags => '{t}');
+SELECT FROM eappend('s', 'E');
+:sqlstate
+SELECT drop_event_store('es2', force => true) \g /dev/null
+RESET sierra_es.store;
+
 -- an index, also one with an expression
 CREATE INDEX names ON es.events_0 (lower(event_name));
 SELECT stream_version FROM eappend('order-1', 'Indexed');
