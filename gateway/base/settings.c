@@ -46,7 +46,7 @@ static const SettingDefinition definitions[] = {
 	{"esub_reply", CHOICE(esub_reply, esub_replies), "id", false,
 	 "ESUB answers with the id of a subscription, or with a batch of the next events"},
 	{"default_window", INT(default_window, 0, INT_MAX), "0", true,
-	 "events that may be out without EACK if a subscription names no WINDOW; 0: any number"},
+	 "events that are sent before EACK acknowledges them, if WINDOW is not given; 0: any number"},
 	{"strict_versioning", FLAG(strict_versioning), "off", true,
 	 "refuse appends whose expected version is any or exists"},
 	{"require_auth", FLAG(require_auth), "off", true, "answer only clients that have sent AUTH"},
