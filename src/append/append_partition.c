@@ -69,9 +69,8 @@ is_plain_table(Relation rel)
 	if (triggers != NULL && (triggers->trig_insert_before_row || triggers->trig_insert_after_row ||
 							 triggers->trig_insert_new_table))
 		return false;
-	if (desc->natts != Natts_events ||
-		(desc->constr != NULL &&
-		 (desc->constr->num_check > 0 || desc->constr->has_generated_stored)))
+	/* Generated columns are more columns than those of the store. */
+	if (desc->natts != Natts_events || (desc->constr != NULL && desc->constr->num_check > 0))
 		return false;
 	return !TupleDescAttr(desc, Anum_events_metadata - 1)->attnotnull &&
 		   !TupleDescAttr(desc, Anum_events_payload - 1)->attnotnull &&

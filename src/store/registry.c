@@ -206,8 +206,7 @@ is_plain(const SierraRegistryWriter *writer)
 
 	return writer->result->ri_NumIndices == 1 && desc->natts == writer->shape->column_count &&
 		   (triggers == NULL || !triggers->trig_insert_after_row) &&
-		   (desc->constr == NULL ||
-			(desc->constr->num_check == 0 && !desc->constr->has_generated_stored)) &&
+		   (desc->constr == NULL || desc->constr->num_check == 0) &&
 		   sierra_shape_is_index(writer->result->ri_IndexRelationDescs[0],
 								 &writer->shape->indexes[0]);
 }

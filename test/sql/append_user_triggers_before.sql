@@ -15,6 +15,9 @@ BEGIN
         WHEN 'global_position' THEN NEW.global_position := NEW.global_position + 1000;
         WHEN 'event_id' THEN NEW.event_id := gen_random_uuid();
         WHEN 'partition_key' THEN NEW.partition_key := gen_random_uuid();
+        WHEN 'transaction_id' THEN NEW.transaction_id := gen_random_uuid();
+        WHEN 'timestamp' THEN NEW."timestamp" := NEW."timestamp" + interval '1 s';
+        WHEN 'event_name' THEN NEW.event_name := 'nothing';
         WHEN 'partition_id' THEN NEW.partition_id := 0;
         WHEN 'payload' THEN NEW.payload := '{"by":  "trigger"}';
         WHEN 'metadata' THEN NEW.metadata := '["trigger"]';
@@ -47,8 +50,8 @@ END
 $$;
 CREATE TRIGGER change BEFORE INSERT ON es.events FOR EACH ROW EXECUTE FUNCTION change();
 SELECT what, try(what, 'user-123')
-  FROM unnest(ARRAY['stream_id', 'stream_version', 'partition_sequence', 'partition_sequence down', 'global_position', 'event_id', 'partition_key',
-                    'partition_id', 'null', 'nothing', 'payload', 'metadata', 'payload_bytes']) AS what;
+  FROM unnest(ARRAY['stream_id', 'stream_version', 'partition_sequence', 'partition_sequence down', 'global_position', 'event_id', 'partition_key', 'transaction_id',
+                    'timestamp', 'event_name', 'partition_id', 'null', 'nothing', 'payload', 'metadata', 'payload_bytes']) AS what;
 SELECT stream_version, event_name, payload, metadata, payload_bytes FROM escan('user-123');
 -- the whole errors, as a client gets them
 SELECT eappend('user-123', 'stream_id');
