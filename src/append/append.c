@@ -293,6 +293,7 @@ sierra_append_calls(const SierraStore *store, SierraNewEvent *events, SierraAppe
 	bool has_repeated = false;
 
 	refuse_read_only(store);
+	/* It looks into all partitions: better now than under the locks, where it is done again. */
 	sierra_position_check(store);
 	sierra_tag_locks_take(store, events, calls, ncalls, &tags);
 	route.estate = CreateExecutorState();

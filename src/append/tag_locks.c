@@ -131,7 +131,7 @@ has_untagged_condition(const SierraAppendCall *calls, int ncalls)
 	{
 		const SierraCondition *condition = calls[c].condition;
 
-		if (calls[c].count > 0 && condition != NULL && condition->has_query &&
+		if (condition != NULL && condition->has_query &&
 			!sierra_event_query_is_tagged(&condition->query))
 			return true;
 	}
