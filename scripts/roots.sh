@@ -27,7 +27,7 @@ find_packaging_tools() {
     command -v dpkg-buildpackage >/dev/null || need dpkg-dev
     command -v dh >/dev/null || need debhelper
     is_installed postgresql-server-dev-all || need postgresql-server-dev-all
-    for package in libevent-dev libpq-dev libssl-dev pkgconf; do
+    for package in dh-python libevent-dev libpq-dev libssl-dev pkgconf python3-psycopg; do
         is_installed "$package" || need "$package"
     done
     command -v lintian >/dev/null || need lintian
