@@ -12,7 +12,7 @@
 #include "base/text.h"
 #include "store/event.h"
 
-#define MAX_COLUMNS 16
+#define MAX_COLUMNS 20
 #define MAX_ELEMENTS 4096
 
 bool fake_is_empty;
@@ -525,15 +525,29 @@ answer_start(const StoreRequest *request)
 	return result;
 }
 
+/* It is dropped and created again now and then. */
+static int32_t
+some_store(void)
+{
+	return fake_chance(20) ? 70011 : 70010;
+}
+
+static void
+put_bool(PGresult *result, int row, int column, bool value)
+{
+	put(result, row, column, value ? "\1" : "", 1);
+}
+
 static PGresult *
 answer_head(const StoreRequest *request)
 {
-	PGresult *result = begin_rows(3);
+	PGresult *result = begin_rows(4);
 
 	(void) request;
 	put_int8(result, 0, 0, fake_head);
 	put_int8(result, 0, 1, fake_is_empty ? -1 : fake_head);
 	put_id(result, 0, 2, fake_head);
+	put_int4(result, 0, 3, some_store());
 	return result;
 }
 
@@ -552,10 +566,13 @@ answer_wait(const StoreRequest *request)
 static PGresult *
 answer_follower(const StoreRequest *request)
 {
-	PGresult *result = begin_rows(STORE_EVENT_COLUMN_COUNT + 3);
+	PGresult *result = begin_rows(STORE_EVENT_COLUMN_COUNT + 5);
 	int64_t position = int8_parameter(request, 0);
 	/* after a crash or a failover, the event that is asked for can be another one, or none */
 	bool is_lost = fake_chance(10);
+	/* with enough bytes, a page ends before its last event */
+	bool is_cut = fake_chance(8);
+	int32_t store = some_store();
 	int count = 0;
 
 	/* some positions have no event */
@@ -568,7 +585,9 @@ answer_follower(const StoreRequest *request)
 	for (int i = 0; i < count || i == 0; i++)
 	{
 		put_int8(result, i, STORE_EVENT_COLUMN_COUNT, fake_head);
-		put_int8(result, i, STORE_EVENT_COLUMN_COUNT + 1, count);
+		put_int8(result, i, STORE_EVENT_COLUMN_COUNT + 1, i + 1);
+		put_bool(result, i, STORE_EVENT_COLUMN_COUNT + 3, i + 1 == count && !is_cut);
+		put_int4(result, i, STORE_EVENT_COLUMN_COUNT + 4, store);
 		if (is_null(request, 3) || (is_lost && fake_chance(2)))
 			put_null(result, i, STORE_EVENT_COLUMN_COUNT + 2);
 		else
@@ -579,13 +598,10 @@ answer_follower(const StoreRequest *request)
 
 /* Columns behind those of the event. */
 static void
-put_page(PGresult *result, int rows, int64_t events, int64_t last)
+put_place(PGresult *result, int row, int64_t place, bool is_last)
 {
-	for (int i = 0; i < rows; i++)
-	{
-		put_int8(result, i, STORE_EVENT_COLUMN_COUNT, events);
-		put_int8(result, i, STORE_EVENT_COLUMN_COUNT + 1, last);
-	}
+	put_int8(result, row, STORE_EVENT_COLUMN_COUNT, place);
+	put_bool(result, row, STORE_EVENT_COLUMN_COUNT + 1, is_last);
 }
 
 static PGresult *
@@ -605,13 +621,20 @@ answer_positions(const StoreRequest *request)
 		read_array(request, 3, &filter);
 	while (last < to && looked < most && looked < 6)
 	{
+		bool is_last;
+
 		looked++;
 		last += to - last > 3 ? 1 + fake_random(3) : 1;
-		/* the last one that was looked at comes, wanted or not */
-		if (fake_chance(2) || looked == most || looked == 6 || last == to)
-			put_some_event(result, rows++, last);
+		is_last = looked == most || looked == 6 || last == to;
+		/* with enough bytes, the page ends before; the last event comes, wanted or not */
+		if (fake_chance(20))
+			break;
+		if (fake_chance(2) || is_last)
+		{
+			put_some_event(result, rows, last);
+			put_place(result, rows++, looked, is_last);
+		}
 	}
-	put_page(result, rows, looked, last);
 	return result;
 }
 
@@ -646,7 +669,8 @@ answer_numbered(const StoreRequest *request, bool of_streams)
 						  1, j);
 		}
 	}
-	put_page(result, rows, rows, 0);
+	for (int i = 0; i < rows; i++)
+		put_place(result, i, i + 1, i + 1 == rows && !fake_chance(8));
 	return result;
 }
 

@@ -151,6 +151,9 @@ give_rows(StoreLink *link)
 	if (mood == FAKE_MIXED && fake_chance(20))
 	{
 		facts.sessions++;
+		/* the store may be another one now */
+		if (fake_chance(4))
+			facts.partitions = fake_partitions = fake_chance(2) ? 5 : 32;
 		PQclear(link->result);
 		link->result = NULL;
 	}
