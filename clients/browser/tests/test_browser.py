@@ -454,6 +454,16 @@ class BrowserTest(unittest.TestCase):
                 few, many = (min(self.blocks_of(program, f"{path}store={store}") for _ in range(3)) for store in stores)
                 self.assertLess(many - few, most, f"{few} blocks, {many} blocks")
 
+    def test_grants_say_what_is_missing(self):
+        for script in ("reader.sql", "operator.sql"):
+            with self.subTest(script=script):
+                result = subprocess.run(
+                    ["psql", "-X", "-q", "-d", DATABASE, "-v", "role=event_browser", "-f", HERE / script], capture_output=True, text=True, check=False
+                )
+                self.assertEqual(result.returncode, 3)
+                self.assertIn('ERROR:  the variables "role" and "store" must be set', result.stderr)
+                self.assertNotIn("syntax error", result.stderr)
+
     # -----------------------------------------------------------------------
     # A server that goes away
     # -----------------------------------------------------------------------
