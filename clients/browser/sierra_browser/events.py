@@ -14,7 +14,7 @@ pages = Blueprint("events", __name__)
 
 PAGE = 50
 VERSIONS = 25
-# How many positions a filter without an index looks at for one page.
+# How many positions a filter without an index looks at for one page, or events of a category with one.
 WINDOW = 20000
 MOST_RELATED = 200
 # How many positions a page that follows may be behind.
@@ -137,6 +137,25 @@ def like(pattern):
     return pattern.replace("*", "%")
 
 
+def category_of(pattern):
+    """The one category of all streams that a pattern lets pass, or None."""
+    category, dash, _ = pattern.partition("-")
+    return category if "*" not in category and (dash or "*" not in pattern) else None
+
+
+def has_category_index(conn, store):
+    """Whether all partitions have the index that create_category_index() makes."""
+    return (
+        conn.execute(
+            "SELECT FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace"
+            "  JOIN pg_catalog.pg_index AS i ON i.indexrelid = c.oid"
+            " WHERE n.nspname = %s AND c.relname = 'events_category' AND i.indisvalid",
+            [store],
+        ).fetchone()
+        is not None
+    )
+
+
 def read_newest(conn, filters, before):
     """A page of events, newest first; and the position from which the next page continues, if there may be one."""
     if filters.correlation:
@@ -145,6 +164,9 @@ def read_newest(conn, filters, before):
     upper = min(before, head + 1) if before is not None else head + 1
     if upper <= 0:
         return [], None, None
+    category = None if filters.tag or not filters.stream else category_of(filters.stream)
+    if category is not None and has_category_index(conn, g.store):
+        return read_category(conn, filters, category, upper)
     # Tags have an index.  All else looks at a part of the store at most.
     lower = None if filters.tag or not (filters.stream or filters.name) else max(upper - WINDOW, 0)
     rows = conn.execute(
@@ -164,6 +186,35 @@ def read_newest(conn, filters, before):
         return rows[:PAGE], rows[PAGE - 1].position, None
     if lower:
         return rows, lower, (lower, upper - 1)
+    return rows, None, None
+
+
+def read_category(conn, filters, category, upper):
+    """The same for streams of one category, by its index."""
+    whole = filters.stream == category + "-*" and not filters.name
+    most = PAGE + 1 if whole else WINDOW
+    rows = conn.execute(
+        f"""WITH looked AS MATERIALIZED (
+                 SELECT {LISTED} FROM eall(%(upper)s, %(most)s, %(streams)s, NULL, true) AS e)
+            SELECT l.*, n.lowest, n.looked
+              FROM (SELECT min(l.position) AS lowest, count(*) AS looked FROM looked AS l) AS n
+              LEFT JOIN looked AS l ON l.stream_id LIKE %(like)s AND (%(name)s::text IS NULL OR l.event_name = %(name)s)
+             ORDER BY l.position DESC LIMIT %(page)s""",
+        {
+            "upper": upper,
+            "most": most,
+            "streams": [category + "-*"] if whole else [category, category + "-*"],
+            "like": like(filters.stream),
+            "name": filters.name,
+            "page": PAGE + 1,
+        },
+    ).fetchall()
+    lowest, there_may_be_more = rows[0].lowest, rows[0].looked == most
+    rows = [row for row in rows if row.position is not None]
+    if len(rows) > PAGE:
+        return rows[:PAGE], rows[PAGE - 1].position, None
+    if there_may_be_more:
+        return rows, lowest, (lowest, upper - 1)
     return rows, None, None
 
 

@@ -454,6 +454,35 @@ class BrowserTest(unittest.TestCase):
                 few, many = (min(self.blocks_of(program, f"{path}store={store}") for _ in range(3)) for store in stores)
                 self.assertLess(many - few, most, f"{few} blocks, {many} blocks")
 
+        # A rare category, by its index: as many events as the page shows, wherever they are.
+        with connect("large") as conn:
+            conn.execute("SELECT set_config('sierra_es.store', 'many', false)")
+            conn.execute("SELECT count(eappend('rare-' || i % 7, 'Rare' || i)) FROM generate_series(1, 60) AS i")
+            conn.execute(
+                "SELECT count(*) FROM emappend(NULL, ARRAY(SELECT 'order-' || i % 300 FROM generate_series(1, 25000) AS i), array_fill('Late'::text, '{25000}'))"
+            )
+            self.assertIn("None of the events at positions", program.get("/events?stream=rare-*&store=many")[1])
+            conn.execute("SELECT create_category_index('many')")
+            conn.execute("VACUUM ANALYZE")
+        # Catalogs are read for the index of each partition, too.
+        self.assertLess(self.blocks_of(program, "/events?stream=rare-*&store=many"), self.blocks_of(program, "/events?store=many") + 1200)
+        for query, shown, older in (
+            ("stream=rare-*", "Rare60", True),
+            ("stream=rare-3*", "Rare59", False),
+            ("stream=rare-4&name=Rare4", "Rare4", False),
+            ("stream=rare-*&name=Rare7", "Rare7", False),
+            ("stream=order-299*&name=Late", "Late", True),
+        ):
+            with self.subTest(query=query):
+                text = program.get(f"/events?{query}&store=many")[1]
+                self.assertIn(f">{shown}<", text)
+                self.assertEqual("before=" in text, older)
+        # Events of the category that the filter leaves out are passed, and the next page continues behind them.
+        text = program.get("/events?stream=order-*&name=Name7&store=many")[1]
+        self.assertIn("None of the events at positions", text)
+        text = program.get("/events?" + re.search(r"before=(\d+)", text)[0] + "&stream=order-*&name=Name7&store=many")[1]
+        self.assertIn(">Name7<", text)
+
     def test_grants_say_what_is_missing(self):
         for script in ("reader.sql", "operator.sql"):
             with self.subTest(script=script):
