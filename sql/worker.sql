@@ -56,7 +56,7 @@ CREATE FUNCTION sierra_internal.run_job(store name, kind text, name text, versio
     LANGUAGE c
     AS 'MODULE_PATHNAME', 'sierra_run_as_owner';
 COMMENT ON FUNCTION sierra_internal.run_job(name, text, text, integer, bigint, oid) IS
-    'runs a job of list_jobs() as this owner, and returns how many events or steps; null if a projection was not run, or was interrupted';
+    'runs a job of list_jobs() as this owner; returns how many events or steps, null if it did not run to its end';
 
 CREATE FUNCTION event_runners(
     OUT pid integer, OUT database name, OUT since timestamptz, OUT job text, OUT jobs bigint,
