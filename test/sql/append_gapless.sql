@@ -76,6 +76,10 @@ SELECT partition_id, partition_sequence, stream_id, stream_version
   FROM emappend(NULL, ARRAY['user-123', 'order-456', 'user-123', 'order-456'], array_fill('kept'::text, ARRAY[4]));
 
 SELECT stream_version, partition_sequence, event_name FROM escan('a');
+-- If the sequence of positions is set back, the next append to a partition takes positions above its events.
+SELECT max(global_position) AS newest FROM eall() \gset
+SELECT setval('es.global_position', 0);
+SELECT bool_and(global_position > :newest) AS above FROM eappend_each(ARRAY['a', 'a'], ARRAY['after', 'after']);
 -- Positions may skip numbers: an append that rolled back used them up.  They never decrease.
 SELECT count(*) AS falling
   FROM (SELECT global_position - lag(global_position) OVER (PARTITION BY partition_id ORDER BY partition_sequence) AS step FROM es.events) AS s
