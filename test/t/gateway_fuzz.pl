@@ -18,7 +18,7 @@ use Test::More;
 my $seconds = $ENV{SIERRA_TEST_SECONDS} // 10;
 my $root    = abs_path("$FindBin::Bin/../..");
 my $work    = PostgreSQL::Test::Utils::tempdir;
-my @flags   = ('-g', '-O1', '-fsanitize=fuzzer,address,undefined', '-fno-sanitize-recover=undefined', '-D_GNU_SOURCE', '-DSIERRA_VERSION="0"');
+my @flags   = ('-gline-tables-only', '-O1', '-fsanitize=fuzzer,address,undefined', '-fno-sanitize-recover=undefined', '-D_GNU_SOURCE', '-DSIERRA_VERSION="0"');
 
 sub command_output {
     my $out = '';
