@@ -45,6 +45,8 @@ CREATE TRIGGER nest BEFORE INSERT ON es.events FOR EACH ROW EXECUTE FUNCTION nes
 SELECT try($$count(*) FROM eappend('a', 'e')$$);
 SELECT try($$count(*) FROM emappend(NULL, ARRAY['a', 'e'], ARRAY['e', 'f'])$$);
 SELECT try($$count(*) FROM emappend(NULL, ARRAY['a', 'e'], ARRAY['f', 'f'])$$);
+-- nor is a partition closed to it that the call only looks into, and keeps other sessions out of
+SELECT try($$count(*) FROM eappend('a', 'e', condition => '{"streams": {"e": "exists"}}')$$);
 -- an append to the same partition that the trigger gives up does no harm
 CREATE OR REPLACE FUNCTION nest() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
@@ -64,8 +66,8 @@ CREATE OR REPLACE FUNCTION nest() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     CASE NEW.event_name
         WHEN 'tag' THEN PERFORM eappend('f', 'Nested', condition => '{"query": [{"tags": ["x"]}], "after": -1}');
-        WHEN 'type' THEN PERFORM eappend('f', 'Nested', condition => '{"query": [{"types": ["type"]}], "after": 9}');
-        WHEN 'stream' THEN PERFORM eappend('f', 'Nested', condition => '{"streams": {"a": 3}}');
+        WHEN 'type' THEN PERFORM eappend('f', 'Nested', condition => '{"query": [{"types": ["type"]}], "after": 11}');
+        WHEN 'stream' THEN PERFORM eappend('f', 'Nested', condition => '{"streams": {"a": 4}}');
         WHEN 'other stream' THEN PERFORM eappend('f', 'Nested', condition => '{"streams": {"e": "exists"}}');
         WHEN 'key' THEN PERFORM eappend(NEW.stream_id, 'Nested', partition_key => 'e');
         ELSE NULL;
@@ -82,7 +84,7 @@ SELECT eappend('a', 'stream');
 SELECT eappend('a2', 'key');
 :sqlstate
 SELECT stream_version FROM eappend('a', 'other stream');
-SELECT global_position, stream_id, stream_version, event_name FROM eall(9);
+SELECT global_position, stream_id, stream_version, event_name FROM eall(11);
 SELECT count(*) FROM everify();
 -- In an AFTER trigger, a condition finds the events of the append.
 DROP TRIGGER nest ON es.events;
