@@ -113,14 +113,16 @@ void
 uuid_of_name(const void *name, size_t length, Uuid *uuid)
 {
 	static EVP_MD_CTX *context;
-	/* to look the algorithm up costs as much as the digest: the context knows it the next time */
-	const EVP_MD *algorithm = context == NULL ? EVP_sha1() : NULL;
+	static EVP_MD *sha1;
 	uint8_t digest[EVP_MAX_MD_SIZE];
 
 	if (context == NULL)
 	{
 		context = EVP_MD_CTX_new();
-	if (context == NULL || !EVP_DigestInit_ex(context, algorithm, NULL) ||
+		/* EVP_sha1() would be looked for in each call */
+		sha1 = EVP_MD_fetch(NULL, "SHA1", NULL);
+	}
+	if (context == NULL || sha1 == NULL || !EVP_DigestInit_ex(context, sha1, NULL) ||
 		!EVP_DigestUpdate(context, namespace, sizeof(namespace)) ||
 		!EVP_DigestUpdate(context, name, length) || !EVP_DigestFinal_ex(context, digest, NULL))
 		abort();

@@ -115,7 +115,7 @@ give_keys_and_ids(StoreAppend *append)
 			event->partition_key = append->partition_key;
 		else
 			uuid_of_name(event->stream_id, event->stream_id_length, &event->partition_key);
-		if (memcmp(&event->event_id, &none, sizeof(none)) == 0)
+		if (!event->has_event_id)
 			uuid_generate(uuid_hash(&event->partition_key), &event->event_id);
 	}
 }
