@@ -16,6 +16,7 @@
 #include "utils/array.h"
 #include "utils/snapshot.h"
 
+#include "base/compat.h"
 #include "store/scan.h"
 #include "store/store.h"
 #include "store/table_shape.h"
@@ -89,7 +90,7 @@ extern void sierra_registry_add_id(SierraRegistryWriter *writer, const pg_uuid_t
 								   int partition);
 
 /* Raises SE003: the id was free when this append looked for it, and is not any more. */
-extern void pg_attribute_noreturn() sierra_registry_report_taken(const pg_uuid_t *event_id);
+pg_noreturn extern void sierra_registry_report_taken(const pg_uuid_t *event_id);
 
 extern void sierra_registry_open_tags(const SierraStore *store, EState *estate,
 									  SierraRegistryWriter *writer);
