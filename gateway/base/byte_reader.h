@@ -24,18 +24,25 @@ typedef struct ByteReader
 	bool is_short;
 } ByteReader;
 
+/* Are there this many bytes?  If not, none is left. */
+static inline bool
+bytes_check(ByteReader *reader, size_t length)
+{
+	if ((size_t) (reader->end - reader->at) >= length)
+		return true;
+	reader->is_short = true;
+	reader->at = reader->end;
+	return false;
+}
+
 /* The next bytes, without a zero byte at their end; "" if there are too few. */
 static inline const char *
 bytes_take(ByteReader *reader, size_t length)
 {
 	const char *taken = reader->at;
 
-	if ((size_t) (reader->end - reader->at) < length)
-	{
-		reader->is_short = true;
-		reader->at = reader->end;
+	if (!bytes_check(reader, length))
 		return "";
-	}
 	reader->at += length;
 	return taken;
 }
@@ -43,12 +50,13 @@ bytes_take(ByteReader *reader, size_t length)
 static inline void
 bytes_copy(ByteReader *reader, void *to, size_t length)
 {
-	const char *from = bytes_take(reader, length);
-
-	if (reader->is_short)
+	if (!bytes_check(reader, length))
+	{
 		memset(to, 0, length);
-	else
-		memcpy(to, from, length);
+		return;
+	}
+	memcpy(to, reader->at, length);
+	reader->at += length;
 }
 
 static inline int64_t
