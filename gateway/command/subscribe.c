@@ -93,7 +93,7 @@ push_deliver(Feed *feed, StoreEvent *event, int64_t cursor)
 
 static const FeedCalls push_calls = {push_started, push_abandoned, push_deliver};
 
-/* ---- esub_reply=batch: the next events are the reply, and there is no subscription ---- */
+/* ---- esub_reply=batch: the next events are the reply, and then the subscription ends ---- */
 
 typedef struct Batch
 {

@@ -90,7 +90,7 @@ extern void link_cancel(StoreLink *link, StoreRequest *request);
 extern int link_load(const StoreLink *link);
 /* Ends the connection if nothing is under way; the next request makes it again. */
 extern void link_rest(StoreLink *link);
-/* Begins to connect now, though there is no request. */
+/* Begins to connect now, without a request. */
 extern void link_wake(StoreLink *link);
 /* Has the last attempt to connect failed? */
 extern bool link_is_down(const StoreLink *link);

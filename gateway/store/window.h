@@ -10,7 +10,7 @@
 
 typedef struct Window
 {
-	/* 0: there is no limit */
+	/* 0: any number */
 	int64_t size;
 	/* the number that the next event gets, from 0 */
 	int64_t cursor;

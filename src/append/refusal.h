@@ -48,8 +48,9 @@ extern void sierra_refusal_report(SierraAppendStatus status, const SierraRefusal
 
 /*
  * Runs a check of what one of several calls is given.  If it raises an error that refuses the
- * call (class 22 or SE), this error is returned, else NULL.  There is no subtransaction, so the
- * check must do nothing that would have to be undone: it may only read values and allocate memory.
+ * call (class 22 or SE), this error is returned, else NULL.  The check runs without a
+ * subtransaction, so it must do nothing that would have to be undone: it may only read values and
+ * allocate memory.
  */
 extern ErrorData *sierra_refusal_catch(void (*check)(void *arg), void *arg);
 

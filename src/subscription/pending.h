@@ -33,8 +33,8 @@ typedef enum SierraPending
  * Looks for the first event after the cursor that the subscription wants, in a partition or
  * in all (SIERRA_WHOLE), until a time; *at is the time of the event.  Events of streams
  * that wait behind a failure do not count, unless its next attempt is due.  It always passes over
- * SIERRA_ASK_EVERY events, so that one that comes soon is found.  Raises SE007 if there is no such
- * subscription.
+ * SIERRA_ASK_EVERY events, so that one that comes soon is found.  Raises SE007 if the
+ * subscription does not exist.
  *
  * If the subscription wants few of many events, the look can take long.  For SIERRA_WHOLE
  * the session remembers how far it came, and the next call continues there.
@@ -53,7 +53,7 @@ extern SierraPendingMemo *sierra_pending_recall(const SierraStore *store, const 
 
 /*
  * How many events are after the cursor in the partitions of the subscription, wanted or not; -1
- * under row-level security, which hides some.  Raises SE007 if there is no such subscription.
+ * under row-level security, which hides some.  Raises SE007 if it does not exist.
  */
 extern int64 sierra_pending_count(const SierraStore *store, text *name);
 
