@@ -188,9 +188,17 @@ look_in_partition(const Look *look, int id, int first, const int *next)
 	relation_close(rel, AccessShareLock);
 }
 
-/* An id that leads to another partition than that of its stream is looked for there. */
+/* Does this wanted id lead to another partition than that of its stream? */
+static bool
+leads_elsewhere(const Look *look, int i)
+{
+	return is_wanted(look, i) && !leads_home(look->route, i) &&
+		   sierra_uuid_may_be_generated(&look->route->events[i].event_id);
+}
+
+/* Looks where ids lead, by partition. */
 static void
-look_in_other_partitions(const Look *look)
+look_by_partition(const Look *look)
 {
 	const SierraRoute *route = look->route;
 	int partitions = route->store->partitions;
@@ -205,8 +213,7 @@ look_in_other_partitions(const Look *look)
 		int id = sierra_uuid_partition(&route->events[i].event_id, partitions);
 
 		CHECK_FOR_INTERRUPTS();
-		if (!is_wanted(look, i) || id == route->results[i].stream->partition ||
-			!sierra_uuid_leads_to(&route->events[i].event_id, id, partitions))
+		if (!leads_elsewhere(look, i))
 			continue;
 		next[i - look->first] = first[id];
 		first[id] = i;
@@ -218,6 +225,19 @@ look_in_other_partitions(const Look *look)
 	}
 	pfree(first);
 	pfree(next);
+}
+
+/* An id that leads to another partition than that of its stream is looked for there. */
+static void
+look_in_other_partitions(const Look *look)
+{
+	for (int i = look->first; i < look->end; i++)
+	{
+		if (!leads_elsewhere(look, i))
+			continue;
+		look_by_partition(look);
+		return;
+	}
 }
 
 /* Looks for all ids, or only for those that do not have to be registered. */
